@@ -1,0 +1,1 @@
+"""Talking to a model: embedded vLLM, OpenAI-compatible servers, recorded samples."""

@@ -1,0 +1,108 @@
+"""Making vLLM's engine: find the model, choose what the machine wants, explain what fails."""
+
+import os
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from tts.engine import host
+from tts.errors import EngineError, ModelError, TTSError
+
+_BUNDLED = "bundled:"
+_CPU_BLOCK_SIZE = 32  # the CPU attention kernel takes multiples of 32 only
+_MIB = 2**20
+_LEAST_KV_BYTES = 256 * _MIB
+# Sequences of full length that the default KV cache holds on a CPU, memory permitting.
+_FULL_SEQUENCES = 64
+
+
+def resolve_model(model: str) -> Path | None:
+    """Return the folder of a model, or None for a Hugging Face id.
+
+    Raises:
+        ModelError: A path that holds no model, or an unknown bundled name.
+    """
+    if model.startswith(_BUNDLED):
+        folder: Path = import_module("tts.bundled").resolve(model.removeprefix(_BUNDLED))
+        return folder
+    path = Path(model).expanduser()
+    if (path / "config.json").is_file():
+        return path
+    if path.exists() or model.startswith(("/", ".", "~")) or model.count("/") > 1:
+        raise ModelError(
+            f"no model at {model}: expected a folder with config.json, a Hugging Face id, "
+            f"or {_BUNDLED}reasoner"
+        )
+    return None
+
+
+def build_engine(
+    arguments: Mapping[str, Any], *, kv_cache_memory_bytes: int | None, cpu_threads: int | None
+) -> Any:
+    """Build vLLM's engine in the calling thread, which must also step it.
+
+    Raises:
+        ModelError: The model cannot be found or loaded.
+        EngineError: The engine cannot start, with what to change.
+        MissingExtraError: vLLM is not installed.
+    """
+    host.load_vllm()
+    try:
+        with host.building():
+            return _build(dict(arguments), kv_cache_memory_bytes, cpu_threads)
+    except TTSError:
+        raise
+    except Exception as error:
+        raise _explain(error, str(arguments["model"])) from error
+
+
+def _build(arguments: dict[str, Any], kv_bytes: int | None, cpu_threads: int | None) -> Any:
+    on_cpu = bool(import_module("vllm.platforms").current_platform.is_cpu())
+    if on_cpu:
+        host.set_threads(cpu_threads)
+        arguments.setdefault("enforce_eager", True)
+        if arguments["block_size"] is None:
+            arguments["block_size"] = _CPU_BLOCK_SIZE
+        if arguments["dtype"] == "auto" and not _has_bfloat16():
+            arguments["dtype"] = "float32"
+    config = (
+        import_module("vllm.engine.arg_utils")
+        .EngineArgs(**arguments, kv_cache_memory_bytes=kv_bytes)
+        .create_engine_config()
+    )
+    if on_cpu and kv_bytes is None:
+        # vLLM's own default takes nearly all the memory of the machine.
+        config.cache_config.kv_cache_memory_bytes = _default_kv_bytes(config)
+    executor = import_module("vllm.v1.executor").Executor.get_class(config)
+    return import_module("vllm.v1.engine.llm_engine").LLMEngine(
+        vllm_config=config, executor_class=executor, log_stats=False, multiprocess_mode=False
+    )
+
+
+def _has_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware; emulation is slower than float32."""
+    return bool(import_module("torch").cpu._is_avx512_bf16_supported())
+
+
+def _default_kv_bytes(config: Any) -> int:
+    model = config.model_config
+    heads = model.get_num_kv_heads(config.parallel_config) * model.get_head_size()
+    token_bytes = 2 * heads * model.get_total_num_hidden_layers() * model.dtype.itemsize
+    wanted = max(_LEAST_KV_BYTES, _FULL_SEQUENCES * model.max_model_len * token_bytes)
+    return int(min(wanted, _available_bytes() // 4))
+
+
+def _available_bytes() -> int:
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _explain(error: Exception, model: str) -> TTSError:
+    text = str(error).strip().splitlines()[0] if str(error).strip() else ""
+    what = f"{type(error).__name__}: {text}"
+    if isinstance(error, MemoryError) or "memory" in text.lower() or "KV cache" in text:
+        return EngineError(
+            f"not enough memory for {model}: {what}; lower max_model_len, max_num_seqs or "
+            f"kv_cache_memory_bytes, or choose a smaller model"
+        )
+    return ModelError(f"cannot load {model}: {what}")

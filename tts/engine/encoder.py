@@ -1,0 +1,59 @@
+"""Prompts to token ids, with the model's own tokenizer and chat template."""
+
+import threading
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from tts.errors import CapabilityError, EngineError
+from tts.types import Prompt
+
+_PROMPTS_REMEMBERED = 4096
+
+
+class PromptEncoder:
+    """Encodes prompts and remembers them: the n samples of a problem share one tokenisation."""
+
+    def __init__(self, tokenizer: Any, template_options: Mapping[str, Any]) -> None:
+        """Take a Hugging Face tokenizer of our own, used by nobody else.
+
+        Args:
+            tokenizer: It must not be shared with another thread.
+            template_options: Passed to the chat template.
+        """
+        self._tokenizer = tokenizer
+        self._options = dict(template_options)
+        # Keeps callers in different threads apart: the library forbids concurrent use.
+        self._lock = threading.Lock()
+        self._remembered = lru_cache(maxsize=_PROMPTS_REMEMBERED)(self._encode)
+
+    def encode(self, prompt: Prompt) -> tuple[int, ...]:
+        """Return the ids to send.
+
+        Raises:
+            CapabilityError: The prompt is a chat and the model has no chat template.
+            EngineError: The chat template refuses the messages.
+        """
+        return prompt.token_ids or self._remembered(prompt)
+
+    def _encode(self, prompt: Prompt) -> tuple[int, ...]:
+        with self._lock:
+            if prompt.text:
+                return tuple(self._tokenizer(prompt.text)["input_ids"])
+            text = self._render(prompt) + prompt.prefill
+            # The template has written the special tokens already.
+            return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _render(self, prompt: Prompt) -> str:
+        if not getattr(self._tokenizer, "chat_template", None):
+            raise CapabilityError(
+                "the model has no chat template: send text or token ids in place of messages"
+            )
+        messages = [{"role": m.role, "content": m.content} for m in prompt.messages]
+        try:
+            rendered: str = self._tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True, **self._options
+            )
+        except Exception as error:  # jinja's and the template's own, of any class
+            raise EngineError(f"the chat template refuses the messages: {error}") from error
+        return rendered

@@ -1,0 +1,145 @@
+"""What vLLM keeps per process: environment, thread library, step lock, tear-down.
+
+The one place with module state, because vLLM itself has it: its process groups and the scratch
+buffers of its CPU kernels belong to the process. Two engines that step at the same time corrupt
+the heap, and closing one destroys the process groups under the others. So there is one lock around
+every step, and a closed engine is parked until the last one closes. Measured on vLLM 0.32.
+"""
+
+import atexit
+import ctypes
+import importlib
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tts.errors import require
+
+# Keeps the engine threads of this process apart: one builds, steps or aborts at a time.
+STEP_LOCK = threading.Lock()
+
+# Keeps apart threads that open and close engines.
+_engines_lock = threading.Lock()
+_open: dict[int, Callable[[], None]] = {}
+_parked: list[Any] = []
+
+_DEFAULTS = {
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_NO_USAGE_STATS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    # libiomp5 threads that wait longer than this (ms) sleep: a busy machine needs the core.
+    "KMP_BLOCKTIME": "5",
+    "GLOO_LOG_LEVEL": "ERROR",
+}
+
+
+def preload_openmp() -> bool:
+    """Put Intel's OpenMP ahead of torch's own, if it is installed and torch is not yet loaded.
+
+    The spinning barriers of torch's libgomp collapse when other processes want the same cores;
+    libiomp5 does not. Returns whether libiomp5 serves this process.
+    """
+    if "torch" in sys.modules:
+        return _is_mapped("libiomp5")
+    for library in (Path(sys.prefix) / "lib").glob("libiomp5.so"):
+        os.environ.setdefault("KMP_BLOCKTIME", _DEFAULTS["KMP_BLOCKTIME"])
+        ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+        return True
+    return False
+
+
+def load_vllm() -> Any:
+    """Import vLLM for use in this process, quietly.
+
+    Raises:
+        MissingExtraError: vLLM is not installed.
+    """
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    # Not a default: the embedded engine is built and stepped in this very process.
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    preload_openmp()
+    with quiet():
+        return require("vllm", extra="cpu", purpose="the embedded engine")
+
+
+@contextmanager
+def building() -> Iterator[None]:
+    """Hold the step lock while an engine is built, and undo what building does to the process.
+
+    vLLM's CPU worker replaces `torch.set_num_threads` for everybody, and its scan of loaded
+    modules fails on llvmlite (imported by numba).
+    """
+    torch: Any = importlib.import_module("torch")
+    set_num_threads = torch.set_num_threads
+    hidden = {name: sys.modules[name] for name in list(sys.modules) if _is_llvmlite(name)}
+    with STEP_LOCK, quiet():
+        for name in hidden:
+            del sys.modules[name]
+        try:
+            yield
+        finally:
+            sys.modules.update(hidden)
+            torch.set_num_threads = set_num_threads
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence the warnings that vLLM and its dependencies raise on import and start-up."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def set_threads(threads: int | None) -> None:
+    """Set the OpenMP threads of the calling thread; None takes every core that we may use."""
+    importlib.import_module("torch").set_num_threads(threads or len(os.sched_getaffinity(0)))
+
+
+def register(key: int, close: Callable[[], None]) -> None:
+    """Count an engine as open; `close` stops its thread when the interpreter exits."""
+    with _engines_lock:
+        if not _open and not _parked:
+            atexit.register(_close_all)
+        _open[key] = close
+
+
+def retire(key: int, engine: Any) -> None:
+    """Count a stopped engine as closed; the last one to close tears all of them down.
+
+    Args:
+        key: As given to `register`.
+        engine: vLLM's engine; None if it was never built.
+    """
+    with _engines_lock:
+        if _open.pop(key, None) is None:
+            return
+        if engine is not None:
+            _parked.append(engine)
+        if _open:
+            return
+        with STEP_LOCK, quiet():
+            while _parked:
+                _parked.pop().engine_core.shutdown()
+    atexit.unregister(_close_all)
+
+
+def _close_all() -> None:
+    for close in list(_open.values()):
+        close()
+
+
+def _is_llvmlite(name: str) -> bool:
+    return name == "llvmlite" or name.startswith("llvmlite.")
+
+
+def _is_mapped(library: str) -> bool:
+    try:
+        return library in Path("/proc/self/maps").read_text()
+    except OSError:
+        return False

@@ -1,0 +1,33 @@
+"""KV blocks as the embedded engine's block manager counts them.
+
+Call these in the thread that steps the engine, or while it is idle; `usage` alone is safe from
+anywhere.
+"""
+
+from typing import Any
+
+
+def usage(engine: Any) -> float:
+    """Return the fraction of KV blocks that running requests hold."""
+    return float(_manager(engine).usage)
+
+
+def num_blocks(engine: Any) -> int:
+    """Return the number of KV blocks of the cache, one of them vLLM's own null block."""
+    return int(_manager(engine).block_pool.num_gpu_blocks)
+
+
+def resident_blocks(engine: Any) -> frozenset[int]:
+    """Return the ids of the KV blocks of all running requests; shared blocks count once."""
+    manager = _manager(engine)
+    running = engine.engine_core.engine_core.scheduler.running
+    return frozenset(
+        block
+        for request in running
+        for group in manager.get_block_ids(request.request_id)
+        for block in group
+    )
+
+
+def _manager(engine: Any) -> Any:
+    return engine.engine_core.engine_core.scheduler.kv_cache_manager

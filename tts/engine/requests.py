@@ -1,0 +1,200 @@
+"""The running requests of an embedded engine; used only in the thread that steps it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass, field
+from importlib import import_module
+from itertools import count
+from typing import Any, Protocol
+
+from tts.engine import translate
+from tts.engine.translate import Finished
+from tts.errors import ContextError, EngineError, TTSError
+from tts.types import Usage, sum_usage
+
+
+class Reader(Protocol):
+    """Who waits for a request; its methods run in its own event loop."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def put(self, item: Finished) -> None:
+        """Take one finished sequence."""
+        ...
+
+    def fail(self, error: TTSError, lost: Usage) -> None:
+        """Learn that nothing more will come, and what the unfinished sequences had cost."""
+        ...
+
+
+@dataclass(slots=True)
+class _Entry:
+    reader: Reader
+    num_prompt_tokens: int
+    started: float
+    running: dict[int, str] = field(default_factory=dict)
+
+
+class RequestTable:
+    """Adds, aborts and counts the requests of one vLLM engine."""
+
+    def __init__(self) -> None:
+        self.engine: Any = None
+        self.block_size = 1
+        self._entries: dict[str, _Entry] = {}
+        self._id_by_reader: dict[int, str] = {}
+        self._ids = count()
+
+    def attach(self, engine: Any) -> None:
+        """Serve this vLLM engine."""
+        self.engine = engine
+        self.block_size = engine.vllm_config.cache_config.block_size
+
+    def add(
+        self,
+        reader: Reader,
+        token_ids: tuple[int, ...],
+        params: Any,
+        *,
+        n: int = 1,
+        priority: int = 0,
+    ) -> None:
+        """Start `n` sequences of one prompt; sequence i draws with the parameters' seed plus i.
+
+        This is vLLM's own fan-out of n, less its parent: each sequence is reported as it
+        finishes and can be aborted alone.
+
+        Raises:
+            EngineError: vLLM refuses the request.
+        """
+        engine = self.engine
+        tokens_input = import_module("vllm.inputs.engine").tokens_input
+        request_id = f"r{next(self._ids)}"
+        try:
+            request = engine.input_processor.process_inputs(
+                request_id,
+                tokens_input(list(token_ids)),
+                params,
+                supported_tasks=engine.get_supported_tasks(),
+                priority=priority,
+            )
+        except (TypeError, ValueError) as error:
+            raise EngineError(f"vLLM refuses the request: {error}") from error
+        request.external_req_id = request_id
+        entry = _Entry(reader, len(token_ids), time.perf_counter())
+        self._entries[request_id] = entry
+        self._id_by_reader[id(reader)] = request_id
+        try:
+            self._fan_out(request, entry, n)
+        except Exception as error:
+            self.abort(reader)
+            raise EngineError(f"vLLM refuses the request: {error}") from error
+
+    def _fan_out(self, request: Any, entry: _Entry, n: int) -> None:
+        engine = self.engine
+        for index in range(n):
+            child = copy(request)
+            child.request_id = f"{request.external_req_id}-{index:05d}"
+            if child.sampling_params is not None:
+                child.sampling_params = copy(child.sampling_params)
+                if child.sampling_params.seed is not None:
+                    child.sampling_params.seed += index
+            engine.output_processor.add_request(child, None, None, index)
+            engine.engine_core.add_request(child)
+            entry.running[index] = child.request_id
+
+    def deliver(self, outputs: list[Any]) -> None:
+        """Hand finished sequences to their readers: one wake-up per event loop and engine step."""
+        now = time.perf_counter()
+        batches: dict[asyncio.AbstractEventLoop, list[tuple[Reader, Finished]]] = {}
+        for output in outputs:
+            entry = self._entries.get(output.request_id)
+            if entry is None:
+                continue
+            index = output.outputs[0].index if isinstance(output.outputs, list) else 0
+            del entry.running[index]
+            if not entry.running:
+                self._forget(output.request_id)
+            batch = batches.setdefault(entry.reader.loop, [])
+            batch.append((entry.reader, Finished(output, now - entry.started)))
+        for loop, batch in batches.items():
+            self._call(loop, _put_all, batch)
+
+    def abort(self, reader: Reader) -> Usage:
+        """Stop what the reader still waits for and return what that had cost so far."""
+        request_id = self._id_by_reader.get(id(reader))
+        if request_id is None:
+            return Usage()
+        entry = self._entries[request_id]
+        spent = self._spent(entry)
+        self.engine.abort_request(list(entry.running.values()), internal=True)
+        self._forget(request_id)
+        return spent
+
+    def bury(self, error: TTSError) -> None:
+        """Tell every reader that the engine is dead; what they had used stays on record."""
+        for request_id, entry in list(self._entries.items()):
+            lost = self._spent(entry)
+            self._forget(request_id)
+            own = type(error)(str(error))
+            own.__cause__ = error
+            self._call(entry.reader.loop, entry.reader.fail, own, lost)
+
+    def _spent(self, entry: _Entry) -> Usage:
+        seconds = time.perf_counter() - entry.started
+        return sum_usage(
+            [self._spent_by(entry, child, seconds) for child in entry.running.values()]
+        )
+
+    def _spent_by(self, entry: _Entry, child: str, seconds: float) -> Usage:
+        """Count a sequence that still runs: a prompt that waited in the queue cost nothing."""
+        state = self.engine.output_processor.request_states[child]
+        request = self.engine.engine_core.engine_core.scheduler.requests.get(child)
+        generated = state.detokenizer.num_output_tokens() if state.detokenizer else 0
+        computed = request.num_computed_tokens if request is not None else 0
+        prompt = entry.num_prompt_tokens if generated else min(computed, entry.num_prompt_tokens)
+        return translate.usage(
+            prompt,
+            cached=min(state.num_cached_tokens, prompt),
+            generated=generated,
+            seconds=seconds,
+            block_size=self.block_size,
+        )
+
+    def _forget(self, request_id: str) -> None:
+        entry = self._entries.pop(request_id)
+        del self._id_by_reader[id(entry.reader)]
+
+    def _call(
+        self, loop: asyncio.AbstractEventLoop, function: Callable[..., None], *args: Any
+    ) -> None:
+        try:
+            loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:
+            # The loop is closed, so nobody will ever read: stop generating for it.
+            for entry in list(self._entries.values()):
+                if entry.reader.loop is loop:
+                    self.abort(entry.reader)
+
+
+def _put_all(batch: list[tuple[Reader, Finished]]) -> None:
+    for reader, finished in batch:
+        reader.put(finished)
+
+
+def check_context(num_prompt_tokens: int, context_tokens: int) -> int:
+    """Return how many tokens may be generated after a prompt.
+
+    Raises:
+        ContextError: There is no room for even one.
+    """
+    room = context_tokens - num_prompt_tokens
+    if room < 1:
+        raise ContextError(
+            f"the prompt has {num_prompt_tokens} tokens and leaves no room to generate: "
+            f"the model's context is {context_tokens} tokens; shorten the prompt or raise "
+            f"max_model_len"
+        )
+    return room

@@ -1,0 +1,142 @@
+"""The thread in which a vLLM engine is built and stepped."""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from tts.engine import host
+from tts.errors import EngineError, TTSError
+
+T = TypeVar("T")
+Job = Callable[[], None]
+logger = logging.getLogger(__name__)
+
+
+class Stepper:
+    """Builds an engine in a thread of its own and steps it while it has requests.
+
+    Jobs run in that thread between two steps, in the order in which they were given.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], Any],
+        *,
+        deliver: Callable[[list[Any]], None],
+        bury: Callable[[TTSError], None],
+    ) -> None:
+        """Describe the thread; `start` starts it.
+
+        Args:
+            build: Returns vLLM's engine.
+            deliver: Takes the requests that finished in a step.
+            bury: Called once, when a step has failed and no further request will finish.
+        """
+        self.engine: Any = None
+        self.ready: Future[None] = _uncancellable()
+        self._build, self._deliver, self._bury = build, deliver, bury
+        self._inbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._error: TTSError | None = None
+        # Keeps callers apart from the dying thread: no job may enter an inbox that nobody reads.
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="tts-vllm", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread; `ready` resolves when the engine is built, or says why it is not."""
+        host.register(id(self), self.stop)
+        self._thread.start()
+
+    def call(self, job: Callable[[], T]) -> Future[T]:
+        """Run a job in the engine's thread; a dead engine fails it with its cause of death."""
+        future: Future[T] = _uncancellable()
+
+        def run() -> None:
+            try:
+                # A dead engine's thread empties its inbox through the same jobs.
+                if self._error is not None:
+                    raise type(self._error)(str(self._error)) from self._error
+                result = job()
+            except Exception as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        with self._lock:
+            if self._error is None:
+                self._inbox.put(run)
+                return future
+        run()
+        return future
+
+    def stop(self) -> None:
+        """End the thread after the jobs that it already has, and count the engine as closed."""
+        with self._lock:
+            self._inbox.put(None)
+        if self._thread.ident is not None:
+            self._thread.join()
+        host.retire(id(self), self.engine)
+
+    def _run(self) -> None:
+        try:
+            self.engine = self._build()
+        except BaseException as error:
+            cause = as_error(error, "the engine could not start")
+            self._die(cause)
+            self.ready.set_exception(cause)
+            return
+        self.ready.set_result(None)
+        try:
+            while self._work():
+                with host.STEP_LOCK:
+                    outputs = self.engine.step()
+                if outputs:
+                    self._deliver(outputs)
+            reason: TTSError = EngineError("the engine is closed")
+        except BaseException as error:
+            logger.exception("the engine's thread died")
+            reason = as_error(error, "the engine died")
+        self._die(reason)
+
+    def _work(self) -> bool:
+        """Do the waiting jobs, sleeping while there is nothing to step; False means stop."""
+        while True:
+            busy = self.engine.has_unfinished_requests()
+            try:
+                job = self._inbox.get(block=not busy)
+            except queue.Empty:
+                return True
+            if job is None:
+                return False
+            job()
+
+    def _die(self, error: TTSError) -> None:
+        # Before the error shows, so that whoever meets it finds its stream already told.
+        self._bury(error)
+        with self._lock:
+            self._error = error
+        while True:
+            try:
+                job = self._inbox.get_nowait()
+            except queue.Empty:
+                return
+            if job is not None:
+                job()
+
+
+def _uncancellable() -> Future[Any]:
+    """Return a future that counts as running: a caller who gives up must not undo an abort."""
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()
+    return future
+
+
+def as_error(error: BaseException, what: str) -> TTSError:
+    """Return our own errors as they are, and wrap others in an EngineError."""
+    if isinstance(error, TTSError):
+        return error
+    wrapped = EngineError(f"{what}: {type(error).__name__}: {error}")
+    wrapped.__cause__ = error
+    return wrapped

@@ -1,0 +1,199 @@
+"""Between our values and vLLM's: arguments, sampling parameters, outputs, model description."""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tts.errors import EngineError
+from tts.types import Completion, FinishReason, FloatArray, ModelInfo, Sampling, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """vLLM's output of one sequence, and the seconds from its submission to its last token."""
+
+    output: Any
+    seconds: float
+
+
+_FINISH: dict[str | None, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "abort": "cancelled",
+}
+# Files up to this size are hashed whole; of larger ones the size and both ends.
+_WHOLE_FILE_BYTES = 64 * 2**20
+_END_BYTES = 2**20
+
+
+def sampling_params(sampling: Sampling, *, seed: int, max_tokens: int) -> Any:
+    """Return vLLM's parameters for one completion, which is reported only when it is finished.
+
+    Raises:
+        EngineError: A value is out of range, or `extra` names a setting that vLLM lacks.
+    """
+    vllm = import_module("vllm.sampling_params")
+    try:
+        return vllm.SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            min_p=sampling.min_p,
+            max_tokens=max_tokens,
+            stop=list(sampling.stop) or None,
+            logprobs=sampling.logprobs,
+            flat_logprobs=sampling.logprobs is not None,
+            # A greedy request draws nothing, so it needs no generator.
+            seed=seed if sampling.temperature > 0 else None,
+            output_kind=vllm.RequestOutputKind.FINAL_ONLY,
+            **sampling.extra,
+        )
+    except (TypeError, ValueError) as error:
+        raise EngineError(f"vLLM refuses the sampling parameters: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """What a pooling model said of one prompt."""
+
+    values: FloatArray
+    usage: Usage
+
+
+def pooling_params(options: Mapping[str, Any]) -> Any:
+    """Return vLLM's parameters for a pooling model."""
+    return import_module("vllm.pooling_params").PoolingParams(**options)
+
+
+def pooled(finished: Finished, block_size: int) -> Pooled:
+    """Take the values of a pooling model's finished request."""
+    output = finished.output
+    cost = usage(
+        len(output.prompt_token_ids),
+        cached=output.num_cached_tokens or 0,
+        generated=0,
+        seconds=finished.seconds,
+        block_size=block_size,
+    )
+    return Pooled(output.outputs.data.float().numpy(), cost)
+
+
+def completion(finished: Finished, block_size: int) -> Completion:
+    """Make a completion of one finished sequence.
+
+    Args:
+        finished: With vLLM's RequestOutput.
+        block_size: Tokens per KV block.
+    """
+    output = finished.output
+    done = output.outputs[0]
+    prompt_ids, token_ids = output.prompt_token_ids, done.token_ids
+    finish = _FINISH.get(done.finish_reason, "error")
+    logprobs, confidences = _logprobs(done.logprobs)
+    return Completion(
+        index=done.index,
+        text=done.text,
+        finish_reason=finish,
+        usage=usage(
+            len(prompt_ids),
+            cached=output.num_cached_tokens or 0,
+            generated=len(token_ids),
+            seconds=finished.seconds,
+            block_size=block_size,
+        ),
+        prompt_token_ids=tuple(prompt_ids),
+        token_ids=tuple(token_ids),
+        stop_string=done.stop_reason if isinstance(done.stop_reason, str) else None,
+        logprobs=logprobs,
+        confidences=confidences,
+        error=f"vLLM ended it with {done.finish_reason!r}" if finish == "error" else None,
+    )
+
+
+def usage(prompt: int, *, cached: int, generated: int, seconds: float, block_size: int) -> Usage:
+    """Return the cost of one call; what this engine does not measure is None."""
+    return Usage(
+        prompt_tokens=prompt,
+        cached_tokens=cached,
+        generated_tokens=generated,
+        calls=1,
+        kv_block_seconds=None,
+        peak_kv_blocks=math.ceil((prompt + generated) / block_size),
+        flops=None,
+        seconds=seconds,
+        usd=None,
+    )
+
+
+def _logprobs(
+    flat: Any,
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    """Split vLLM's flat rows: the drawn token's value, then those of the k likeliest tokens."""
+    if flat is None:
+        return None, None
+    if len(flat) == 0:
+        return (), ()
+    rows = np.asarray(flat.logprobs, dtype=np.float64).reshape(len(flat), -1)
+    chosen = tuple(rows[:, 0].tolist())
+    if rows.shape[1] == 1:
+        return chosen, None
+    return chosen, tuple((-rows[:, 1:].mean(axis=1)).tolist())
+
+
+def model_info(engine: Any, *, name: str, path: Path | None) -> ModelInfo:
+    """Describe the model of a vLLM engine that has been built.
+
+    Args:
+        engine: vLLM's engine.
+        name: As the user named the model.
+        path: Folder of the model's files; None for a model from a hub.
+    """
+    config = engine.vllm_config
+    model, parallel = config.model_config, config.parallel_config
+    dtype = str(model.dtype).removeprefix("torch.")
+    source = folder_digest(path) if path else getattr(model.hf_config, "_commit_hash", None)
+    facts = (name if path is None else "", source, dtype, model.quantization, _version())
+    loaded = engine._get_driver_model_for_cleanup()
+    return ModelInfo(
+        name=name,
+        fingerprint=hashlib.sha256(repr(facts).encode()).hexdigest()[:16],
+        parameters=sum(p.numel() for p in loaded.parameters()) if loaded is not None else None,
+        layers=model.get_total_num_hidden_layers(),
+        query_heads=model.get_num_attention_heads(parallel),
+        kv_heads=model.get_total_num_kv_heads(),
+        head_size=model.get_head_size(),
+        dtype=dtype,
+        context_tokens=model.max_model_len,
+        kv_block_size=config.cache_config.block_size,
+    )
+
+
+def folder_digest(folder: Path) -> str:
+    """Return a hash of the model's files, by name and content, the same on every machine."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.iterdir()):
+        if file.is_file() and not file.name.startswith("."):
+            digest.update(repr((file.name, file.stat().st_size)).encode())
+            for part in _ends(file):
+                digest.update(part)
+    return digest.hexdigest()
+
+
+def _ends(file: Path) -> Sequence[bytes]:
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        if size <= _WHOLE_FILE_BYTES:
+            return (stream.read(),)
+        first = stream.read(_END_BYTES)
+        stream.seek(size - _END_BYTES)
+        return (first, stream.read())
+
+
+def _version() -> str:
+    return str(import_module("vllm").__version__)

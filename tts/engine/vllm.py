@@ -1,0 +1,293 @@
+"""The embedded vLLM: built and stepped in one thread of this process, behind an asyncio front.
+
+Starting takes seconds instead of the half minute that vLLM's own engine process needs, and an
+abort returns after at most one engine step.
+"""
+
+import asyncio
+import copy
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from tts.engine import build, kv, translate
+from tts.engine.encoder import PromptEncoder
+from tts.engine.requests import RequestTable, check_context
+from tts.engine.stepper import Stepper, as_error
+from tts.engine.stream import BufferedStream, R
+from tts.engine.translate import Finished
+from tts.errors import CapabilityError, EngineError, TTSError
+from tts.protocols import Capabilities
+from tts.types import (
+    Completion,
+    FloatArray,
+    GenerationRequest,
+    ModelInfo,
+    Prompt,
+    ScoreRequest,
+    StepScores,
+    Usage,
+)
+
+_AnyStream = BufferedStream[Finished, Any]
+
+
+class VLLMEngine:
+    """Generates, or scores, with vLLM inside this process.
+
+    Starts on first use, in `start`, or with `async with`. May be used from several event loops,
+    each stream from one. Engines of one process take turns, one step at a time.
+
+    Seeds: completion i of a request draws with its own generator, seeded `seed + i`. The same
+    seeds give the same completions in the same batch; in other batches vLLM rounds differently.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = "bundled:reasoner",
+        *,
+        runner: Literal["generate", "pooling"] = "generate",
+        dtype: str = "auto",
+        max_model_len: int | None = None,
+        max_num_seqs: int = 256,
+        kv_cache_memory_bytes: int | None = None,
+        block_size: int | None = None,
+        seed: int = 0,
+        cpu_threads: int | None = None,
+        chat_template_options: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Describe the engine; nothing is loaded yet.
+
+        Args:
+            model: "bundled:NAME", a folder, or a Hugging Face id.
+            runner: "generate", or "pooling" for reward models and embeddings.
+            dtype: Of weights and KV cache. "auto" is the model's own, but float32 on a CPU
+                without bfloat16 instructions.
+            max_model_len: Context in tokens; None is the model's own.
+            max_num_seqs: Most completions in one engine step; more wait.
+            kv_cache_memory_bytes: Size of the KV cache; None sizes it by model and memory.
+            block_size: Tokens per KV block; None is 32 on a CPU, and vLLM's choice elsewhere.
+            seed: Of vLLM itself; requests carry their own.
+            cpu_threads: Threads of the CPU kernels; None takes every core.
+            chat_template_options: Passed to the model's chat template.
+            options: Further arguments of vLLM's `EngineArgs`.
+
+        Raises:
+            ModelError: `model` is a path without a model, or an unknown bundled name.
+        """
+        self.model = str(model)
+        self._path = build.resolve_model(self.model)
+        self._runner = runner
+        self._cpu_threads = cpu_threads
+        self._kv_bytes = kv_cache_memory_bytes
+        self._template_options = dict(chat_template_options or {})
+        self._args = {
+            "model": str(self._path or self.model),
+            "runner": runner,
+            "dtype": dtype,
+            "max_model_len": max_model_len,
+            "max_num_seqs": max_num_seqs,
+            "block_size": block_size,
+            "seed": seed,
+            "scheduling_policy": "priority",
+            "disable_log_stats": True,
+            "use_tqdm_on_load": False,
+            **(options or {}),
+        }
+        self._info: ModelInfo | None = None
+        self._encoder: PromptEncoder | None = None
+        self._table = RequestTable()
+        self._stepper = Stepper(self._build, deliver=self._table.deliver, bury=self._table.bury)
+        # Keeps event loops in different threads from starting or stopping the engine twice.
+        self._life_lock = threading.Lock()
+        self._is_started = False
+        self._is_closed = False
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model's shape, known once the engine has started.
+
+        Raises:
+            EngineError: It has not.
+        """
+        if self._info is None:
+            raise EngineError("the engine has not started: `await engine.start()` first")
+        return self._info
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this engine can do."""
+        generates = self._runner == "generate"
+        return Capabilities(
+            token_ids=True,
+            logprobs=generates,
+            prefix_cache=generates,
+            cancel=True,
+            seed=generates,
+            logits_processors=generates,
+            rewards=not generates,
+            embeddings=not generates,
+        )
+
+    async def start(self) -> Self:
+        """Load the model and return once it can generate.
+
+        Raises:
+            ModelError: The model cannot be found or loaded.
+            EngineError: The engine cannot start, with what to change.
+            MissingExtraError: vLLM is not installed.
+        """
+        await asyncio.shield(asyncio.wrap_future(self._boot()))
+        return self
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        return await self.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close."""
+        await self.aclose()
+
+    def generate(self, request: GenerationRequest) -> BufferedStream[Finished, Completion]:
+        """Start `request.n` completions; errors arrive through the stream."""
+        stream = self._stream(request.n, translate.completion)
+        try:
+            if self._runner != "generate":
+                raise CapabilityError(f"{self.model} runs as a pooling model: it cannot generate")
+            if self._encoder is not None:
+                self._encoder.encode(request.prompt)  # here, so that the engine's thread need not
+        except TTSError as error:
+            stream.fail(error, Usage())
+        else:
+            self._submit(partial(self._add, stream, request), stream)
+        return stream
+
+    async def score(self, request: ScoreRequest) -> StepScores:
+        """Run a reward model.
+
+        Raises:
+            CapabilityError: The engine was not made with `runner="pooling"`.
+        """
+        params: dict[str, Any] = {"task": "classify"}
+        if request.step_token_id is not None:
+            # Column 1 is the probability that the step is right.
+            params = {
+                "task": "token_classify",
+                "step_tag_id": request.step_token_id,
+                "returned_token_ids": [1],
+            }
+        pooled = await self._pool(Prompt(token_ids=request.token_ids), params)
+        return StepScores(tuple(pooled.values.reshape(-1).tolist()), pooled.usage)
+
+    async def embed(self, texts: Sequence[str]) -> FloatArray:
+        """Return embeddings, [len(texts), D].
+
+        Raises:
+            CapabilityError: The engine was not made with `runner="pooling"`.
+        """
+        prompts = [Prompt(text=text) for text in texts]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._pool(p, {"task": "embed"})) for p in prompts]
+        return np.stack([task.result().values for task in tasks])
+
+    def kv_usage(self) -> float:
+        """Return the fraction of KV blocks that running requests hold."""
+        return kv.usage(self._stepper.engine) if self._info is not None else 0.0
+
+    async def resident_blocks(self) -> frozenset[int]:
+        """Return the ids of the KV blocks of all running requests; shared blocks count once."""
+        await self.start()
+        job = partial(kv.resident_blocks, self._stepper.engine)
+        return await asyncio.wrap_future(self._stepper.call(job))
+
+    async def aclose(self) -> None:
+        """Abort everything and stop; the last engine of the process frees what all of them hold."""
+        with self._life_lock:
+            must_stop = self._is_started and not self._is_closed
+            self._is_closed = True
+        if must_stop:
+            loop = asyncio.get_running_loop()
+            await asyncio.shield(loop.run_in_executor(None, self._stepper.stop))
+
+    def _build(self) -> Any:
+        engine = build.build_engine(
+            self._args, kv_cache_memory_bytes=self._kv_bytes, cpu_threads=self._cpu_threads
+        )
+        self._table.attach(engine)
+        # A copy: vLLM uses its own in the engine's thread.
+        tokenizer = copy.deepcopy(engine.get_tokenizer())
+        self._encoder = PromptEncoder(tokenizer, self._template_options)
+        self._info = translate.model_info(engine, name=self.model, path=self._path)
+        return engine
+
+    def _boot(self) -> Future[None]:
+        with self._life_lock:
+            if self._is_closed:
+                raise EngineError("the engine is closed")
+            if not self._is_started:
+                self._is_started = True
+                self._stepper.start()
+        return self._stepper.ready
+
+    def _stream(self, n: int, convert: Callable[[Finished, int], R]) -> BufferedStream[Finished, R]:
+        stream: BufferedStream[Finished, R] = BufferedStream(
+            n,
+            convert=lambda finished: convert(finished, self._table.block_size),
+            abort=lambda: asyncio.wrap_future(
+                self._stepper.call(partial(self._table.abort, stream))
+            ),
+        )
+        return stream
+
+    def _submit(self, job: Callable[[], None], stream: _AnyStream) -> None:
+        """Run a job in the engine's thread; its failure is the stream's."""
+
+        def watch(future: Future[None]) -> None:
+            if (error := future.exception()) is not None:
+                stream.loop.call_soon_threadsafe(
+                    stream.fail, as_error(error, "the engine failed"), Usage()
+                )
+
+        try:
+            self._boot()
+        except TTSError as error:
+            stream.fail(error, Usage())
+        else:
+            self._stepper.call(job).add_done_callback(watch)
+
+    def _add(self, stream: _AnyStream, request: GenerationRequest) -> None:
+        assert self._encoder is not None
+        token_ids = self._encoder.encode(request.prompt)
+        room = check_context(len(token_ids), self.info.context_tokens or 0)
+        params = translate.sampling_params(
+            request.sampling,
+            seed=request.seed,
+            max_tokens=min(request.sampling.max_tokens, room),
+        )
+        self._table.add(stream, token_ids, params, n=request.n, priority=request.priority)
+
+    async def _pool(self, prompt: Prompt, options: Mapping[str, Any]) -> translate.Pooled:
+        """Run one prompt through a pooling model."""
+        if self._runner != "pooling":
+            raise CapabilityError(
+                f"{self.model} runs as a generator; a reward model or an embedding model needs "
+                f'runner="pooling"'
+            )
+        stream = self._stream(1, translate.pooled)
+        self._submit(partial(self._add_pooling, stream, prompt, options), stream)
+        try:
+            return await anext(stream)
+        finally:
+            await stream.aclose()
+
+    def _add_pooling(self, stream: _AnyStream, prompt: Prompt, options: Mapping[str, Any]) -> None:
+        assert self._encoder is not None
+        token_ids = self._encoder.encode(prompt)
+        check_context(len(token_ids), (self.info.context_tokens or 0) + 1)
+        self._table.add(stream, token_ids, translate.pooling_params(options))
