@@ -1,0 +1,16 @@
+"""One sample: the baseline that every other strategy is compared with."""
+
+from tts.operators.sample import Mode, sample
+from tts.pipeline import Pipeline
+from tts.strategies._base import StrategyConfig
+
+
+class Config(StrategyConfig):
+    """Parameters of a single sample."""
+
+    mode: Mode = "solve"
+
+
+def build(config: Config) -> Pipeline:
+    """Draw one trajectory; its answer is the answer."""
+    return sample(mode=config.mode)

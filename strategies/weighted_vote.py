@@ -1,0 +1,28 @@
+"""Weighted vote: sample `n`, score each, choose the answer with the largest sum of scores.
+
+Source: Li et al. 2022, "Making Language Models Better Reasoners with Step-Aware Verifier",
+arXiv:2206.02336; as best-of-n weighted in Snell et al. 2024, arXiv:2408.03314.
+"""
+
+from pydantic import Field
+
+from tts.operators.sample import Mode, sample
+from tts.operators.score import score
+from tts.operators.vote import Stop, vote
+from tts.pipeline import Pipeline
+from tts.strategies._base import StrategyConfig
+
+
+class Config(StrategyConfig):
+    """Parameters of the weighted vote."""
+
+    n: int = Field(16, ge=1, description="trajectories sampled in parallel")
+    verifier: str = Field("prm", description="whose probabilities are summed")
+    mode: Mode = "solve"
+    stop: Stop = "never"
+
+
+def build(config: Config) -> Pipeline:
+    """Sample, score, vote by summed probability."""
+    ballot = vote(weights=config.verifier, stop=config.stop)
+    return sample(config.n, mode=config.mode) >> score(config.verifier) >> ballot

@@ -1,0 +1,207 @@
+"""The short way in: one call, one answer."""
+
+import asyncio
+import atexit
+import threading
+from collections.abc import Coroutine, Iterable, Mapping
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from tts import catalog
+from tts.engine.vllm import VLLMEngine
+from tts.errors import InputError
+from tts.pipeline import Pipeline
+from tts.presets import Preset, load_preset
+from tts.protocols import Verifier
+from tts.runtime.executor import Job
+from tts.runtime.runtime import Runtime
+from tts.types import Budget, Problem, Result
+
+DEFAULT_MODEL = "bundled:reasoner"
+DEFAULT_PRESET = "self_consistency"
+_T = TypeVar("_T")
+
+
+def solve(
+    problem: str | Problem,
+    *,
+    preset: str | Preset = DEFAULT_PRESET,
+    budget: Budget | None = None,
+    seed: int = 0,
+    model: str = DEFAULT_MODEL,
+) -> Result:
+    """Solve one problem with the embedded engine.
+
+    The engine is kept until exit, `shutdown()`, or a call with another model. It lives in a thread
+    of its own, so this works inside a running event loop too (and blocks it: there, `asolve`).
+
+    Args:
+        problem: Text, or a `Problem`.
+        preset: A preset's name or file, or a loaded one.
+        budget: Hard limits; the preset's own by default.
+        seed: The same seed gives the same samples.
+        model: A Hugging Face id, a local path, or "bundled:reasoner".
+
+    Raises:
+        InputError: The preset or the problem cannot be used.
+        EngineError: The model cannot be loaded, or the engine died.
+    """
+    job = make_job(problem, preset=preset, budget=budget, seed=seed)
+    return _SESSION.submit(_SESSION.run(job, model)).result()
+
+
+async def asolve(
+    problem: str | Problem,
+    *,
+    preset: str | Preset = DEFAULT_PRESET,
+    budget: Budget | None = None,
+    seed: int = 0,
+    model: str = DEFAULT_MODEL,
+) -> Result:
+    """Like `solve`, for asynchronous callers; cancelling it aborts the work."""
+    job = make_job(problem, preset=preset, budget=budget, seed=seed)
+    return await asyncio.wrap_future(_SESSION.submit(_SESSION.run(job, model)))
+
+
+def shutdown() -> None:
+    """Free the engine that `solve` keeps; the next call starts another."""
+    _SESSION.shutdown()
+
+
+def make_job(
+    problem: str | Problem,
+    *,
+    preset: str | Preset = DEFAULT_PRESET,
+    budget: Budget | None = None,
+    seed: int = 0,
+    priority: int = 0,
+) -> Job:
+    """Return what a runtime needs to solve one problem by a preset.
+
+    Raises:
+        InputError: The preset cannot be used, or the problem is empty.
+    """
+    loaded = load_preset(preset) if isinstance(preset, str) else preset
+    known = Problem(id="problem", statement=problem) if isinstance(problem, str) else problem
+    if not known.statement.strip() and not known.messages:
+        raise InputError("the problem is empty")
+    return Job(
+        pipeline=loaded.pipeline,
+        problem=known,
+        sampling=loaded.sampling,
+        seed=seed,
+        budget=budget or loaded.budget,
+        preset=loaded.name,
+        priority=priority,
+    )
+
+
+async def open_verifiers(
+    pipelines: Iterable[Pipeline], models: Mapping[str, str] | None = None
+) -> dict[str, Verifier]:
+    """Build the verifiers that pipelines name, with an engine of its own for each reward model.
+
+    Args:
+        pipelines: What is to be run.
+        models: Model by verifier name, in place of the verifier's default.
+
+    Raises:
+        InputError: No such verifier, or a model for one that takes none.
+        EngineError: A reward model cannot be loaded.
+    """
+    wanted = {
+        name
+        for pipeline in pipelines
+        for _, node in pipeline
+        for name in node.operator.spec.verifiers
+    }
+    verifiers: dict[str, Verifier] = {}
+    try:
+        for name in sorted(wanted):
+            verifiers[name] = await _open_verifier(name, (models or {}).get(name))
+    except BaseException:
+        for verifier in verifiers.values():
+            await verifier.aclose()
+        raise
+    return verifiers
+
+
+async def _open_verifier(name: str, model: str | None) -> Verifier:
+    module = catalog.load("verifier", name)
+    model = model or module.DEFAULT_MODEL
+    if model is None:
+        verifier: Verifier = module.build(None)
+        return verifier
+    if module.DEFAULT_MODEL is None:
+        raise InputError(f"the verifier {name!r} takes no model, got {model!r}")
+    engine = VLLMEngine(model, runner="pooling")
+    await engine.start()
+    verifier = module.build(engine)
+    return verifier
+
+
+class _Session:
+    """The engine behind `solve`, in a thread with an event loop of its own.
+
+    The lock keeps callers in different threads from starting two loops.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opening: asyncio.Lock | None = None
+        self._model = ""
+        self._runtime: Runtime | None = None
+
+    def submit(self, work: Coroutine[Any, Any, _T]) -> Future[_T]:
+        """Run a coroutine in the session's loop; returns a concurrent future."""
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._opening = asyncio.Lock()
+                threading.Thread(target=self._loop.run_forever, name="tts", daemon=True).start()
+                atexit.register(self.shutdown)
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    async def run(self, job: Job, model: str) -> Result:
+        """Run a job on the kept engine, started or exchanged as needed."""
+        runtime = await self._open(job, model)
+        return await runtime.run(job)
+
+    def shutdown(self) -> None:
+        """Free the engine and end the thread."""
+        with self._lock:
+            loop, self._loop = self._loop, None
+        if loop is None:
+            return
+        atexit.unregister(self.shutdown)
+        asyncio.run_coroutine_threadsafe(self._close(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+
+    async def _open(self, job: Job, model: str) -> Runtime:
+        assert self._opening is not None
+        async with self._opening:
+            if self._runtime is not None and self._model != model:
+                await self._close()
+            if self._runtime is None:
+                engine = VLLMEngine(model)
+                await engine.start()
+                self._model, self._runtime = model, Runtime(engine)
+            missing = await open_verifiers([job.pipeline]) if self._lacks(job) else {}
+            self._runtime.verifiers.update(missing)
+            return self._runtime
+
+    def _lacks(self, job: Job) -> bool:
+        have = self._runtime.verifiers if self._runtime else {}
+        return any(set(node.operator.spec.verifiers) - set(have) for _, node in job.pipeline)
+
+    async def _close(self) -> None:
+        runtime, self._runtime = self._runtime, None
+        if runtime is not None:
+            for verifier in runtime.verifiers.values():
+                await verifier.aclose()
+            await runtime.engine.aclose()
+            runtime.close()
+
+
+_SESSION = _Session()

@@ -1,0 +1,92 @@
+"""The exception tree.
+
+TTSError
+├── InputError            what the user gave cannot be used; the message says where and what to do
+│   ├── ProblemError      a problem, or a line of a benchmark file
+│   ├── PresetError       a preset, strategy or operator parameter (with file and line)
+│   ├── PipelineError     a graph that cannot run: cycle, missing input, type mismatch
+│   ├── BudgetError       a budget that cannot be read
+│   └── StoreError        a run folder that cannot be read or written
+├── EngineError           an engine cannot start or has died
+│   ├── ModelError        the model cannot be found or loaded
+│   ├── ContextError      the prompt does not fit into the model's context
+│   └── CapabilityError   the engine lacks what a node needs
+├── VerifierError         a verifier cannot work at all (one failed score is data, not this)
+└── MissingExtraError     an optional dependency is not installed
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+
+class TTSError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class InputError(TTSError):
+    """What the user gave cannot be used; the command line exits with 2."""
+
+
+class ProblemError(InputError):
+    """A problem, or a line of a benchmark file, cannot be used."""
+
+
+class PresetError(InputError):
+    """A preset, a strategy's parameter or an operator's parameter is wrong."""
+
+
+class PipelineError(InputError):
+    """A graph of operators cannot run."""
+
+
+class BudgetError(InputError):
+    """A budget cannot be read or buys nothing."""
+
+
+class StoreError(InputError):
+    """A run folder cannot be read or written."""
+
+
+class EngineError(TTSError):
+    """An engine cannot start, or has died."""
+
+
+class ModelError(EngineError):
+    """A model cannot be found or loaded."""
+
+
+class ContextError(EngineError):
+    """A prompt does not fit into the model's context."""
+
+
+class CapabilityError(EngineError):
+    """An engine lacks what a node needs."""
+
+
+class VerifierError(TTSError):
+    """A verifier cannot work at all; a single failed score is data instead."""
+
+
+class MissingExtraError(TTSError, ModuleNotFoundError):
+    """An optional dependency is not installed; the message names the extra that brings it."""
+
+
+def require(module: str, *, extra: str, purpose: str) -> ModuleType:
+    """Import an optional dependency.
+
+    Args:
+        module: Dotted name of the module.
+        extra: The extra of this distribution that brings it.
+        purpose: What needs it, as the subject of a sentence ("the embedded engine").
+
+    Raises:
+        MissingExtraError: The module is not installed.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0]:
+            raise
+        raise MissingExtraError(
+            f"{purpose} needs {error.name}: pip install 'tts-orchestrator[{extra}]'"
+        ) from error

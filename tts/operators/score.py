@@ -1,0 +1,46 @@
+"""Attach a verifier's scores to trajectories, each as soon as it arrives."""
+
+import asyncio
+from collections.abc import Sequence
+
+from tts.operators.base import OperatorModel
+from tts.pipeline import Pipeline
+from tts.protocols import Context, Inlet, Outlet, Spec
+from tts.types import Score, Trajectory
+
+
+class ScoreWith(OperatorModel):
+    """Scores every trajectory and passes it on, in order of scoring.
+
+    Requests are made one trajectory at a time, so that scoring starts when the first trajectory
+    ends; the engine batches them across nodes and problems.
+    """
+
+    verifier: str
+
+    @property
+    def spec(self) -> Spec:
+        """Passes on what comes in, with a score more."""
+        return Spec(verifiers=(self.verifier,))
+
+    async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
+        """Score concurrently; a verifier's failure becomes a score with an error."""
+        async with asyncio.TaskGroup() as group:
+            async for trajectory in context.merge(inputs):
+                group.create_task(self._score(context, trajectory, outlet))
+
+    async def _score(self, context: Context, trajectory: Trajectory, outlet: Outlet) -> None:
+        verifier = context.verifier(self.verifier)
+        try:
+            (score,) = await verifier.score(context, [trajectory])
+        except Exception as error:
+            score = Score(value=None, error=f"{type(error).__name__}: {error}")
+        context.emit("score", id=trajectory.id, verifier=self.verifier, value=score.value)
+        if score.error is not None:
+            context.emit("warning", message=f"verifier {self.verifier!r} failed: {score.error}")
+        outlet.send(trajectory.with_score(self.verifier, score))
+
+
+def score(verifier: str) -> Pipeline:
+    """Score each trajectory with a verifier of the run."""
+    return Pipeline.of(ScoreWith(verifier=verifier))

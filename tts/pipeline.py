@@ -1,0 +1,257 @@
+"""A checked graph of operators.
+
+    pipeline = sample(n=8) >> score("prm") >> vote(weights="prm")
+
+`>>` feeds the left side's ends into the right side's beginnings, `|` puts two graphs side by side.
+A node that occurs on both sides of `|` stays one node, so that branches can share their source.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import networkx as nx
+
+from tts.errors import CapabilityError, PipelineError
+from tts.protocols import Engine, Operator, State, Verifier
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """An operator in its place; two nodes are the same only if they are one object.
+
+    Attributes:
+        operator: What it does.
+        inputs: Nodes it reads, in order.
+        name: As the user named it; empty for "the operator's name and ordinal".
+    """
+
+    operator: Operator
+    inputs: tuple["Node", ...] = ()
+    name: str = ""
+
+
+class Pipeline:
+    """Operators joined by streams; immutable.
+
+    Args:
+        nodes: In any order; the inputs of each must be among them.
+
+    Raises:
+        PipelineError: Two nodes have the same name, or the graph cannot run (see `check`).
+    """
+
+    def __init__(self, nodes: Iterable[Node]) -> None:
+        self._nodes = tuple(dict.fromkeys(nodes))
+        self._names = _name_nodes(self._nodes)
+        self.graph: nx.DiGraph[str] = nx.DiGraph()
+        for node in self._nodes:
+            self.graph.add_node(self._names[node], node=node)
+        for node in self._nodes:
+            for source in node.inputs:
+                self.graph.add_edge(self._names[source], self._names[node])
+
+    @classmethod
+    def of(cls, operator: Operator) -> "Pipeline":
+        """Return a pipeline of one operator."""
+        return cls([Node(operator)])
+
+    def named(self, name: str) -> "Pipeline":
+        """Name the last node, so that presets, traces and seeds call it so.
+
+        Raises:
+            PipelineError: The pipeline has several ends.
+        """
+        ends = self._ends()
+        if len(ends) != 1:
+            raise PipelineError(f"cannot name {name!r}: the pipeline has {len(ends)} ends")
+        renamed = Node(ends[0].operator, ends[0].inputs, name)
+        return Pipeline([renamed if node is ends[0] else node for node in self._nodes])
+
+    def __rshift__(self, other: "Pipeline") -> "Pipeline":
+        """Feed every end of this pipeline into every beginning of the other."""
+        copies: dict[Node, Node] = {}
+        for node in other._ordered():
+            inputs = tuple(copies[source] for source in node.inputs) or self._ends()
+            copies[node] = Node(node.operator, inputs, node.name)
+        return Pipeline([*self._nodes, *copies.values()])
+
+    def __or__(self, other: "Pipeline") -> "Pipeline":
+        """Put two pipelines side by side; nodes that both share stay shared."""
+        return Pipeline([*self._nodes, *other._nodes])
+
+    def __iter__(self) -> Iterator[tuple[str, Node]]:
+        """Iterate over (name, node), every node after its inputs."""
+        return ((self._names[node], node) for node in self._ordered())
+
+    def name_of(self, node: Node) -> str:
+        """Return a node's name in this pipeline."""
+        return self._names[node]
+
+    @property
+    def sinks(self) -> tuple[str, ...]:
+        """Names of the nodes that nobody reads, in order."""
+        return tuple(self._names[node] for node in self._ends())
+
+    def check(self, locate: Callable[[str], str] = lambda name: f"node {name!r}") -> None:
+        """Refuse a graph that cannot run, before a token is spent.
+
+        Args:
+            locate: Says where a node was defined, for error messages.
+
+        Raises:
+            PipelineError: Empty, missing or superfluous inputs, finished and partial trajectories
+                mixed up, scores that nobody makes, a vote that cannot know when it is settled.
+        """
+        if not self._nodes:
+            raise PipelineError("a pipeline needs at least one node")
+        bounds = self.max_inputs()
+        for name, node in self:
+            problem = self._problem_with(node, bounds[name])
+            if problem:
+                raise PipelineError(f"{locate(name)}: {problem}")
+
+    def check_engine(self, engine: Engine, verifiers: Mapping[str, Verifier]) -> None:
+        """Refuse an engine or verifiers that lack what a node needs.
+
+        Raises:
+            CapabilityError: The engine lacks a capability.
+            PipelineError: A node names an unknown verifier, or sums scores that are no
+                probabilities.
+        """
+        for name, node in self:
+            spec = node.operator.spec
+            needs = spec.needs.union(
+                *(verifiers[v].spec.needs for v in spec.verifiers if v in verifiers)
+            )
+            if missing := engine.capabilities.missing(needs):
+                raise CapabilityError(
+                    f"node {name!r} needs {', '.join(missing)}, which {type(engine).__name__} "
+                    f"({engine.info.name}) does not offer"
+                )
+            if unknown := set(spec.verifiers) - set(verifiers):
+                raise PipelineError(
+                    f"node {name!r} needs the verifier {min(unknown)!r}; "
+                    f"this run has {', '.join(sorted(verifiers)) or 'none'}"
+                )
+            for weight in spec.weights:
+                if weight in verifiers and not verifiers[weight].spec.unit_interval:
+                    raise PipelineError(
+                        f"node {name!r} sums the scores of {weight!r}, which are no probabilities; "
+                        "calibrate it, or choose a verifier whose scores lie in [0, 1]"
+                    )
+
+    def max_inputs(self) -> dict[str, int | None]:
+        """Return the most trajectories that each node can read; None where unknown."""
+        incoming: dict[Node, int | None] = {}
+        outgoing: dict[Node, int | None] = {}
+        for node in self._ordered():
+            counts = [outgoing[source] for source in node.inputs]
+            incoming[node] = _total(counts)
+            outgoing[node] = _most_outputs(node, incoming[node])
+        return {self._names[node]: count for node, count in incoming.items()}
+
+    def to_mapping(self) -> dict[str, dict[str, Any]]:
+        """Return the graph as a preset's `pipeline:` block writes it."""
+        return {name: self._node_mapping(node) for name, node in self}
+
+    def _node_mapping(self, node: Node) -> dict[str, Any]:
+        sources = [self._names[source] for source in node.inputs]
+        entry: dict[str, Any] = {"operator": operator_name(node.operator)}
+        if sources:
+            entry["from"] = sources[0] if len(sources) == 1 else sources
+        return {**entry, **operator_parameters(node.operator)}
+
+    def _ordered(self) -> list[Node]:
+        order = nx.lexicographical_topological_sort(
+            self.graph, key={self._names[n]: i for i, n in enumerate(self._nodes)}.__getitem__
+        )
+        return [self.graph.nodes[name]["node"] for name in order]
+
+    def _ends(self) -> tuple[Node, ...]:
+        read = {source for node in self._nodes for source in node.inputs}
+        return tuple(node for node in self._nodes if node not in read)
+
+    def _problem_with(self, node: Node, bound: int | None) -> str:
+        spec = node.operator.spec
+        if spec.accepts is None:
+            return "it reads no trajectories, so it takes no `from`" if node.inputs else ""
+        if not node.inputs:
+            return "it reads trajectories, so it needs a `from`"
+        for source in node.inputs:
+            state = self._state(source)
+            if "any" not in (state, spec.accepts) and state != spec.accepts:
+                return (
+                    f"it reads {spec.accepts} trajectories, {self._names[source]!r} sends {state}"
+                )
+        if missing := set(spec.scores) - self._scores_before(node):
+            return f"it needs the score {min(missing)!r}, which no node before it makes"
+        if spec.bounded and bound is None:
+            return "it cannot know how many trajectories come in; use `stop: never`"
+        return ""
+
+    def _state(self, node: Node) -> State:
+        if node.operator.spec.emits != "any":
+            return node.operator.spec.emits
+        states = {self._state(source) for source in node.inputs}
+        return states.pop() if len(states) == 1 else "any"
+
+    def _scores_before(self, node: Node) -> set[str]:
+        before = nx.ancestors(self.graph, self._names[node])
+        return {
+            score
+            for name in before
+            for score in self.graph.nodes[name]["node"].operator.spec.verifiers
+        }
+
+
+def operator_name(operator: Operator) -> str:
+    """Return the registered name of an operator: the name of its module."""
+    return type(operator).__module__.rpartition(".")[2]
+
+
+def operator_parameters(operator: Operator) -> Mapping[str, Any]:
+    """Return the parameters of an operator that differ from their defaults."""
+    dump: Callable[..., Mapping[str, Any]] = getattr(operator, "model_dump", lambda **_: {})
+    return dump(mode="json", exclude_defaults=True)
+
+
+def _name_nodes(nodes: tuple[Node, ...]) -> dict[Node, str]:
+    names: dict[Node, str] = {}
+    for node in nodes:
+        if missing := [source for source in node.inputs if source not in nodes]:
+            raise PipelineError(
+                f"an input ({operator_name(missing[0].operator)}) is not in the graph"
+            )
+        if node.name:
+            if node.name in names.values():
+                raise PipelineError(f"two nodes are named {node.name!r}")
+            names[node] = node.name
+    for node in nodes:
+        if node not in names:
+            names[node] = _free_name(operator_name(node.operator), set(names.values()))
+    return names
+
+
+def _free_name(base: str, taken: set[str]) -> str:
+    name, ordinal = base, 1
+    while name in taken:
+        ordinal += 1
+        name = f"{base}_{ordinal}"
+    return name
+
+
+def _total(counts: list[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def _most_outputs(node: Node, incoming: int | None) -> int | None:
+    spec = node.operator.spec
+    if spec.max_outputs is not None:
+        return spec.max_outputs
+    if spec.accepts is None:
+        return spec.fan_out
+    if spec.fan_out is None or incoming is None:
+        return None
+    return spec.fan_out * incoming

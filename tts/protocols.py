@@ -1,0 +1,307 @@
+"""The plug points: engines, operators, verifiers, benchmarks, and what the runtime gives them."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Protocol, Self
+
+from tts.types import (
+    Answer,
+    Completion,
+    FloatArray,
+    GenerationRequest,
+    Grade,
+    ModelInfo,
+    Problem,
+    Sampling,
+    Score,
+    ScoreRequest,
+    StepScores,
+    Trajectory,
+    Usage,
+)
+
+State = Literal["any", "finished", "partial"]
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do; known before a token is spent.
+
+    Attributes:
+        token_ids: Takes prompts as token ids and reports generated ids.
+        logprobs: Reports log-probabilities of generated tokens.
+        prefix_cache: Reuses the KV blocks of a shared prefix and reports how many tokens it reused.
+        cancel: A closed stream stops generating at once.
+        seed: The same seed gives the same completion, within the engine's numerics.
+        logits_processors: Runs custom logits processors.
+        rewards: Serves reward models through `score`.
+        embeddings: Serves `embed`.
+        token_counts: Reports how many tokens it generated.
+    """
+
+    token_ids: bool = False
+    logprobs: bool = False
+    prefix_cache: bool = False
+    cancel: bool = False
+    seed: bool = False
+    logits_processors: bool = False
+    rewards: bool = False
+    embeddings: bool = False
+    token_counts: bool = True
+
+    def missing(self, needs: frozenset[str]) -> list[str]:
+        """Return the names in `needs` that this engine lacks, sorted."""
+        have = {f.name for f in fields(self) if getattr(self, f.name)}
+        return sorted(needs - have)
+
+
+class CompletionStream(Protocol):
+    """Completions of one request, in order of arrival.
+
+    An object and not an async generator, so that a cancelled reader cannot leak into another task.
+    """
+
+    def __aiter__(self) -> Self:
+        """Return the stream itself."""
+        ...
+
+    async def __anext__(self) -> Completion:
+        """Return the next completion to finish.
+
+        Raises:
+            StopAsyncIteration: All `n` were returned, or the stream was closed.
+            EngineError: The engine died, or refused the request.
+        """
+        ...
+
+    async def aclose(self) -> Usage:
+        """Abort what still runs and return once the engine has acknowledged.
+
+        Idempotent. Returns what the aborted completions had cost (their generated tokens
+        included); completions that were returned or had already finished are not counted again.
+        """
+        ...
+
+
+class Engine(Protocol):
+    """Turns prompts into completions."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model's shape, context and price."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this engine can do."""
+        ...
+
+    def generate(self, request: GenerationRequest) -> CompletionStream:
+        """Start `request.n` completions; errors arrive through the stream."""
+        ...
+
+    async def score(self, request: ScoreRequest) -> StepScores:
+        """Run a reward model.
+
+        Raises:
+            CapabilityError: This engine serves no reward model.
+        """
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> FloatArray:
+        """Return embeddings, [len(texts), D].
+
+        Raises:
+            CapabilityError: This engine serves no embeddings.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Abort everything and free the model; idempotent."""
+        ...
+
+
+class Inlet(Protocol):
+    """The reading end of an edge."""
+
+    def __aiter__(self) -> AsyncIterator[Trajectory]:
+        """Iterate over the trajectories as they arrive."""
+        ...
+
+    def close(self) -> None:
+        """Read no more; the last reader of an outlet to close cancels the node behind it."""
+        ...
+
+
+class Outlet(Protocol):
+    """The writing end of an edge, copied to every reader."""
+
+    def send(self, trajectory: Trajectory) -> None:
+        """Pass a trajectory on; edges are unbounded, so this never waits."""
+        ...
+
+
+class Context(Protocol):
+    """What an operator sees of the run."""
+
+    @property
+    def problem(self) -> Problem:
+        """The problem being solved."""
+        ...
+
+    @property
+    def node(self) -> str:
+        """Path of this node, as the trace and the seeds name it."""
+        ...
+
+    @property
+    def sampling(self) -> Sampling:
+        """The preset's sampling profile."""
+        ...
+
+    @property
+    def max_inputs(self) -> int | None:
+        """Most trajectories that can come in; None if unknown."""
+        ...
+
+    @property
+    def engine(self) -> Engine:
+        """For `info` and `capabilities`; generate through the context, which keeps the ledger."""
+        ...
+
+    def seed(self, parent_id: str = "") -> int:
+        """Return the base seed for requests of this node under a parent trajectory."""
+        ...
+
+    def generate(self, request: GenerationRequest) -> CompletionStream:
+        """Like the engine's, within the budget, through the log, into the trace.
+
+        The stream may hold fewer than `n` completions, or shorter ones, when the budget binds.
+        """
+        ...
+
+    def answers(self) -> "AnswerGroups":
+        """Return an empty set of classes of equal answers, for this problem's type."""
+        ...
+
+    def merge(
+        self, inputs: Sequence[Inlet], *, order: Literal["arrival", "index"] = "arrival"
+    ) -> AsyncIterator[Trajectory]:
+        """Read several inlets as one: by arrival, or by origin index (deterministic)."""
+        ...
+
+    def verifier(self, name: str) -> "Verifier":
+        """Return a verifier of this run by its name."""
+        ...
+
+    def spawn(self, pipeline: Any, problem: Problem, *, name: str) -> Inlet:
+        """Run a pipeline on another problem within this one; it shares ledger, log and trace."""
+        ...
+
+    def emit(self, kind: str, **values: Any) -> None:
+        """Add an event to the trace."""
+        ...
+
+
+class AnswerGroups(Protocol):
+    """Classes of equal answers, filled one by one."""
+
+    async def add(self, answer: str | None) -> int | None:
+        """Return the class index of an answer, new or known; None for a missing answer."""
+        ...
+
+    def text(self, index: int) -> str:
+        """Return the class's representative: the first answer that was added to it."""
+        ...
+
+    def canonical(self, index: int) -> str:
+        """Return the canonical form of the class's representative."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What an operator takes, gives and needs, checked before the run.
+
+    Attributes:
+        accepts: State of the trajectories that it reads; None for a source, which reads none.
+        emits: State of those that it sends; "any" passes on what came in.
+        needs: Names of engine capabilities.
+        verifiers: Names of verifiers.
+        scores: Names of the scores that incoming trajectories must carry.
+        weights: Those of `scores` that are summed, and so must be probabilities.
+        fan_out: Most trajectories sent per trajectory read (in all, for a source); None if unknown.
+        max_outputs: Most trajectories sent in all, whatever comes in; None for no such limit.
+        bounded: Needs to know how many trajectories can come in.
+    """
+
+    accepts: State | None = "any"
+    emits: State = "any"
+    needs: frozenset[str] = frozenset()
+    verifiers: tuple[str, ...] = ()
+    scores: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+    fan_out: int | None = 1
+    max_outputs: int | None = None
+    bounded: bool = False
+
+
+class Operator(Protocol):
+    """What a pipeline node does."""
+
+    @property
+    def spec(self) -> Spec:
+        """What it takes, gives and needs."""
+        ...
+
+    async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
+        """Read, send, return; the runtime owns the task and closes the ends."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierSpec:
+    """What a verifier needs of the run's engines and gives.
+
+    Attributes:
+        needs: Names of engine capabilities.
+        steps: Gives one value per step.
+        unit_interval: Values lie in [0, 1] and may be summed as weights without calibration.
+    """
+
+    needs: frozenset[str] = frozenset()
+    steps: bool = False
+    unit_interval: bool = False
+
+
+class Verifier(Protocol):
+    """Anything that scores trajectories."""
+
+    @property
+    def spec(self) -> VerifierSpec:
+        """What it needs and gives."""
+        ...
+
+    async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
+        """Return one score per trajectory, in order; a failure is a `Score` with an error."""
+        ...
+
+    async def aclose(self) -> None:
+        """Free what the verifier owns; idempotent."""
+        ...
+
+
+class Benchmark(Protocol):
+    """A data set with its own idea of a right answer."""
+
+    def problems(self, split: str) -> Iterator[Problem]:
+        """Yield the problems of a split, always in the same order.
+
+        Raises:
+            ProblemError: The split is unknown, or the data cannot be loaded.
+        """
+        ...
+
+    def grade(self, problem: Problem, answer: Answer) -> Grade:
+        """Compare an answer with the problem's reference."""
+        ...

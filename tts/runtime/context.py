@@ -1,0 +1,71 @@
+"""What one operator sees of the run; implements `tts.protocols.Context`."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from tts.pipeline import Pipeline
+from tts.protocols import AnswerGroups, CompletionStream, Engine, Inlet, Verifier
+from tts.runtime.channels import ChannelInlet, merge
+from tts.seeds import derive_seed
+from tts.types import GenerationRequest, Problem, Sampling, Trajectory
+
+if TYPE_CHECKING:
+    from tts.runtime.executor import ProblemRun
+
+
+@dataclass(frozen=True, slots=True)
+class NodeContext:
+    """The run as node `node` sees it.
+
+    Attributes:
+        run: The run of the whole problem.
+        problem: The problem, or the sub-problem of a spawned pipeline.
+        node: Path of the node: its name, after the names of those that spawned it.
+        max_inputs: Most trajectories that can come in; None if unknown.
+    """
+
+    run: "ProblemRun"
+    problem: Problem
+    node: str
+    max_inputs: int | None
+
+    @property
+    def sampling(self) -> Sampling:
+        """The preset's sampling profile."""
+        return self.run.sampling
+
+    @property
+    def engine(self) -> Engine:
+        """For `info` and `capabilities`; generate through the context."""
+        return self.run.services.engine
+
+    def seed(self, parent_id: str = "") -> int:
+        """Return the base seed for requests of this node under a parent trajectory."""
+        return derive_seed(self.run.seed, self.run.problem.id, self.node, parent_id)
+
+    def generate(self, request: GenerationRequest) -> CompletionStream:
+        """Like the engine's, within the budget, through the log, into the trace."""
+        return self.run.open_stream(replace(request, priority=self.run.priority), self.node)
+
+    def answers(self) -> AnswerGroups:
+        """Return an empty set of classes of equal answers."""
+        return self.run.new_groups(self.problem)
+
+    def merge(
+        self, inputs: Sequence[Inlet], *, order: Literal["arrival", "index"] = "arrival"
+    ) -> AsyncIterator[Trajectory]:
+        """Read several inlets as one."""
+        return merge(cast("Sequence[ChannelInlet]", inputs), order)
+
+    def verifier(self, name: str) -> Verifier:
+        """Return a verifier of this run."""
+        return self.run.verifiers[name]
+
+    def spawn(self, pipeline: Any, problem: Problem, *, name: str) -> Inlet:
+        """Run a pipeline on another problem within this one."""
+        return self.run.spawn(cast("Pipeline", pipeline), problem, f"{self.node}/{name}")
+
+    def emit(self, kind: str, **values: Any) -> None:
+        """Add an event to the trace."""
+        self.run.services.trace.emit(kind, self.node, **values)

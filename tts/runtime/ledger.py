@@ -1,0 +1,142 @@
+"""What a problem has spent and may still spend.
+
+Every generation reserves its worst case before it is asked for and is settled when the engine has
+acknowledged its end, so that no budget is ever passed. Scoring has no worst case to reserve: it is
+recorded after the fact and counts against `flops`, `usd` and `calls`.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+from tts.cost import flops_per_token, predicted_flops, price_usd
+from tts.types import Budget, ModelInfo, Usage
+
+# A completion shorter than this cannot hold an answer; asking for it would waste its prefill.
+MIN_TOKENS = 16
+
+
+@dataclass(slots=True)
+class Grant:
+    """Leave to generate `n` completions of at most `max_tokens` each.
+
+    Attributes:
+        n: Completions allowed; 0 when the budget is spent.
+        max_tokens: Limit of each.
+        open: Completions reserved and not yet settled.
+    """
+
+    n: int
+    max_tokens: int
+    open: int
+
+
+class Ledger:
+    """The account of one problem, or of a run (then it is the parent of its problems' ledgers)."""
+
+    def __init__(self, budget: Budget, parent: "Ledger | None" = None) -> None:
+        self.budget = budget
+        self._parent = parent
+        self._spent = Usage()
+        self._reserved_tokens = 0
+        self._reserved_calls = 0
+        self._reserved_flops = 0.0
+        self._reserved_usd = 0.0
+        self.is_expired = False
+
+    @property
+    def usage(self) -> Usage:
+        """Everything settled so far."""
+        return self._spent
+
+    def reserve(self, info: ModelInfo, *, n: int, max_tokens: int, prompt_tokens: int = 0) -> Grant:
+        """Reserve up to `n` completions; each gets an equal share of what is left.
+
+        Fewer than `n` are granted where the share would fall below `MIN_TOKENS` (or below
+        `max_tokens`, if that is smaller).
+        """
+        least = min(MIN_TOKENS, max_tokens)
+        share = self._share(info, n, max_tokens, prompt_tokens)
+        while n > 1 and share < least:
+            n -= 1
+            share = self._share(info, n, max_tokens, prompt_tokens)
+        if share < least:
+            return Grant(n=0, max_tokens=0, open=0)
+        grant = Grant(n=n, max_tokens=share, open=n)
+        self._hold(grant, info, prompt_tokens, +1)
+        return grant
+
+    def settle(
+        self, grant: Grant, info: ModelInfo, usage: Usage, *, prompt_tokens: int = 0
+    ) -> Usage:
+        """Replace one reserved completion by what it cost; returns the usage with its cost."""
+        one = replace(grant, n=1)
+        if grant.open > 0:
+            grant.open -= 1
+            self._hold(one, info, prompt_tokens, -1)
+        return self.record(info, usage)
+
+    def release(self, grant: Grant, info: ModelInfo, *, prompt_tokens: int = 0) -> None:
+        """Give back what is still reserved."""
+        self._hold(replace(grant, n=grant.open), info, prompt_tokens, -1)
+        grant.open = 0
+
+    def record(self, info: ModelInfo, usage: Usage) -> Usage:
+        """Add a cost that was not reserved; returns it with FLOPs and dollars filled in."""
+        flops = usage.flops or predicted_flops(info, usage)
+        priced = replace(usage, flops=flops, usd=price_usd(info.price, usage))
+        ledger: Ledger | None = self
+        while ledger is not None:
+            ledger._spent = ledger._spent + priced
+            ledger = ledger._parent
+        return priced
+
+    def shortfall(self) -> str:
+        """Return which limit is spent, for people; empty when none is."""
+        if self.is_expired:
+            return f"the deadline of {self.budget.seconds:g} s passed"
+        return f"the budget of {self.budget} is spent"
+
+    def _share(self, info: ModelInfo, n: int, max_tokens: int, prompt_tokens: int) -> int:
+        shares = [max_tokens]
+        ledger: Ledger | None = self
+        while ledger is not None:
+            shares.append(ledger._own_share(info, n, max_tokens, prompt_tokens))
+            ledger = ledger._parent
+        return min(shares)
+
+    def _own_share(self, info: ModelInfo, n: int, max_tokens: int, prompt_tokens: int) -> int:
+        if self.is_expired:
+            return 0
+        budget, spent = self.budget, self._spent
+        share = max_tokens
+        if budget.calls is not None and budget.calls - spent.calls - self._reserved_calls < n:
+            return 0
+        if budget.tokens is not None:
+            left = budget.tokens - (spent.generated_tokens or 0) - self._reserved_tokens
+            share = min(share, left // n)
+        if budget.usd is not None and info.price is not None:
+            left_usd = budget.usd - (spent.usd or 0.0) - self._reserved_usd
+            each = left_usd / n - prompt_tokens * info.price.prompt / 1e6
+            share = min(share, math.floor(each * 1e6 / info.price.generated))
+        if budget.flops is not None:
+            left_flops = budget.flops - (spent.flops or 0.0) - self._reserved_flops
+            share = min(share, _affordable_tokens(info, left_flops / n, prompt_tokens, max_tokens))
+        return share
+
+    def _hold(self, grant: Grant, info: ModelInfo, prompt_tokens: int, sign: int) -> None:
+        worst = Usage(prompt_tokens=prompt_tokens, generated_tokens=grant.max_tokens)
+        ledger: Ledger | None = self
+        while ledger is not None:
+            ledger._reserved_calls += sign * grant.n
+            ledger._reserved_tokens += sign * grant.n * grant.max_tokens
+            ledger._reserved_flops += sign * grant.n * (predicted_flops(info, worst) or 0.0)
+            ledger._reserved_usd += sign * grant.n * (price_usd(info.price, worst) or 0.0)
+            ledger = ledger._parent
+
+
+def _affordable_tokens(info: ModelInfo, flops: float, prompt_tokens: int, max_tokens: int) -> int:
+    per_token = flops_per_token(info, prompt_tokens + max_tokens)
+    prefill = predicted_flops(info, Usage(prompt_tokens=prompt_tokens))
+    if per_token is None or prefill is None:
+        return 0
+    return math.floor((flops - prefill) / per_token)

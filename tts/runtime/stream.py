@@ -1,0 +1,182 @@
+"""One request on its way through ledger, log, engine and trace."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+from tts.protocols import CompletionStream, Engine
+from tts.runtime.ledger import Grant, Ledger
+from tts.runtime.log import GenerationLog, request_key
+from tts.runtime.trace import Trace
+from tts.types import Completion, GenerationRequest, Prompt, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What every request of one problem shares.
+
+    Attributes:
+        engine: Where completions come from.
+        ledger: What may still be spent.
+        log: What was generated before.
+        trace: What happened.
+        on_progress: Called when a completion or an abort has freed KV blocks.
+    """
+
+    engine: Engine
+    ledger: Ledger
+    log: GenerationLog
+    trace: Trace
+    on_progress: Callable[[], None]
+
+
+class RequestStream:
+    """The completions of one request: first the recorded ones, then the engine's.
+
+    Recorded completions come in their recorded order and are charged what they had cost, so that a
+    resumed run takes the same decisions; the engine is asked only for what is missing, once the
+    reader wants more than was recorded.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        request: GenerationRequest,
+        node: str,
+        on_close: Callable[["RequestStream"], None] = lambda _: None,
+    ) -> None:
+        self._services = services
+        self._on_close = on_close
+        self._node = node
+        self._prompt_bound = prompt_token_bound(request.prompt)
+        info = services.engine.info
+        self._grant: Grant = services.ledger.reserve(
+            info,
+            n=request.n,
+            max_tokens=request.sampling.max_tokens,
+            prompt_tokens=self._prompt_bound,
+        )
+        sampling = replace(request.sampling, max_tokens=max(1, self._grant.max_tokens))
+        self._request = replace(request, sampling=sampling, n=self._grant.n)
+        self._key = request_key(info.fingerprint, self._request)
+        seeds = range(request.seed, request.seed + self._grant.n)
+        self._recorded = services.log.find(self._key, iter(seeds))
+        known = {seed for seed, _ in self._recorded}
+        self._missing = [seed - request.seed for seed in seeds if seed not in known]
+        self._live: list[tuple[int, CompletionStream]] | None = None
+        self._closed = False
+        services.trace.emit(
+            "request",
+            node,
+            asked=request.n,
+            granted=self._grant.n,
+            max_tokens=self._grant.max_tokens,
+            recorded=len(self._recorded),
+        )
+
+    def __aiter__(self) -> Self:
+        """Return the stream itself."""
+        return self
+
+    async def __anext__(self) -> Completion:
+        """Return the next completion, already charged and logged."""
+        if self._closed:
+            raise StopAsyncIteration
+        if self._recorded:
+            seed, completion = self._recorded.pop(0)
+            return self._settle(replace(completion, index=seed - self._request.seed))
+        if self._live is None:
+            self._live = self._start()
+        while self._live:
+            offset, stream = self._live[0]
+            try:
+                completion = await anext(stream)
+            except StopAsyncIteration:
+                self._live.pop(0)
+                continue
+            completion = replace(completion, index=completion.index + offset)
+            if completion.finish_reason != "error":
+                self._services.log.record(
+                    self._key, self._request.seed + completion.index, completion
+                )
+            return self._settle(completion)
+        raise StopAsyncIteration
+
+    async def aclose(self) -> Usage:
+        """Abort what still runs; its cost goes to the ledger and is returned. Idempotent."""
+        if self._closed:
+            return Usage()
+        self._closed = True
+        self._on_close(self)
+        aborted = Usage()
+        for _, stream in self._live or ():
+            aborted = aborted + await stream.aclose()
+        services, seed = self._services, self._request.seed
+        if self._live is None and (past := services.log.find_aborted(self._key, seed)):
+            aborted = replace(past, reused_tokens=past.generated_tokens or 0)
+        elif aborted.calls:
+            services.log.record_aborted(self._key, seed, aborted)
+        info = services.engine.info
+        services.ledger.release(self._grant, info, prompt_tokens=self._prompt_bound)
+        if aborted.calls:
+            services.ledger.record(info, aborted)
+            tokens = aborted.generated_tokens
+            services.trace.emit("abort", self._node, calls=aborted.calls, tokens=tokens)
+        services.on_progress()
+        return aborted
+
+    def _start(self) -> list[tuple[int, CompletionStream]]:
+        """Ask the engine for what is missing, one request per run of neighbouring seeds."""
+        return [
+            (
+                run[0],
+                self._services.engine.generate(
+                    replace(self._request, n=len(run), seed=self._request.seed + run[0])
+                ),
+            )
+            for run in _neighbouring(self._missing)
+        ]
+
+    def _settle(self, completion: Completion) -> Completion:
+        services = self._services
+        priced = services.ledger.settle(
+            self._grant,
+            services.engine.info,
+            completion.usage,
+            prompt_tokens=self._prompt_bound,
+        )
+        services.trace.emit(
+            "completion",
+            self._node,
+            index=completion.index,
+            tokens=completion.usage.generated_tokens,
+            cached=completion.usage.cached_tokens,
+            finish_reason=completion.finish_reason,
+            reused=completion.usage.reused_tokens > 0,
+        )
+        services.on_progress()
+        return replace(completion, usage=priced)
+
+
+def prompt_token_bound(prompt: Prompt) -> int:
+    """Return a number of tokens that the prompt does not exceed.
+
+    Exact for token ids; otherwise one token per byte, plus the template's for each message.
+    """
+    if prompt.token_ids:
+        return len(prompt.token_ids)
+    template_tokens = 16
+    texts = [prompt.text, prompt.prefill, *(message.content for message in prompt.messages)]
+    return sum(len(text.encode("utf-8", "replace")) for text in texts) + template_tokens * len(
+        prompt.messages
+    )
+
+
+def _neighbouring(indices: Sequence[int]) -> list[list[int]]:
+    runs: list[list[int]] = []
+    for index in indices:
+        if runs and runs[-1][-1] + 1 == index:
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    return runs
