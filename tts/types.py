@@ -5,7 +5,7 @@ Frozen dataclasses with slots: made once, shared freely between tasks, never cha
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -494,9 +494,6 @@ def _parse_limit(part: str, whole: str) -> tuple[str, float]:
     return ("usd" if match["usd"] else _BUDGET_UNITS[unit or "tokens"]), value
 
 
-def sum_usage(parts: Sequence[Usage]) -> Usage:
+def sum_usage(parts: Iterable[Usage]) -> Usage:
     """Add usages; none add to zero."""
-    total = Usage()
-    for part in parts:
-        total = total + part
-    return total
+    return sum(parts, start=Usage())

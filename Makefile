@@ -1,0 +1,31 @@
+# make setup | demo | test | lint: each works on a bare machine with Python 3.11, git and make,
+# and is quick the second time.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: setup demo test lint clean
+
+setup: $(READY)
+
+$(READY): cpu.lock dev.lock pyproject.toml tools/setup.sh
+	PYTHON=$(PYTHON) VENV=$(VENV) sh tools/setup.sh
+	touch $@
+
+demo: setup
+	$(BIN)/tts eval chain --limit 100 --out runs/demo \
+	  --preset single --preset self_consistency --preset early_stop
+
+test: setup
+	$(BIN)/python -m pytest -q
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy tests examples
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,121 @@
+"""Hard budgets: what is reserved, settled and left."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.helpers import INFO
+from tts.runtime.ledger import MIN_TOKENS, Ledger
+from tts.types import Budget, Price, Usage
+
+PRICED = replace(INFO, price=Price(prompt=1.0, generated=10.0))
+
+
+def spent(tokens: int) -> Usage:
+    return Usage(prompt_tokens=0, generated_tokens=tokens, calls=1)
+
+
+def test_without_limits_everything_is_granted() -> None:
+    grant = Ledger(Budget()).reserve(INFO, n=8, max_tokens=100)
+    assert (grant.n, grant.max_tokens) == (8, 100)
+
+
+def test_siblings_share_what_is_left() -> None:
+    grant = Ledger(Budget(tokens=400)).reserve(INFO, n=8, max_tokens=100)
+    assert (grant.n, grant.max_tokens) == (8, 50)
+
+
+def test_fewer_are_granted_where_the_share_would_be_too_short() -> None:
+    grant = Ledger(Budget(tokens=5 * MIN_TOKENS + 3)).reserve(INFO, n=8, max_tokens=100)
+    assert (grant.n, grant.max_tokens) == (5, MIN_TOKENS)
+
+
+def test_a_request_for_few_tokens_is_not_refused_for_being_short() -> None:
+    grant = Ledger(Budget(tokens=4)).reserve(INFO, n=8, max_tokens=1)
+    assert (grant.n, grant.max_tokens) == (4, 1)
+
+
+def test_what_is_settled_below_its_reserve_can_be_spent_again() -> None:
+    ledger = Ledger(Budget(tokens=200))
+    first = ledger.reserve(INFO, n=2, max_tokens=100)
+    assert ledger.reserve(INFO, n=1, max_tokens=100).n == 0
+    ledger.settle(first, INFO, spent(20))
+    ledger.release(first, INFO)
+    assert ledger.usage.generated_tokens == 20
+    assert ledger.reserve(INFO, n=1, max_tokens=180).max_tokens == 180
+
+
+def test_calls_are_counted_in_sequences() -> None:
+    ledger = Ledger(Budget(calls=5))
+    assert ledger.reserve(INFO, n=3, max_tokens=100).n == 3
+    assert ledger.reserve(INFO, n=3, max_tokens=100).n == 2
+
+
+def test_flops_limit_counts_prompt_and_tokens() -> None:
+    # 2,000 FLOPs a token: 100 prompt tokens leave room for 50 generated ones.
+    ledger = Ledger(Budget(flops=150 * 2_000))
+    assert ledger.reserve(INFO, n=1, max_tokens=500, prompt_tokens=100).max_tokens == 50
+
+
+def test_dollar_limit_counts_prompt_and_tokens() -> None:
+    # $1 and $10 per million: 1,000 prompt tokens cost $0.001, which leaves $0.001 for 100 tokens.
+    ledger = Ledger(Budget(usd=0.002))
+    assert ledger.reserve(PRICED, n=1, max_tokens=500, prompt_tokens=1_000).max_tokens == 100
+
+
+def test_the_tightest_limit_binds_and_the_run_limits_its_problems() -> None:
+    run = Ledger(Budget(tokens=120))
+    first, second = Ledger(Budget(tokens=100), run), Ledger(Budget(tokens=100), run)
+    assert first.reserve(INFO, n=1, max_tokens=500).max_tokens == 100
+    assert second.reserve(INFO, n=1, max_tokens=500).max_tokens == 20
+
+
+def test_nothing_is_granted_after_the_deadline() -> None:
+    ledger = Ledger(Budget(seconds=1.0))
+    ledger.is_expired = True
+    assert ledger.reserve(INFO, n=1, max_tokens=100).n == 0
+    assert "deadline" in ledger.shortfall()
+
+
+@given(
+    limit=st.integers(1, 2_000),
+    requests=st.lists(
+        st.tuples(st.integers(1, 20), st.integers(1, 300), st.floats(0, 1), st.booleans()),
+        max_size=12,
+    ),
+)
+def test_never_over_a_token_budget(
+    limit: int, requests: list[tuple[int, int, float, bool]]
+) -> None:
+    """Whatever is asked for, used in part and returned, the budget holds at every moment."""
+    ledger = Ledger(Budget(tokens=limit))
+    for n, max_tokens, share, is_settled in requests:
+        grant = ledger.reserve(INFO, n=n, max_tokens=max_tokens)
+        assert grant.n <= n and grant.max_tokens <= max_tokens
+        if is_settled:
+            for _ in range(grant.n):
+                ledger.settle(grant, INFO, spent(int(grant.max_tokens * share)))
+            ledger.release(grant, INFO)
+        assert (ledger.usage.generated_tokens or 0) <= limit
+    total = ledger.reserve(INFO, n=1, max_tokens=limit).max_tokens
+    assert (ledger.usage.generated_tokens or 0) + total <= limit
+
+
+def test_a_settled_grant_leaves_no_reservation_behind() -> None:
+    ledger = Ledger(Budget(tokens=1_000, calls=10, flops=1e9))
+    for _ in range(3):
+        grant = ledger.reserve(INFO, n=2, max_tokens=100, prompt_tokens=7)
+        for _ in range(grant.n):
+            ledger.settle(grant, INFO, Usage(), prompt_tokens=7)
+        ledger.release(grant, INFO, prompt_tokens=7)
+    whole = ledger.reserve(INFO, n=10, max_tokens=100, prompt_tokens=7)
+    assert (whole.n, whole.max_tokens) == (10, 100)
+    assert ledger.reserve(INFO, n=1, max_tokens=1).n == 0
+
+
+def test_cost_is_filled_in() -> None:
+    priced = Ledger(Budget()).record(PRICED, Usage(prompt_tokens=10, generated_tokens=5, calls=1))
+    assert priced.flops == 15 * 2_000
+    assert priced.usd == pytest.approx((10 * 1 + 5 * 10) / 1e6)

@@ -1,0 +1,72 @@
+"""Values: sums of usage, budgets as text."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tts.errors import BudgetError
+from tts.types import Budget, Message, Prompt, Score, Usage, sum_usage
+
+
+def test_usage_adds_field_by_field_and_takes_the_larger_peak() -> None:
+    first = Usage(prompt_tokens=3, generated_tokens=2, calls=1, peak_kv_blocks=4, seconds=1.0)
+    second = Usage(prompt_tokens=5, generated_tokens=1, calls=2, peak_kv_blocks=3, seconds=0.5)
+    total = sum_usage([first, second])
+    assert (total.prompt_tokens, total.generated_tokens, total.calls) == (8, 3, 3)
+    assert (total.peak_kv_blocks, total.seconds) == (4, 1.5)
+
+
+def test_unknown_parts_make_the_sum_unknown() -> None:
+    assert sum_usage([Usage(generated_tokens=3), Usage(generated_tokens=None)]).generated_tokens is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("8k", Budget(tokens=8_000)),
+        ("4096", Budget(tokens=4_096)),
+        ("30s", Budget(seconds=30.0)),
+        ("2e15flops", Budget(flops=2e15)),
+        ("$0.05", Budget(usd=0.05)),
+        ("64calls", Budget(calls=64)),
+        ("1.5M, 30s ,64calls", Budget(tokens=1_500_000, seconds=30.0, calls=64)),
+    ],
+)
+def test_budgets_are_read(text: str, expected: Budget) -> None:
+    assert Budget.parse(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "k", "8x", "-3", "8k,9k", "$5s", "0", "8 k tokens", "1e3,"])
+def test_budgets_that_cannot_be_read_are_refused(text: str) -> None:
+    with pytest.raises(BudgetError):
+        Budget.parse(text)
+
+
+@given(
+    tokens=st.none() | st.integers(1, 10**9),
+    calls=st.none() | st.integers(1, 10**6),
+    seconds=st.none() | st.integers(1, 10**5),
+)
+def test_a_budget_reads_what_it_writes(
+    tokens: int | None, calls: int | None, seconds: int | None
+) -> None:
+    budget = Budget(tokens=tokens, calls=calls, seconds=seconds)
+    if budget != Budget():
+        assert Budget.parse(str(budget)) == budget
+
+
+def test_a_prompt_has_exactly_one_form() -> None:
+    with pytest.raises(ValueError, match="exactly one"):
+        Prompt()
+    with pytest.raises(ValueError, match="exactly one"):
+        Prompt(text="a", token_ids=(1,))
+    with pytest.raises(ValueError, match="prefill"):
+        Prompt(text="a", prefill="b")
+    assert Prompt(messages=(Message("user", "a"),), prefill="b").prefill == "b"
+
+
+def test_a_score_has_a_value_or_an_error() -> None:
+    with pytest.raises(ValueError, match="never both or neither"):
+        Score(value=None)
+    with pytest.raises(ValueError, match="never both or neither"):
+        Score(value=1.0, error="failed")
