@@ -11,10 +11,11 @@ from tts.errors import EngineError, ModelError, TTSError
 
 _BUNDLED = "bundled:"
 _CPU_BLOCK_SIZE = 32  # the CPU attention kernel takes multiples of 32 only
+_SAMPLER = "tts.engine.sampler:SeededSampler"
 _MIB = 2**20
-_LEAST_KV_BYTES = 256 * _MIB
+_LEAST_KV_BYTES = 64 * _MIB
 # Sequences of full length that the default KV cache holds on a CPU, memory permitting.
-_FULL_SEQUENCES = 64
+_FULL_SEQUENCES = 32
 
 
 def resolve_model(model: str) -> Path | None:
@@ -61,23 +62,35 @@ def _build(arguments: dict[str, Any], kv_bytes: int | None, cpu_threads: int | N
     on_cpu = bool(import_module("vllm.platforms").current_platform.is_cpu())
     if on_cpu:
         host.set_threads(cpu_threads)
-        arguments.setdefault("enforce_eager", True)
-        if arguments["block_size"] is None:
-            arguments["block_size"] = _CPU_BLOCK_SIZE
-        if arguments["dtype"] == "auto" and not _has_bfloat16():
-            arguments["dtype"] = "float32"
-    config = (
-        import_module("vllm.engine.arg_utils")
-        .EngineArgs(**arguments, kv_cache_memory_bytes=kv_bytes)
-        .create_engine_config()
-    )
+        _choose_for_cpu(arguments)
+    arguments["kv_cache_memory_bytes"] = kv_bytes
+    config = import_module("vllm.engine.arg_utils").EngineArgs(**arguments).create_engine_config()
     if on_cpu and kv_bytes is None:
         # vLLM's own default takes nearly all the memory of the machine.
         config.cache_config.kv_cache_memory_bytes = _default_kv_bytes(config)
     executor = import_module("vllm.v1.executor").Executor.get_class(config)
-    return import_module("vllm.v1.engine.llm_engine").LLMEngine(
+    engine = import_module("vllm.v1.engine.llm_engine").LLMEngine(
         vllm_config=config, executor_class=executor, log_stats=False, multiprocess_mode=False
     )
+    if has_own_sampler(engine):
+        import_module("tts.engine.sampler").install(engine)
+    return engine
+
+
+def _choose_for_cpu(arguments: dict[str, Any]) -> None:
+    if arguments.setdefault("enforce_eager", True):
+        host.forbid_compilation()
+    if arguments["block_size"] is None:
+        arguments["block_size"] = _CPU_BLOCK_SIZE
+    if arguments["dtype"] == "auto" and not _has_bfloat16():
+        arguments["dtype"] = "float32"
+    if arguments["runner"] == "generate" and not arguments.get("speculative_config"):
+        arguments["logits_processors"] = [*arguments.get("logits_processors", ()), _SAMPLER]
+
+
+def has_own_sampler(engine: Any) -> bool:
+    """Whether seeds go to our sampler, and not to vLLM's generators."""
+    return _SAMPLER in (engine.vllm_config.model_config.logits_processors or ())
 
 
 def _has_bfloat16() -> bool:

@@ -36,6 +36,18 @@ class PromptEncoder:
         """
         return prompt.token_ids or self._remembered(prompt)
 
+    def token_id(self, token: str) -> int:
+        """Return the id of a special token.
+
+        Raises:
+            CapabilityError: The model's vocabulary does not have it as one token.
+        """
+        with self._lock:
+            ids = self._tokenizer(token, add_special_tokens=False)["input_ids"]
+        if len(ids) != 1:
+            raise CapabilityError(f"the model's tokenizer does not know {token!r} as one token")
+        return int(ids[0])
+
     def _encode(self, prompt: Prompt) -> tuple[int, ...]:
         with self._lock:
             if prompt.text:

@@ -9,8 +9,8 @@ from importlib import import_module
 from itertools import count
 from typing import Any, Protocol
 
-from tts.engine import translate
-from tts.engine.translate import Finished
+from tts.engine import build, translate
+from tts.engine.translate import SEED_KEY, Finished
 from tts.errors import ContextError, EngineError, TTSError
 from tts.types import Usage, sum_usage
 
@@ -43,6 +43,7 @@ class RequestTable:
     def __init__(self) -> None:
         self.engine: Any = None
         self.block_size = 1
+        self._has_sampler = False
         self._entries: dict[str, _Entry] = {}
         self._id_by_reader: dict[int, str] = {}
         self._ids = count()
@@ -51,6 +52,7 @@ class RequestTable:
         """Serve this vLLM engine."""
         self.engine = engine
         self.block_size = engine.vllm_config.cache_config.block_size
+        self._has_sampler = build.has_own_sampler(engine)
 
     def add(
         self,
@@ -59,9 +61,10 @@ class RequestTable:
         params: Any,
         *,
         n: int = 1,
+        seed: int | None = None,
         priority: int = 0,
     ) -> None:
-        """Start `n` sequences of one prompt; sequence i draws with the parameters' seed plus i.
+        """Start `n` sequences of one prompt; sequence i draws with `seed + i`.
 
         This is vLLM's own fan-out of n, less its parent: each sequence is reported as it
         finishes and can be aborted alone.
@@ -87,23 +90,29 @@ class RequestTable:
         self._entries[request_id] = entry
         self._id_by_reader[id(reader)] = request_id
         try:
-            self._fan_out(request, entry, n)
+            self._fan_out(request, entry, n, seed)
         except Exception as error:
             self.abort(reader)
             raise EngineError(f"vLLM refuses the request: {error}") from error
 
-    def _fan_out(self, request: Any, entry: _Entry, n: int) -> None:
+    def _fan_out(self, request: Any, entry: _Entry, n: int, seed: int | None) -> None:
         engine = self.engine
         for index in range(n):
             child = copy(request)
             child.request_id = f"{request.external_req_id}-{index:05d}"
-            if child.sampling_params is not None:
-                child.sampling_params = copy(child.sampling_params)
-                if child.sampling_params.seed is not None:
-                    child.sampling_params.seed += index
+            if seed is not None:
+                child.sampling_params = self._seeded(request.sampling_params, seed + index)
             engine.output_processor.add_request(child, None, None, index)
             engine.engine_core.add_request(child)
             entry.running[index] = child.request_id
+
+    def _seeded(self, params: Any, seed: int) -> Any:
+        params = copy(params)
+        if self._has_sampler:
+            params.extra_args = {**(params.extra_args or {}), SEED_KEY: seed}
+        else:
+            params.seed = seed
+        return params
 
     def deliver(self, outputs: list[Any]) -> None:
         """Hand finished sequences to their readers: one wake-up per event loop and engine step."""

@@ -22,6 +22,7 @@ class Finished:
     seconds: float
 
 
+SEED_KEY = "tts_seed"  # where a sequence's seed travels to our sampler
 _FINISH: dict[str | None, FinishReason] = {
     "stop": "stop",
     "length": "length",
@@ -32,8 +33,8 @@ _WHOLE_FILE_BYTES = 64 * 2**20
 _END_BYTES = 2**20
 
 
-def sampling_params(sampling: Sampling, *, seed: int, max_tokens: int) -> Any:
-    """Return vLLM's parameters for one completion, which is reported only when it is finished.
+def sampling_params(sampling: Sampling, *, max_tokens: int) -> Any:
+    """Return vLLM's parameters, without a seed, for a completion reported once it is finished.
 
     Raises:
         EngineError: A value is out of range, or `extra` names a setting that vLLM lacks.
@@ -49,8 +50,6 @@ def sampling_params(sampling: Sampling, *, seed: int, max_tokens: int) -> Any:
             stop=list(sampling.stop) or None,
             logprobs=sampling.logprobs,
             flat_logprobs=sampling.logprobs is not None,
-            # A greedy request draws nothing, so it needs no generator.
-            seed=seed if sampling.temperature > 0 else None,
             output_kind=vllm.RequestOutputKind.FINAL_ONLY,
             **sampling.extra,
         )

@@ -175,14 +175,16 @@ class VLLMEngine:
             CapabilityError: The engine was not made with `runner="pooling"`.
         """
         params: dict[str, Any] = {"task": "classify"}
-        if request.step_token_id is not None:
+        if request.step_tag:
+            await self.start()
+            assert self._encoder is not None
             # Column 1 is the probability that the step is right.
             params = {
                 "task": "token_classify",
-                "step_tag_id": request.step_token_id,
+                "step_tag_id": self._encoder.token_id(request.step_tag),
                 "returned_token_ids": [1],
             }
-        pooled = await self._pool(Prompt(token_ids=request.token_ids), params)
+        pooled = await self._pool(request.prompt, params)
         return StepScores(tuple(pooled.values.reshape(-1).tolist()), pooled.usage)
 
     async def embed(self, texts: Sequence[str]) -> FloatArray:
@@ -265,12 +267,15 @@ class VLLMEngine:
         assert self._encoder is not None
         token_ids = self._encoder.encode(request.prompt)
         room = check_context(len(token_ids), self.info.context_tokens or 0)
-        params = translate.sampling_params(
-            request.sampling,
-            seed=request.seed,
-            max_tokens=min(request.sampling.max_tokens, room),
+        sampling = request.sampling
+        self._table.add(
+            stream,
+            token_ids,
+            translate.sampling_params(sampling, max_tokens=min(sampling.max_tokens, room)),
+            n=request.n,
+            seed=request.seed if sampling.temperature > 0 else None,
+            priority=request.priority,
         )
-        self._table.add(stream, token_ids, params, n=request.n, priority=request.priority)
 
     async def _pool(self, prompt: Prompt, options: Mapping[str, Any]) -> translate.Pooled:
         """Run one prompt through a pooling model."""
