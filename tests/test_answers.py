@@ -237,6 +237,8 @@ def test_a_time_out_is_not_equal_counted_and_survived() -> None:
         assert not checker.are_equal(*ENDLESS, "math")
         assert time.monotonic() - start < 2.0
         assert (checker.stats.timeouts, checker.stats.crashes) == (1, 0)
+        assert checker.gave_up(*ENDLESS, "math")
+        assert not checker.gave_up("2/3", "4/6", "math")
         assert checker.are_equal("2/3", "8/12", "math")  # in a new process
         assert not checker.are_equal(*ENDLESS, "math")  # remembered
         assert checker.stats.compared == 3

@@ -17,7 +17,10 @@ def test_usage_adds_field_by_field_and_takes_the_larger_peak() -> None:
 
 
 def test_unknown_parts_make_the_sum_unknown() -> None:
-    assert sum_usage([Usage(generated_tokens=3), Usage(generated_tokens=None)]).generated_tokens is None
+    assert (
+        sum_usage([Usage(generated_tokens=3), Usage(generated_tokens=None)]).generated_tokens
+        is None
+    )
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,7 @@ class AnswerChecker:
         """
         self._timeout_seconds = timeout_seconds
         self._cache = _Cache(cache_size)
+        self._too_slow: set[tuple[str, str]] = set()
         self._worker: _Worker | None = None
         self._failed_starts = 0
         self._closed = False
@@ -97,6 +98,11 @@ class AnswerChecker:
         if known is not None:
             return known
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._compare, pair)
+
+    def gave_up(self, gold: str, candidate: str, answer_type: AnswerType) -> bool:
+        """Tell whether this pair was compared and ran into the time limit."""
+        pair = (canonical_form(gold, answer_type), canonical_form(candidate, answer_type))
+        return pair in self._too_slow
 
     def close(self) -> None:
         """End the worker process; comparisons that would need it are then "not equal"."""
@@ -144,6 +150,7 @@ class AnswerChecker:
                 return self._ready_worker().compare(pair, self._timeout_seconds)
             except TimeoutError:
                 self._stats = replace(self._stats, timeouts=self._stats.timeouts + 1)
+                self._too_slow.add(pair)
                 _LOG.warning("gave up comparing %.80r with %.80r: too slow", *pair)
                 break
             except (EOFError, OSError) as error:

@@ -36,13 +36,17 @@ class Pipeline:
 
     Args:
         nodes: In any order; the inputs of each must be among them.
+        outputs: Nodes whose trajectories leave the pipeline; those that nobody reads, if None.
 
     Raises:
         PipelineError: Two nodes have the same name, or the graph cannot run (see `check`).
     """
 
-    def __init__(self, nodes: Iterable[Node]) -> None:
+    def __init__(self, nodes: Iterable[Node], outputs: Iterable[Node] | None = None) -> None:
         self._nodes = tuple(dict.fromkeys(nodes))
+        read = {source for node in self._nodes for source in node.inputs}
+        unread = (node for node in self._nodes if node not in read)
+        self._outputs = tuple(dict.fromkeys(unread if outputs is None else outputs))
         self._names = _name_nodes(self._nodes)
         self.graph: nx.DiGraph[str] = nx.DiGraph()
         for node in self._nodes:
@@ -62,23 +66,24 @@ class Pipeline:
         Raises:
             PipelineError: The pipeline has several ends.
         """
-        ends = self._ends()
-        if len(ends) != 1:
-            raise PipelineError(f"cannot name {name!r}: the pipeline has {len(ends)} ends")
-        renamed = Node(ends[0].operator, ends[0].inputs, name)
-        return Pipeline([renamed if node is ends[0] else node for node in self._nodes])
+        if len(self._outputs) != 1:
+            raise PipelineError(f"cannot name {name!r}: the pipeline has {len(self._outputs)} ends")
+        (last,) = self._outputs
+        renamed = Node(last.operator, last.inputs, name)
+        return Pipeline([renamed if node is last else node for node in self._nodes])
 
     def __rshift__(self, other: "Pipeline") -> "Pipeline":
         """Feed every end of this pipeline into every beginning of the other."""
         copies: dict[Node, Node] = {}
         for node in other._ordered():
-            inputs = tuple(copies[source] for source in node.inputs) or self._ends()
+            inputs = tuple(copies[source] for source in node.inputs) or self._outputs
             copies[node] = Node(node.operator, inputs, node.name)
-        return Pipeline([*self._nodes, *copies.values()])
+        outputs = [copies[node] for node in other._outputs]
+        return Pipeline([*self._nodes, *copies.values()], outputs)
 
     def __or__(self, other: "Pipeline") -> "Pipeline":
         """Put two pipelines side by side; nodes that both share stay shared."""
-        return Pipeline([*self._nodes, *other._nodes])
+        return Pipeline([*self._nodes, *other._nodes], [*self._outputs, *other._outputs])
 
     def __iter__(self) -> Iterator[tuple[str, Node]]:
         """Iterate over (name, node), every node after its inputs."""
@@ -90,8 +95,8 @@ class Pipeline:
 
     @property
     def sinks(self) -> tuple[str, ...]:
-        """Names of the nodes that nobody reads, in order."""
-        return tuple(self._names[node] for node in self._ends())
+        """Names of the nodes whose trajectories leave the pipeline, in order."""
+        return tuple(self._names[node] for node in self._outputs)
 
     def check(self, locate: Callable[[str], str] = lambda name: f"node {name!r}") -> None:
         """Refuse a graph that cannot run, before a token is spent.
@@ -167,10 +172,6 @@ class Pipeline:
             self.graph, key={self._names[n]: i for i, n in enumerate(self._nodes)}.__getitem__
         )
         return [self.graph.nodes[name]["node"] for name in order]
-
-    def _ends(self) -> tuple[Node, ...]:
-        read = {source for node in self._nodes for source in node.inputs}
-        return tuple(node for node in self._nodes if node not in read)
 
     def _problem_with(self, node: Node, bound: int | None) -> str:
         spec = node.operator.spec

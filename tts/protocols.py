@@ -190,6 +190,10 @@ class Context(Protocol):
         """Read several inlets as one: by arrival, or by origin index (deterministic)."""
         ...
 
+    def charge(self, info: ModelInfo, usage: Usage) -> None:
+        """Count work done beside `generate`, such as a reward model's."""
+        ...
+
     def verifier(self, name: str) -> "Verifier":
         """Return a verifier of this run by its name."""
         ...

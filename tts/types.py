@@ -367,12 +367,12 @@ class ScoreRequest:
     """A prompt for a reward model.
 
     Attributes:
-        token_ids: Problem and solution in the reward model's own format.
-        step_token_id: The tag whose positions are scored; None scores the whole.
+        prompt: Problem and solution in the reward model's own format.
+        step_tag: The token after each step, whose positions are scored; empty scores the whole.
     """
 
-    token_ids: tuple[int, ...]
-    step_token_id: int | None = None
+    prompt: Prompt
+    step_tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,6 +402,7 @@ class Result:
         answer: The final answer; None when there is none.
         reason: Why there is no answer, or what is missing from a partial one; empty otherwise.
         trajectories: Those that reached the sink, best first.
+        attempts: Every finished sample drawn, kept or not, by node and index.
         usage: Everything spent, wasted work included; `seconds` is wall time.
         trace: What happened, in order.
         seed: The run's seed.
@@ -418,6 +419,7 @@ class Result:
     seed: int
     preset: str
     engine: str
+    attempts: tuple[Trajectory, ...] = ()
 
 
 _BUDGET_UNITS = {"tokens": "tokens", "flops": "flops", "s": "seconds", "calls": "calls"}

@@ -8,7 +8,7 @@ from tts.pipeline import Pipeline
 from tts.protocols import AnswerGroups, CompletionStream, Engine, Inlet, Verifier
 from tts.runtime.channels import ChannelInlet, merge
 from tts.seeds import derive_seed
-from tts.types import GenerationRequest, Problem, Sampling, Trajectory
+from tts.types import GenerationRequest, ModelInfo, Problem, Sampling, Trajectory, Usage
 
 if TYPE_CHECKING:
     from tts.runtime.executor import ProblemRun
@@ -57,6 +57,10 @@ class NodeContext:
     ) -> AsyncIterator[Trajectory]:
         """Read several inlets as one."""
         return merge(cast("Sequence[ChannelInlet]", inputs), order)
+
+    def charge(self, info: ModelInfo, usage: Usage) -> None:
+        """Count work done beside `generate`, such as a reward model's."""
+        self.run.services.ledger.record(info, usage)
 
     def verifier(self, name: str) -> Verifier:
         """Return a verifier of this run."""

@@ -211,6 +211,7 @@ class ProblemRun:
             seed=self.seed,
             preset=self.job.preset,
             engine=self.services.engine.info.name,
+            attempts=tuple(sorted(filter(_is_attempt, self._seen.values()), key=_place)),
         )
 
     def _with_ancestors(self, sunk: list[Trajectory]) -> list[Trajectory]:
@@ -246,6 +247,14 @@ class _Recorder:
     def send(self, trajectory: Trajectory) -> None:
         self.seen[trajectory.id] = trajectory
         self.outlet.send(trajectory)
+
+
+def _is_attempt(trajectory: Trajectory) -> bool:
+    return trajectory.usage.calls > 0 and trajectory.finish_reason in ("stop", "length")
+
+
+def _place(trajectory: Trajectory) -> tuple[str, int, str]:
+    return trajectory.origin.node, trajectory.origin.index, trajectory.id
 
 
 def _answer(trajectory: Trajectory, problem: Problem) -> Answer:

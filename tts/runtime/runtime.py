@@ -44,7 +44,7 @@ class Runtime:
         self.verifiers = dict(verifiers or {})
         self.log = log or GenerationLog()
         self.ledger = Ledger(run_budget or Budget())
-        self._checker = AnswerChecker()
+        self.checker = AnswerChecker()
         self._max_problems = max_problems
 
     async def run(self, job: Job, *, on_progress: Callable[[], None] = lambda: None) -> Result:
@@ -106,10 +106,10 @@ class Runtime:
 
     def close(self) -> None:
         """Stop the answer checker's worker."""
-        self._checker.close()
+        self.checker.close()
 
     def _new_groups(self, problem: Problem) -> AnswerGroups:
-        return Groups(self._checker, problem.answer_type)
+        return Groups(self.checker, problem.answer_type)
 
 
 def check_budget(budget: Budget, engine: Engine) -> None:

@@ -1,5 +1,6 @@
 """One request on its way through ledger, log, engine and trace."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -9,6 +10,9 @@ from tts.runtime.ledger import Grant, Ledger
 from tts.runtime.log import GenerationLog, request_key
 from tts.runtime.trace import Trace
 from tts.types import Completion, GenerationRequest, Prompt, Usage
+
+
+_REPLAY_PAUSES_SECONDS = (0.0,) * 20 + (0.02,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,9 @@ class RequestStream:
             seed, completion = self._recorded.pop(0)
             return self._settle(replace(completion, index=seed - self._request.seed))
         if self._live is None:
+            await self._let_readers_decide()
+            if self._closed:
+                raise StopAsyncIteration
             self._live = self._start()
         while self._live:
             offset, stream = self._live[0]
@@ -124,6 +131,16 @@ class RequestStream:
             services.trace.emit("abort", self._node, calls=aborted.calls, tokens=tokens)
         services.on_progress()
         return aborted
+
+    async def _let_readers_decide(self) -> None:
+        """Give the readers of replayed completions time to stop, where they had stopped before.
+
+        A replay arrives at once, so that without a pause the engine would be asked for samples
+        that the recorded ones had made superfluous. Too short a pause costs tokens, no more.
+        """
+        if self._services.log.find_aborted(self._key, self._request.seed) is not None:
+            for pause in _REPLAY_PAUSES_SECONDS:
+                await asyncio.sleep(pause)
 
     def _start(self) -> list[tuple[int, CompletionStream]]:
         """Ask the engine for what is missing, one request per run of neighbouring seeds."""
