@@ -1,0 +1,29 @@
+"""AIME 2025: 30 competition problems, answers 0 to 999 (math-ai/aime25 on the hub)."""
+
+from pathlib import Path
+from typing import Any
+
+from tts.evals.benchmarks.base import ListBenchmark, Published, Row
+
+
+def _to_row(row: Row, index: int) -> dict[str, Any]:
+    return {
+        "id": f"aime25-{index + 1:02d}",
+        "problem": row["problem"],
+        "answer": str(row["answer"]),
+    }
+
+
+PUBLISHED = Published(
+    name="aime25",
+    dataset="math-ai/aime25",
+    answer_type="integer",
+    num_problems=30,
+    sha256="3cf55cc13fed73fc31f7a613c068908c85d11e2b54fc9dc83101653b21241365",
+    to_row=_to_row,
+)
+
+
+def load(data: Path | None = None) -> ListBenchmark:
+    """Return the benchmark, from a JSON Lines file if one is given."""
+    return PUBLISHED.load(data)

@@ -1,0 +1,30 @@
+"""AMC 12 2023: 40 competition problems with integer answers (math-ai/amc23 on the hub)."""
+
+from pathlib import Path
+from typing import Any
+
+from tts.answers import canonical_form
+from tts.evals.benchmarks.base import ListBenchmark, Published, Row
+
+
+def _to_row(row: Row, index: int) -> dict[str, Any]:
+    return {
+        "id": f"amc23-{index + 1:02d}",
+        "problem": row["question"],
+        "answer": canonical_form(str(row["answer"]), "integer"),  # upstream writes 27.0
+    }
+
+
+PUBLISHED = Published(
+    name="amc23",
+    dataset="math-ai/amc23",
+    answer_type="integer",
+    num_problems=40,
+    sha256="3c8fe7344289768661b05a366a4f43c0bb2c30483f1cb957a6b006551a0b7de7",
+    to_row=_to_row,
+)
+
+
+def load(data: Path | None = None) -> ListBenchmark:
+    """Return the benchmark, from a JSON Lines file if one is given."""
+    return PUBLISHED.load(data)

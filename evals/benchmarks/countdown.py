@@ -1,0 +1,19 @@
+"""Countdown: reach a target from 3 to 5 given numbers; every right calculation counts."""
+
+from pathlib import Path
+
+from tts.evals.benchmarks._rows import read_problems
+from tts.evals.benchmarks.base import ListBenchmark
+from tts.tasks import countdown
+
+
+def load(data: Path | None = None) -> ListBenchmark:
+    """Return the benchmark: generated problems, or those of a JSON Lines file.
+
+    A file's rows also have `numbers` and `target`; they need no answer, because grading calculates.
+    """
+    if data is None:
+        return ListBenchmark(countdown.problems)
+    return ListBenchmark.of_test_split(
+        lambda: read_problems(data, answer_type="countdown", allow_unanswered=True)
+    )

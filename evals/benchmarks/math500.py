@@ -1,0 +1,31 @@
+"""MATH-500: 500 competition problems of levels 1 to 5 (HuggingFaceH4/MATH-500 on the hub)."""
+
+from pathlib import Path
+from typing import Any
+
+from tts.evals.benchmarks.base import ListBenchmark, Published, Row
+
+
+def _to_row(row: Row, index: int) -> dict[str, Any]:
+    return {
+        "id": row["unique_id"].removeprefix("test/").removesuffix(".json"),
+        "problem": row["problem"],
+        "answer": row["answer"],
+        "level": row["level"],
+        "subject": row["subject"],
+    }
+
+
+PUBLISHED = Published(
+    name="math500",
+    dataset="HuggingFaceH4/MATH-500",
+    answer_type="math",
+    num_problems=500,
+    sha256="db657b4eb43f0ece2bce44a32e34b2d895de9d7b98587db1741f8a2880b847df",
+    to_row=_to_row,
+)
+
+
+def load(data: Path | None = None) -> ListBenchmark:
+    """Return the benchmark, from a JSON Lines file if one is given."""
+    return PUBLISHED.load(data)
