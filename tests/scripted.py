@@ -184,7 +184,7 @@ class ScriptedEngine:
         self._need("rewards")
         await asyncio.sleep(0)
         values = self.rewards(request)
-        return StepScores(values, Usage(prompt_tokens=len(request.token_ids), calls=1))
+        return StepScores(values, Usage(prompt_tokens=len(render(request.prompt)), calls=1))
 
     async def embed(self, texts: Sequence[str]) -> FloatArray:
         """Return counts of the letters a to z."""
@@ -304,7 +304,7 @@ def _cut(
     kept = line.text[: at + len(stop or "")]
     limit = min(request.sampling.max_tokens, room)
     if line.error is not None:
-        return line.text, line.text, None, "error"
+        return line.text[:limit], line.text[:limit], None, "error"
     if len(kept) > limit:
         return kept[:limit][:at], kept[:limit], None, "length"
     return line.text[:at], kept, stop, "stop"

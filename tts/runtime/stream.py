@@ -11,7 +11,6 @@ from tts.runtime.log import GenerationLog, request_key
 from tts.runtime.trace import Trace
 from tts.types import Completion, GenerationRequest, Prompt, Usage
 
-
 _REPLAY_PAUSES_SECONDS = (0.0,) * 20 + (0.02,)
 
 
