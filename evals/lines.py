@@ -1,0 +1,166 @@
+"""JSON Lines that can be cut off at any byte, and JSON files that are there or not at all.
+
+Every line is a JSON object whose last key, `crc32`, is the checksum of the rest. A line that was
+cut off fails its checksum; at the end of a file it is dropped, elsewhere it is an error.
+"""
+
+import json
+import os
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tts.errors import StoreError
+
+_SEAL = b', "crc32": "'
+_TAIL_BYTES = len(_SEAL) + 8 + len(b'"}')
+
+
+def encode_line(values: Mapping[str, Any]) -> bytes:
+    """Return a sealed line; `values` must not be empty."""
+    body = json.dumps(values).encode()[:-1]
+    return body + _seal(body) + b"\n"
+
+
+def decode_line(line: bytes) -> dict[str, Any] | None:
+    """Return what was sealed, without its checksum; None if the line is not whole."""
+    sealed = line[:-1]
+    body = sealed[:-_TAIL_BYTES]
+    if not line.endswith(b"\n") or sealed[len(body) :] != _seal(body):
+        return None
+    values: dict[str, Any] = json.loads(body + b"}")
+    return values
+
+
+def _seal(body: bytes) -> bytes:
+    return _SEAL + f'{zlib.crc32(body):08x}"}}'.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What a file of sealed lines holds: its objects, and where the last whole line ends."""
+
+    values: tuple[dict[str, Any], ...]
+    end: int
+
+
+def read_lines(path: Path) -> Lines:
+    """Read a file of sealed lines; a missing file is an empty one.
+
+    Raises:
+        StoreError: The file cannot be read, or a line other than the last is damaged.
+    """
+    data = _read(path)
+    values: list[dict[str, Any]] = []
+    end = 0
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        whole = line + data[end + len(line) : end + len(line) + 1]
+        entry = decode_line(whole)
+        if entry is None:
+            if end + len(whole) < len(data):
+                raise StoreError(f"{path}:{number}: damaged line; delete it to do that part again")
+            break
+        values.append(entry)
+        end += len(whole)
+    return Lines(tuple(values), end)
+
+
+class LineWriter:
+    """Appends whole lines to a file, each with one system call.
+
+    Args:
+        path: The file; made if missing.
+        keep_bytes: What follows is cut off first.
+
+    Raises:
+        StoreError: The file cannot be written.
+    """
+
+    def __init__(self, path: Path, keep_bytes: int) -> None:
+        self.path = path
+        self._is_broken = False
+        try:
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            self.size = min(keep_bytes, os.fstat(self._file).st_size)
+            os.ftruncate(self._file, self.size)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+    def append(self, data: bytes) -> None:
+        """Write lines; after a failure nothing more is written, so that only the end is torn.
+
+        Raises:
+            StoreError: The disk is full, or has gone.
+        """
+        try:
+            if self._is_broken:
+                raise OSError(0, "an earlier write failed")
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._file, view) :]
+        except OSError as error:
+            self._is_broken = True
+            raise cannot_write(self.path, error) from error
+        self.size += len(data)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Replace a JSON file in one step: readers see the old one or the new one.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    draft = path.with_name(f"{path.name}.new")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            json.dump(values, file, indent=1)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Read a JSON object; None if there is no such file.
+
+    Raises:
+        StoreError: The file cannot be read, or is no JSON object.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path}: cannot be read: {error}") from error
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise StoreError(f"{path}: not valid JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise StoreError(f"{path}: expected a JSON object")
+    return values
+
+
+def cannot_write(path: Path, error: OSError) -> StoreError:
+    """Return the error for a file that cannot be written."""
+    return StoreError(
+        f"{path}: cannot be written: {error.strerror}; what was finished is kept: make room "
+        f"(or choose another --out) and run the same command again"
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error

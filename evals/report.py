@@ -1,0 +1,160 @@
+"""The figures of a run: from finished problems to one summary, and summaries side by side."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from tts.errors import InputError
+from tts.evals.metrics import (
+    Interval,
+    bootstrap_interval,
+    maj_at_k,
+    paired_bootstrap,
+    pass_at_k,
+    wilson_interval,
+)
+from tts.evals.run_store import Record, StoredRun
+from tts.types import sum_usage
+
+_BOOTSTRAP_SEED = 0
+
+
+def summarise(
+    config: Mapping[str, Any], records: Sequence[Record], *, seconds: float, out: Path
+) -> dict[str, Any]:
+    """Return the figures of a run: `summary.json`, and one element of `tts eval --json`.
+
+    A problem without an answer counts as wrong. pass@k and maj@k stand at powers of two up to the
+    fewest samples of any problem; they are left out where samples were aborted or refused, because
+    those that are left are no fair draw.
+
+    Args:
+        config: The run's configuration.
+        records: What is finished; at least one.
+        seconds: Time that the run took.
+        out: Its folder.
+    """
+    usage = sum_usage(record.usage for record in records)
+    shares = accuracy_by_problem(records)
+    return {
+        "benchmark": config["benchmark"],
+        "preset": config["preset"],
+        "model": config["model"],
+        "engine": config["engine"],
+        "seed": config["seed"],
+        "problems": len(shares),
+        "repeats": config["repeats"],
+        "answered": sum(record.answer is not None for record in records),
+        "samples": sum(len(record.attempts) for record in records),
+        "accuracy": fmean(shares.values()),
+        "ci95": list(_accuracy_interval(records, shares)),
+        "pass_at_k": _at_powers_of_two(records, _pass_at),
+        "maj_at_k": _at_powers_of_two(records, _maj_at),
+        "tokens": {
+            "prompt": usage.prompt_tokens,
+            "cached": usage.cached_tokens,
+            "generated": usage.generated_tokens,
+            "wasted": usage.wasted_tokens,
+            "reused": usage.reused_tokens,
+        },
+        "flops": usage.flops,
+        "seconds": round(seconds, 3),
+        "out": str(out),
+    }
+
+
+def summary_of(run: StoredRun) -> Mapping[str, Any]:
+    """Return a stored run's figures, of what is finished if it was interrupted.
+
+    Raises:
+        InputError: Nothing is finished.
+    """
+    if run.summary is not None:
+        return run.summary
+    if not run.records:
+        raise InputError(f"{run.folder}: no problem is finished yet")
+    return summarise(run.config, run.records, seconds=run.seconds, out=run.folder)
+
+
+def accuracy_by_problem(records: Iterable[Record]) -> dict[str, float]:
+    """Return each problem's share of repeats with a right answer."""
+    marks: dict[str, list[bool]] = defaultdict(list)
+    for record in records:
+        marks[record.id].append(record.correct is True)
+    return {problem_id: fmean(values) for problem_id, values in marks.items()}
+
+
+def compare(first: StoredRun, second: StoredRun) -> dict[str, Any]:
+    """Return how the second run differs from the first on the problems that both finished.
+
+    Differences are second minus first, with 95 % paired bootstrap intervals over problems.
+
+    Raises:
+        InputError: The runs are of different benchmarks, or share no problem.
+    """
+    if first.config["benchmark"] != second.config["benchmark"]:
+        raise InputError(
+            f"{second.folder} is a run of {second.config['benchmark']}, "
+            f"{first.folder} of {first.config['benchmark']}: only runs of one benchmark compare"
+        )
+    before, after = accuracy_by_problem(first.records), accuracy_by_problem(second.records)
+    shared = [problem_id for problem_id in before if problem_id in after]
+    if not shared:
+        raise InputError(f"{first.folder} and {second.folder} share no finished problem")
+    difference = paired_bootstrap(
+        [before[problem_id] for problem_id in shared],
+        [after[problem_id] for problem_id in shared],
+        seed=_BOOTSTRAP_SEED,
+    )
+    tokens = [_tokens_per_problem(run, shared) for run in (first, second)]
+    return {
+        "first": str(first.folder),
+        "second": str(second.folder),
+        "problems": len(shared),
+        "accuracy": [fmean(side[problem_id] for problem_id in shared) for side in (before, after)],
+        "difference": difference.mean,
+        "ci95": [difference.low, difference.high],
+        "tokens_per_problem": tokens,
+    }
+
+
+def generated_per_problem(summary: Mapping[str, Any]) -> float | None:
+    """Return the generated tokens of one problem and repeat, on average."""
+    generated = summary["tokens"]["generated"]
+    return None if generated is None else generated / (summary["problems"] * summary["repeats"])
+
+
+def _accuracy_interval(records: Sequence[Record], shares: Mapping[str, float]) -> Interval:
+    if len(records) == len(shares):
+        return wilson_interval(sum(record.correct is True for record in records), len(records))
+    return bootstrap_interval(list(shares.values()), seed=_BOOTSTRAP_SEED)
+
+
+def _at_powers_of_two(
+    records: Sequence[Record], figure: Callable[[Record, int], float]
+) -> dict[str, float]:
+    fewest = min(len(record.attempts) for record in records)
+    if any(record.is_cut for record in records):
+        return {}
+    powers = [2**i for i in range(fewest.bit_length()) if 2**i <= fewest]
+    return {str(k): fmean(figure(record, k) for record in records) for k in powers}
+
+
+def _pass_at(record: Record, k: int) -> float:
+    num_correct = sum(attempt.correct for attempt in record.attempts)
+    return pass_at_k(len(record.attempts), num_correct, k)
+
+
+def _maj_at(record: Record, k: int) -> float:
+    groups = [attempt.group for attempt in record.attempts]
+    right = {a.group for a in record.attempts if a.correct and a.group is not None}
+    return maj_at_k(groups, right, k)
+
+
+def _tokens_per_problem(run: StoredRun, problem_ids: Iterable[str]) -> float | None:
+    wanted = set(problem_ids)
+    kept = [record for record in run.records if record.id in wanted]
+    total = sum_usage(record.usage for record in kept).generated_tokens
+    return None if total is None else total / len(kept)

@@ -1,0 +1,332 @@
+"""Problems x repeats by one preset into one engine, graded as they finish, resumable.
+
+Every finished problem and every finished completion is on disk before the next step, so a run that
+was killed goes on where it stopped: finished problems are not run again, and an interrupted one
+replays its recorded completions.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tts.answers import Groups
+from tts.errors import BudgetError, ProblemError
+from tts.evals.metrics import Interval, wilson_interval
+from tts.evals.report import summarise
+from tts.evals.run_store import Attempt, Record, RunStore
+from tts.presets import Preset
+from tts.protocols import Engine, Verifier
+from tts.runtime.executor import Job
+from tts.runtime.ledger import MIN_TOKENS, Ledger
+from tts.runtime.runtime import Runtime
+from tts.types import Answer, Budget, Grade, Problem, Result, Support, Trajectory, sum_usage
+
+_TICK_SECONDS = 1.0
+_ONE_VOTE = Support(votes=1, voters=1, weight=1.0, probability=1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One benchmark by one preset: what fills one run folder.
+
+    Attributes:
+        benchmark: Its name.
+        problems: In order; ids are unique.
+        grade: Compares an answer with a problem's reference.
+        preset: How they are solved.
+        seed: Repeat r runs with seed + r.
+        repeats: How often each problem is solved.
+        budget: Per problem, in place of the preset's.
+        run_budget: For everything together.
+        options: What else decides the figures: engine, model, verifiers, split.
+    """
+
+    benchmark: str
+    problems: tuple[Problem, ...]
+    grade: Callable[[Problem, Answer], Grade]
+    preset: Preset
+    seed: int = 0
+    repeats: int = 1
+    budget: Budget | None = None
+    run_budget: Budget | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse an empty plan, and problems that could not be told apart."""
+        if not self.problems:
+            raise ProblemError(f"{self.benchmark}: no problems to solve")
+        seen: set[str] = set()
+        for problem in self.problems:
+            if problem.id in seen:
+                raise ProblemError(f"{self.benchmark}: two problems have the id {problem.id!r}")
+            seen.add(problem.id)
+
+    @property
+    def size(self) -> int:
+        """Number of problems times repeats."""
+        return len(self.problems) * self.repeats
+
+    def config(self, engine: Engine) -> dict[str, Any]:
+        """Return all that decides the run's figures; another value means another folder."""
+        return {
+            "benchmark": self.benchmark,
+            "preset": self.preset.name,
+            "preset_values": dict(self.preset.values),
+            "budget": str(self._budget),
+            "run_budget": str(self.run_budget or Budget()),
+            "seed": self.seed,
+            "repeats": self.repeats,
+            "problems": len(self.problems),
+            "problems_digest": _digest(self.problems),
+            "model": engine.info.name,
+            "fingerprint": engine.info.fingerprint,
+            **self.options,
+        }
+
+    def jobs(self) -> Iterator[Job]:
+        """Yield every problem of the first repeat, then those of the next."""
+        for place in range(self.size):
+            repeat, index = divmod(place, len(self.problems))
+            yield Job(
+                pipeline=self.preset.pipeline,
+                problem=self.problems[index],
+                sampling=self.preset.sampling,
+                seed=self.seed + repeat,
+                budget=self._budget,
+                preset=self.preset.name,
+                priority=place,
+            )
+
+    def check(self, engine: Engine, verifiers: Mapping[str, Verifier]) -> None:
+        """Refuse what cannot run on this engine, before a token is spent.
+
+        Raises:
+            CapabilityError: The engine lacks something.
+            PipelineError: A verifier is missing, or its scores do not fit.
+            BudgetError: A budget cannot be counted, or buys not even one sample.
+        """
+        runtime = Runtime(engine, verifiers=verifiers, run_budget=self.run_budget)
+        try:
+            runtime.check(next(self.jobs()))
+        finally:
+            runtime.close()
+        for budget in (self._budget, self.run_budget or Budget()):
+            longest = self.preset.sampling.max_tokens
+            if Ledger(budget).reserve(engine.info, n=1, max_tokens=longest).n == 0:
+                raise BudgetError(
+                    f"the budget {budget} is too small for one sample, which takes at least "
+                    f"{min(MIN_TOKENS, longest)} generated tokens"
+                )
+
+    @property
+    def _budget(self) -> Budget:
+        return self.budget or self.preset.budget
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        done: Problems times repeats that are finished, those of earlier sessions included.
+        total: All of them.
+        accuracy: Share of the finished ones that are right; None while there are none.
+        interval: Its 95 % interval.
+        tokens_per_second: Generated in this session, replayed ones left out.
+        kv_usage: Fraction of the engine's KV cache in use; None where the engine cannot tell.
+        seconds_left: At this session's pace; None while it has finished nothing.
+    """
+
+    done: int
+    total: int
+    accuracy: float | None
+    interval: Interval | None
+    tokens_per_second: float
+    kv_usage: float | None
+    seconds_left: float | None
+
+
+def _ignore(_: Progress) -> None:
+    """Show nothing."""
+
+
+async def evaluate(
+    plan: Plan,
+    engine: Engine,
+    *,
+    root: Path,
+    verifiers: Mapping[str, Verifier] | None = None,
+    reuse: Sequence[Path] = (),
+    on_progress: Callable[[Progress], None] = _ignore,
+) -> dict[str, Any]:
+    """Run a plan, or what is left of it, and return its figures (`summary.json`).
+
+    Args:
+        plan: What to run.
+        engine: Started; it stays the caller's to close, and several plans may share it.
+        root: Holds the run folders.
+        verifiers: By the name that the preset uses.
+        reuse: Generation logs of other runs, whose completions are not sampled again.
+        on_progress: Called once a second and after each problem.
+
+    Raises:
+        InputError: The plan cannot run on this engine, or its folder cannot be used.
+        EngineError: The engine died; what was finished is kept.
+    """
+    plan.check(engine, verifiers or {})
+    with RunStore(root, plan.config(engine)) as store:
+        for log in reuse:
+            store.log.load(log)
+        runtime = Runtime(engine, verifiers=verifiers, log=store.log, run_budget=plan.run_budget)
+        try:
+            await _Session(plan, store, runtime, on_progress).run()
+        finally:
+            runtime.close()
+        summary = summarise(
+            store.config, list(store.records.values()), seconds=store.seconds, out=store.folder
+        )
+        store.finish(summary)
+    return summary
+
+
+class _Session:
+    """What one process does of a run."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: RunStore,
+        runtime: Runtime,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        self._plan = plan
+        self._store = store
+        self._runtime = runtime
+        self._on_progress = on_progress
+        self._num_before = len(store.records)
+        self._tokens_before = 0
+        self._started = time.monotonic()
+
+    async def run(self) -> None:
+        """Solve and grade what is not yet finished."""
+        before = sum_usage(record.usage for record in self._store.records.values())
+        self._runtime.ledger.record(self._runtime.engine.info, before)
+        self._tokens_before = _fresh_tokens(self._runtime)
+        results = self._runtime.run_jobs(self._open_jobs())
+        async with _every(_TICK_SECONDS, self._show), results:
+            async for result in results:
+                self._store.add(await self._record(result), result.trace)
+                self._show()
+
+    def _open_jobs(self) -> Iterator[Job]:
+        finished = set(self._store.records)
+        return (
+            job
+            for job in self._plan.jobs()
+            if (job.problem.id, job.seed - self._plan.seed) not in finished
+        )
+
+    async def _record(self, result: Result) -> Record:
+        correct = None
+        if result.answer is not None:
+            correct = (await self._grade(result.problem, result.answer)).correct
+        return Record(
+            id=result.problem.id,
+            repeat=result.seed - self._plan.seed,
+            answer=None if result.answer is None else result.answer.text,
+            correct=False if result.answer is None else correct,
+            usage=result.usage,
+            seconds=result.usage.seconds,
+            error=result.reason,
+            attempts=await self._attempts(result),
+            is_cut=_is_cut(result),
+        )
+
+    async def _attempts(self, result: Result) -> tuple[Attempt, ...]:
+        """Group the samples' answers and grade each group once."""
+        groups = Groups(self._runtime.checker, result.problem.answer_type)
+        grades: dict[int, Grade] = {}
+        attempts: list[Attempt] = []
+        for trajectory in result.attempts:
+            group = await groups.add(trajectory.answer)
+            if group is not None and group not in grades:
+                answer = Answer(groups.text(group), groups.canonical(group), _ONE_VOTE)
+                grades[group] = await self._grade(result.problem, answer)
+            attempts.append(_attempt(trajectory, group, grades))
+        return tuple(attempts)
+
+    async def _grade(self, problem: Problem, answer: Answer) -> Grade:
+        # In a thread: a symbolic comparison may take its time limit.
+        return await asyncio.to_thread(self._plan.grade, problem, answer)
+
+    def _show(self) -> None:
+        records = self._store.records
+        num_correct = sum(record.correct is True for record in records.values())
+        seconds = time.monotonic() - self._started
+        num_new = len(records) - self._num_before
+        left = self._plan.size - len(records)
+        tokens = _fresh_tokens(self._runtime) - self._tokens_before
+        kv_usage: Callable[[], float] | None = getattr(self._runtime.engine, "kv_usage", None)
+        self._on_progress(
+            Progress(
+                done=len(records),
+                total=self._plan.size,
+                accuracy=num_correct / len(records) if records else None,
+                interval=wilson_interval(num_correct, len(records)) if records else None,
+                tokens_per_second=tokens / max(seconds, 1e-9),
+                kv_usage=None if kv_usage is None else kv_usage(),
+                seconds_left=seconds / num_new * left if num_new else None,
+            )
+        )
+
+
+def _attempt(trajectory: Trajectory, group: int | None, grades: Mapping[int, Grade]) -> Attempt:
+    return Attempt(
+        answer=trajectory.answer,
+        group=group,
+        correct=group is not None and grades[group].correct is True,
+        tokens=trajectory.usage.generated_tokens,
+    )
+
+
+def _is_cut(result: Result) -> bool:
+    return any(
+        event.kind in ("abort", "deadline")
+        or (event.kind == "request" and event.fields["granted"] < event.fields["asked"])
+        for event in result.trace
+    )
+
+
+def _fresh_tokens(runtime: Runtime) -> int:
+    usage = runtime.ledger.usage
+    return (usage.generated_tokens or 0) - usage.reused_tokens
+
+
+def _digest(problems: Iterable[Problem]) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for problem in problems:
+        facts = (problem.id, problem.statement, problem.reference, problem.answer_type)
+        messages = [asdict(message) for message in problem.messages]
+        digest.update(repr((facts, messages)).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+@asynccontextmanager
+async def _every(seconds: float, action: Callable[[], None]) -> AsyncIterator[None]:
+    """Repeat an action while the block runs."""
+
+    async def repeat() -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            action()
+
+    task = asyncio.create_task(repeat(), name="progress")
+    try:
+        yield
+    finally:
+        task.cancel()

@@ -1,0 +1,129 @@
+"""The engine flags that several subcommands share, and how an engine is made of them."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import typer
+
+import tts
+from tts.api import DEFAULT_MODEL, open_verifiers
+from tts.catalog import load
+from tts.errors import InputError
+from tts.pipeline import Pipeline
+from tts.protocols import Engine, Verifier
+
+EngineKind = Literal["vllm", "openai"]
+EngineFlag = Annotated[
+    EngineKind,
+    typer.Option("--engine", help="vllm: embedded in this process; openai: a server.", metavar="E"),
+]
+ModelFlag = Annotated[
+    str,
+    typer.Option(
+        "--model", help="Hugging Face id, folder, bundled:NAME, or the server's name.", metavar="M"
+    ),
+]
+VerifierFlag = Annotated[
+    list[str] | None,
+    typer.Option("--verifier", help="Model of a verifier, such as prm=MODEL.", metavar="V=M"),
+]
+BaseUrlFlag = Annotated[
+    str | None,
+    typer.Option("--base-url", help="Address of an OpenAI-compatible server.", metavar="URL"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """The engine flags, checked.
+
+    Attributes:
+        kind: Which engine.
+        model: Its model.
+        base_url: Of the server.
+        verifiers: Model by verifier name.
+    """
+
+    kind: EngineKind = "vllm"
+    model: str = DEFAULT_MODEL
+    base_url: str | None = None
+    verifiers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The flags as a run records them."""
+        return {
+            "engine": self.kind,
+            "base_url": self.base_url,
+            "verifiers": dict(self.verifiers),
+        }
+
+    def to_arguments(self) -> list[str]:
+        """Return the flags as they are typed, defaults left out."""
+        arguments = [] if self.kind == "vllm" else ["--engine", self.kind]
+        if self.model != DEFAULT_MODEL:
+            arguments += ["--model", self.model]
+        if self.base_url is not None:
+            arguments += ["--base-url", self.base_url]
+        for name, model in self.verifiers.items():
+            arguments += ["--verifier", f"{name}={model}"]
+        return arguments
+
+
+def parse_engine(
+    kind: EngineKind, model: str, verifiers: Iterable[str], base_url: str | None
+) -> EngineOptions:
+    """Check the engine flags.
+
+    Raises:
+        InputError: They do not fit together, or name an unknown verifier.
+    """
+    if kind == "vllm" and base_url is not None:
+        raise InputError("--base-url needs --engine openai")
+    if kind == "openai" and model == DEFAULT_MODEL:
+        raise InputError("--engine openai needs --model, the name that the server knows it by")
+    models: dict[str, str] = {}
+    for entry in verifiers:
+        name, equals, verifier_model = entry.partition("=")
+        if not equals or not name or not verifier_model:
+            raise InputError(f"--verifier {entry}: write NAME=MODEL, such as prm=bundled:prm")
+        load("verifier", name)
+        models[name] = verifier_model
+    return EngineOptions(kind, model, base_url, models)
+
+
+async def make_engine(options: EngineOptions) -> Engine:
+    """Start an engine.
+
+    Raises:
+        EngineError: The model cannot be loaded.
+        MissingExtraError: The engine is not installed.
+    """
+    if options.kind == "openai":
+        remote: Engine = tts.OpenAIEngine(options.model, base_url=options.base_url)
+        return remote
+    engine = tts.VLLMEngine(options.model)
+    try:
+        return await engine.start()
+    except BaseException:
+        await engine.aclose()
+        raise
+
+
+@asynccontextmanager
+async def open_engine(
+    options: EngineOptions, pipelines: Iterable[Pipeline]
+) -> AsyncIterator[tuple[Engine, Mapping[str, Verifier]]]:
+    """Start an engine, and the verifiers that the pipelines name; close them at the end."""
+    engine = await make_engine(options)
+    try:
+        verifiers = await open_verifiers(pipelines, options.verifiers)
+        try:
+            yield engine, verifiers
+        finally:
+            for verifier in verifiers.values():
+                await verifier.aclose()
+    finally:
+        await engine.aclose()

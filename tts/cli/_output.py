@@ -1,0 +1,61 @@
+"""What every subcommand prints with: results to standard output, the rest to standard error."""
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+WIDTH = 80
+INTERRUPTED = 130
+_T = TypeVar("_T")
+
+
+def print_error(message: str) -> None:
+    """Print one message to standard error."""
+    typer.secho("error: ", fg=typer.colors.RED, bold=True, err=True, nl=False)
+    typer.echo(message, err=True)
+
+
+def print_note(message: str) -> None:
+    """Print a remark to standard error."""
+    typer.echo(message, err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object to standard output."""
+    typer.echo(json.dumps(value, indent=2, default=str))
+
+
+def print_table(table: Table) -> None:
+    """Print a table to standard output, at most 80 columns wide."""
+    console = Console(highlight=False)
+    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
+    console.print(table)
+
+
+def new_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    """Return an empty table; the columns named in `right` hold numbers."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        is_number = column in right
+        table.add_column(column, justify="right" if is_number else "left", no_wrap=is_number)
+    return table
+
+
+def add_row(table: Table, *cells: str) -> None:
+    """Add a row of plain text: brackets are brackets, not markup."""
+    table.add_row(*map(Text, cells))
+
+
+def run_async(work: Coroutine[Any, Any, _T], *, if_interrupted: str) -> _T:
+    """Run a coroutine; on Ctrl-C let it clean up, print a line and exit with 130."""
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        print_note(f"\n{if_interrupted}")
+        raise typer.Exit(INTERRUPTED) from None

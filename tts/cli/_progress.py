@@ -1,0 +1,91 @@
+"""Progress of a run: a bar on a terminal, a line now and then in a pipe."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bars
+
+from tts.evals.runner import Progress
+
+_LINE_SECONDS = 10.0
+
+
+class ProgressView:
+    """Shows how far one run has come, on standard error.
+
+    Args:
+        title: Benchmark and preset.
+    """
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        console = Console(stderr=True)
+        self._bars: Bars | None = None
+        if console.is_terminal:
+            self._bars = Bars(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=14),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[details]}", style="dim"),
+                console=console,
+                transient=True,
+            )
+            self._task = self._bars.add_task(title, total=None, details="")
+        self._last_line = time.monotonic()
+        self._last: Progress | None = None
+
+    def __enter__(self) -> Self:
+        """Start drawing."""
+        if self._bars is not None:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop drawing; a pipe gets a last line."""
+        if self._bars is not None:
+            self._bars.stop()
+        elif self._last is not None:
+            self._print_line(self._last)
+
+    def show(self, progress: Progress) -> None:
+        """Draw the progress, or print a line if the last one is old."""
+        self._last = progress
+        if self._bars is not None:
+            self._bars.update(
+                self._task,
+                completed=progress.done,
+                total=progress.total,
+                details=describe(progress, is_short=True),
+            )
+        elif time.monotonic() - self._last_line >= _LINE_SECONDS:
+            self._print_line(progress)
+
+    def _print_line(self, progress: Progress) -> None:
+        self._last_line = time.monotonic()
+        details = describe(progress, is_short=False)
+        typer.echo(f"{self._title}: {progress.done}/{progress.total} done{details}", err=True)
+
+
+def describe(progress: Progress, *, is_short: bool) -> str:
+    """Return accuracy so far, speed, KV use and time left, in words."""
+    parts: list[str] = []
+    if progress.accuracy is not None and progress.interval is not None:
+        low, high = progress.interval
+        text = f"{progress.accuracy:.1%} [{low:.0%}, {high:.0%}]"
+        parts.append(text if is_short else f"accuracy {text}")
+    parts.append(f"{progress.tokens_per_second:,.0f} tok/s")
+    if progress.kv_usage is not None:
+        parts.append(f"KV {progress.kv_usage:.0%}")
+    if progress.seconds_left is not None and progress.done < progress.total:
+        minutes, seconds = divmod(round(progress.seconds_left), 60)
+        parts.append(f"{minutes}:{seconds:02d} left")
+    return " ".join(parts) if is_short else "".join(f", {part}" for part in parts)

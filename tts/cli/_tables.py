@@ -1,0 +1,32 @@
+"""Figures as tables that fit 80 columns."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from tts.cli._output import add_row, new_table
+
+
+def summary_table(summaries: Sequence[Mapping[str, Any]]) -> Table:
+    """Return one row per run: accuracy with its 95 % interval, tokens, seconds."""
+    numbers = ("accuracy", "95 % interval", "tokens", "reused", "seconds")
+    table = new_table("benchmark", "preset", *numbers, right=numbers)
+    for summary in summaries:
+        low, high = summary["ci95"]
+        add_row(
+            table,
+            summary["benchmark"],
+            summary["preset"],
+            f"{summary['accuracy']:.1%}",
+            f"[{low:.1%}, {high:.1%}]",
+            count(summary["tokens"]["generated"]),
+            count(summary["tokens"]["reused"]),
+            f"{summary['seconds']:,.1f}",
+        )
+    return table
+
+
+def count(value: int | None) -> str:
+    """Return a count with thousands separators; "?" when it is unknown."""
+    return "?" if value is None else f"{value:,}"

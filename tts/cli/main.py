@@ -1,0 +1,105 @@
+"""The command `tts`: finds the subcommand's file, runs it, turns errors into messages.
+
+A subcommand is a module of this folder with an `app`; it is imported when it is called, so that
+`tts --help` costs nothing.
+"""
+
+import ast
+import logging
+import pkgutil
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import typer.core
+import typer.main
+
+import tts
+from tts.cli import _output
+from tts.errors import CapabilityError, ContextError, InputError, ModelError, TTSError
+
+_BAD_INPUT = (InputError, CapabilityError, ContextError, ModelError)
+_FOLDER = Path(__file__).parent
+
+
+class _Commands(typer.core.TyperGroup):
+    """Subcommands that are imported when they are called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the modules of this folder."""
+        names = (module.name for module in pkgutil.iter_modules([str(_FOLDER)]))
+        return sorted(name for name in names if name[0] != "_" and name != "main")
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import a subcommand; while only a list is wanted, read its first line instead."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        if ctx.meta.get(_Commands, False):
+            return typer.core.TyperCommand(cmd_name, help=_first_line(cmd_name))
+        command = typer.main.get_command(import_module(f"tts.cli.{cmd_name}").app)
+        command.name = cmd_name
+        return command
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the list of subcommands without importing them."""
+        ctx.meta[_Commands] = True
+        super().format_help(ctx, formatter)
+
+
+def _first_line(name: str) -> str:
+    source = (_FOLDER / f"{name}.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+
+
+app = typer.Typer(
+    cls=_Commands,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "Test-time scaling for language models: sampling, voting and search on vLLM.\n\n"
+        'Example: tts solve "What is 7 * 8?" --preset self_consistency'
+    ),
+)
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(f"tts {tts.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log to standard error, stack traces included.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    logger = logging.getLogger("tts")
+    logger.addHandler(logging.StreamHandler() if verbose else logging.NullHandler())
+    logger.setLevel(logging.INFO if verbose else logging.CRITICAL)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code: 0 success, 2 bad use, 1 anything else."""
+    try:
+        typer.main.get_command(app).main(list(arguments), prog_name="tts")
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+    except TTSError as error:
+        _output.print_error(str(error))
+        return 2 if isinstance(error, _BAD_INPUT) else 1
+    return 0
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,91 @@
+"""Solve one problem."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from tts.api import DEFAULT_MODEL, DEFAULT_PRESET, make_job
+from tts.cli import _engine, _output
+from tts.errors import BudgetError, ContextError, InputError
+from tts.presets import load_preset
+from tts.runtime.executor import Job
+from tts.runtime.runtime import Runtime
+from tts.types import Budget, Result
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def solve(
+    problem: Annotated[str, typer.Argument(help="The problem's text.")],
+    preset: Annotated[
+        str, typer.Option("--preset", help="A preset's name or file.", metavar="P")
+    ] = DEFAULT_PRESET,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change the preset, such as n=32.", metavar="K=V"),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option("--budget", help="Hard limits: 8k (tokens), 30s, 64calls.", metavar="B"),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Same seed, same samples.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole result.")] = False,
+    engine: _engine.EngineFlag = "vllm",
+    model: _engine.ModelFlag = DEFAULT_MODEL,
+    verifier: _engine.VerifierFlag = None,
+    base_url: _engine.BaseUrlFlag = None,
+) -> None:
+    """Solve one problem and print its answer.
+
+    Example: tts solve "What is 7 * 8?" --preset self_consistency --budget 8k
+    """
+    options = _engine.parse_engine(engine, model, verifier or (), base_url)
+    job = make_job(
+        problem,
+        preset=load_preset(preset, overrides or ()),
+        budget=Budget.parse(budget) if budget is not None else None,
+        seed=seed,
+    )
+    result = _output.run_async(_solve(job, options), if_interrupted="interrupted")
+    if as_json:
+        _output.print_json(asdict(result))
+    if result.answer is None:
+        _refuse(result)
+    if not as_json:
+        _print(result)
+
+
+async def _solve(job: Job, options: _engine.EngineOptions) -> Result:
+    async with _engine.open_engine(options, [job.pipeline]) as (engine, verifiers):
+        runtime = Runtime(engine, verifiers=verifiers)
+        try:
+            return await runtime.run(job)
+        finally:
+            runtime.close()
+
+
+def _refuse(result: Result) -> None:
+    """Say why there is no answer: bad input, or a model that found none."""
+    types = {event.fields["type"] for event in result.trace if event.kind == "error"}
+    if ContextError.__name__ in types:
+        raise ContextError(result.reason)
+    if result.usage.calls == 0 and any(event.kind == "request" for event in result.trace):
+        raise BudgetError(f"{result.reason}: it buys no sample")
+    if types:
+        raise InputError(result.reason)
+    _output.print_error(f"no answer: {result.reason}")
+    raise typer.Exit(1)
+
+
+def _print(result: Result) -> None:
+    assert result.answer is not None
+    usage, support = result.usage, result.answer.support
+    typer.echo(result.answer.text)
+    _output.print_note(
+        f"{support.votes} of {support.voters} votes, {usage.generated_tokens} tokens generated, "
+        f"{usage.seconds or 0.0:.1f} s, {result.preset}, seed {result.seed}, {result.engine}"
+    )
+    if result.reason:
+        _output.print_note(f"note: {result.reason}")
