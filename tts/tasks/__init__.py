@@ -1,0 +1,1 @@
+"""Two generated tasks with exact checks: chained arithmetic and countdown."""

@@ -1,0 +1,278 @@
+"""Countdown: combine all the given numbers, each once, with + - * / to make a target.
+
+Rules as in Stream of Search (Gandhi et al. 2024, arXiv:2404.03683): differences are written larger
+minus smaller, divisions are exact. Numbers here go to `MAX_NUMBER` instead of 99, so that a small
+model gets somewhere, and levels have 3, 4 or 5 numbers.
+"""
+
+import random
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations, cycle, islice
+
+from tts.errors import ProblemError
+from tts.tasks.countdown_answer import check_expression
+from tts.tasks.splits import Split, check_split, distinct, draw_in_split, find_boxed
+from tts.types import Problem
+
+MAX_NUMBER = 20
+MAX_INTERMEDIATE = 200  # of the generated solutions; other solutions may go beyond
+MIN_TARGET, MAX_TARGET = 10, 100
+NUMBERS_BY_LEVEL = {1: 3, 2: 4, 3: 5}
+_EQUATION = re.compile(r"(\d+) ?([-+*/]) ?(\d+) ?= ?(\d+)")
+_STEP = re.compile(_EQUATION.pattern + r"(?:, left ((?:\d+ ?)+))?")
+
+_STATEMENTS = (
+    "Use the numbers {numbers}, each exactly once, with + - * / to make {target}.",
+    "Make {target} from {numbers}: use every number exactly once, with + - * /.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One equation: two of the numbers at hand become their result."""
+
+    left: int
+    sign: str
+    right: int
+
+    @property
+    def result(self) -> int:
+        """The value of the right-hand side."""
+        match self.sign:
+            case "+":
+                return self.left + self.right
+            case "-":
+                return self.left - self.right
+            case "*":
+                return self.left * self.right
+            case _:
+                return self.left // self.right
+
+    @property
+    def text(self) -> str:
+        """The equation as steps write it."""
+        return f"{self.left} {self.sign} {self.right} = {self.result}"
+
+
+@dataclass(frozen=True, slots=True)
+class Puzzle:
+    """Numbers in the order asked, a target, and one way to it."""
+
+    numbers: tuple[int, ...]
+    target: int
+    moves: tuple[Move, ...]
+    wording: int
+
+    @property
+    def key(self) -> str:
+        """Numbers in order of size, and the target."""
+        return f"countdown {sorted(self.numbers)} {self.target}"
+
+
+def moves_between(first: int, second: int) -> Iterator[Move]:
+    """Yield the legal moves on two numbers; turned-round sums and products count once."""
+    high, low = max(first, second), min(first, second)
+    yield Move(first, "+", second)
+    yield Move(high, "-", low)
+    yield Move(first, "*", second)
+    if low and high % low == 0:
+        yield Move(high, "/", low)
+
+
+@lru_cache(maxsize=1 << 18)
+def _reachable(numbers: tuple[int, ...], target: int) -> bool:
+    if len(numbers) == 1:
+        return numbers[0] == target
+    for first, second in combinations(range(len(numbers)), 2):
+        rest = [n for i, n in enumerate(numbers) if i not in (first, second)]
+        for move in moves_between(numbers[first], numbers[second]):
+            if _reachable(tuple(sorted([*rest, move.result])), target):
+                return True
+    return False
+
+
+def is_reachable(numbers: Sequence[int], target: int) -> bool:
+    """Say whether all the numbers can be combined into the target, by exhaustive search."""
+    return _reachable(tuple(sorted(numbers)), target)
+
+
+def take(numbers: Sequence[int], move: Move) -> list[int] | None:
+    """Return the numbers after a move, its result last; None if it uses what is not there."""
+    rest = list(numbers)
+    for used in (move.left, move.right):
+        if used not in rest:
+            return None
+        rest.remove(used)
+    return [*rest, move.result]
+
+
+def format_steps(numbers: Sequence[int], moves: Sequence[Move]) -> list[str]:
+    """Return moves as steps; each but the last names the numbers left."""
+    steps: list[str] = []
+    left: list[int] | None = list(numbers)
+    for move in moves:
+        left = take(left or (), move)
+        if left is None:
+            raise ValueError(f"{move.text} uses a number that is not there")
+        tail = f", left {' '.join(map(str, left))}" if len(left) > 1 else ""
+        steps.append(move.text + tail)
+    return steps
+
+
+def format_answer(moves: Sequence[Move]) -> str:
+    """Return the boxed answer: the chain of equations."""
+    return f"\\boxed{{{', '.join(m.text.replace(' ', '') for m in moves)}}}"
+
+
+def draw_moves(rng: random.Random, numbers: Sequence[int]) -> list[Move]:
+    """Draw a random chain of moves that uses every number."""
+    left, moves = list(numbers), []
+    while len(left) > 1:
+        first, second = rng.sample(left, 2)
+        options = [m for m in moves_between(first, second) if 0 < m.result <= MAX_INTERMEDIATE]
+        if not options:
+            left, moves = list(numbers), []
+            continue
+        move = rng.choice(options)
+        moves.append(move)
+        left = take(left, move) or left
+    return moves
+
+
+def draw_puzzle(rng: random.Random, num_numbers: int) -> Puzzle:
+    """Draw numbers and a way through them whose end is a legal target."""
+    while True:
+        numbers = tuple(rng.randint(1, MAX_NUMBER) for _ in range(num_numbers))
+        moves = tuple(draw_moves(rng, numbers))
+        target = moves[-1].result
+        if MIN_TARGET <= target <= MAX_TARGET:
+            return Puzzle(numbers, target, moves, rng.randrange(len(_STATEMENTS)))
+
+
+def draw_training_puzzle(rng: random.Random, num_numbers: int) -> Puzzle:
+    """Draw a puzzle that belongs to the training split."""
+    return draw_in_split(lambda r: draw_puzzle(r, num_numbers), "train", rng)
+
+
+def state_puzzle(puzzle: Puzzle) -> str:
+    """Return the problem's text."""
+    shown = ", ".join(map(str, puzzle.numbers[:-1])) + f" and {puzzle.numbers[-1]}"
+    return _STATEMENTS[puzzle.wording].format(numbers=shown, target=puzzle.target)
+
+
+def to_problem(puzzle: Puzzle, problem_id: str, level: int) -> Problem:
+    """Return the puzzle as a problem that carries what its checks need."""
+    steps = [*format_steps(puzzle.numbers, puzzle.moves), format_answer(puzzle.moves)]
+    return Problem(
+        id=problem_id,
+        statement=state_puzzle(puzzle),
+        reference=", ".join(m.text.replace(" ", "") for m in puzzle.moves),
+        answer_type="countdown",
+        metadata={
+            "task": "countdown",
+            "level": level,
+            "numbers": list(puzzle.numbers),
+            "target": puzzle.target,
+            "solution": "\n\n".join(steps),
+        },
+    )
+
+
+def _level_problems(split: Split, level: int) -> Iterator[Problem]:
+    count = NUMBERS_BY_LEVEL[level]
+    puzzles = distinct(lambda r: draw_puzzle(r, count), split, f"countdown/{split}/{level}")
+    for index, puzzle in enumerate(puzzles):
+        yield to_problem(puzzle, f"countdown-{split}-{level}-{index:03d}", level)
+
+
+def generate_problem(split: str, level: int, index: int) -> Problem:
+    """Return one problem; the same arguments give the same problem, at a cost linear in `index`.
+
+    Raises:
+        ProblemError: No such split or level.
+    """
+    if level not in NUMBERS_BY_LEVEL:
+        raise ProblemError(f"no level {level}; there are 1 to 3")
+    return next(islice(_level_problems(check_split(split), level), index, None))
+
+
+def problems(split: str, *, count: int = 1000) -> Iterator[Problem]:
+    """Yield `count` problems, the levels in turn, so that any beginning is balanced."""
+    name = check_split(split)
+    columns = [_level_problems(name, level) for level in NUMBERS_BY_LEVEL]
+    for column in islice(cycle(columns), count):
+        yield next(column)
+
+
+def puzzle_of(problem: Problem) -> tuple[list[int], int]:
+    """Return numbers and target of a problem of this task.
+
+    Raises:
+        ProblemError: The problem does not carry them.
+    """
+    try:
+        return [int(n) for n in problem.metadata["numbers"]], int(problem.metadata["target"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProblemError(
+            f"{problem.id}: not a countdown problem (metadata lacks numbers and target)"
+        ) from error
+
+
+def parse_move(text: str) -> Move | None:
+    """Parse an equation; None if it is none, illegal or wrong."""
+    found = _EQUATION.fullmatch(text.strip())
+    if found is None:
+        return None
+    left, sign, right, result = int(found[1]), found[2], int(found[3]), int(found[4])
+    legal = sign in "+*" or (left >= right and (sign == "-" or (right and left % right == 0)))
+    move = Move(left, sign, right)
+    return move if legal and move.result == result else None
+
+
+def check_answer(problem: Problem, answer: str) -> bool:
+    """Say whether an answer, an expression or a chain of equations, makes the target."""
+    numbers, target = puzzle_of(problem)
+    if "," not in answer and not _EQUATION.fullmatch(answer.strip()):
+        return check_expression(answer, numbers, target)
+    left: list[int] | None = numbers
+    for part in answer.split(","):
+        move = parse_move(part)
+        left = take(left, move) if move is not None and left is not None else None
+    return left == [target]
+
+
+def label_steps(problem: Problem, steps: Sequence[str]) -> list[bool]:
+    """Say of each step whether it is right and the target is still in reach.
+
+    A step is right if its arithmetic is, it uses numbers that are there, and the numbers left
+    that it names are those left. A boxed answer must solve the problem. Works on partial solutions.
+    """
+    numbers, target = puzzle_of(problem)
+    left: list[int] | None = numbers
+    labels: list[bool] = []
+    for step in steps:
+        good = left is not None
+        if left is not None and (boxed := find_boxed(step)) is not None:
+            good = len(left) == 1 and check_answer(problem, boxed)
+        elif left is not None:
+            left = _after(step, left)
+            good = left is not None and is_reachable(left, target)
+        left = left if good else None
+        labels.append(good)
+    return labels
+
+
+def _after(step: str, numbers: Sequence[int]) -> list[int] | None:
+    found = _STEP.fullmatch(step.strip())
+    move = parse_move(step.split(", left")[0])
+    if found is None or move is None:
+        return None
+    after = take(numbers, move)
+    named = found[5]
+    if after is None or (named and Counter(map(int, named.split())) != Counter(after)):
+        return None
+    return after
