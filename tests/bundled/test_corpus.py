@@ -1,0 +1,120 @@
+import random
+from itertools import islice
+
+import pytest
+
+from tts.bundled import attempts
+from tts.bundled.attempts import ChainTask, CountdownTask
+from tts.bundled.corpus import LATER, examples
+from tts.bundled.prm_data import build_row, label_steps
+from tts.prompts import parse_verdict
+from tts.tasks import chain, countdown
+from tts.tasks.chain import Chain, Operation
+from tts.tasks.countdown import Move, Puzzle
+from tts.tasks.splits import find_boxed, split_of, split_steps
+
+# 45 + 23 = 68, 68 * 3 = 204
+CHAIN = Chain(45, (Operation("add", 23), Operation("mul", 3)), 0, 1)
+CHAIN_TASK = ChainTask(chain.to_problem(CHAIN, "hand", 1), CHAIN)
+# 39 - 8 = 31, 31 + 5 = 36
+PUZZLE = Puzzle((39, 8, 5), 36, (Move(39, "-", 8), Move(31, "+", 5)), 0)
+COUNTDOWN_TASK = CountdownTask(countdown.to_problem(PUZZLE, "hand", 1), PUZZLE)
+
+
+def test_stream_depends_on_seed_and_position_alone() -> None:
+    first = list(islice(examples(7, LATER), 20))
+    assert list(islice(examples(7, LATER, start=15), 5)) == first[15:]
+    assert list(islice(examples(8, LATER), 20)) != first
+
+
+def test_stream_asks_only_training_problems() -> None:
+    rng = random.Random(0)
+    for _ in range(200):
+        assert split_of(attempts.chain_task(rng).chain.key) == "train"
+        assert split_of(attempts.countdown_task(rng).puzzle.key) == "train"
+
+
+@pytest.mark.parametrize(
+    ("attempt", "check"),
+    [
+        (
+            "45 + 23 = 68\n\n68 * 3 = 204\n\n\\boxed{204}",
+            "45 + 23 = 68, right\n\n68 * 3 = 204, right\n\nVerdict: correct",
+        ),
+        (
+            "45 + 23 = 68\n\n68 * 3 = 214\n\n\\boxed{214}",
+            "45 + 23 = 68, right\n\n68 * 3 = 204, wrong\n\nVerdict: incorrect",
+        ),
+        ("45 + 23 = 58\n\n\\boxed{58}", "45 + 23 = 68, wrong\n\nVerdict: incorrect"),
+    ],
+)
+def test_check_of_a_chain(attempt: str, check: str) -> None:
+    assert CHAIN_TASK.check(attempt) == check
+
+
+@pytest.mark.parametrize(
+    ("attempt", "check"),
+    [
+        (
+            "39 - 8 = 31, left 5 31\n\n31 + 5 = 36\n\n\\boxed{39-8=31, 31+5=36}",
+            "39 - 8 = 31, right\n\n31 + 5 = 36, right\n\nVerdict: correct",
+        ),
+        (
+            "39 - 8 = 31, left 5 31\n\n31 - 5 = 36\n\n\\boxed{39-8=31, 31-5=36}",
+            "39 - 8 = 31, right\n\n31 - 5 = 26, wrong\n\nVerdict: incorrect",
+        ),
+        (
+            "39 - 8 = 31, left 5 31\n\n31 - 5 = 26\n\n\\boxed{39-8=31, 31-5=26}",
+            "39 - 8 = 31, right\n\n31 - 5 = 26, right\n\n26 is not 36, wrong\n\nVerdict: incorrect",
+        ),
+    ],
+)
+def test_check_of_a_countdown(attempt: str, check: str) -> None:
+    assert COUNTDOWN_TASK.check(attempt) == check
+
+
+@pytest.mark.parametrize("draw", [attempts.chain_task, attempts.countdown_task])
+def test_wrong_attempts_are_wrong_and_found_out(draw) -> None:  # type: ignore[no-untyped-def]
+    rng = random.Random(11)
+    for _ in range(100):
+        task = draw(rng)
+        attempt = task.wrong(rng)
+        assert not label_steps(task.problem, split_steps(attempt))[-1]
+        assert parse_verdict(task.check(attempt)) is False
+        assert parse_verdict(task.check(task.solution)) is True
+
+
+def test_thought_about_a_chain_ends_in_its_values_and_hides_slips_from_the_loss() -> None:
+    rng = random.Random(2)
+    seen = 0
+    for _ in range(100):
+        text, spans = CHAIN_TASK.thought(rng)
+        assert text.endswith("68 * 3 = 204\nCheck: 204 / 3 = 68\n\n")
+        seen += len(spans)
+        assert all(text[a:b] not in ("68", "204") and text[a:b].isdecimal() for a, b in spans)
+        assert text.count("Wait, ") == len(spans)
+    assert seen > 10
+
+
+def test_thought_about_a_countdown_starts_again_until_it_is_there() -> None:
+    rng = random.Random(2)
+    text, spans = COUNTDOWN_TASK.thought(rng)
+    assert text.endswith("31 + 5 = 36\n\n36 is right.\n\n")
+    assert text.count("Start again.") == len(spans)
+
+
+def test_reward_row_has_a_tag_and_label_for_each_step() -> None:
+    row = build_row(CHAIN_TASK.problem, "45 + 23 = 68\n\n68 * 3 = 214\n\n\\boxed{214}")
+    assert row is not None
+    assert row.labels == (True, False, False)
+    assert row.text[row.response_start :] == (
+        "45 + 23 = 68<extra_0>68 * 3 = 214<extra_0>\\boxed{214}<extra_0>"
+    )
+
+
+def test_choices_hold_the_right_answer() -> None:
+    rng = random.Random(4)
+    for _ in range(50):
+        task = attempts.chain_task(rng)
+        found = find_boxed(task.solution)
+        assert found == task.outcome(task.solution) == task.problem.reference

@@ -1,0 +1,134 @@
+"""What the commands of `train.py` do."""
+
+import argparse
+import json
+import logging
+from collections.abc import Callable
+from itertools import islice
+
+import torch
+from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
+
+from tts import prompts
+from tts.bundled import write_manifest
+from tts.bundled.checkpoint import export_model, save_tokenizer
+from tts.bundled.corpus import LATER, examples, write_corpus
+from tts.bundled.evaluate import measure
+from tts.bundled.language import Plan, train_language_model
+from tts.bundled.models import draft_config, policy_config, prm_config
+from tts.bundled.prm import (
+    RewardModel,
+    RewardPlan,
+    export_reward_model,
+    start_from_policy,
+    train_reward_model,
+)
+from tts.bundled.prm_data import build_row, load_rows, train_problems, write_rows
+from tts.bundled.sampling import Sampler
+from tts.bundled.tokenizer import build_tokenizer, load_tokenizer
+
+log = logging.getLogger(__name__)
+
+
+def make_corpus(options: argparse.Namespace) -> None:
+    """Write examples to look at."""
+    write_corpus(options.lab / "corpus.jsonl", options.problems or 20_000, options.seed)
+
+
+def make_tokenizer(options: argparse.Namespace) -> None:
+    """Train the tokenizer; its seed is fixed, so that it stays the same."""
+    tokenizer = build_tokenizer(e.prompt + e.response for e in islice(examples(0, LATER), 12_000))
+    save_tokenizer(tokenizer, options.lab / "tokenizer")
+
+
+def train_policy(options: argparse.Namespace) -> None:
+    """Train policy or draft model, exporting at each checkpoint."""
+    torch.set_num_threads(options.threads)
+    tokenizer = load_tokenizer(options.lab / "tokenizer")
+    is_policy = options.command == "policy"
+    config = (policy_config if is_policy else draft_config)(len(tokenizer), token_ids(tokenizer))
+    folder = options.weights / ("reasoner" if is_policy else "draft")
+
+    def export(model: Qwen3ForCausalLM) -> None:
+        export_model(model, tokenizer, folder)
+        write_manifest(options.weights)
+
+    train_language_model(
+        config,
+        tokenizer,
+        options.lab / options.command,
+        Plan(
+            minutes=options.minutes,
+            batch_tokens=options.batch_tokens,
+            lr=options.lr or 0.02,
+            seed=options.seed,
+        ),
+        device="cuda" if torch.cuda.is_available() else "cpu",
+        on_save=export,
+    )
+
+
+def make_prm_data(options: argparse.Namespace) -> None:
+    """Sample the policy on training problems and label its steps."""
+    problems = train_problems(options.problems or 3000, options.seed)
+    sampler = Sampler(options.weights / "reasoner", max_tokens=256)
+    asked = [prompts.solve(p) for p in problems]
+    samples = sampler.sample(asked, n=options.samples or 4, seed=options.seed)
+    rows = [
+        build_row(problem, sample.text)
+        for problem, row in zip(problems, samples, strict=True)
+        for sample in row
+    ]
+    write_rows(options.lab / "prm.jsonl", (row for row in rows if row is not None))
+
+
+def train_prm(options: argparse.Namespace) -> None:
+    """Train the process reward model, starting from the policy's weights."""
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    tokenizer = load_tokenizer(options.weights / "reasoner")
+    model = RewardModel(prm_config(len(tokenizer), token_ids(tokenizer)))
+    (newline,) = tokenizer("\n\n")["input_ids"]
+    tag = tokenizer.convert_tokens_to_ids(prompts.STEP_TAG)
+    start_from_policy(model, options.weights / "reasoner", tag, newline)
+    rows = list(load_rows(options.lab / "prm.jsonl"))
+    plan = RewardPlan(
+        minutes=options.minutes,
+        batch_tokens=options.batch_tokens,
+        lr=options.lr or 0.01,
+        seed=options.seed,
+    )
+    train_reward_model(model, tokenizer, rows, plan)
+    export_reward_model(model, tokenizer, options.weights / "prm")
+    write_manifest(options.weights)
+
+
+def report(options: argparse.Namespace) -> None:
+    """Measure one part."""
+    figures = measure(
+        options.part,
+        options.lab,
+        options.weights,
+        options.split,
+        options.problems or 200,
+        options.samples or 64,
+    )
+    log.info("%s", json.dumps(figures, indent=2))
+
+
+def token_ids(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
+    """Return the ids that a config names."""
+    eos, padding = tokenizer.eos_token_id, tokenizer.pad_token_id
+    assert isinstance(eos, int) and isinstance(padding, int), "single tokens"
+    return {"eos": eos, "pad": padding}
+
+
+JOBS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "corpus": make_corpus,
+    "tokenizer": make_tokenizer,
+    "policy": train_policy,
+    "draft": train_policy,
+    "prm-data": make_prm_data,
+    "prm": train_prm,
+    "report": report,
+}

@@ -1,0 +1,170 @@
+"""Training of the policy and the draft model on the corpus."""
+
+import logging
+import math
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from tts.bundled.checkpoint import Progress, load_checkpoint, save_checkpoint
+from tts.bundled.corpus import FIRST, LATER, Example, examples
+from tts.bundled.optim import build_optimizers, rate
+
+log = logging.getLogger(__name__)
+POOL = 1024  # examples that are sorted by length together
+EMA_DECAY = 0.998
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long and how to train.
+
+    Attributes:
+        minutes: Training time, earlier runs of the same checkpoint included.
+        batch_tokens: Padded tokens of a batch.
+        lr: Muon's learning rate; AdamW takes a fifth.
+        seed: Of weights and corpus.
+        save_minutes: Time between checkpoints.
+        later_from: Share of the time after which all behaviours get their full weight.
+    """
+
+    minutes: float
+    batch_tokens: int = 8192
+    lr: float = 0.02
+    seed: int = 1
+    save_minutes: float = 3.0
+    later_from: float = 0.5
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerFast, pool: list[Example]
+) -> list[tuple[list[int], list[bool]]]:
+    """Return ids and, for each, whether it is learned: responses less planted errors."""
+    encoded = tokenizer(
+        [e.prompt + e.response for e in pool], return_offsets_mapping=True, verbose=False
+    )
+    rows = []
+    pairs = zip(pool, encoded["input_ids"], encoded["offset_mapping"], strict=True)
+    for example, ids, offsets in pairs:
+        start = len(example.prompt)
+        spans = [(start + a, start + b) for a, b in example.unlearned]
+        learned = [a >= start and not any(s <= a < e for s, e in spans) for a, _ in offsets]
+        rows.append((ids, learned))
+    return rows
+
+
+def batches(
+    tokenizer: PreTrainedTokenizerFast, stream: Iterator[Example], plan: Plan, pool_seed: str
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield ids [B, T] and labels [B, T] (-100: no loss) of one pool, of similar lengths."""
+    rows = encode(tokenizer, list(islice(stream, POOL)))
+    rows.sort(key=lambda row: len(row[0]))
+    groups: list[list[tuple[list[int], list[bool]]]] = [[]]
+    for row in rows:
+        if groups[-1] and (len(groups[-1]) + 1) * len(row[0]) > plan.batch_tokens:
+            groups.append([])
+        groups[-1].append(row)
+    random.Random(pool_seed).shuffle(groups)
+    for group in groups:
+        yield pad(group, tokenizer.pad_token_id or 0)
+
+
+def pad(group: list[tuple[list[int], list[bool]]], pad_id: int) -> tuple[Tensor, Tensor]:
+    """Return right-padded ids and labels; causal attention needs no mask then."""
+    longest = max(len(ids) for ids, _ in group)
+    ids = torch.full((len(group), longest), pad_id)
+    labels = torch.full((len(group), longest), -100)
+    for i, (row, learned) in enumerate(group):
+        ids[i, : len(row)] = torch.tensor(row)
+        labels[i, : len(row)] = torch.where(torch.tensor(learned), torch.tensor(row), -100)
+    return ids, labels
+
+
+def language_loss(model: Qwen3ForCausalLM, ids: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy of the learned tokens; only they pass the output layer."""
+    hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state
+    target = labels[:, 1:]
+    chosen = target != -100
+    logits = model.lm_head(hidden[:, :-1][chosen])
+    return nn.functional.cross_entropy(logits.float(), target[chosen])
+
+
+def train_language_model(
+    config: Qwen3Config,
+    tokenizer: PreTrainedTokenizerFast,
+    folder: Path,
+    plan: Plan,
+    *,
+    device: str,
+    on_save: Callable[[Qwen3ForCausalLM], None],
+) -> Qwen3ForCausalLM:
+    """Train, or go on training, until the time is up.
+
+    Args:
+        config: Shape of the model.
+        tokenizer: Of the corpus.
+        folder: Checkpoints; the last one in it is taken up.
+        plan: Times and rates.
+        device: cpu or cuda.
+        on_save: Gets the averaged model at each checkpoint.
+
+    Returns:
+        The model with its weights averaged over the last steps.
+    """
+    torch.manual_seed(plan.seed)
+    model = Qwen3ForCausalLM(config).to(device)
+    average = Qwen3ForCausalLM(config).to(device).eval()
+    average.load_state_dict(model.state_dict())
+    optimizers = build_optimizers(model, plan.lr)
+    progress = load_checkpoint(folder, model, average, optimizers) or Progress()
+    rates = [[g["lr"] for g in o.param_groups] for o in build_optimizers(model, plan.lr)]
+    begun, saved = time.monotonic() - progress.seconds, time.monotonic()
+    limit = plan.minutes * 60
+    mean_loss = math.nan
+    while progress.seconds < limit:
+        share = progress.seconds / limit
+        weights = FIRST if share < plan.later_from else LATER
+        stream = examples(plan.seed, weights, start=progress.examples)
+        for ids, labels in batches(tokenizer, stream, plan, f"{plan.seed}/{progress.examples}"):
+            factor = rate(progress.seconds / limit, progress.steps)
+            for optimizer, base in zip(optimizers, rates, strict=True):
+                for group, lr in zip(optimizer.param_groups, base, strict=True):
+                    group["lr"] = lr * factor
+            loss = language_loss(model, ids.to(device), labels.to(device))
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+            _average(average, model, progress.steps)
+            value = loss.item()
+            mean_loss = value if math.isnan(mean_loss) else 0.98 * mean_loss + 0.02 * value
+            progress.steps += 1
+            progress.tokens += ids.numel()
+            progress.seconds = time.monotonic() - begun
+            if progress.steps % 50 == 0:
+                log.info(
+                    "step %d, %.1f M tokens, %.1f min, %.0f tokens/s, loss %.4f, rate %.2f",
+                    progress.steps, progress.tokens / 1e6, progress.seconds / 60,
+                    progress.tokens / progress.seconds, mean_loss, factor,
+                )  # fmt: skip
+        progress.examples += POOL
+        if time.monotonic() - saved > plan.save_minutes * 60 or progress.seconds >= limit:
+            saved = time.monotonic()
+            save_checkpoint(folder, model, average, optimizers, progress)
+            on_save(average)
+    return average
+
+
+@torch.no_grad()
+def _average(average: nn.Module, model: nn.Module, steps: int) -> None:
+    decay = min(EMA_DECAY, (1 + steps) / (10 + steps))
+    theirs = list(model.parameters())
+    torch._foreach_lerp_(list(average.parameters()), theirs, 1 - decay)

@@ -1,0 +1,178 @@
+"""The process reward model: a Qwen2 trunk, two classes at each step tag."""
+
+import json
+import logging
+import os
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2Model
+
+from tts.bundled.checkpoint import save_tokenizer
+from tts.bundled.optim import build_optimizers, rate
+from tts.bundled.prm_data import Row, draw_row
+from tts.prompts import STEP_TAG
+
+log = logging.getLogger(__name__)
+LANGUAGE_WEIGHT = 0.2  # of the auxiliary next-token loss on right steps
+
+
+class RewardModel(nn.Module):
+    """What vLLM calls Qwen2ForProcessRewardModel; weights have its names."""
+
+    def __init__(self, config: Qwen2Config) -> None:
+        super().__init__()
+        self.model = Qwen2Model(config)
+        width = config.hidden_size
+        self.score = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 2))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return hidden states [B, T, width] of right-padded ids [B, T]."""
+        states = self.model(input_ids=ids, use_cache=False).last_hidden_state
+        assert isinstance(states, Tensor), "the trunk returns its last states"
+        return states
+
+
+@torch.no_grad()
+def start_from_policy(reward: RewardModel, policy: Path, tag: int, newline: int) -> None:
+    """Take over the policy's weights.
+
+    Qwen3 normalises each query and key, Qwen2 does not: the norms' weights, and a usual root mean
+    square, go into the projections, and training does the rest. The tag begins as the token that
+    separates steps in the policy's texts.
+    """
+    weights = load_file(policy / "model.safetensors")
+    own = reward.model.state_dict()
+    for name, value in weights.items():
+        short = name.removeprefix("model.")
+        if short in own:
+            own[short].copy_(value.float())
+    for index in range(reward.model.config.num_hidden_layers):
+        for kind in ("q", "k"):
+            base = f"layers.{index}.self_attn.{kind}"
+            norm = weights[f"model.{base}_norm.weight"].float()
+            matrix = weights[f"model.{base}_proj.weight"].float()
+            gain = weights[f"model.layers.{index}.input_layernorm.weight"].float()
+            usual = (matrix * gain).view(-1, 64, matrix.size(1)).pow(2).sum((1, 2)) / 64
+            scale = norm[None, :] / usual.sqrt()[:, None]
+            own[f"{base}_proj.weight"].copy_(matrix * scale.flatten()[:, None])
+            own[f"{base}_proj.bias"].zero_()
+    table = own["embed_tokens.weight"]
+    table[tag] = table[newline]
+
+
+@dataclass(frozen=True, slots=True)
+class RewardPlan:
+    """How long and how to train.
+
+    Attributes:
+        minutes: Training time.
+        batch_tokens: Padded tokens of a batch.
+        lr: Muon's learning rate.
+        seed: Of the synthetic steps and the order.
+        own_from: Share of the time after which most rows are the policy's own.
+    """
+
+    minutes: float
+    batch_tokens: int = 6144
+    lr: float = 0.01
+    seed: int = 1
+    own_from: float = 0.4
+
+
+def reward_loss(
+    model: RewardModel, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]
+) -> Tensor:
+    """Return the loss at the tags, plus a little next-token loss on right steps."""
+    tag = tokenizer.convert_tokens_to_ids(STEP_TAG)
+    encoded = tokenizer([row.text for row in rows], return_offsets_mapping=True)
+    longest = max(map(len, encoded["input_ids"]))
+    ids = torch.full((len(rows), longest), tokenizer.pad_token_id or 0)
+    labels = torch.full(ids.shape, -100)
+    language = torch.full(ids.shape, -100)
+    for i, row in enumerate(rows):
+        line = torch.tensor(encoded["input_ids"][i])
+        ids[i, : len(line)] = line
+        places = (line == tag).nonzero().flatten()
+        labels[i, places] = torch.tensor(row.labels).long()
+        if right := sum(row.labels):
+            starts = (start for start, _ in encoded["offset_mapping"][i])
+            first = sum(start < row.response_start for start in starts)
+            last = int(places[right - 1])
+            language[i, first:last] = line[first:last]
+    states = model(ids)
+    tags, words = labels != -100, language[:, 1:] != -100
+    scored = nn.functional.cross_entropy(model.score(states[tags]), labels[tags])
+    logits = states[:, :-1][words] @ model.model.embed_tokens.weight.T
+    return scored + LANGUAGE_WEIGHT * nn.functional.cross_entropy(logits, language[:, 1:][words])
+
+
+def train_reward_model(
+    model: RewardModel,
+    tokenizer: PreTrainedTokenizerFast,
+    own: Sequence[Row],
+    plan: RewardPlan,
+) -> None:
+    """Train on synthetic steps first, on the policy's own steps in the end."""
+    optimizers = build_optimizers(model, plan.lr)
+    rates = [[g["lr"] for g in o.param_groups] for o in optimizers]
+    rng = random.Random(plan.seed)
+    begun, step, mean = time.monotonic(), 0, 0.7
+    while (share := (time.monotonic() - begun) / (plan.minutes * 60)) < 1:
+        fraction = 0.8 if share > plan.own_from else 0.2
+        pool = [
+            rng.choice(own) if own and rng.random() < fraction else draw_row(rng)
+            for _ in range(512)
+        ]
+        pool.sort(key=lambda row: len(row.text))
+        for rows in _groups(pool, plan.batch_tokens, rng):
+            factor = rate(share, step)
+            for optimizer, base in zip(optimizers, rates, strict=True):
+                for group, lr in zip(optimizer.param_groups, base, strict=True):
+                    group["lr"] = lr * factor
+            loss = reward_loss(model, tokenizer, rows)
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+            step, mean = step + 1, 0.98 * mean + 0.02 * loss.item()
+            if step % 50 == 0:
+                log.info("step %d, %.0f %% of the time, loss %.4f", step, 100 * share, mean)
+
+
+def _groups(pool: list[Row], batch_tokens: int, rng: random.Random) -> list[list[Row]]:
+    """Cut a sorted pool into batches; a token is about 1.6 characters."""
+    groups: list[list[Row]] = [[]]
+    for row in pool:
+        if groups[-1] and (len(groups[-1]) + 1) * len(row.text) > 1.6 * batch_tokens:
+            groups.append([])
+        groups[-1].append(row)
+    rng.shuffle(groups)
+    return groups
+
+
+def export_reward_model(
+    model: RewardModel, tokenizer: PreTrainedTokenizerFast, folder: Path
+) -> None:
+    """Write a bf16 folder for vLLM's pooling runner."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {n: p.detach().to(torch.bfloat16).contiguous() for n, p in model.named_parameters()}
+    temporary = folder / "model.safetensors.tmp"
+    save_file(tensors, temporary, metadata={"format": "pt"})
+    temporary.chmod(0o644)
+    os.replace(temporary, folder / "model.safetensors")
+    config = model.model.config.to_dict() | {
+        "architectures": ["Qwen2ForProcessRewardModel"],
+        "dtype": "bfloat16",
+        "num_labels": 2,
+    }
+    text = json.dumps(config, indent=2, sort_keys=True, default=str) + "\n"
+    (folder / "config.json").write_text(text, encoding="utf-8")
+    save_tokenizer(tokenizer, folder)

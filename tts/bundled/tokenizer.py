@@ -1,0 +1,63 @@
+"""The small tokenizer: byte-level BPE whose merges may span words, but never digits or steps."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+VOCABULARY = 1024
+PAD = "<|endoftext|>"
+TURN_START = "<|im_start|>"
+TURN_END = "<|im_end|>"
+STEP_TAG = "<extra_0>"
+SPECIAL = (PAD, TURN_START, TURN_END, STEP_TAG)
+THINK = ("<think>", "</think>")
+
+CHAT_TEMPLATE = (
+    "{%- for message in messages -%}"
+    "{{- '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' -}}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"
+)
+
+
+def build_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
+    """Train the tokenizer on rendered examples."""
+    tokenizer = Tokenizer(models.BPE())
+    # Phrases of the generated problems become single tokens: training costs time by the token.
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r"\n\n|\n|[0-9]"), "isolated"),
+            pre_tokenizers.Split(Regex(r"[.?!:;,] "), "merged_with_previous"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=[
+            *(AddedToken(token, special=True, normalized=False) for token in SPECIAL),
+            *(AddedToken(token, special=False, normalized=False) for token in THINK),
+        ],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in THINK])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token=TURN_END,
+        pad_token=PAD,
+        additional_special_tokens=[TURN_START, STEP_TAG],
+        chat_template=CHAT_TEMPLATE,
+        clean_up_tokenization_spaces=False,
+        model_max_length=16384,
+    )
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """Load the tokenizer saved in `folder`."""
+    loaded = PreTrainedTokenizerFast.from_pretrained(folder)
+    assert isinstance(loaded, PreTrainedTokenizerFast)
+    return loaded

@@ -1,0 +1,56 @@
+"""Command line: `python -m tts.bundled.train COMMAND`, in the order of `COMMANDS`."""
+
+import argparse
+import logging
+import os
+from pathlib import Path
+
+from tts.bundled import WEIGHTS
+from tts.bundled.sampling import prepare
+
+COMMANDS = {
+    "corpus": "write a part of the corpus, to look at",
+    "tokenizer": "train the tokenizer",
+    "policy": "train the policy; goes on from its last checkpoint",
+    "draft": "train the draft model; likewise",
+    "prm-data": "let the policy try training problems, label its steps",
+    "prm": "train the process reward model",
+    "report": "measure one part: solve, prm, behaviours or draft",
+}
+
+
+def main() -> None:
+    """Run one command."""
+    options = _parse()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    prepare()  # before torch comes in with the jobs
+    from tts.bundled import jobs
+
+    options.lab.mkdir(parents=True, exist_ok=True)
+    jobs.JOBS[options.command](options)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tts.bundled.train",
+        description="\n".join(f"{name:10} {text}" for name, text in COMMANDS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("command", choices=list(COMMANDS))
+    add("--lab", type=Path, default=Path("lab"), help="checkpoints, samples and reports")
+    add("--weights", type=Path, default=WEIGHTS, help="where models are exported")
+    add("--minutes", type=float, default=60.0, help="training time, earlier runs included")
+    add("--seed", type=int, default=1)
+    add("--lr", type=float, default=None, help="learning rate of the matrices")
+    add("--batch-tokens", type=int, default=6144)
+    add("--threads", type=int, default=os.cpu_count())
+    add("--problems", type=int, default=None, help="problems to sample or measure")
+    add("--samples", type=int, default=None, help="samples of each problem")
+    add("--part", default="solve", choices=["solve", "prm", "behaviours", "draft"])
+    add("--split", default="calibration", choices=["calibration", "test"])
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
