@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from tts.engine import host
+from tts.engine.stream import as_error
 from tts.errors import EngineError, TTSError
 
 T = TypeVar("T")
@@ -131,12 +132,3 @@ def _uncancellable() -> Future[Any]:
     future: Future[Any] = Future()
     future.set_running_or_notify_cancel()
     return future
-
-
-def as_error(error: BaseException, what: str) -> TTSError:
-    """Return our own errors as they are, and wrap others in an EngineError."""
-    if isinstance(error, TTSError):
-        return error
-    wrapped = EngineError(f"{what}: {type(error).__name__}: {error}")
-    wrapped.__cause__ = error
-    return wrapped

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, Self, TypeVar
 
-from tts.errors import TTSError
+from tts.errors import EngineError, TTSError
 from tts.types import Usage, sum_usage
 
 
@@ -113,3 +113,12 @@ class BufferedStream(Generic[T, R]):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def as_error(error: BaseException, what: str) -> TTSError:
+    """Return our own errors as they are, and wrap others in an EngineError."""
+    if isinstance(error, TTSError):
+        return error
+    wrapped = EngineError(f"{what}: {type(error).__name__}: {error}")
+    wrapped.__cause__ = error
+    return wrapped

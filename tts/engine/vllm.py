@@ -18,8 +18,8 @@ import numpy as np
 from tts.engine import build, kv, translate
 from tts.engine.encoder import PromptEncoder
 from tts.engine.requests import RequestTable, check_context
-from tts.engine.stepper import Stepper, as_error
-from tts.engine.stream import BufferedStream, R
+from tts.engine.stepper import Stepper
+from tts.engine.stream import BufferedStream, R, as_error
 from tts.engine.translate import Finished
 from tts.errors import CapabilityError, EngineError, TTSError
 from tts.protocols import Capabilities
