@@ -127,6 +127,8 @@ def test_extract_other_types(text: str, answer_type: AnswerType, expected: str |
         ("19, 46, and 82", "19,46,82"),
         ("2 \\sin b \\cos a", "2\\sin b\\cos a"),
         ("\N{MINUS SIGN}128", "-128"),
+        ("\\boxed{" * 100 + "5" + "}" * 100, "5"),
+        ("\\text{x" * 100 + "}" * 100, "x" * 100),
     ],
 )
 def test_canonical_math(answer: str, expected: str) -> None:

@@ -12,7 +12,6 @@ from tts.types import AnswerType
 MAX_ANSWER_CHARS = 1_000
 """Longer texts are no answers; they are only trimmed, and never compared symbolically."""
 
-_MAX_PASSES = 12
 _MAX_PROSE_WORDS = 5
 _DIGITS = re.compile(r"\s*(-?)0*(\d{1,40})\s*")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d*[1-9])?")
@@ -66,13 +65,14 @@ _RENAMED = (
     (re.compile(r"(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])"), ","),
     (re.compile(r",(?:\s*,)+"), ","),
 )
+_WRAPPER = re.compile(r"\\(?:boxed|fbox|text)\s*\{")
 _TEXT_UNIT = re.compile(r"(?<=[\d})])\s*\\text\{([^{}\d]*)\}(?:\s*\^(?:\d|\{\d\}))?")
 _TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _WORD_UNIT = re.compile(
     r"(-?\d[\d.,]*)\s*([A-Za-z²³]+(?: [a-z]+){0,4}|[^\x00-\x7f]{1,6})(?:\s*\^(?:\d|\{\d\}))?"
 )
 _PROSE_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
-_LED_IN = re.compile(r"[^\\$]*(?<![A-Za-z\\])(?!(?:and|or)\b)[A-Za-z]{2,}[^\\$]*(?:\$|\\[(\[])")
+_OPENING = re.compile(r"(?<!\\)(?:\$|\\[(\[])")
 _LOOSE_SPACE = re.compile(
     r"(?<![A-Za-z\d,]) |(?<=,) (?!\d{3}(?!\d))| (?![A-Za-z\d])|(?<=\d) (?=[A-Za-z](?![A-Za-z]))"
 )
@@ -120,9 +120,12 @@ def is_number(canonical: str) -> bool:
 
 
 def _repeat(step: Callable[[str], str], text: str) -> str:
-    """Apply a pass until nothing changes, so that the canonical form is its own canonical form."""
+    """Apply a pass until nothing changes, so that the canonical form is its own canonical form.
+
+    Two or three passes are the rule; deep nesting takes one a level.
+    """
     seen = [text]
-    while len(text) <= MAX_ANSWER_CHARS and len(seen) <= _MAX_PASSES:
+    while len(text) <= MAX_ANSWER_CHARS and len(seen) <= MAX_ANSWER_CHARS:
         text = step(text)
         if text in seen:
             # A cycle of passes: its least member is the same from wherever one enters it.
@@ -161,15 +164,17 @@ def _math_pass(text: str) -> str:
 
 def _is_prose(text: str) -> bool:
     """Tell a sentence, perhaps with mathematics in it, from an answer with a unit or a word."""
-    words = _PROSE_WORD.findall(_TEXT.sub("", text))
-    return len(words) > _MAX_PROSE_WORDS or _LED_IN.match(text) is not None
+    if len(_PROSE_WORD.findall(_TEXT.sub("", text))) > _MAX_PROSE_WORDS:
+        return True
+    formula = _OPENING.search(text)
+    before = _PROSE_WORD.findall(text, 0, formula.start()) if formula else []
+    return any(word not in ("and", "or") for word in before)
 
 
 def _unwrap(text: str) -> str:
     r"""Remove a box or \text around everything, and brackets around a choice letter."""
-    for opening in ("\\boxed{", "\\fbox{", "\\text{"):
-        if text.startswith(opening) and _closes_at_end(text, len(opening) - 1):
-            return text[len(opening) : -1].strip()
+    while (opening := _WRAPPER.match(text)) and _closes_at_end(text, opening.end() - 1):
+        text = text[opening.end() : -1].strip()
     return text[1] if re.fullmatch(r"\([A-J]\)", text) else text
 
 

@@ -107,7 +107,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def _object(line: bytes, where: str) -> dict[str, Any]:
     try:
-        row = json.loads(line.decode())
+        row = json.loads(line.decode().rstrip("\r\n"), parse_constant=_refuse_constant)
         json.dumps(row, ensure_ascii=False).encode()  # lone surrogates could not be written later
     except UnicodeDecodeError as error:
         raise ProblemError(
@@ -126,6 +126,10 @@ def _object(line: bytes, where: str) -> dict[str, Any]:
             f"{where}: {_kind(row)} instead of an object; each line is one, such as {_EXAMPLE}"
         )
     return row
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
 
 
 def _reason(error: Exception) -> str:
