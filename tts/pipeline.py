@@ -13,7 +13,7 @@ from typing import Any
 import networkx as nx
 
 from tts.errors import CapabilityError, PipelineError
-from tts.protocols import Engine, Operator, State, Verifier
+from tts.protocols import Engine, Operator, Spec, State, Verifier
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,11 +98,17 @@ class Pipeline:
         """Names of the nodes whose trajectories leave the pipeline, in order."""
         return tuple(self._names[node] for node in self._outputs)
 
-    def check(self, locate: Callable[[str], str] = lambda name: f"node {name!r}") -> None:
+    def check(
+        self,
+        locate: Callable[[str], str] = lambda name: f"node {name!r}",
+        *,
+        is_body: bool = False,
+    ) -> None:
         """Refuse a graph that cannot run, before a token is spent.
 
         Args:
             locate: Says where a node was defined, for error messages.
+            is_body: It runs within a node, which feeds those that read and have no `from`.
 
         Raises:
             PipelineError: Empty, missing or superfluous inputs, finished and partial trajectories
@@ -110,9 +116,9 @@ class Pipeline:
         """
         if not self._nodes:
             raise PipelineError("a pipeline needs at least one node")
-        bounds = self.max_inputs()
+        bounds = self.max_inputs(None if is_body else 0)
         for name, node in self:
-            problem = self._problem_with(node, bounds[name])
+            problem = self._problem_with(node, bounds[name], is_body=is_body)
             if problem:
                 raise PipelineError(f"{locate(name)}: {problem}")
 
@@ -126,32 +132,45 @@ class Pipeline:
         """
         for name, node in self:
             spec = node.operator.spec
-            needs = spec.needs.union(
-                *(verifiers[v].spec.needs for v in spec.verifiers if v in verifiers)
-            )
+            asked = _with_those_they_ask(spec.verifiers, verifiers)
+            needs = spec.needs.union(*(verifiers[v].spec.needs for v in asked if v in verifiers))
             if missing := engine.capabilities.missing(needs):
                 raise CapabilityError(
                     f"node {name!r} needs {', '.join(missing)}, which {type(engine).__name__} "
                     f"({engine.info.name}) does not offer"
                 )
-            if unknown := set(spec.verifiers) - set(verifiers):
+            if unknown := set(asked) - set(verifiers):
                 raise PipelineError(
                     f"node {name!r} needs the verifier {min(unknown)!r}; "
                     f"this run has {', '.join(sorted(verifiers)) or 'none'}"
                 )
             for weight in spec.weights:
-                if weight in verifiers and not verifiers[weight].spec.unit_interval:
+                if weight in verifiers and not _can_weigh(verifiers[weight], spec):
                     raise PipelineError(
                         f"node {name!r} sums the scores of {weight!r}, which are no probabilities; "
                         "calibrate it, or choose a verifier whose scores lie in [0, 1]"
                     )
 
-    def max_inputs(self) -> dict[str, int | None]:
-        """Return the most trajectories that each node can read; None where unknown."""
+    def logprobs(self, verifiers: Mapping[str, Verifier]) -> int:
+        """Return the candidates per token whose log-probabilities its nodes read; 0 for none."""
+        wanted = [0]
+        for _, node in self:
+            spec = node.operator.spec
+            asked = _with_those_they_ask(spec.verifiers, verifiers)
+            wanted += [spec.logprobs, *(verifiers[v].spec.logprobs for v in asked)]
+        return max(wanted)
+
+    def max_inputs(self, fed: int | None = 0) -> dict[str, int | None]:
+        """Return the most trajectories that each node can read; None where unknown.
+
+        Args:
+            fed: Most that come from outside to a node without a `from`.
+        """
         incoming: dict[Node, int | None] = {}
         outgoing: dict[Node, int | None] = {}
         for node in self._ordered():
-            counts = [outgoing[source] for source in node.inputs]
+            is_fed = not node.inputs and node.operator.spec.accepts is not None
+            counts = [fed] if is_fed else [outgoing[source] for source in node.inputs]
             incoming[node] = _total(counts)
             outgoing[node] = _most_outputs(node, incoming[node])
         return {self._names[node]: count for node, count in incoming.items()}
@@ -159,6 +178,16 @@ class Pipeline:
     def to_mapping(self) -> dict[str, dict[str, Any]]:
         """Return the graph as a preset's `pipeline:` block writes it."""
         return {name: self._node_mapping(node) for name, node in self}
+
+    def to_mermaid(self) -> str:
+        """Return the graph as a Mermaid flowchart."""
+        place = {name: f"n{index}" for index, (name, _) in enumerate(self)}
+        lines = ["flowchart LR"]
+        for name, node in self:
+            lines.append(f'  {place[name]}["{_label(name, node.operator)}"]')
+        for source, target in self.graph.edges:
+            lines.append(f"  {place[source]} --> {place[target]}")
+        return "\n".join(lines)
 
     def _node_mapping(self, node: Node) -> dict[str, Any]:
         sources = [self._names[source] for source in node.inputs]
@@ -173,11 +202,11 @@ class Pipeline:
         )
         return [self.graph.nodes[name]["node"] for name in order]
 
-    def _problem_with(self, node: Node, bound: int | None) -> str:
+    def _problem_with(self, node: Node, bound: int | None, *, is_body: bool) -> str:
         spec = node.operator.spec
         if spec.accepts is None:
             return "it reads no trajectories, so it takes no `from`" if node.inputs else ""
-        if not node.inputs:
+        if not node.inputs and not is_body:
             return "it reads trajectories, so it needs a `from`"
         for source in node.inputs:
             state = self._state(source)
@@ -185,7 +214,8 @@ class Pipeline:
                 return (
                     f"it reads {spec.accepts} trajectories, {self._names[source]!r} sends {state}"
                 )
-        if missing := set(spec.scores) - self._scores_before(node):
+        missing = set(spec.scores) - self._scores_before(node)
+        if missing and not is_body:  # else the node around it asks for them
             return f"it needs the score {min(missing)!r}, which no node before it makes"
         if spec.bounded and bound is None:
             return "it cannot know how many trajectories come in; use `stop: never`"
@@ -215,6 +245,27 @@ def operator_parameters(operator: Operator) -> Mapping[str, Any]:
     """Return the parameters of an operator that differ from their defaults."""
     dump: Callable[..., Mapping[str, Any]] = getattr(operator, "model_dump", lambda **_: {})
     return dump(mode="json", exclude_defaults=True)
+
+
+def _label(name: str, operator: Operator) -> str:
+    kind = operator_name(operator)
+    title = name if name == kind else f"{name}: {kind}"
+    parameters = (f"{key}={value}" for key, value in operator_parameters(operator).items())
+    return "<br/>".join((title, *parameters)).replace('"', "#quot;")
+
+
+def _with_those_they_ask(names: Iterable[str], verifiers: Mapping[str, Verifier]) -> list[str]:
+    """Return verifiers' names and, after them, those of the verifiers that they ask."""
+    asked = list(dict.fromkeys(names))
+    for name in asked:
+        more = verifiers[name].spec.verifiers if name in verifiers else ()
+        asked += [other for other in more if other not in asked]
+    return asked
+
+
+def _can_weigh(verifier: Verifier, spec: Spec) -> bool:
+    """Whether a vote may sum this verifier's values; only in [0, 1] can it know it is settled."""
+    return verifier.spec.unit_interval or (verifier.spec.summable and not spec.bounded)
 
 
 def _name_nodes(nodes: tuple[Node, ...]) -> dict[Node, str]:

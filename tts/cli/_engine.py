@@ -101,10 +101,11 @@ async def make_engine(options: EngineOptions) -> Engine:
         EngineError: The model cannot be loaded.
         MissingExtraError: The engine is not installed.
     """
+    engine: tts.OpenAIEngine | tts.VLLMEngine
     if options.kind == "openai":
-        remote: Engine = tts.OpenAIEngine(options.model, base_url=options.base_url)
-        return remote
-    engine = tts.VLLMEngine(options.model)
+        engine = tts.OpenAIEngine(options.model, base_url=options.base_url)
+    else:
+        engine = tts.VLLMEngine(options.model)
     try:
         return await engine.start()
     except BaseException:

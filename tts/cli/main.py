@@ -25,6 +25,14 @@ _BAD_INPUT = (InputError, CapabilityError, ContextError, ModelError)
 _FOLDER = Path(__file__).parent
 
 
+class _OneLine(logging.Formatter):
+    """A log record as one line, without a stack trace."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return level and message."""
+        return f"{record.levelname.lower()}: {record.getMessage()}"
+
+
 class _Commands(typer.core.TyperGroup):
     """Subcommands that are imported when they are called."""
 
@@ -83,9 +91,12 @@ def _main(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter() if verbose else _OneLine())
     logger = logging.getLogger("tts")
-    logger.addHandler(logging.StreamHandler() if verbose else logging.NullHandler())
-    logger.setLevel(logging.INFO if verbose else logging.CRITICAL)
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO if verbose else logging.WARNING)
+    logger.propagate = False
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -1,0 +1,154 @@
+"""Say what this machine can run, and why not."""
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from tts import bundled, catalog
+from tts.cli import _output
+from tts.errors import MissingExtraError, TTSError
+from tts.evals import environment
+from tts.presets import load_preset
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+_GIB = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        kind: machine, engine, model, benchmark or preset.
+        name: What was looked at.
+        is_ready: None where there is nothing to be ready for.
+        details: What was found, or why not and what to do.
+    """
+
+    kind: str
+    name: str
+    is_ready: bool | None
+    details: str
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what this machine can run, and why not.
+
+    Example: tts doctor
+    """
+    engines = _engines()
+    presets = _presets(has_embedded=bool(engines[0].is_ready))
+    findings = [*_machine(), *engines, *_models(), *_benchmarks(), *presets]
+    if as_json:
+        _output.print_json({"schema": 1, "findings": [asdict(finding) for finding in findings]})
+    else:
+        _print(findings)
+    if not any(finding.is_ready for finding in findings if finding.kind == "engine"):
+        raise typer.Exit(1)
+
+
+def _print(findings: list[Finding]) -> None:
+    marks = {True: "yes", False: "no", None: ""}
+    table = _output.new_table("", "", "ready", "")
+    kind = ""
+    for finding in findings:
+        _output.add_row(
+            table,
+            finding.kind if finding.kind != kind else "",
+            finding.name,
+            marks[finding.is_ready],
+            finding.details,
+        )
+        kind = finding.kind
+    _output.print_table(table)
+
+
+def _machine() -> list[Finding]:
+    machine, found = environment.describe_machine(), environment.versions()
+    flags = ", ".join(machine["cpu_flags"]) or "no vector extensions that matter"
+    gpus = "; ".join(machine["gpus"]) or "none seen"
+    facts = {
+        "python": f"{found['python']} on {machine['system']}",
+        "packages": ", ".join(f"{k} {v}" for k, v in found.items() if k != "python"),
+        "processor": f"{machine['cpu']}, {machine['cores']} cores, {flags}",
+        "memory": f"{machine['memory_bytes'] / _GIB:.1f} GiB",
+        "GPU": gpus,
+    }
+    return [Finding("machine", name, None, text) for name, text in facts.items()]
+
+
+def _engines() -> list[Finding]:
+    has_vllm = importlib.util.find_spec("vllm") is not None
+    on_gpu = environment.installed_version("vllm") is not None
+    lacks_gpu = on_gpu and not environment.gpus()
+    if not has_vllm:
+        details = "vLLM is not installed: pip install 'tts-orchestrator[cpu]' (or [cuda])"
+    elif lacks_gpu:
+        details = "vLLM's CUDA build, but no GPU is seen; on a CPU install the extra cpu"
+    else:
+        details = f"embedded, on the {'GPU' if on_gpu else 'CPU'}"
+    has_client = importlib.util.find_spec("openai") is not None
+    return [
+        Finding("engine", "vllm", has_vllm and not lacks_gpu, details),
+        Finding("engine", "openai", has_client, "any OpenAI-compatible server, by --base-url"),
+    ]
+
+
+def _models() -> list[Finding]:
+    return [
+        _try("model", f"bundled:{name}", partial(_describe_model, name)) for name in bundled.NAMES
+    ]
+
+
+def _describe_model(name: str) -> str:
+    folder = bundled.resolve(name)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    return f"{size / 2**20:.1f} MiB, files intact"
+
+
+def _benchmarks() -> list[Finding]:
+    return [_benchmark(name) for name in catalog.names("benchmark")]
+
+
+def _benchmark(name: str) -> Finding:
+    module = catalog.load("benchmark", name)
+    summary = catalog.summary(module)
+    if name == "jsonl":
+        return Finding("benchmark", name, True, summary)
+    if hasattr(module, "PUBLISHED"):
+        source = f"{module.PUBLISHED.dataset} from the hub on first use, or --data FILE"
+        return Finding("benchmark", name, None, source)
+    return Finding("benchmark", name, True, summary)
+
+
+def _presets(has_embedded: bool) -> list[Finding]:
+    return [
+        _try("preset", name, partial(_describe_preset, name, has_embedded))
+        for name in catalog.preset_files()
+    ]
+
+
+def _describe_preset(name: str, has_embedded: bool) -> str:
+    preset = load_preset(name)
+    for _, node in preset.pipeline:
+        for verifier in node.operator.spec.verifiers:
+            model = catalog.load("verifier", verifier).DEFAULT_MODEL
+            if model is not None and not has_embedded:
+                raise MissingExtraError(f"its verifier {verifier!r} needs the embedded vLLM")
+            if model is not None and model.startswith(bundled.PREFIX):
+                bundled.resolve(model)
+    return preset.description
+
+
+def _try(kind: str, name: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(kind, name, True, look())
+    except TTSError as error:
+        return Finding(kind, name, False, str(error))

@@ -1,0 +1,86 @@
+"""List, show, check and draw presets."""
+
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from tts import catalog
+from tts.cli import _output
+from tts.presets import Preset, load_preset
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    help="List, show, check and draw presets.\n\nExample: tts presets show self_consistency",
+)
+NameArgument = Annotated[str, typer.Argument(help="A preset's name or file.", metavar="NAME")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback(invoke_without_command=True)
+def _main(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_presets(as_json=False)
+
+
+@app.command("list")
+def list_presets(as_json: JsonFlag = False) -> None:
+    """List the presets that ship with the package.
+
+    Example: tts presets list
+    """
+    presets = [load_preset(name) for name in catalog.preset_files()]
+    if as_json:
+        _output.print_json([{"name": p.name, "description": p.description} for p in presets])
+        return
+    table = _output.new_table("preset", "description")
+    for preset in presets:
+        _output.add_row(table, preset.name, preset.description)
+    _output.print_table(table)
+
+
+@app.command()
+def show(name: NameArgument, as_json: JsonFlag = False) -> None:
+    """Print a preset with everything that it extends, and the nodes that it builds.
+
+    Example: tts presets show self_consistency
+    """
+    preset = load_preset(name)
+    values = {**preset.values, "nodes": preset.pipeline.to_mapping()}
+    if as_json:
+        _output.print_json({"name": preset.name, **values})
+        return
+    typer.echo(yaml.safe_dump(_plain(values), sort_keys=False, allow_unicode=True), nl=False)
+
+
+@app.command()
+def check(file: Annotated[str, typer.Argument(help="A YAML file.", metavar="FILE")]) -> None:
+    """Check a preset: exit code 0, or 2 with file and line of what is wrong.
+
+    Example: tts presets check my_preset.yaml
+    """
+    preset = load_preset(file)
+    typer.echo(f"{file}: good; {_nodes(preset)}")
+
+
+@app.command()
+def graph(name: NameArgument) -> None:
+    """Print a preset's pipeline as a Mermaid flowchart.
+
+    Example: tts presets graph self_consistency
+    """
+    typer.echo(load_preset(name).pipeline.to_mermaid())
+
+
+def _nodes(preset: Preset) -> str:
+    return " -> ".join(node for node, _ in preset.pipeline)
+
+
+def _plain(value: Any) -> Any:
+    """Return mappings as dicts and sequences as lists, which YAML can write."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,41 @@
+"""Print the figures of runs, or write them as one HTML page."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tts.cli import _output, _tables
+from tts.evals.report import summary_of
+from tts.evals.run_store import load_run
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders.", metavar="RUN")],
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write table and figure to this page.")
+    ] = None,
+    png: Annotated[Path | None, typer.Option("--png", help="Write the figure here.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print the figures of runs, finished or not; write them as a page or a picture.
+
+    Example: tts report runs/chain-* --html report.html
+    """
+    summaries: list[Any] = [dict(summary_of(load_run(folder))) for folder in runs]
+    if png is not None:
+        # Loads matplotlib, which the table alone does not need.
+        import_module("tts.evals.plot").save_plot(summaries, png)
+    if html is not None:
+        import_module("tts.evals.page").save_page(summaries, html)
+    if as_json:
+        _output.print_json({"schema": 1, "runs": summaries})
+        return
+    _output.print_table(_tables.summary_table(summaries))
+    for path in (png, html):
+        if path is not None:
+            typer.echo(f"wrote {path}")
