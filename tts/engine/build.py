@@ -12,10 +12,9 @@ from tts.errors import EngineError, ModelError, TTSError
 _BUNDLED = "bundled:"
 _CPU_BLOCK_SIZE = 32  # the CPU attention kernel takes multiples of 32 only
 _SAMPLER = "tts.engine.sampler:SeededSampler"
-_MIB = 2**20
-_LEAST_KV_BYTES = 64 * _MIB
-# Sequences of full length that the default KV cache holds on a CPU, memory permitting.
-_FULL_SEQUENCES = 32
+# Tokens that the default KV cache holds on a CPU, memory permitting; vLLM writes it once at the
+# start, at about 200 MB/s.
+_KV_TOKENS = 65_536
 
 
 def resolve_model(model: str) -> Path | None:
@@ -102,7 +101,7 @@ def _default_kv_bytes(config: Any) -> int:
     model = config.model_config
     heads = model.get_num_kv_heads(config.parallel_config) * model.get_head_size()
     token_bytes = 2 * heads * model.get_total_num_hidden_layers() * model.dtype.itemsize
-    wanted = max(_LEAST_KV_BYTES, _FULL_SEQUENCES * model.max_model_len * token_bytes)
+    wanted = max(_KV_TOKENS, 2 * model.max_model_len) * token_bytes
     return int(min(wanted, _available_bytes() // 4))
 
 

@@ -1,6 +1,7 @@
 """Between our values and vLLM's: arguments, sampling parameters, outputs, model description."""
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -158,11 +159,10 @@ def model_info(engine: Any, *, name: str, path: Path | None) -> ModelInfo:
     dtype = str(model.dtype).removeprefix("torch.")
     source = folder_digest(path) if path else getattr(model.hf_config, "_commit_hash", None)
     facts = (name if path is None else "", source, dtype, model.quantization, _version())
-    loaded = engine._get_driver_model_for_cleanup()
     return ModelInfo(
         name=name,
         fingerprint=hashlib.sha256(repr(facts).encode()).hexdigest()[:16],
-        parameters=sum(p.numel() for p in loaded.parameters()) if loaded is not None else None,
+        parameters=_num_parameters(engine, path),
         layers=model.get_total_num_hidden_layers(),
         query_heads=model.get_num_attention_heads(parallel),
         kv_heads=model.get_total_num_kv_heads(),
@@ -171,6 +171,21 @@ def model_info(engine: Any, *, name: str, path: Path | None) -> ModelInfo:
         context_tokens=model.max_model_len,
         kv_block_size=config.cache_config.block_size,
     )
+
+
+def _num_parameters(engine: Any, path: Path | None) -> int | None:
+    """Count the weights in the model's files; the CPU kernels repack them in memory."""
+    files = sorted(path.glob("*.safetensors")) if path else []
+    if files:
+        return sum(_num_elements(file) for file in files)
+    loaded = engine._get_driver_model_for_cleanup()
+    return sum(p.numel() for p in loaded.parameters()) if loaded is not None else None
+
+
+def _num_elements(file: Path) -> int:
+    with file.open("rb") as stream:
+        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+    return sum(math.prod(t["shape"]) for key, t in header.items() if key != "__metadata__")
 
 
 def folder_digest(folder: Path) -> str:

@@ -168,6 +168,12 @@ class VLLMEngine:
             self._submit(partial(self._add, stream, request), stream)
         return stream
 
+    async def encode(self, prompt: Prompt) -> tuple[int, ...]:
+        """Return the token ids of a prompt, as `generate` would send them."""
+        await self.start()
+        assert self._encoder is not None
+        return self._encoder.encode(prompt)
+
     async def score(self, request: ScoreRequest) -> StepScores:
         """Run a reward model.
 

@@ -1,0 +1,30 @@
+"""Fixtures that every folder of tests may use."""
+
+import asyncio
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+import pytest
+
+from tts.engine import host
+from tts.engine.vllm import VLLMEngine
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load Intel's OpenMP before any test imports torch; see `tts.engine.host`."""
+    host.preload_openmp()
+
+
+@pytest.fixture(scope="session")
+def vllm_engine() -> Iterator[VLLMEngine]:
+    """A real vLLM with the bundled reasoner, started once; usable from any event loop."""
+    if find_spec("vllm") is None:
+        pytest.skip("vLLM is not installed")
+    engine = VLLMEngine("bundled:reasoner", max_model_len=2048, cpu_threads=1)
+    asyncio.run(_start(engine))
+    yield engine
+    asyncio.run(engine.aclose())
+
+
+async def _start(engine: VLLMEngine) -> None:
+    await engine.start()

@@ -1,0 +1,151 @@
+"""What is particular to the embedded vLLM: several engines, death, seeds, errors."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tts import prompts
+from tts.engine.vllm import VLLMEngine
+from tts.errors import CapabilityError, EngineError, ModelError
+from tts.types import GenerationRequest, Message, Prompt, Sampling, ScoreRequest
+
+CHAT = Prompt(messages=(Message("user", "What is 7 * 8?"),))
+ENDLESS = Sampling(max_tokens=400, extra={"ignore_eos": True})
+
+
+@pytest.mark.parametrize("model", ["/nowhere", "./nothing", "a/b/c", str(Path(__file__).parent)])
+def test_a_path_without_a_model_is_refused_at_once(model: str) -> None:
+    with pytest.raises(ModelError, match="no model at"):
+        VLLMEngine(model)
+
+
+def test_an_unknown_bundled_model_is_refused_at_once() -> None:
+    with pytest.raises(ModelError, match=r"bundled:reasoner"):
+        VLLMEngine("bundled:genius")
+
+
+def test_what_is_known_only_after_the_start_says_so() -> None:
+    engine = VLLMEngine()
+    with pytest.raises(EngineError, match="has not started"):
+        _ = engine.info
+    assert engine.kv_usage() == 0.0
+    asyncio.run(engine.aclose())
+
+    async def main() -> None:
+        with pytest.raises(EngineError, match="closed"):
+            await engine.start()
+        with pytest.raises(EngineError, match="closed"):
+            await anext(engine.generate(GenerationRequest(CHAT, Sampling())))
+
+    asyncio.run(main())
+
+
+@pytest.mark.slow
+def test_the_model_is_described(vllm_engine: VLLMEngine) -> None:
+    info = vllm_engine.info
+    assert (info.name, info.context_tokens, info.kv_block_size) == ("bundled:reasoner", 2048, 32)
+    assert info.parameters is not None and 500_000 < info.parameters < 5_000_000
+    assert len(info.fingerprint) == 16
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("sampling", "message"),
+    [
+        (Sampling(temperature=9.0), "temperature"),
+        (Sampling(top_p=0.0), "top_p"),
+        (Sampling(extra={"no_such_setting": 1}), "no_such_setting"),
+    ],
+)
+def test_a_refused_request_leaves_the_engine_alive(
+    vllm_engine: VLLMEngine, sampling: Sampling, message: str
+) -> None:
+    async def main() -> None:
+        with pytest.raises(EngineError, match=message):
+            await anext(vllm_engine.generate(GenerationRequest(CHAT, sampling)))
+        await anext(vllm_engine.generate(GenerationRequest(CHAT, Sampling(max_tokens=2))))
+
+    asyncio.run(main())
+
+
+@pytest.mark.slow
+def test_seeded_prompts_longer_than_a_step_do_not_kill_the_engine(
+    vllm_engine: VLLMEngine,
+) -> None:
+    """More prompt tokens than one step takes: vLLM's own generators fail on a CPU there."""
+
+    async def main() -> None:
+        request = GenerationRequest(
+            Prompt(token_ids=tuple(range(40, 440)) * 4), Sampling(max_tokens=3), n=1
+        )
+        async with asyncio.TaskGroup() as group:
+            for shift in range(4):
+                ids = request.prompt.token_ids[shift:]
+                stream = vllm_engine.generate(GenerationRequest(Prompt(token_ids=ids), ENDLESS))
+                group.create_task(first(stream))
+
+    asyncio.run(main())
+
+
+async def first(stream: Any) -> None:
+    await anext(stream)
+    await stream.aclose()
+
+
+@pytest.mark.slow
+def test_sampling_follows_the_probabilities(vllm_engine: VLLMEngine) -> None:
+    """The first token of 2,000 seeds against its probability, reported as a log-probability."""
+
+    async def main() -> None:
+        sampling = Sampling(temperature=1.0, max_tokens=1, logprobs=0)
+        drawn = [c async for c in vllm_engine.generate(GenerationRequest(CHAT, sampling, n=2_000))]
+        ids = np.array([c.token_ids[0] for c in drawn])
+        probability = {c.token_ids[0]: np.exp((c.logprobs or (0,))[0]) for c in drawn}
+        for token, p in probability.items():
+            count = (ids == token).sum()
+            assert abs(count - 2_000 * p) < 5 * np.sqrt(2_000 * p * (1 - p)) + 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.slow
+def test_a_second_engine_scores_dies_and_leaves_the_first_alone(vllm_engine: VLLMEngine) -> None:
+    async def main() -> None:
+        second = VLLMEngine("bundled:prm", runner="pooling", max_model_len=512, cpu_threads=1)
+        busy = vllm_engine.generate(GenerationRequest(CHAT, ENDLESS, n=4))
+        await second.start()
+        ids = await second.encode(
+            Prompt(text=f"7 * 8 = 56{prompts.STEP_TAG}56 + 1 = 2{prompts.STEP_TAG}")
+        )
+        (tag,) = {i for i in ids if ids.count(i) == 2 and i == ids[-1]}
+        scores = await second.score(ScoreRequest(ids, step_token_id=tag))
+        assert len(scores.values) == 2
+        assert all(0.0 <= value <= 1.0 for value in scores.values)
+        assert scores.usage.prompt_tokens == len(ids)
+        with pytest.raises(CapabilityError, match="cannot generate"):
+            await anext(second.generate(GenerationRequest(CHAT, Sampling())))
+        with pytest.raises(CapabilityError, match="pooling"):
+            await vllm_engine.score(ScoreRequest(ids))
+
+        kill(second)
+        for _ in range(2):
+            with pytest.raises(EngineError, match="the engine died: RuntimeError: broken"):
+                await second.score(ScoreRequest(ids, step_token_id=tag))
+        await second.aclose()
+        await second.aclose()
+        assert (await anext(busy)).finish_reason == "length"
+        await busy.aclose()
+
+    asyncio.run(asyncio.wait_for(main(), 120))
+
+
+def kill(engine: VLLMEngine) -> None:
+    """Make the next step fail, as a broken kernel would."""
+
+    def step() -> None:
+        raise RuntimeError("broken")
+
+    engine._stepper.engine.step = step
