@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tts.api import asolve as asolve
+    from tts.api import open_verifiers as open_verifiers
     from tts.api import shutdown as shutdown
     from tts.api import solve as solve
     from tts.engine.openai import OpenAIEngine as OpenAIEngine
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "tts.api": ("asolve", "shutdown", "solve"),
+    "tts.api": ("asolve", "open_verifiers", "shutdown", "solve"),
     "tts.engine.openai": ("OpenAIEngine",),
     "tts.engine.vllm": ("VLLMEngine",),
     "tts.operators.sample": ("sample",),
@@ -64,6 +65,7 @@ __all__ = [
     "VLLMEngine",
     "asolve",
     "load_preset",
+    "open_verifiers",
     "sample",
     "score",
     "select",
