@@ -62,6 +62,12 @@ def checker() -> Iterator[AnswerChecker]:
         ("Therefore, the chance is 2/3 if", None),  # cut off inside the sentence
         ("\\frac{3}{4}", "\\frac{3}{4}"),  # alone
         ("The matrix is $A$", "$A$"),
+        ("Given a matrix $A$", None),  # cut off
+        ("<think>\\boxed{3}</think> Given a matrix $A$", "3"),
+        ("This answer is correct.", None),
+        ("The answer is less than 163.", None),
+        ("(The answer is 163)", "163"),
+        ("The answer is approximately 5.2", "5.2"),
         ("First we add 3 and 4 to get 7. Then we multiply", None),  # unfinished: no guess
         ("The answer is not easy to see from here at all.", None),
         ("", None),
@@ -120,6 +126,9 @@ def test_extract_other_types(text: str, answer_type: AnswerType, expected: str |
         ("2 million", "2 million"),  # a factor, not a unit
         ("3 sin x", "3 sin x"),
         ("90^{\\circ}", "90"),
+        ("12^{\\mathrm{th}} \\text{ grade}", "12"),
+        ("3rd", "3"),
+        ("√242", "\\sqrt{242}"),
         ("28 pct.", "28%"),
         ("x = 5", "5"),
         ("y = 2x + 3", "y=2x+3"),

@@ -66,6 +66,8 @@ _RENAMED = (
     (re.compile(r",(?:\s*,)+"), ","),
 )
 _WRAPPER = re.compile(r"\\(?:boxed|fbox|text)\s*\{")
+_ORDINAL = re.compile(r"(?<=\d)\s*(?:\^\{?\s*\\text\{(?:st|nd|rd|th)\}\s*\}?|(?:st|nd|rd|th)\b)")
+_ROOT_SIGN = re.compile(r"√\s*(?:(\d+|[A-Za-z])|\()")
 _TEXT_UNIT = re.compile(r"(?<=[\d})])\s*\\text\{([^{}\d]*)\}(?:\s*\^(?:\d|\{\d\}))?")
 _TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _WORD_UNIT = re.compile(
@@ -157,7 +159,8 @@ def _math_pass(text: str) -> str:
     text = _unwrap(text.rstrip(" .,:").lstrip(" ,:"))
     for pattern, replacement in _RENAMED:
         text = pattern.sub(replacement, text)
-    text = _TEXT.sub(r"\1", _TEXT_UNIT.sub("", text))
+    text = _ROOT_SIGN.sub(lambda m: f"\\sqrt{{{m[1]}}}" if m[1] else "sqrt(", text)
+    text = _TEXT.sub(r"\1", _TEXT_UNIT.sub("", _ORDINAL.sub("", text)))
     text = _LOOSE_SPACE.sub("", " ".join(text.split()))
     return _plain_number(_strip_unit(_CURRENCY.sub(r"\1", text)))
 

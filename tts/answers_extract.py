@@ -44,7 +44,19 @@ _NUMBER_IN_PROSE = re.compile(
 )
 _BOLD = re.compile(r"\*\*([^*]+)\*\*")
 _FIGURE = re.compile(r"[\d\\$]")
-_ARTICLE = re.compile(r"(?:the|an?|not|also|that|to)\b", re.IGNORECASE)
+_SAID_AT_END = re.compile(r"[A-Za-z]{2,}[^$\\]*(?:\bis|\bare|:)\s*(\$[^$]+\$|\\\(.+\\\))\Z")
+_LEAD_IN = re.compile(
+    r"(?:(?:also|just|simply|then|thus|therefore|indeed|exactly|approximately|about|equal to|found"
+    r"|given|by|to be)\s+)+",
+    re.IGNORECASE,
+)
+_BOUND = re.compile(r"(?:not|less|more|greater|larger|smaller|at|between)\b", re.IGNORECASE)
+_NO_ANSWER = re.compile(
+    r"(?:the|an?|not|no|that|this|to|in|of|less|more|greater|larger|smaller|at|between|correct"
+    r"|incorrect|wrong|right|true that|clear|unclear|unique|obvious|simple|likely|probably|known"
+    r"|unknown|given|found|different|same)\b(?![+\-*/^=_])",
+    re.IGNORECASE,
+)
 _WORD = re.compile(r"(?<![\\{A-Za-z])[A-Za-z]{2,}")
 _CHOICE = re.compile(r"\(?([A-J])\)?(?:[).:,\s].*)?", re.DOTALL)
 _CHOICE_ALONE = re.compile(r"[*(\[\s]*[A-J][\])*.:\s]*")
@@ -54,7 +66,8 @@ _ROLE_WORDS = re.compile(r"^(?:option|choice|answer)\s+", re.IGNORECASE)
 def extract_answer(text: str, answer_type: AnswerType) -> str | None:
     r"""Return the final answer that a text announces, as it wrote it; None when it announces none.
 
-    Tried in this order, on what follows `</think>` first and then on the whole text:
+    Tried in this order; 1 to 3 on what follows `</think>`, then on the whole text, and 4 and 5 on
+    what follows `</think>`:
 
     1. the last balanced `\boxed{...}`; adjacent boxes are one list ("1, 2"), an empty or
        unbalanced box is none;
@@ -74,23 +87,16 @@ def extract_answer(text: str, answer_type: AnswerType) -> str | None:
     """
     if answer_type == "code":
         return _last_fence(text)
-    _, think, tail = text.rpartition("</think>")
-    for part in (tail, text) if think else (text,):
-        found = _find(part, answer_type)
-        if found is not None:
-            return found
-    return None
+    tail = text.rpartition("</think>")[2]
+    found = _marked(tail, answer_type) or _marked(text, answer_type)
+    return found or _concluded(tail, answer_type) or _alone(tail, answer_type)
 
 
-def _find(text: str, answer_type: AnswerType) -> str | None:
+def _marked(text: str, answer_type: AnswerType) -> str | None:
     for marked in (_last_boxed(text), _last_tagged(text), _last_line_mark(text)):
         if marked:
             return _shape(marked, answer_type) or marked
-    return (
-        _last_announced(text, answer_type)
-        or _concluded(text, answer_type)
-        or _alone(text, answer_type)
-    )
+    return _last_announced(text, answer_type)
 
 
 def _shape(answer: str, answer_type: AnswerType) -> str | None:
@@ -180,8 +186,13 @@ def _capture(rest: str, answer_type: AnswerType) -> str | None:
     sentence = (rest[: end.start()] if end else rest).strip(' *."\t\r')
     if answer_type in ("free", "choice", "countdown"):
         return _shape(sentence, answer_type)
+    sentence = _LEAD_IN.sub("", sentence)
+    if sentence.endswith(")") and sentence.count(")") > sentence.count("("):
+        sentence = sentence[:-1]
     if _is_prose(sentence):
         sentence = _formula_in(sentence)
+    elif _NO_ANSWER.match(sentence):
+        return None
     return (_shape(sentence, answer_type) or sentence) or None
 
 
@@ -208,13 +219,17 @@ def _formula_in(sentence: str) -> str:
     bold = [match[1] for match in _BOLD.finditer(sentence)]
     if len(bold) == 1 and not _is_prose(bold[0]):
         return bold[0]
+    if _BOUND.match(said):
+        return ""
+    if _NO_ANSWER.match(said):
+        said = ""
     if _FIGURE.search(said):
         return said
     for pattern in (_SPAN, _NUMBER_IN_PROSE):
         found = [match[0] for match in pattern.finditer(sentence)]
         if found:
             return found[0] if len(found) == 1 else ""
-    return "" if _ARTICLE.match(said) else said
+    return said
 
 
 def _is_prose(text: str) -> bool:
@@ -231,7 +246,7 @@ def _alone(text: str, answer_type: AnswerType) -> str | None:
     whole = text.strip()
     if not whole or len(whole) > _MAX_ALONE_CHARS or "\n" in whole:
         return None
-    spans = [match[0] for match in _SPAN.finditer(whole)]
-    if len(spans) == 1 and _WORD.match(whole):
-        return spans[0]
-    return None if _is_prose(whole) else whole
+    if said := _SAID_AT_END.search(whole):
+        return said[1]
+    is_sentence = _is_prose(whole) or (_WORD.match(whole) and "$" in whole)
+    return None if is_sentence else whole
