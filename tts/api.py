@@ -7,6 +7,8 @@ from collections.abc import Coroutine, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
 from tts import catalog
 from tts.engine.vllm import VLLMEngine
 from tts.errors import InputError
@@ -99,44 +101,55 @@ def make_job(
 async def open_verifiers(
     pipelines: Iterable[Pipeline], models: Mapping[str, str] | None = None
 ) -> dict[str, Verifier]:
-    """Build the verifiers that pipelines name, with an engine of its own for each reward model.
+    """Build the verifiers that pipelines name, with one engine for each reward model.
 
     Args:
         pipelines: What is to be run.
-        models: Model by verifier name, in place of the verifier's default.
+        models: Model by verifier name (without its options), in place of the verifier's default.
 
     Raises:
-        InputError: No such verifier, or a model for one that takes none.
+        InputError: No such verifier or option, or a model for one that takes none.
+        VerifierError: A verifier cannot work here.
         EngineError: A reward model cannot be loaded.
     """
-    wanted = {
+    names = {
         name
         for pipeline in pipelines
         for _, node in pipeline
         for name in node.operator.spec.verifiers
     }
+    wanted = sorted(names)
     verifiers: dict[str, Verifier] = {}
+    engines: dict[str, VLLMEngine] = {}
     try:
-        for name in sorted(wanted):
-            verifiers[name] = await _open_verifier(name, (models or {}).get(name))
+        for name in wanted:
+            verifiers[name] = await _open_verifier(name, models or {}, engines)
+            wanted += [n for n in verifiers[name].spec.verifiers if n not in wanted]
     except BaseException:
-        for verifier in verifiers.values():
-            await verifier.aclose()
+        for engine in engines.values():
+            await engine.aclose()
         raise
     return verifiers
 
 
-async def _open_verifier(name: str, model: str | None) -> Verifier:
+async def _open_verifier(
+    text: str, models: Mapping[str, str], engines: dict[str, VLLMEngine]
+) -> Verifier:
+    name, options = catalog.parse_verifier(text)
     module = catalog.load("verifier", name)
-    model = model or module.DEFAULT_MODEL
-    if model is None:
-        verifier: Verifier = module.build(None)
-        return verifier
-    if module.DEFAULT_MODEL is None:
+    try:
+        config = module.Config(**options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise InputError(f"verifier {text!r}: {key}: {first['msg']}") from error
+    model = models.get(name) or module.DEFAULT_MODEL
+    if model is not None and module.DEFAULT_MODEL is None:
         raise InputError(f"the verifier {name!r} takes no model, got {model!r}")
-    engine = VLLMEngine(model, runner="pooling")
-    await engine.start()
-    verifier = module.build(engine)
+    if model is not None and model not in engines:
+        engines[model] = VLLMEngine(model, runner="pooling")
+        await engines[model].start()
+    verifier: Verifier = module.build(engines.get(model or ""), config)
     return verifier
 
 

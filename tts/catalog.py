@@ -4,6 +4,7 @@ To add a strategy, write `strategies/<name>.py`; nothing else changes. Plug-ins 
 are named by their dotted path.
 """
 
+import ast
 import difflib
 import importlib
 import pkgutil
@@ -11,6 +12,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from tts.errors import InputError
 
@@ -32,11 +34,13 @@ def names(kind: str) -> tuple[str, ...]:
 
 
 def load(kind: str, name: str) -> ModuleType:
-    """Import a registered module, or a plug-in by its dotted path.
+    """Import a registered module, or a plug-in by its dotted path; a verifier's options may follow.
 
     Raises:
         InputError: There is no such name; the message suggests the nearest.
     """
+    if kind == "verifier":
+        name, _ = parse_verifier(name)
     if name in names(kind):
         return importlib.import_module(f"{PACKAGES[kind]}.{name}")
     if "." in name:
@@ -45,6 +49,36 @@ def load(kind: str, name: str) -> ModuleType:
         except ModuleNotFoundError as error:
             raise InputError(f"cannot import the {kind} {name!r}: {error}") from error
     raise InputError(unknown(kind, name, names(kind)))
+
+
+def parse_verifier(text: str) -> tuple[str, dict[str, Any]]:
+    """Split "confidence(measure=tail, tokens=128)" into its name and its options.
+
+    Values are written as in Python; a bare word is a string, and so is another verifier with its
+    options: "ensemble(verifiers=[rule, prm(reduction=last)])".
+
+    Raises:
+        InputError: The text is neither a name nor a name with options.
+    """
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+        options = node.keywords if isinstance(node, ast.Call) else []
+        if isinstance(node, ast.Call) and (node.args or not all(o.arg for o in options)):
+            raise ValueError("options need names")
+        name = ast.unparse(node.func if isinstance(node, ast.Call) else node)
+        return name, {str(option.arg): _option(option.value) for option in options}
+    except (SyntaxError, ValueError) as error:
+        raise InputError(
+            f"cannot read the verifier {text!r}: write NAME or NAME(option=value, ...)"
+        ) from error
+
+
+def _option(node: ast.expr) -> Any:
+    if isinstance(node, ast.Name | ast.Attribute | ast.Call):
+        return ast.unparse(node)
+    if isinstance(node, ast.List | ast.Tuple):
+        return [_option(element) for element in node.elts]
+    return ast.literal_eval(node)
 
 
 def summary(module: ModuleType) -> str:

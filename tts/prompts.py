@@ -12,10 +12,15 @@ from tts.types import Message, Problem, Prompt
 SOLVE = "Reason step by step, with a blank line between steps. Put the final answer in \\boxed{}."
 REVISE = "Check this attempt and write a corrected solution. Put the final answer in \\boxed{}."
 VERIFY = 'Check each step. End with the line "Verdict: correct" or "Verdict: incorrect".'
+CHECKLIST = (
+    "List what a right solution needs and check each attempt against the list. "
+    'End with the line "Best: N", N the number of the best attempt.'
+)
 CHOOSE = "Choose the best of these attempts, or merge them. Put the final answer in \\boxed{}."
 STEP_TAG = "<extra_0>"  # stands after each step in what a process reward model reads
 NO_THINKING = "<think>\n\n</think>\n\n"
 THINKING = "<think>\n"
+_BEST = re.compile(r"best:\W*(?:attempt\W*)?(\d+)", re.IGNORECASE)
 _VERDICT = re.compile(r"verdict:\W*(correct|incorrect)\b", re.IGNORECASE)
 
 
@@ -34,6 +39,13 @@ def solve_without_thinking(problem: Problem) -> Prompt:
     return _ask(problem, SOLVE, NO_THINKING)
 
 
+def solve_in_another_language(problem: Problem) -> Prompt:
+    """Ask for a solution in Chinese, or in English if the problem is not in English."""
+    text = problem.messages[-1].content if problem.messages else problem.statement
+    language = "Chinese" if text.isascii() else "English"
+    return _ask(problem, f"{SOLVE} Write in {language}.")
+
+
 def revise(problem: Problem, attempt: str) -> Prompt:
     """Ask to mend an attempt, which may be right."""
     return _ask(problem, f"Attempt:\n{attempt.strip()}\n\n{REVISE}")
@@ -50,6 +62,12 @@ def choose(problem: Problem, attempts: Sequence[str]) -> Prompt:
     return _ask(problem, "\n\n".join([*shown, CHOOSE]))
 
 
+def choose_by_checklist(problem: Problem, attempts: Sequence[str]) -> Prompt:
+    """Ask for a list of criteria and for the number of the attempt that meets them best."""
+    shown = [f"Attempt {i}:\n{text.strip()}" for i, text in enumerate(attempts, start=1)]
+    return _ask(problem, "\n\n".join([*shown, CHECKLIST]))
+
+
 def reward(problem: Problem, steps: Sequence[str]) -> Prompt:
     """Return what a process reward model reads: the bare problem, and each step with its tag."""
     text = "".join(step.strip() + STEP_TAG for step in steps)
@@ -63,6 +81,12 @@ def parse_verdict(text: str) -> bool | None:
     return found[-1].lower() == "correct" if found else None
 
 
+def parse_best(text: str) -> int | None:
+    """Return the last number that a choice names as the best; None if there is none."""
+    found = _BEST.findall(text)
+    return int(found[-1]) if found else None
+
+
 def _ask(problem: Problem, text: str, prefill: str = "") -> Prompt:
     """Put the problem first, so that all requests about it share a prefix."""
     if problem.messages:
@@ -71,3 +95,93 @@ def _ask(problem: Problem, text: str, prefill: str = "") -> Prompt:
     else:
         messages = (Message("user", f"{problem.statement}\n\n{text}"),)
     return Prompt(messages=messages, prefill=prefill)
+
+
+# What follows serves large models; the bundled one knows only the prompts above.
+
+REVISE_LAST = (
+    "Each attempt revises the one before it. Check the last one against the others and write a "
+    "corrected solution. Put the final answer in \\boxed{}."
+)
+FUSE = (
+    "These attempts were made independently. Combine what is right in them, decide where they "
+    "disagree, and write one solution. Put the final answer in \\boxed{}."
+)
+SUMMARISE = (
+    "Write short notes for a next attempt: where these attempts agree, where they disagree and "
+    "which side is right, results that are certain, what is still open."
+)
+SELECT_MODULES = "Name the ways of reasoning, of those listed, that help with this problem."
+ADAPT_MODULES = "Rephrase each chosen way of reasoning so that it fits this problem. Do not solve."
+WRITE_PLAN = "Write a step-by-step plan for solving the problem in this way. Do not solve it yet."
+WRITE_STRUCTURE = (
+    "Write a plan for solving the problem in this way, as a JSON object whose keys are the steps, "
+    "in order, and whose values are empty strings. Do not solve it yet."
+)
+DECOMPOSE = (
+    "Split the problem into sub-problems that can be solved independently, as a numbered list, "
+    "one on each line, each complete in itself. Do not solve them."
+)
+PROBE = "\n\nThe answer to the whole problem is \\boxed{"
+MODULES = (
+    "Simplify: solve an easier version first.",
+    "Decompose: split the problem into parts and solve each.",
+    "Step by step: derive each result from the one before.",
+    "Work backwards: start from what is asked.",
+    "Assumptions: list what is given and what is only assumed.",
+    "Constraints: find what limits the solution and use it.",
+    "Cases: distinguish cases and treat each.",
+    "Analogy: recall a similar problem and how it was solved.",
+    "Notation: introduce symbols, tables or a drawing in words.",
+    "Invariants: look for what does not change.",
+    "Alternatives: try several approaches and compare them.",
+    "Estimate: bound the result before computing it.",
+    "Experiment: try small instances and look for a pattern.",
+    "Critical thinking: question each claim and its evidence.",
+    "Systems thinking: see how the parts depend on each other.",
+    "Data: decide which of the given facts matter.",
+    "Check: test the result by another route.",
+)
+
+
+def without_thought(text: str) -> str:
+    """Return what follows the last `</think>`, or all of a text that has none."""
+    return text.rpartition("</think>")[2].strip()
+
+
+def revise_last(problem: Problem, attempts: Sequence[str]) -> Prompt:
+    """Ask to mend the last of several attempts, each a revision of the one before."""
+    if len(attempts) == 1:
+        return revise(problem, attempts[0])
+    return _ask(problem, f"{_numbered(attempts)}\n\n{REVISE_LAST}")
+
+
+def revise_checked(problem: Problem, attempt: str, check: str) -> Prompt:
+    """Ask to mend an attempt, given a check of it."""
+    shown = f"Attempt:\n{attempt.strip()}\n\nCheck:\n{check.strip()}"
+    return _ask(problem, f"{shown}\n\n{REVISE}")
+
+
+def fuse(problem: Problem, attempts: Sequence[str]) -> Prompt:
+    """Ask for one solution out of several independent attempts."""
+    return _ask(problem, f"{_numbered(attempts)}\n\n{FUSE}")
+
+
+def summarise(problem: Problem, attempts: Sequence[str]) -> Prompt:
+    """Ask for notes on several independent attempts."""
+    return _ask(problem, f"{_numbered(attempts)}\n\n{SUMMARISE}")
+
+
+def follow(problem: Problem, notes: str) -> Prompt:
+    """Ask for a solution that uses notes or a plan."""
+    return _ask(problem, f"Notes:\n{notes.strip()}\n\nUse the notes where they are right. {SOLVE}")
+
+
+def plan(problem: Problem, task: str, notes: str) -> Prompt:
+    """Ask for notes on the problem, given earlier ones, if any."""
+    return _ask(problem, "\n\n".join(part for part in (notes.strip(), task) if part))
+
+
+def _numbered(attempts: Sequence[str]) -> str:
+    shown = enumerate(attempts, start=1)
+    return "\n\n".join(f"Attempt {i}:\n{text.strip()}" for i, text in shown)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+from tts.errors import StoreError
 from tts.operators.base import OperatorModel
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
@@ -13,7 +14,8 @@ class ScoreWith(OperatorModel):
     """Scores every trajectory and passes it on, in order of scoring.
 
     Requests are made one trajectory at a time, so that scoring starts when the first trajectory
-    ends; the engine batches them across nodes and problems.
+    ends; the engine batches them across nodes and problems. A verifier that compares trajectories
+    with each other gets all of them at once, by node and index.
     """
 
     verifier: str
@@ -25,20 +27,33 @@ class ScoreWith(OperatorModel):
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
         """Score concurrently; a verifier's failure becomes a score with an error."""
+        if context.verifier(self.verifier).spec.compares:
+            arrived = [trajectory async for trajectory in context.merge(inputs)]
+            arrived.sort(key=lambda t: (t.origin.node, t.origin.index, t.id))
+            if arrived:
+                await self._score(context, arrived, outlet)
+            return
         async with asyncio.TaskGroup() as group:
             async for trajectory in context.merge(inputs):
-                group.create_task(self._score(context, trajectory, outlet))
+                group.create_task(self._score(context, [trajectory], outlet))
 
-    async def _score(self, context: Context, trajectory: Trajectory, outlet: Outlet) -> None:
+    async def _score(
+        self, context: Context, trajectories: Sequence[Trajectory], outlet: Outlet
+    ) -> None:
         verifier = context.verifier(self.verifier)
         try:
-            (score,) = await verifier.score(context, [trajectory])
+            scores = await verifier.score(context, trajectories)
+        except StoreError:
+            raise
         except Exception as error:
-            score = Score(value=None, error=f"{type(error).__name__}: {error}")
-        context.emit("score", id=trajectory.id, verifier=self.verifier, value=score.value)
-        if score.error is not None:
-            context.emit("warning", message=f"verifier {self.verifier!r} failed: {score.error}")
-        outlet.send(trajectory.with_score(self.verifier, score))
+            failed = Score(value=None, error=f"{type(error).__name__}: {error}")
+            scores = [failed] * len(trajectories)
+        for trajectory, score in zip(trajectories, scores, strict=True):
+            context.emit("score", id=trajectory.id, verifier=self.verifier, value=score.value)
+            if score.error is not None:
+                message = f"verifier {self.verifier!r} failed: {score.error}"
+                context.emit("warning", message=message)
+            outlet.send(trajectory.with_score(self.verifier, score))
 
 
 def score(verifier: str) -> Pipeline:

@@ -18,6 +18,10 @@ class Select(OperatorModel):
 
     by: str = Field(description="name of the score")
     keep: int = Field(1, ge=1, description="trajectories kept")
+    among: str | None = Field(
+        None, description="node whose trajectories compete; the others only helped to judge them"
+    )
+    quorum: int = Field(1, ge=1, description="fewest scored trajectories for a choice")
 
     @property
     def spec(self) -> Spec:
@@ -27,14 +31,25 @@ class Select(OperatorModel):
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
         """Rank everything that arrives."""
         arrived = [trajectory async for trajectory in context.merge(inputs)]
+        if self.among is not None:
+            # A node of a spawned pipeline has its spawner's path before its name.
+            place = context.node.rpartition("/")[0]
+            name = f"{place}/{self.among}" if place else self.among
+            arrived = [t for t in arrived if t.origin.node == name]
         ranked = rank_by_score(arrived, self.by)
         context.emit("select", by=self.by, arrived=len(arrived), eligible=len(ranked))
-        if arrived and not ranked:
-            context.emit(
-                "warning", message=f"no trajectory has both an answer and a {self.by!r} score"
-            )
+        if len(ranked) < self.quorum:
+            if arrived:
+                context.emit("warning", message=self._no_quorum(len(arrived), len(ranked)))
+            return
         for trajectory in ranked[: self.keep]:
             outlet.send(trajectory)
+
+    def _no_quorum(self, arrived: int, ranked: int) -> str:
+        what = f"an answer and a {self.by!r} score"
+        if ranked == 0:
+            return f"none of {arrived} trajectories has {what}"
+        return f"{ranked} of {arrived} trajectories have {what}; the choice needs {self.quorum}"
 
 
 def rank_by_score(trajectories: Sequence[Trajectory], name: str) -> list[Trajectory]:
@@ -47,6 +62,6 @@ def rank_by_score(trajectories: Sequence[Trajectory], name: str) -> list[Traject
     return [t for *_, t in sorted(scored, key=lambda entry: entry[:3])]
 
 
-def select(by: str, *, keep: int = 1) -> Pipeline:
+def select(by: str, *, keep: int = 1, among: str | None = None, quorum: int = 1) -> Pipeline:
     """Keep the `keep` best trajectories by the score named `by`."""
-    return Pipeline.of(Select(by=by, keep=keep))
+    return Pipeline.of(Select(by=by, keep=keep, among=among, quorum=quorum))

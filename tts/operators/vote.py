@@ -1,73 +1,141 @@
 """Choose an answer by counting classes of equal answers, weighted or not.
 
 Source: Wang et al. 2022, "Self-Consistency Improves Chain of Thought Reasoning", arXiv:2203.11171.
-A missing answer never votes. Ties go to the class whose first voter has the smallest index.
+A missing answer never votes, nor does a trajectory whose score failed where votes are weighted.
+Ties go to the class whose first voter has the smallest index.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from tts.operators._tally import Tally, rank_weights, top_share
 from tts.operators.base import OperatorModel
 from tts.pipeline import Pipeline
-from tts.protocols import AnswerGroups, Context, Inlet, Outlet, Spec
-from tts.stopping import is_settled, leader_probability
-from tts.types import Origin, Support, Trajectory, Usage
+from tts.protocols import Context, Inlet, Outlet, Spec
+from tts.stopping import (
+    dirichlet_probability,
+    is_settled,
+    is_unanimous,
+    leader_probability,
+    leader_share,
+)
+from tts.types import Trajectory
 
 Stop = Literal["never", "settled"]
+Certainty = Literal["beta", "dirichlet", "share"]
 Order = Literal["arrival", "index"]
+_CERTAINTY: Mapping[Certainty, Callable[[Tally], float]] = {
+    "beta": lambda tally: leader_probability(tally.counts()),
+    "dirichlet": lambda tally: dirichlet_probability(tally.counts()),
+    "share": lambda tally: leader_share(tally.weights()),
+}
 
 
 class Vote(OperatorModel):
     """Sends one trajectory: the first of the winning class, with all voters as its parents.
 
-    It closes its input, and so cancels the sampling behind it, as soon as the stopping rule holds.
+    It closes its input, and so cancels the sampling behind it, as soon as a stopping rule holds.
+    `borda` and `keep` rank all scores first, and so wait for all.
     """
 
     weights: str | None = Field(None, description="score to weigh votes by; none counts them")
+    borda: float | None = Field(
+        None, ge=0, description="weigh by rank: (N - r + 1) to this power; 0 counts votes"
+    )
+    keep: float | None = Field(
+        None, gt=0, le=1, description="share of the trajectories, best scores first, that vote"
+    )
+    quorum: int = Field(1, ge=1, description="fewest votes for an answer")
     stop: Stop = Field("never", description="settled: stop when the rest cannot change the winner")
     stop_at: float | None = Field(
-        None, gt=0.5, lt=1.0, description="stop at this posterior probability of the leader"
+        None, gt=0.5, lt=1.0, description="stop when the leader is this certain"
+    )
+    certainty: Certainty = Field(
+        "beta",
+        description="what stop_at bounds: posterior of the leader against the second (beta) or "
+        "against all (dirichlet), or its share of the weight",
+    )
+    min_votes: int = Field(1, ge=1, description="fewest votes before stop_at may stop")
+    window: int | None = Field(
+        None, ge=2, description="stop when this many samples in a row, counted off, agree"
     )
     order: Order = Field("arrival", description="index: read samples in order, reproducibly")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.stop_at is not None and self.weights is not None:
-            raise ValueError("stop_at counts votes; with weights use stop: settled")
+        if self.weights is None and (self.borda is not None or self.keep is not None):
+            raise ValueError("borda and keep rank by a score; name it in weights")
+        if self._ranks and (self.stop != "never" or self.stop_at or self.window):
+            raise ValueError("borda and keep rank all scores, so they cannot stop early")
+        if self.weights and self.stop_at and self.certainty != "share":
+            raise ValueError(
+                "stop_at counts votes; with weights use stop: settled or certainty: share"
+            )
         return self
 
     @property
     def spec(self) -> Spec:
         """Reads finished trajectories, sends one."""
-        weights = (self.weights,) if self.weights else ()
+        scores = (self.weights,) if self.weights else ()
         return Spec(
             accepts="finished",
             emits="finished",
-            scores=weights,
-            weights=weights,
+            scores=scores,
+            weights=scores if self.borda is None else (),
             max_outputs=1,
             bounded=self.stop == "settled",
         )
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
-        """Count until the inputs end or the stopping rule holds."""
+        """Count until the inputs end or a stopping rule holds."""
         tally = Tally(context.answers())
+        count = self._count_ranked if self._ranks else self._count
+        read = await count(context, inputs, tally)
+        voters = len(tally.voters)
+        context.emit("vote", read=read, voters=voters, votes=tally.summary())
+        if voters < self.quorum:
+            if voters or (read and self.weights):
+                context.emit("warning", message=self._no_quorum(read, voters))
+            return
+        if (winner := tally.winner(context.node)) is not None:
+            outlet.send(winner)
+
+    @property
+    def _ranks(self) -> bool:
+        return self.borda is not None or self.keep is not None
+
+    async def _count(self, context: Context, inputs: Sequence[Inlet], tally: Tally) -> int:
         read = 0
+        classes: list[int | None] = []
         async for trajectory in context.merge(inputs, order=self.order):
             read += 1
-            await tally.add(trajectory, self._weight(trajectory))
-            if self._is_decided(context, tally, read):
+            classes.append(await tally.add(trajectory, self._weight(trajectory)))
+            if self._is_decided(context, tally, classes):
                 for inlet in inputs:
                     inlet.close()
                 context.emit("stopped", read=read, leader=tally.leader_text())
                 break
-        winner = tally.winner(context.node)
-        context.emit("vote", read=read, voters=len(tally.voters), votes=tally.summary())
-        if winner is not None:
-            outlet.send(winner)
+        return read
+
+    async def _count_ranked(self, context: Context, inputs: Sequence[Inlet], tally: Tally) -> int:
+        arrived = [t async for t in context.merge(inputs, order=self.order)]
+        arrived.sort(key=lambda t: (t.origin.node, t.origin.index, t.id))
+        eligible = [
+            (t, weight)
+            for t in arrived
+            if t.answer is not None and (weight := self._weight(t)) is not None
+        ]
+        if self.keep is not None:
+            kept = top_share([weight for _, weight in eligible], self.keep)
+            eligible = [eligible[i] for i in kept]
+        weights = [weight for _, weight in eligible]
+        if self.borda is not None:
+            weights = rank_weights(weights, self.borda)
+        for (trajectory, _), weight in zip(eligible, weights, strict=True):
+            await tally.add(trajectory, weight)
+        return len(arrived)
 
     def _weight(self, trajectory: Trajectory) -> float | None:
         if self.weights is None:
@@ -75,94 +143,49 @@ class Vote(OperatorModel):
         score = trajectory.scores[self.weights]
         return score.value if score.probability is None else score.probability
 
-    def _is_decided(self, context: Context, tally: "Tally", read: int) -> bool:
-        if self.stop_at is not None and leader_probability(tally.counts()) >= self.stop_at:
+    def _is_decided(self, context: Context, tally: Tally, classes: Sequence[int | None]) -> bool:
+        read, most = len(classes), context.max_inputs
+        has_window = self.window is not None and read % self.window == 0
+        if has_window and is_unanimous(classes[-(self.window or 0) :]):
             return True
-        if self.stop != "settled" or context.max_inputs is None:
-            return False
-        return is_settled(tally.weights(), context.max_inputs - read)
+        has_votes = self.stop_at is not None and len(tally.voters) >= self.min_votes
+        if has_votes and _CERTAINTY[self.certainty](tally) >= (self.stop_at or 1.0):
+            return True
+        is_bounded = self.stop == "settled" and most is not None
+        return is_bounded and is_settled(tally.weights(), (most or 0) - read)
 
-
-@dataclass(slots=True)
-class Tally:
-    """Votes by class of equal answers, in the order in which classes were first seen."""
-
-    groups: AnswerGroups
-    voters: list[tuple[int, float, Trajectory]] = field(default_factory=list)
-
-    async def add(self, trajectory: Trajectory, weight: float | None) -> None:
-        """Count a trajectory, unless it has no answer or no weight."""
-        if weight is None:
-            return
-        index = await self.groups.add(trajectory.answer)
-        if index is not None:
-            self.voters.append((index, weight, trajectory))
-
-    def counts(self) -> list[int]:
-        """Return the number of votes of each class."""
-        counts = [0] * self._num_classes()
-        for index, _, _ in self.voters:
-            counts[index] += 1
-        return counts
-
-    def weights(self) -> list[float]:
-        """Return the weight of each class."""
-        weights = [0.0] * self._num_classes()
-        for index, weight, _ in self.voters:
-            weights[index] += weight
-        return weights
-
-    def summary(self) -> dict[str, float]:
-        """Return the weight of each class by its text."""
-        return {self.groups.text(i): weight for i, weight in enumerate(self.weights())}
-
-    def leader_text(self) -> str:
-        """Return the answer that leads."""
-        return self.groups.text(self._leader())
-
-    def winner(self, node: str) -> Trajectory | None:
-        """Return the outcome as a trajectory; None when nobody voted."""
-        if not self.voters:
-            return None
-        leader = self._leader()
-        ranked = sorted(self.voters, key=lambda v: (v[0] != leader, v[2].origin.index, v[2].id))
-        first = ranked[0][2]
-        counts, weights = self.counts(), self.weights()
-        total = sum(weights)
-        is_counted = weights[leader] == counts[leader]
-        support = Support(
-            votes=counts[leader],
-            voters=len(self.voters),
-            weight=weights[leader],
-            probability=leader_probability(counts) if is_counted else weights[leader] / total,
-        )
-        return replace(
-            first,
-            id=f"{node}:0",
-            origin=Origin(node, 0, first.origin.seed),
-            parents=tuple(t.id for _, _, t in ranked),
-            usage=Usage(),
-            support=support,
-        )
-
-    def _num_classes(self) -> int:
-        return 1 + max((index for index, _, _ in self.voters), default=-1)
-
-    def _leader(self) -> int:
-        first_voter: dict[int, tuple[int, str]] = {}
-        for index, _, trajectory in self.voters:
-            place = (trajectory.origin.index, trajectory.id)
-            first_voter[index] = min(place, first_voter.get(index, place))
-        weights = self.weights()
-        return min(first_voter, key=lambda index: (-weights[index], first_voter[index]))
+    def _no_quorum(self, read: int, voters: int) -> str:
+        what = "an answer" if self.weights is None else f"an answer and a {self.weights!r} score"
+        if voters == 0:
+            return f"none of {read} trajectories has {what}"
+        return f"{voters} of {read} trajectories have {what}; the vote needs {self.quorum}"
 
 
 def vote(
     *,
     weights: str | None = None,
+    borda: float | None = None,
+    keep: float | None = None,
+    quorum: int = 1,
     stop: Stop = "never",
     stop_at: float | None = None,
+    certainty: Certainty = "beta",
+    min_votes: int = 1,
+    window: int | None = None,
     order: Order = "arrival",
 ) -> Pipeline:
     """Choose the answer with the most votes, or the most weight."""
-    return Pipeline.of(Vote(weights=weights, stop=stop, stop_at=stop_at, order=order))
+    return Pipeline.of(
+        Vote(
+            weights=weights,
+            borda=borda,
+            keep=keep,
+            quorum=quorum,
+            stop=stop,
+            stop_at=stop_at,
+            certainty=certainty,
+            min_votes=min_votes,
+            window=window,
+            order=order,
+        )
+    )

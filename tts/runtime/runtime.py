@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -55,6 +56,7 @@ class Runtime:
             EngineError: The engine died.
         """
         self.check(job)
+        job = self._with_logprobs(job)
         services = Services(
             engine=self.engine,
             ledger=Ledger(job.budget, parent=self.ledger),
@@ -107,6 +109,13 @@ class Runtime:
     def close(self) -> None:
         """Stop the answer checker's worker."""
         self.checker.close()
+
+    def _with_logprobs(self, job: Job) -> Job:
+        """Switch on the log-probabilities that the pipeline reads."""
+        wanted = job.pipeline.logprobs(self.verifiers)
+        if wanted <= (job.sampling.logprobs or 0):
+            return job
+        return replace(job, sampling=replace(job.sampling, logprobs=wanted))
 
     def _new_groups(self, problem: Problem) -> AnswerGroups:
         return Groups(self.checker, problem.answer_type)
