@@ -23,7 +23,11 @@ if ! $pip install --dry-run --no-deps --quiet "torch==$torch" >/dev/null 2>&1; t
 fi
 echo "Installing $(grep -c == cpu.lock) + $(grep -c == dev.lock) pinned packages into $venv ..."
 # shellcheck disable=SC2086  # the options are words
-$pip install --quiet --no-deps $index -r dev.lock 2>&1 | grep -v "is ignored: it is neither" || true
+$pip install --quiet --no-deps --no-compile $index -r dev.lock 2>&1 |
+    grep -v "is ignored: it is neither" || true
+# On all cores, which pip's own compilation would not use. Some packages ship files for other
+# versions of Python that do not compile.
+"$venv/bin/python" -m compileall -q -j 0 "$venv/lib" >/dev/null 2>&1 || true
 $pip install --quiet --no-deps --no-build-isolation --editable . 2>&1 |
     grep -v "is ignored: it is neither" || true
 "$venv/bin/python" -c "import torch, vllm, tts" || {
