@@ -116,24 +116,21 @@ def test_a_second_engine_scores_dies_and_leaves_the_first_alone(vllm_engine: VLL
     async def main() -> None:
         second = VLLMEngine("bundled:prm", runner="pooling", max_model_len=512, cpu_threads=1)
         busy = vllm_engine.generate(GenerationRequest(CHAT, ENDLESS, n=4))
-        await second.start()
-        ids = await second.encode(
-            Prompt(text=f"7 * 8 = 56{prompts.STEP_TAG}56 + 1 = 2{prompts.STEP_TAG}")
-        )
-        (tag,) = {i for i in ids if ids.count(i) == 2 and i == ids[-1]}
-        scores = await second.score(ScoreRequest(ids, step_token_id=tag))
+        tag = prompts.STEP_TAG
+        request = ScoreRequest(Prompt(text=f"7 * 8 = 56{tag}56 + 1 = 2{tag}"), step_tag=tag)
+        scores = await second.score(request)
         assert len(scores.values) == 2
         assert all(0.0 <= value <= 1.0 for value in scores.values)
-        assert scores.usage.prompt_tokens == len(ids)
+        assert scores.usage.prompt_tokens == len(await second.encode(request.prompt))
         with pytest.raises(CapabilityError, match="cannot generate"):
             await anext(second.generate(GenerationRequest(CHAT, Sampling())))
         with pytest.raises(CapabilityError, match="pooling"):
-            await vllm_engine.score(ScoreRequest(ids))
+            await vllm_engine.score(request)
 
         kill(second)
         for _ in range(2):
             with pytest.raises(EngineError, match="the engine died: RuntimeError: broken"):
-                await second.score(ScoreRequest(ids, step_token_id=tag))
+                await second.score(request)
         await second.aclose()
         await second.aclose()
         assert (await anext(busy)).finish_reason == "length"

@@ -181,7 +181,7 @@ class VLLMEngine:
             CapabilityError: The engine was not made with `runner="pooling"`.
         """
         params: dict[str, Any] = {"task": "classify"}
-        if request.step_tag:
+        if request.step_tag and self._runner == "pooling":
             await self.start()
             assert self._encoder is not None
             # Column 1 is the probability that the step is right.
