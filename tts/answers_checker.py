@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import re
 import signal
 import subprocess
@@ -110,9 +109,12 @@ class AnswerChecker:
     def close(self) -> None:
         """End the worker process; comparisons that would need it are then "not equal"."""
         self._closed = True
-        if self._worker is not None:
-            self._worker.stop()
         self._executor.shutdown(wait=False, cancel_futures=True)
+        if self._worker is not None:
+            self._worker.kill()  # wakes a thread that waits for it, and that holds the lock
+        with self._lock:
+            if self._worker is not None:
+                self._worker.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -185,35 +187,46 @@ class _Worker:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             process_group=0,  # Ctrl-C on a terminal is for us alone
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         )
         theirs.close()
         self._stop = weakref.finalize(self, _stop, self._process, self._connection)
-        self._receive(_START_SECONDS)
+        self._exchange(None, _START_SECONDS)
 
     @property
     def is_stopped(self) -> bool:
         return not self._stop.alive
 
     def compare(self, pair: tuple[str, str], seconds: float) -> bool:
-        try:
-            self._connection.send((*pair, seconds))
-        except OSError:
-            self.stop()
-            raise
-        return bool(self._receive(_WALL_PER_CPU_SECOND * seconds))
+        """Return the worker's verdict.
+
+        Raises:
+            TimeoutError: It took too long; the process is gone.
+            EOFError, OSError: The process died.
+        """
+        return bool(self._exchange((*pair, seconds), _WALL_PER_CPU_SECOND * seconds))
+
+    def kill(self) -> None:
+        """End the process and leave the connection to the thread that reads it."""
+        self._process.kill()
 
     def stop(self) -> None:
+        """End the process and close the connection; idempotent."""
         self._stop()
 
-    def _receive(self, seconds: float) -> object:
+    def _exchange(self, request: object, seconds: float) -> object:
+        """Send a request, if there is one, and return the reply."""
         try:
+            if request is not None:
+                self._connection.send(request)
             if self._connection.poll(seconds):
                 return self._connection.recv()
-        except (EOFError, OSError):
+        except BaseException as error:
+            # Also for Ctrl-C: a reply that comes later would be taken for the next pair's.
             self.stop()
-            if self._process.returncode != -signal.SIGPROF:
-                raise
+            died = isinstance(error, EOFError | OSError)
+            if died and self._process.returncode == -signal.SIGPROF:
+                raise TimeoutError from error
+            raise
         self.stop()
         raise TimeoutError
 
