@@ -20,7 +20,10 @@ _WIDE = Level((1, 9), _KINDS, 200, 400, (0, 2))
 class Task(Protocol):
     """What the corpus asks of a training problem."""
 
-    problem: Problem
+    @property
+    def problem(self) -> Problem:
+        """The problem itself."""
+        ...
 
     @property
     def solution(self) -> str:
@@ -50,11 +53,11 @@ class Task(Protocol):
 
 
 def slip(rng: random.Random, value: int) -> int:
-    """Return a near miss of a result: one digit off, a lost carry, two digits swapped."""
+    """Return a near miss of a result: one digit off, a lost carry, another digit."""
     while True:
         kind = rng.random()
         if kind < 0.5:
-            place = 10 ** rng.randrange(len(str(value)))
+            place = (1, 10, 100)[rng.randrange(len(str(value)))]
             wrong = value + rng.choice((-1, 1)) * place * rng.choice((1, 1, 1, 2))
         elif kind < 0.7:
             wrong = value + rng.choice((-10, 10, -100, 100))

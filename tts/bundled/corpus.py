@@ -34,7 +34,7 @@ class Example:
 
 # Relative weights of behaviours while the arithmetic is learned, and afterwards.
 FIRST = {"solve": 80, "answer": 3, "think": 7, "revise": 5, "verify": 4, "choose": 1}
-LATER = {"solve": 44, "answer": 4, "think": 14, "revise": 16, "verify": 16, "choose": 6}
+LATER = {"solve": 50, "answer": 4, "think": 13, "revise": 15, "verify": 14, "choose": 4}
 
 
 def render(prompt: Prompt) -> str:

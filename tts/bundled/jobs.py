@@ -89,7 +89,7 @@ def train_prm(options: argparse.Namespace) -> None:
     tokenizer = load_tokenizer(options.weights / "reasoner")
     model = RewardModel(prm_config(len(tokenizer), token_ids(tokenizer)))
     (newline,) = tokenizer("\n\n")["input_ids"]
-    tag = tokenizer.convert_tokens_to_ids(prompts.STEP_TAG)
+    (tag,) = tokenizer(prompts.STEP_TAG)["input_ids"]
     start_from_policy(model, options.weights / "reasoner", tag, newline)
     rows = list(load_rows(options.lab / "prm.jsonl"))
     plan = RewardPlan(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -96,6 +97,13 @@ def language_loss(model: Qwen3ForCausalLM, ids: Tensor, labels: Tensor) -> Tenso
     return nn.functional.cross_entropy(logits.float(), target[chosen])
 
 
+def build_model(config: Qwen3Config, device: str) -> Qwen3ForCausalLM:
+    """Return a model with random weights."""
+    build: Any = Qwen3ForCausalLM  # its constructor and `to` are untyped
+    model: Qwen3ForCausalLM = build(config).to(device)
+    return model
+
+
 def train_language_model(
     config: Qwen3Config,
     tokenizer: PreTrainedTokenizerFast,
@@ -119,8 +127,7 @@ def train_language_model(
         The model with its weights averaged over the last steps.
     """
     torch.manual_seed(plan.seed)
-    model = Qwen3ForCausalLM(config).to(device)
-    average = Qwen3ForCausalLM(config).to(device).eval()
+    model, average = build_model(config, device), build_model(config, device)
     average.load_state_dict(model.state_dict())
     optimizers = build_optimizers(model, plan.lr)
     progress = load_checkpoint(folder, model, average, optimizers) or Progress()
@@ -138,7 +145,7 @@ def train_language_model(
                 for group, lr in zip(optimizer.param_groups, base, strict=True):
                     group["lr"] = lr * factor
             loss = language_loss(model, ids.to(device), labels.to(device))
-            loss.backward()
+            torch.autograd.backward([loss])
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for optimizer in optimizers:
                 optimizer.step()
@@ -166,5 +173,6 @@ def train_language_model(
 @torch.no_grad()
 def _average(average: nn.Module, model: nn.Module, steps: int) -> None:
     decay = min(EMA_DECAY, (1 + steps) / (10 + steps))
-    theirs = list(model.parameters())
-    torch._foreach_lerp_(list(average.parameters()), theirs, 1 - decay)
+    ours: list[Tensor] = list(average.parameters())
+    theirs: list[Tensor] = list(model.parameters())
+    torch._foreach_lerp_(ours, theirs, 1 - decay)

@@ -14,7 +14,7 @@ def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrices.size(-2) > matrices.size(-1)
-    x = matrices.mT if tall else matrices
+    x: Tensor = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(iterations):
         gram = x @ x.mT
@@ -56,7 +56,8 @@ class Muon(torch.optim.Optimizer):
 
 def build_optimizers(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
     """Return Muon for hidden matrices and AdamW for embeddings, heads, biases and norms."""
-    hidden, rest = [], []
+    hidden: list[Tensor] = []
+    rest: list[Tensor] = []
     for name, p in model.named_parameters():
         (hidden if p.ndim == 2 and ".layers." in f".{name}" else rest).append(p)
     adam = torch.optim.AdamW(rest, lr=lr * 0.2, betas=(0.9, 0.97), weight_decay=0.0)

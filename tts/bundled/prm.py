@@ -90,7 +90,7 @@ def reward_loss(
     model: RewardModel, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]
 ) -> Tensor:
     """Return the loss at the tags, plus a little next-token loss on right steps."""
-    tag = tokenizer.convert_tokens_to_ids(STEP_TAG)
+    (tag,) = tokenizer(STEP_TAG)["input_ids"]
     encoded = tokenizer([row.text for row in rows], return_offsets_mapping=True)
     longest = max(map(len, encoded["input_ids"]))
     ids = torch.full((len(rows), longest), tokenizer.pad_token_id or 0)
@@ -99,7 +99,7 @@ def reward_loss(
     for i, row in enumerate(rows):
         line = torch.tensor(encoded["input_ids"][i])
         ids[i, : len(line)] = line
-        places = (line == tag).nonzero().flatten()
+        places = torch.eq(line, tag).nonzero().flatten()
         labels[i, places] = torch.tensor(row.labels).long()
         if right := sum(row.labels):
             starts = (start for start, _ in encoded["offset_mapping"][i])
@@ -109,6 +109,8 @@ def reward_loss(
     states = model(ids)
     tags, words = labels != -100, language[:, 1:] != -100
     scored = nn.functional.cross_entropy(model.score(states[tags]), labels[tags])
+    if not words.any():
+        return scored
     logits = states[:, :-1][words] @ model.model.embed_tokens.weight.T
     return scored + LANGUAGE_WEIGHT * nn.functional.cross_entropy(logits, language[:, 1:][words])
 
@@ -137,7 +139,7 @@ def train_reward_model(
                 for group, lr in zip(optimizer.param_groups, base, strict=True):
                     group["lr"] = lr * factor
             loss = reward_loss(model, tokenizer, rows)
-            loss.backward()
+            torch.autograd.backward([loss])
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for optimizer in optimizers:
                 optimizer.step()

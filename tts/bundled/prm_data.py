@@ -25,8 +25,9 @@ class Row:
 
 def label_steps(problem: Problem, steps: Sequence[str]) -> list[bool]:
     """Label steps of a problem of either task."""
-    module = chain if problem.metadata["task"] == "chain" else countdown
-    return module.label_steps(problem, steps)
+    if problem.metadata["task"] == "chain":
+        return chain.label_steps(problem, steps)
+    return countdown.label_steps(problem, steps)
 
 
 def build_row(problem: Problem, solution: str) -> Row | None:

@@ -81,7 +81,7 @@ def _load(folder: Path, *, runner: str) -> Any:
 
     return LLM(
         str(folder),
-        runner=runner,  # type: ignore[arg-type]
+        runner=runner,
         dtype="float32",
         enforce_eager=True,
         block_size=32,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
@@ -45,7 +46,8 @@ def build_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     )
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in THINK])
-    return PreTrainedTokenizerFast(
+    build: Any = PreTrainedTokenizerFast  # its constructor is untyped
+    built: PreTrainedTokenizerFast = build(
         tokenizer_object=tokenizer,
         eos_token=TURN_END,
         pad_token=PAD,
@@ -54,6 +56,7 @@ def build_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
         clean_up_tokenization_spaces=False,
         model_max_length=16384,
     )
+    return built
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:

@@ -130,7 +130,8 @@ def format_answer(moves: Sequence[Move]) -> str:
 
 def draw_moves(rng: random.Random, numbers: Sequence[int]) -> list[Move]:
     """Draw a random chain of moves that uses every number."""
-    left, moves = list(numbers), []
+    left: list[int] = list(numbers)
+    moves: list[Move] = []
     while len(left) > 1:
         first, second = rng.sample(left, 2)
         options = [m for m in moves_between(first, second) if 0 < m.result <= MAX_INTERMEDIATE]
