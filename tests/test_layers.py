@@ -17,10 +17,13 @@ VOCABULARY = {
         "answers",
         "answers_canonical",
         "answers_checker",
+        "answers_extract",
         "answers_worker",
         "prompts",
+        "confidence",
         "cost",
         "stopping",
+        "limits",
     )
 }
 GRAPH = {"tts.operators", "tts.runtime", "tts.pipeline"}

@@ -13,7 +13,7 @@ from functools import lru_cache
 from multiprocessing.connection import Connection
 from typing import Any
 
-import sympy  # type: ignore[import-untyped]
+import sympy
 from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
 
 MEMORY_BYTES = 4 << 30

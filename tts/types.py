@@ -4,7 +4,6 @@ Frozen dataclasses with slots: made once, shared freely between tasks, never cha
 (YAML, JSON Lines, HTTP) validate with pydantic and then build these.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
@@ -12,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tts.errors import BudgetError
+from tts.limits import Budget as Budget
 
 FloatArray = NDArray[np.float32]
 AnswerType = Literal["math", "integer", "choice", "code", "countdown", "free"]
@@ -420,80 +419,6 @@ class Result:
     preset: str
     engine: str
     attempts: tuple[Trajectory, ...] = ()
-
-
-_BUDGET_UNITS = {"tokens": "tokens", "flops": "flops", "s": "seconds", "calls": "calls"}
-_BUDGET_PART = re.compile(
-    r"(?P<usd>\$)?(?P<number>\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?P<scale>[kMG])?(?P<unit>[a-z]*)"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """Hard limits; None is no limit, and the tightest binds.
-
-    Attributes:
-        tokens: Generated tokens, cancelled ones included.
-        flops: Predicted floating-point operations.
-        seconds: Deadline from the start of the problem; overshoot at most one engine step.
-        usd: Dollars.
-        calls: Sequences asked for.
-    """
-
-    tokens: int | None = None
-    flops: float | None = None
-    seconds: float | None = None
-    usd: float | None = None
-    calls: int | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse limits that are not positive."""
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if value is not None and not value > 0:
-                raise BudgetError(f"a budget's {f.name} must be positive, got {value}")
-
-    @classmethod
-    def parse(cls, text: str) -> "Budget":
-        """Read a budget: "8k" (generated tokens), "30s", "2e15flops", "$0.05", "64calls".
-
-        Several limits are joined by commas.
-
-        Raises:
-            BudgetError: The text is none of these, or names one limit twice.
-        """
-        limits: dict[str, Any] = {}
-        for part in text.split(","):
-            name, value = _parse_limit(part.strip(), text)
-            if name in limits:
-                raise BudgetError(f"budget {text!r} gives {name} twice")
-            limits[name] = int(value) if name in ("tokens", "calls") else value
-        return cls(**limits)
-
-    def __str__(self) -> str:
-        """Write the budget as `parse` reads it."""
-        forms = {
-            "tokens": "{:d}tokens",
-            "flops": "{:g}flops",
-            "seconds": "{:g}s",
-            "calls": "{:d}calls",
-        }
-        parts = [form.format(v) for k, form in forms.items() if (v := getattr(self, k)) is not None]
-        if self.usd is not None:
-            parts.append(f"${self.usd:g}")
-        return ",".join(parts) or "none"
-
-
-def _parse_limit(part: str, whole: str) -> tuple[str, float]:
-    match = _BUDGET_PART.fullmatch(part)
-    unit = match["unit"] if match else ""
-    if match is None or (match["usd"] and unit) or (unit and unit not in _BUDGET_UNITS):
-        raise BudgetError(
-            f"cannot read {part!r} in budget {whole!r}; "
-            "write 8k (generated tokens), 30s, 2e15flops, $0.05, 64calls, joined by commas"
-        )
-    value = float(match["number"]) * {"k": 1e3, "M": 1e6, "G": 1e9, None: 1.0}[match["scale"]]
-    return ("usd" if match["usd"] else _BUDGET_UNITS[unit or "tokens"]), value
 
 
 def sum_usage(parts: Iterable[Usage]) -> Usage:
