@@ -15,7 +15,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,9 @@ _engines_lock = threading.Lock()
 _open: dict[int, Callable[[], None]] = {}
 _parked: list[Any] = []
 
-_NO_COMPILER = "TORCHDYNAMO_DISABLE"
 _DEFAULTS = {
-    "VLLM_LOGGING_LEVEL": "ERROR",
+    # Its errors reach us as exceptions; when a step fails it would also log the whole batch.
+    "VLLM_LOGGING_LEVEL": "CRITICAL",
     "VLLM_NO_USAGE_STATS": "1",
     "TRANSFORMERS_VERBOSITY": "error",
     # libiomp5 threads that wait longer than this (ms) sleep: a busy machine needs the core.
@@ -65,8 +65,6 @@ def load_vllm() -> Any:
     """
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
-    # Not a default: the embedded engine is built and stepped in this very process.
-    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     preload_openmp()
     # Until vLLM configures its logger, Python's fallback would print its warnings.
     logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])
@@ -78,27 +76,54 @@ def load_vllm() -> Any:
 
 
 @contextmanager
-def building() -> Iterator[None]:
+def building(*, compiles: bool) -> Iterator[None]:
     """Hold the step lock while an engine is built, and undo what building does to the process.
 
-    vLLM's CPU worker replaces `torch.set_num_threads` for everybody, and its scan of loaded
-    modules fails on llvmlite (imported by numba). What the build sets in the environment to rule
-    out compilation is for vLLM's own functions only.
+    vLLM's CPU worker replaces `torch.set_num_threads` for everybody, torch.distributed the hook
+    for uncaught exceptions, and vLLM's scan of loaded modules fails on llvmlite (which numba
+    imports).
+
+    Args:
+        compiles: Whether vLLM may compile small functions when they are first used. The one for
+            log-probabilities takes 5 s and a C++ compiler, and gains nothing on a CPU.
     """
     torch: Any = importlib.import_module("torch")
-    set_num_threads = torch.set_num_threads
+    set_num_threads, excepthook = torch.set_num_threads, sys.excepthook
+    # The engine is built and stepped in this very process, but our child processes may choose.
+    settings = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+    if not compiles:
+        settings["TORCHDYNAMO_DISABLE"] = "1"
     # vLLM freezes the heap once it is built; to freeze it first spares five full collections, 2 s.
     gc.freeze()
-    hidden = {name: sys.modules[name] for name in list(sys.modules) if _is_llvmlite(name)}
-    with STEP_LOCK, quiet():
-        for name in hidden:
-            del sys.modules[name]
+    with STEP_LOCK, quiet(), _hidden("llvmlite"), _environment(settings):
         try:
             yield
         finally:
-            sys.modules.update(hidden)
-            torch.set_num_threads = set_num_threads
-            os.environ.pop(_NO_COMPILER, None)
+            torch.set_num_threads, sys.excepthook = set_num_threads, excepthook
+
+
+@contextmanager
+def _hidden(package: str) -> Iterator[None]:
+    names = [n for n in list(sys.modules) if n == package or n.startswith(f"{package}.")]
+    modules = {name: sys.modules.pop(name) for name in names}
+    try:
+        yield
+    finally:
+        sys.modules.update(modules)
+
+
+@contextmanager
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextmanager
@@ -121,17 +146,9 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def forbid_compilation() -> None:
-    """Within `building`: keep vLLM from compiling small functions when they are first used.
-
-    Compiling the one for log-probabilities takes 5 s and a C++ compiler, and gains nothing here.
-    """
-    os.environ[_NO_COMPILER] = "1"
-
-
-def set_threads(threads: int | None) -> None:
-    """Set the OpenMP threads of the calling thread; None takes every core that we may use."""
-    importlib.import_module("torch").set_num_threads(threads or len(os.sched_getaffinity(0)))
+def set_threads(threads: int) -> None:
+    """Set the OpenMP threads of the calling thread."""
+    importlib.import_module("torch").set_num_threads(threads)
 
 
 def register(key: int, close: Callable[[], None]) -> None:
@@ -165,10 +182,6 @@ def retire(key: int, engine: Any) -> None:
 def _close_all() -> None:
     for close in list(_open.values()):
         close()
-
-
-def _is_llvmlite(name: str) -> bool:
-    return name == "llvmlite" or name.startswith("llvmlite.")
 
 
 def _is_mapped(library: str) -> bool:

@@ -86,6 +86,8 @@ class Stepper:
         except BaseException as error:
             cause = as_error(error, "the engine could not start")
             self._die(cause)
+            # Whoever waits may never close an engine that never was.
+            host.retire(id(self), None)
             self.ready.set_exception(cause)
             return
         self.ready.set_result(None)
@@ -97,7 +99,7 @@ class Stepper:
                     self._deliver(outputs)
             reason: TTSError = EngineError("the engine is closed")
         except BaseException as error:
-            logger.exception("the engine's thread died")
+            logger.debug("the engine's thread died", exc_info=True)
             reason = as_error(error, "the engine died")
         self._die(reason)
 

@@ -1,0 +1,147 @@
+"""The engine's parts that need no engine: environment, context check, errors, seeds, digest."""
+
+import os
+import sys
+import threading
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tts.engine import build, host
+from tts.engine.encoder import PromptEncoder
+from tts.engine.requests import check_context
+from tts.engine.stepper import Stepper
+from tts.engine.translate import folder_digest
+from tts.errors import CapabilityError, ContextError, EngineError, ModelError
+from tts.types import Message, Prompt
+
+
+@pytest.mark.parametrize(("prompt", "room"), [(0, 8), (7, 1)])
+def test_what_a_prompt_leaves_may_be_generated(prompt: int, room: int) -> None:
+    assert check_context(prompt, 8) == room
+
+
+def test_a_prompt_without_room_is_refused_with_both_numbers() -> None:
+    with pytest.raises(ContextError, match=r"8 tokens.*context is 8 tokens"):
+        check_context(8, 8)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (OSError("no file named config.json\nmore"), ModelError, "cannot load m: OSError: no file"),
+        (ValueError("Available memory on node 0"), EngineError, "lower max_model_len"),
+        (ValueError("KV cache is needed"), EngineError, "not enough memory"),
+        (MemoryError(), EngineError, "not enough memory"),
+    ],
+)
+def test_what_vllm_says_is_explained(error: Exception, kind: type[Any], message: str) -> None:
+    explained = build._explain(error, "m")
+    assert type(explained) is kind
+    assert message in str(explained)
+    assert "\n" not in str(explained)
+
+
+def test_building_leaves_the_process_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setitem(sys.modules, "llvmlite", ModuleType("llvmlite"))
+    monkeypatch.setenv("TORCHDYNAMO_DISABLE", "0")
+    before = (torch.set_num_threads, sys.excepthook)
+    with host.building(compiles=False):
+        assert "llvmlite" not in sys.modules
+        assert os.environ["TORCHDYNAMO_DISABLE"] == "1"
+        assert host.STEP_LOCK.locked()
+        torch.set_num_threads = sys.excepthook = None
+    assert (torch.set_num_threads, sys.excepthook) == before
+    assert "llvmlite" in sys.modules
+    assert os.environ["TORCHDYNAMO_DISABLE"] == "0"
+    assert not host.STEP_LOCK.locked()
+
+
+class Remains:
+    """Stands for vLLM's engine and notes when it is torn down."""
+
+    def __init__(self, name: str, fallen: list[str]) -> None:
+        self.engine_core = self
+        self.shutdown = lambda: fallen.append(name)
+
+
+def test_the_last_engine_to_close_tears_all_of_them_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "_open", {})
+    monkeypatch.setattr(host, "_parked", [])
+    fallen: list[str] = []
+    host.register(1, lambda: None)
+    host.register(2, lambda: None)
+    host.retire(1, Remains("first", fallen))
+    host.retire(1, Remains("first", fallen))  # closing twice counts once
+    assert fallen == []
+    host.retire(2, Remains("second", fallen))
+    assert sorted(fallen) == ["first", "second"]
+
+
+def test_an_engine_that_cannot_be_built_says_why_to_everyone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(host, "_open", {})
+    monkeypatch.setattr(host, "_parked", [])
+
+    def fail() -> None:
+        raise ModelError("no such model")
+
+    told: list[Exception] = []
+    stepper = Stepper(fail, deliver=lambda _: None, bury=told.append)
+    early = stepper.call(lambda: 1)
+    stepper.start()
+    for future in (stepper.ready, early, stepper.call(lambda: 1)):
+        with pytest.raises(ModelError, match="no such model"):
+            future.result(10)
+    assert len(told) == 1
+    assert host._open == {}
+    stepper.stop()
+    assert not any(thread.name == "tts-vllm" for thread in threading.enumerate())
+
+
+def test_the_digest_follows_names_and_content(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    first = folder_digest(tmp_path)
+    (tmp_path / ".lock").write_text("hidden files do not count")
+    assert folder_digest(tmp_path) == first
+    (tmp_path / "config.json").write_text("[]")
+    assert folder_digest(tmp_path) != first
+
+
+class Letters:
+    """A tokenizer of code points; its template upper-cases."""
+
+    chat_template: str | None = "yes"
+    calls = 0
+
+    def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
+        type(self).calls += 1
+        return {"input_ids": [0] * add_special_tokens + [ord(c) for c in text]}
+
+    def apply_chat_template(self, messages: list[dict[str, str]], **options: Any) -> str:
+        if options.get("refuse"):
+            raise ValueError("roles must alternate")
+        return "".join(m["content"].upper() for m in messages) + ":"
+
+
+def test_a_chat_is_encoded_once_with_its_prefill() -> None:
+    encoder = PromptEncoder(Letters(), {})
+    chat = Prompt(messages=(Message("user", "hi"),), prefill="so")
+    before = Letters.calls
+    assert encoder.encode(chat) == encoder.encode(chat) == tuple(map(ord, "HI:so"))
+    assert Letters.calls == before + 1
+    assert encoder.encode(Prompt(text="a")) == (0, 97)  # raw text gets its special tokens
+    assert encoder.encode(Prompt(token_ids=(5, 6))) == (5, 6)
+
+
+def test_a_chat_that_the_model_cannot_take_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    chat = Prompt(messages=(Message("user", "hi"),))
+    with pytest.raises(EngineError, match="roles must alternate"):
+        PromptEncoder(Letters(), {"refuse": True}).encode(chat)
+    monkeypatch.setattr(Letters, "chat_template", None)
+    with pytest.raises(CapabilityError, match="no chat template"):
+        PromptEncoder(Letters(), {}).encode(chat)
