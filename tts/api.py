@@ -153,6 +153,13 @@ async def _open_verifier(
     return verifier
 
 
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
+
+
 class _Session:
     """The engine behind `solve`, in a thread with an event loop of its own.
 
@@ -172,7 +179,7 @@ class _Session:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._opening = asyncio.Lock()
-                threading.Thread(target=self._loop.run_forever, name="tts", daemon=True).start()
+                threading.Thread(target=_serve, args=(self._loop,), name="tts", daemon=True).start()
                 atexit.register(self.shutdown)
             return asyncio.run_coroutine_threadsafe(work, self._loop)
 

@@ -18,6 +18,7 @@ import typer.core
 import typer.main
 
 import tts
+from tts.catalog import unknown
 from tts.cli import _output
 from tts.errors import CapabilityError, ContextError, InputError, ModelError, TTSError
 
@@ -42,9 +43,13 @@ class _Commands(typer.core.TyperGroup):
         return sorted(name for name in names if name[0] != "_" and name != "main")
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Import a subcommand; while only a list is wanted, read its first line instead."""
+        """Import a subcommand; while only a list is wanted, read its first line instead.
+
+        Raises:
+            InputError: There is no such subcommand.
+        """
         if cmd_name not in self.list_commands(ctx):
-            return None
+            raise InputError(unknown("command", cmd_name, self.list_commands(ctx)))
         if ctx.meta.get(_Commands, False):
             return typer.core.TyperCommand(cmd_name, help=_first_line(cmd_name))
         command = typer.main.get_command(import_module(f"tts.cli.{cmd_name}").app)

@@ -1,0 +1,202 @@
+"""`tts eval`: the table, the JSON contract, resume, and everything that can be typed wrongly."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Outcome
+from tests.scripted import ScriptedEngine, lines
+from tts.cli import _engine
+from tts.errors import EngineError
+
+Tts = Callable[..., Outcome]
+# The public contract: names and types of one element of `runs`.
+RUN_SCHEMA: dict[str, type | tuple[type, ...]] = {
+    "benchmark": str,
+    "preset": str,
+    "model": str,
+    "engine": str,
+    "seed": int,
+    "problems": int,
+    "repeats": int,
+    "answered": int,
+    "samples": int,
+    "accuracy": float,
+    "ci95": list,
+    "pass_at_k": dict,
+    "maj_at_k": dict,
+    "tokens": dict,
+    "flops": (float, type(None)),
+    "seconds": float,
+    "out": str,
+}
+
+
+def test_json_is_the_public_contract(tts: Tts, data: str) -> None:
+    outcome = tts("eval", "jsonl", "--data", data, "--preset", "single", "--json")
+    assert outcome.code == 0
+    assert set(outcome.json) == {"schema", "runs"} and outcome.json["schema"] == 1
+    (run,) = outcome.json["runs"]
+    assert set(run) == set(RUN_SCHEMA)
+    assert all(isinstance(run[name], kind) for name, kind in RUN_SCHEMA.items())
+    assert set(run["tokens"]) == {"prompt", "cached", "generated", "wasted", "reused"}
+    low, high = run["ci95"]
+    assert 0 <= low <= run["accuracy"] <= high <= 1
+    assert set(run["pass_at_k"]) == {"1"}
+    assert (run["benchmark"], run["preset"], run["problems"]) == ("jsonl", "single", 5)
+
+
+def test_run_folder_holds_what_was_promised(tts: Tts, data: str) -> None:
+    run = tts("eval", "jsonl", "--data", data, "--preset", "single", "--json").json["runs"][0]
+    folder = Path(run["out"])
+    assert folder.parent == Path("runs")
+    assert json.loads((folder / "summary.json").read_text()) == run
+    head = json.loads((folder / "run.json").read_text())
+    assert {"config", "versions", "environment", "sessions"} <= set(head)
+    assert {"cpu", "cores", "memory_bytes", "commit"} <= set(head["environment"])
+    rows = [json.loads(line) for line in (folder / "problems.jsonl").read_text().splitlines()]
+    assert {row["id"] for row in rows} == {f"s{i}" for i in range(5)}
+    assert {"id", "repeat", "answer", "correct", "usage", "seconds", "error"} <= set(rows[0])
+    assert (folder / "generations.jsonl").stat().st_size > 0
+    events = [json.loads(line) for line in (folder / "trace.jsonl").read_text().splitlines()]
+    assert {"start", "request", "completion", "end"} <= {event["kind"] for event in events}
+
+
+def test_two_presets_end_with_a_table_and_a_plot(tts: Tts, data: str) -> None:
+    outcome = tts(
+        *("eval", "jsonl", "--data", data, "--preset", "single"),
+        *("--preset", "self_consistency", "--set", "sampling.top_p=0.9"),
+    )
+    assert outcome.code == 0
+    table, _, rest = outcome.out.partition("\n\n")
+    assert table.splitlines()[0].split()[:3] == ["benchmark", "preset", "accuracy"]
+    assert [line.split()[1] for line in table.splitlines()[1:]] == ["single", "self_consistency"]
+    assert max(map(len, table.splitlines())) <= 80
+    (plot,) = [line.split()[1] for line in rest.splitlines() if line.startswith("plot")]
+    assert Path(plot).read_bytes().startswith(b"\x89PNG")
+    assert "seed  0, bundled:reasoner on vllm" in rest
+    again = rest.splitlines()[-1].removeprefix("again ").split()
+    assert again[:3] == ["tts", "eval", "jsonl"]
+    assert tts(*again[1:]).out.splitlines()[-1].split() == ["again", *again]
+
+
+def test_same_command_resumes(tts: Tts, data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ("eval", "jsonl", "--data", data, "--preset", "single", "--json")
+
+    async def make_dead(options: _engine.EngineOptions) -> ScriptedEngine:
+        return ScriptedEngine(lines(r"\boxed{2}"), die_at=1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_engine, "make_engine", make_dead)
+        dead = tts(*arguments)
+    assert (dead.code, dead.out) == (1, "")
+    assert "error: the engine died" in dead.err
+    first = tts(*arguments)
+    second = tts(*arguments)
+    assert first.json["runs"][0]["out"] == second.json["runs"][0]["out"]
+    assert len(list(Path("runs").iterdir())) == 1
+
+
+def test_reuse_of_another_run(tts: Tts, data: str) -> None:
+    common = ("eval", "jsonl", "--data", data, "--json", "--preset", "self_consistency")
+    first = tts(*common).json["runs"][0]
+    again = tts(*common, "--set", "order=index", "--reuse", first["out"]).json["runs"][0]
+    assert again["out"] != first["out"]
+    assert again["tokens"]["reused"] == first["tokens"]["generated"]
+
+
+def test_several_benchmarks_at_once(tts: Tts) -> None:
+    outcome = tts("eval", "chain", "countdown", "--preset", "single", "--limit", "2", "--json")
+    assert [run["benchmark"] for run in outcome.json["runs"]] == ["chain", "countdown"]
+
+
+def test_nothing_solved_is_no_success(tts: Tts, data: str) -> None:
+    rows = [{"id": "long", "problem": "What is 1 plus 1? " + "x" * 20_000, "answer": "2"}]
+    Path(data).write_text(json.dumps(rows[0]) + "\n")
+    outcome = tts("eval", "jsonl", "--data", data, "--preset", "single")
+    assert outcome.code == 2
+    assert "the context is 10000" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("chian",), "unknown benchmark 'chian'; did you mean 'chain'?"),
+        (("chain", "--preset", "sngle"), "unknown preset 'sngle'; did you mean 'single'?"),
+        (("chain", "--preset", "missing.yaml"), "missing.yaml: there is no such file"),
+        (("chain", "--set", "m=3"), "--set m=3: strategy 'self_consistency' has no 'm'"),
+        (("chain", "--set", "n"), "write KEY=VALUE"),
+        (("chain", "--budget", "8 apples"), "cannot read '8 apples' in budget"),
+        (("chain", "--budget", "8"), "too small for one sample"),
+        (("chain", "--run-budget", "0"), "must be positive"),
+        (("chain", "--split", "exam"), "exam"),
+        (("jsonl",), "the benchmark jsonl needs a file"),
+        (("jsonl", "--data", "nowhere.jsonl"), "nowhere.jsonl"),
+        (("chain", "countdown", "--data", "x.jsonl"), "--data belongs to one benchmark"),
+        (("chain", "--reuse", "nowhere"), "--reuse nowhere: no run here"),
+        (("chain", "--base-url", "http://localhost"), "--base-url needs --engine openai"),
+        (("chain", "--engine", "openai"), "needs --model"),
+        (("chain", "--verifier", "prm"), "write NAME=MODEL"),
+        (("chain", "--verifier", "pmr=x"), "unknown verifier 'pmr'; did you mean 'prm'?"),
+    ],
+)
+def test_bad_input_is_one_message(tts: Tts, arguments: tuple[str, ...], message: str) -> None:
+    outcome = tts("eval", *arguments, "--limit", "1")
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert outcome.err.startswith("error: ") and outcome.err.count("\n") == 1
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"id": "a"', "bad.jsonl:2: not JSON"),
+        ('{"id": "a", "problem": "What is 1 plus 1?"}', "bad.jsonl:2: no 'answer'"),
+        ("[1]", "bad.jsonl:2: a list instead of an object"),
+    ],
+)
+def test_bad_line_is_named(tts: Tts, line: str, message: str) -> None:
+    good = '{"id": "0", "problem": "What is 1 plus 1?", "answer": "2"}'
+    Path("bad.jsonl").write_text(f"{good}\n{line}\n")
+    outcome = tts("eval", "jsonl", "--data", "bad.jsonl")
+    assert outcome.code == 2
+    assert message in outcome.err
+
+
+def test_malformed_preset_is_named_with_its_line(tts: Tts) -> None:
+    Path("mine.yaml").write_text("strategy: single\nparameters: {n: 3}\n")
+    outcome = tts("eval", "chain", "--preset", "mine.yaml")
+    assert outcome.code == 2
+    assert "mine.yaml:2: strategy 'single' has no 'n'" in outcome.err
+
+
+def test_output_folder_that_is_a_file(tts: Tts, data: str) -> None:
+    Path("runs").write_text("")
+    outcome = tts("eval", "jsonl", "--data", data)
+    assert outcome.code == 2
+    assert "cannot be written" in outcome.err
+
+
+def test_engine_that_cannot_start(tts: Tts, data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def make_engine(options: _engine.EngineOptions) -> Any:
+        raise EngineError("not enough memory; lower max_model_len")
+
+    monkeypatch.setattr(_engine, "make_engine", make_engine)
+    outcome = tts("eval", "jsonl", "--data", data)
+    assert (outcome.code, outcome.err) == (1, "error: not enough memory; lower max_model_len\n")
+
+
+def test_ctrl_c_says_how_to_go_on(tts: Tts, data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def make_engine(options: _engine.EngineOptions) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_engine, "make_engine", make_engine)
+    outcome = tts("eval", "jsonl", "--data", data, "--limit", "3")
+    assert outcome.code == 130
+    assert f"tts eval jsonl --data {data} --limit 3 --seed 0" in outcome.err.replace(
+        "--preset self_consistency ", ""
+    )

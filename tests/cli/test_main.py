@@ -1,0 +1,59 @@
+"""The command itself: help, versions, errors, and what it does not import."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+import tts as package
+from tests.cli.conftest import Outcome
+
+Tts = Callable[..., Outcome]
+COMMANDS = ("bench", "compare", "doctor", "eval", "presets", "report", "solve")
+
+
+def test_help_lists_every_command(tts: Tts) -> None:
+    help_ = tts("--help")
+    assert help_.code == 0
+    assert all(f"  {name}" in help_.out for name in COMMANDS)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from tts.cli.main import run; assert run(['--help']) == 0; "
+        "print([m for m in ('numpy', 'torch', 'vllm', 'matplotlib', 'sympy', 'networkx', "
+        "'pydantic') if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_an_example(tts: Tts, command: str) -> None:
+    help_ = tts(command, "--help")
+    assert help_.code == 0
+    assert f"Example: tts {command}" in help_.out
+    assert max(map(len, help_.out.splitlines())) <= 100
+
+
+def test_version(tts: Tts) -> None:
+    assert tts("--version").out == f"tts {package.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("evl",), "unknown command 'evl'; did you mean 'eval'?"),
+        (("eval",), "Missing argument"),
+        (("eval", "chain", "--limit", "0"), "--limit"),
+        (("eval", "chain", "--limit", "many"), "valid integer"),
+        (("eval", "chain", "--bugdet", "8k"), "--bugdet"),
+        (("solve", "1 + 1", "--engine", "vlm"), "'vlm'"),
+    ],
+)
+def test_bad_use_exits_with_2(tts: Tts, arguments: tuple[str, ...], message: str) -> None:
+    outcome = tts(*arguments)
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert "Traceback" not in outcome.err

@@ -1,0 +1,104 @@
+"""`tts presets`, `tts doctor`, `tts compare` and `tts report`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cli.conftest import Outcome
+from tts.catalog import names, preset_files
+
+Tts = Callable[..., Outcome]
+
+
+def test_list_has_every_preset(tts: Tts) -> None:
+    listed = tts("presets", "list", "--json")
+    assert [entry["name"] for entry in listed.json] == list(preset_files())
+    assert all(entry["description"] for entry in listed.json)
+    assert tts("presets").out == tts("presets", "list").out
+
+
+def test_show_prints_yaml(tts: Tts) -> None:
+    shown = yaml.safe_load(tts("presets", "show", "self_consistency").out)
+    assert shown["strategy"] == "self_consistency"
+    assert shown["nodes"]["vote"]["from"] == "sample"
+    assert tts("presets", "show", "self_consistency", "--json").json["nodes"] == shown["nodes"]
+
+
+def test_check_says_what_is_wrong_and_where(tts: Tts) -> None:
+    Path("good.yaml").write_text("strategy: self_consistency\n")
+    Path("bad.yaml").write_text("strategy: self_consistency\nparameters:\n  m: 3\n")
+    assert tts("presets", "check", "good.yaml").out == "good.yaml: good; sample -> vote\n"
+    bad = tts("presets", "check", "bad.yaml")
+    assert bad.code == 2
+    assert bad.err.startswith("error: bad.yaml:3: strategy 'self_consistency' has no 'm'")
+
+
+def test_graph_is_mermaid(tts: Tts) -> None:
+    assert tts("presets", "graph", "self_consistency").out.splitlines() == [
+        "flowchart LR",
+        '  n0["sample<br/>n=16"]',
+        '  n1["vote"]',
+        "  n0 --> n1",
+    ]
+
+
+def test_doctor_looks_at_everything(tts: Tts) -> None:
+    outcome = tts("doctor", "--json")
+    seen = {(finding["kind"], finding["name"]) for finding in outcome.json["findings"]}
+    assert {("engine", "vllm"), ("engine", "openai"), ("machine", "memory")} <= seen
+    assert {name for kind, name in seen if kind == "benchmark"} == set(names("benchmark"))
+    assert {name for kind, name in seen if kind == "preset"} == set(preset_files())
+    table = tts("doctor").out
+    assert max(map(len, table.splitlines())) <= 80
+
+
+def evaluate(tts: Tts, data: str, *presets: str) -> list[dict[str, Any]]:
+    flags = [word for preset in presets for word in ("--preset", preset)]
+    runs: list[dict[str, Any]] = tts("eval", "jsonl", "--data", data, "--json", *flags).json["runs"]
+    return runs
+
+
+def test_compare_pairs_the_problems(tts: Tts, data: str) -> None:
+    single, voted = evaluate(tts, data, "single", "self_consistency")
+    outcome = tts("compare", single["out"], voted["out"], "--json")
+    (comparison,) = outcome.json["comparisons"]
+    assert comparison["problems"] == 5
+    assert comparison["accuracy"] == [single["accuracy"], voted["accuracy"]]
+    assert comparison["difference"] == pytest.approx(voted["accuracy"] - single["accuracy"])
+    low, high = comparison["ci95"]
+    assert low <= comparison["difference"] <= high
+    table = tts("compare", single["out"], voted["out"]).out
+    assert max(map(len, table.splitlines())) <= 80
+
+
+def test_compare_refuses_what_does_not_compare(tts: Tts, data: str) -> None:
+    (single,) = evaluate(tts, data, "single")
+    assert "at least two" in tts("compare", single["out"]).err
+    assert "no run here" in tts("compare", single["out"], "nowhere").err
+    other = tts("eval", "chain", "--limit", "2", "--preset", "single", "--json").json["runs"][0]
+    assert "only runs of one benchmark" in tts("compare", single["out"], other["out"]).err
+
+
+def test_report_writes_page_and_picture(tts: Tts, data: str) -> None:
+    runs = [run["out"] for run in evaluate(tts, data, "single", "self_consistency")]
+    outcome = tts("report", *runs, "--html", "out/report.html", "--png", "out/report.png")
+    assert outcome.code == 0
+    page = Path("out/report.html").read_text()
+    assert "data:image/png;base64," in page and "self_consistency" in page
+    assert Path("out/report.png").read_bytes().startswith(b"\x89PNG")
+    assert [run["out"] for run in tts("report", *runs, "--json").json["runs"]] == runs
+
+
+def test_report_of_an_interrupted_run_shows_what_is_finished(tts: Tts, data: str) -> None:
+    (run,) = evaluate(tts, data, "single")
+    folder = Path(run["out"])
+    (folder / "summary.json").unlink()
+    kept = (folder / "problems.jsonl").read_text().splitlines(keepends=True)[:3]
+    (folder / "problems.jsonl").write_text("".join(kept))
+    assert tts("report", run["out"], "--json").json["runs"][0]["problems"] == 3
+    (folder / "problems.jsonl").write_text("")
+    empty = tts("report", run["out"])
+    assert (empty.code, "no problem is finished yet" in empty.err) == (2, True)

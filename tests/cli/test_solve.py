@@ -1,0 +1,62 @@
+"""`tts solve`: an answer on standard output, the rest on standard error."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.cli.conftest import Outcome
+from tests.scripted import ScriptedEngine, lines
+from tts.cli import _engine
+
+Tts = Callable[..., Outcome]
+
+
+def test_answer_alone_goes_to_standard_output(tts: Tts) -> None:
+    outcome = tts("solve", "What is 3 plus 4?", "--set", "n=9")
+    assert (outcome.code, outcome.out) == (0, "7\n")  # 6 of 9 seeds are right
+    assert outcome.err.startswith("6 of 9 votes")
+    assert "self_consistency, seed 0, scripted" in outcome.err
+
+
+def test_json_is_one_result(tts: Tts) -> None:
+    outcome = tts("solve", "What is 3 plus 4?", "--preset", "single", "--seed", "1", "--json")
+    result = outcome.json
+    assert outcome.code == 0
+    fields = "problem answer reason trajectories usage trace seed preset engine attempts"
+    assert set(result) == set(fields.split())
+    assert result["answer"]["text"] in ("7", "8")
+    assert (result["seed"], result["preset"]) == (1, "single")
+    assert result["usage"]["calls"] == 1
+    assert result["trajectories"][0]["origin"]["node"] == "sample"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("  ",), 2, "the problem is empty"),
+        (("What is 1 plus 1?", "--preset", "sngle"), 2, "did you mean 'single'?"),
+        (("What is 1 plus 1?", "--budget", "3"), 2, "it buys no sample"),
+        (("What is 1 plus 1?", "--budget", "3,3"), 2, "gives tokens twice"),
+        (("What is 1 plus 1? " + "x" * 20_000,), 2, "the context is 10000"),
+    ],
+)
+def test_no_answer_says_why(tts: Tts, arguments: tuple[str, ...], code: int, message: str) -> None:
+    outcome = tts("solve", *arguments)
+    assert (outcome.code, outcome.out) == (code, "")
+    assert message in outcome.err
+    assert outcome.err.startswith("error: ") and outcome.err.count("\n") == 1
+
+
+def test_model_that_says_nothing_is_a_failure(tts: Tts, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def make_engine(options: _engine.EngineOptions) -> ScriptedEngine:
+        return ScriptedEngine(lines(" "))
+
+    monkeypatch.setattr(_engine, "make_engine", make_engine)
+    outcome = tts("solve", "What is 1 plus 1?")
+    assert (outcome.code, outcome.err) == (1, "error: no answer: no trajectory gave an answer\n")
+
+
+def test_budget_is_a_hard_limit(tts: Tts) -> None:
+    outcome = tts("solve", "What is 3 plus 4?", "--budget", "5calls", "--json")
+    assert outcome.json["usage"]["calls"] == 5
+    assert "the budget of 5calls is spent" in outcome.json["reason"]

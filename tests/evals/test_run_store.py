@@ -1,0 +1,191 @@
+"""A run on disk survives whatever happens to the process: cut off at any byte, locked, full."""
+
+import json
+import os
+import resource
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tts.errors import StoreError
+from tts.evals.lines import decode_line, encode_line, read_lines
+from tts.evals.run_store import Attempt, Record, RunStore, folder_name, load_run
+from tts.types import Event, Usage
+
+CONFIG = {"benchmark": "chain", "preset": "single", "seed": 0, "engine": "scripted"}
+NAMES = ("run.json", "problems.jsonl", "trace.jsonl", "generations.jsonl")
+
+
+@pytest.fixture(autouse=True)
+def _no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+def record(number: int) -> Record:
+    attempt = Attempt(answer="ä 7", group=0, correct=True, tokens=5)
+    return Record(
+        id=f"p/{number}",
+        repeat=0,
+        answer="ä 7",
+        correct=True,
+        usage=Usage(generated_tokens=5, calls=1, usd=None),
+        seconds=0.5,
+        error="",
+        attempts=(attempt,),
+        is_cut=False,
+    )
+
+
+def events(number: int) -> list[Event]:
+    return [Event(0.25, "start", "sample"), Event(0.5, "end", "sample", {"n": number})]
+
+
+def fill(root: Path, *numbers: int) -> Path:
+    with RunStore(root, CONFIG) as store:
+        for number in numbers:
+            store.add(record(number), events(number))
+    return store.folder
+
+
+def trace_ids(folder: Path) -> list[str]:
+    return [json.loads(line)["id"] for line in (folder / "trace.jsonl").read_text().splitlines()]
+
+
+def test_reopened_run_holds_what_was_added(tmp_path: Path) -> None:
+    folder = fill(tmp_path, 0, 1)
+    with RunStore(tmp_path, CONFIG) as store:
+        assert list(store.records.values()) == [record(0), record(1)]
+        store.add(record(2), events(2))
+    assert load_run(folder).records == (record(0), record(1), record(2))
+    assert trace_ids(folder) == ["p/0", "p/0", "p/1", "p/1", "p/2", "p/2"]
+
+
+@pytest.mark.parametrize("name", ["problems.jsonl", "trace.jsonl"])
+def test_cut_off_at_any_byte_loses_only_what_was_cut(tmp_path: Path, name: str) -> None:
+    folder = fill(tmp_path / "whole", 0, 1)
+    problems = (folder / "problems.jsonl").read_bytes()
+    ends = [i + 1 for i, byte in enumerate(problems) if byte == ord("\n")]
+    torn = tmp_path / "torn" / folder.name
+    for size in range(len((folder / name).read_bytes())):
+        shutil.copytree(folder, torn)
+        os.truncate(torn / name, size)
+        with RunStore(torn.parent, CONFIG) as store:
+            known = len(store.records)
+            for number in range(known, 2):
+                store.add(record(number), events(number))
+        if name == "problems.jsonl":
+            assert known == sum(end <= size for end in ends)
+            assert trace_ids(torn) == trace_ids(folder)
+        assert load_run(torn).records == (record(0), record(1))
+        shutil.rmtree(torn)
+
+
+def test_trace_of_a_problem_that_was_not_finished_is_dropped(tmp_path: Path) -> None:
+    folder = fill(tmp_path, 0)
+    with (folder / "trace.jsonl").open("a") as file:
+        file.write('{"id": "p/1", "kind": "sta')
+    fill(tmp_path, 1)
+    assert trace_ids(folder) == ["p/0", "p/0", "p/1", "p/1"]
+
+
+def test_damaged_line_in_the_middle_is_named(tmp_path: Path) -> None:
+    folder = fill(tmp_path, 0, 1)
+    path = folder / "problems.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"p/0"', b'"p/9"'))
+    with pytest.raises(StoreError, match=r"problems\.jsonl:1: damaged line"):
+        RunStore(tmp_path, CONFIG)
+    fill_again = path.read_bytes().replace(b'"p/9"', b'"p/0"')
+    path.write_bytes(fill_again)
+    fill(tmp_path, 2)  # the failed attempt has left no lock behind
+
+
+def test_every_single_damaged_byte_is_noticed() -> None:
+    line = encode_line({"id": "x", "tokens": 5})
+    assert decode_line(line) == {"id": "x", "tokens": 5}
+    for index in range(len(line)):
+        damaged = bytearray(line)
+        damaged[index] ^= 1
+        assert decode_line(bytes(damaged)) is None
+
+
+def test_lines_are_plain_json_for_other_tools(tmp_path: Path) -> None:
+    folder = fill(tmp_path, 0)
+    (line,) = (folder / "problems.jsonl").read_text().splitlines()
+    assert json.loads(line)["id"] == "p/0"
+    assert read_lines(folder / "no such file").values == ()
+
+
+def test_two_processes_cannot_share_a_folder(tmp_path: Path) -> None:
+    with (
+        RunStore(tmp_path, CONFIG),
+        pytest.raises(StoreError, match=f"process {os.getpid()} works there"),
+    ):
+        RunStore(tmp_path, CONFIG)
+    fill(tmp_path, 0)
+
+
+def test_another_configuration_is_another_folder(tmp_path: Path) -> None:
+    assert folder_name(CONFIG) != folder_name({**CONFIG, "seed": 1})
+    assert folder_name(CONFIG) == folder_name(dict(reversed(CONFIG.items())))
+    assert folder_name({**CONFIG, "preset": "../a b"}).startswith("chain-.._a_b-")
+    assert "/" not in folder_name({**CONFIG, "benchmark": "a/b"})
+
+
+def test_half_written_json_is_never_seen(tmp_path: Path) -> None:
+    folder = fill(tmp_path, 0)
+    (folder / "run.json.new").write_text('{"schema": 1, "con')
+    assert load_run(folder).config == CONFIG
+    (folder / "run.json").write_text("{")
+    with pytest.raises(StoreError, match=r"run\.json: not valid JSON"):
+        load_run(folder)
+
+
+def test_no_run_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"no run here \(run.json is missing\)"):
+        load_run(tmp_path)
+
+
+def test_root_that_is_a_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"):
+        RunStore(tmp_path / "runs", CONFIG)
+
+
+@contextmanager
+def full_disk(num_bytes: int) -> Iterator[None]:
+    """Let no file grow beyond this size."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_full_disk_loses_nothing_that_was_finished(tmp_path: Path) -> None:
+    with RunStore(tmp_path, CONFIG) as store:
+        store.add(record(0), events(0))
+        size = (store.folder / "problems.jsonl").stat().st_size
+        with full_disk(size + 100), pytest.raises(StoreError, match=r"run the same command again"):
+            store.add(record(1), events(1))
+        with pytest.raises(StoreError, match="an earlier write failed"):
+            store.add(record(2), events(2))
+    assert load_run(store.folder).records == (record(0),)
+    fill(tmp_path, 1)
+    assert load_run(store.folder).records == (record(0), record(1))
+    assert trace_ids(store.folder) == ["p/0", "p/0", "p/1", "p/1"]
+
+
+def test_time_of_a_killed_session_is_counted_until_its_last_write(tmp_path: Path) -> None:
+    folder = fill(tmp_path, 0)
+    head = json.loads((folder / "run.json").read_text())
+    head["sessions"] = [{"started": 1000.0, "seconds": None, "process": 1}]
+    (folder / "run.json").write_text(json.dumps(head))
+    for name in NAMES[1:]:
+        os.utime(folder / name, (1007.5, 1007.5))
+    assert load_run(folder).seconds == 7.5
+    with RunStore(tmp_path, CONFIG) as store:
+        assert 7.5 <= store.seconds < 60

@@ -1,0 +1,252 @@
+"""Runs on a scripted engine: figures, resume, sharing an engine, refusals."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.scripted import Ask, Line, ScriptedEngine
+from tts.errors import BudgetError, CapabilityError, EngineError, ProblemError
+from tts.evals.run_store import GENERATIONS, Record, load_run
+from tts.evals.runner import Plan, Progress, evaluate
+from tts.presets import load_preset
+from tts.protocols import Capabilities
+from tts.types import Answer, Budget, Grade, Problem
+
+PROBLEMS = tuple(
+    Problem(id=f"p{i}", statement=f"Say {i}.", reference=str(i), answer_type="integer")
+    for i in range(6)
+)
+
+
+def grade(problem: Problem, answer: Answer) -> Grade:
+    return Grade(answer.canonical == problem.reference)
+
+
+def script(ask: Ask) -> Line:
+    """Right two times out of three, by seed; lengths differ, so samples end at different times."""
+    number = int(ask.prompt.split("Say ")[1].split(".")[0])
+    said = number if ask.seed % 3 else 99
+    return Line("x" * (ask.seed % 7) + rf"\boxed{{{said}}}")
+
+
+def plan(preset: str = "self_consistency", *overrides: str, **changes: Any) -> Plan:
+    loaded = load_preset(preset, overrides or (("n=4",) if preset != "single" else ()))
+    made = Plan("say", PROBLEMS, grade, loaded, options={"engine": "scripted"})
+    return replace(made, **changes)
+
+
+def run(made: Plan, engine: ScriptedEngine, root: Path, **options: Any) -> dict[str, Any]:
+    async def work() -> dict[str, Any]:
+        return await evaluate(made, engine, root=root, **options)
+
+    return asyncio.run(work())
+
+
+def records(summary: dict[str, Any]) -> list[Record]:
+    return sorted(load_run(Path(summary["out"])).records, key=lambda r: (r.repeat, r.id))
+
+
+def outcome(record: Record) -> tuple[Any, ...]:
+    """Return what must not depend on how often a run was interrupted."""
+    usage = record.usage
+    spent = (usage.prompt_tokens, usage.generated_tokens, usage.calls, usage.wasted_tokens)
+    return (record.id, record.repeat, record.answer, record.correct, record.attempts, spent)
+
+
+def test_figures_agree_with_the_records(tmp_path: Path) -> None:
+    summary = run(plan(), ScriptedEngine(script), tmp_path)
+    found = records(summary)
+    assert [r.id for r in found] == [p.id for p in PROBLEMS]
+    assert summary["accuracy"] == sum(r.correct is True for r in found) / 6
+    assert summary["samples"] == 24  # 6 problems x 4
+    right = [sum(a.correct for a in r.attempts) for r in found]
+    assert summary["pass_at_k"]["1"] == pytest.approx(sum(right) / 24)
+    assert summary["pass_at_k"]["4"] == sum(c > 0 for c in right) / 6
+    assert set(summary["maj_at_k"]) == {"1", "2", "4"}
+    assert summary["tokens"]["generated"] == sum(a.tokens or 0 for r in found for a in r.attempts)
+    assert summary["tokens"]["reused"] == 0
+
+
+def test_every_attempt_is_kept_even_if_it_gave_no_answer(tmp_path: Path) -> None:
+    silent = ScriptedEngine(lambda ask: Line("hm" if ask.index == 0 else r"\boxed{0}"))
+    summary = run(plan(), silent, tmp_path)
+    for record in records(summary):
+        assert [a.answer for a in record.attempts] == [None, "0", "0", "0"]
+    # Three of four say 0, which is right for p0 alone: pass@1 = (3/4) / 6.
+    assert summary["pass_at_k"]["1"] == pytest.approx(0.125)
+
+
+def test_aborted_samples_leave_no_fair_draw(tmp_path: Path) -> None:
+    engine = ScriptedEngine(lambda ask: Line(r"\boxed{1}" + " " * 20 * ask.index))
+    summary = run(plan("early_stop", "n=8"), engine, tmp_path)
+    assert summary["samples"] < 48
+    assert summary["pass_at_k"] == {} and summary["maj_at_k"] == {}
+
+
+@pytest.mark.parametrize("die_at", [3, 10, 12, 14])
+def test_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, die_at: int) -> None:
+    whole = run(plan(), ScriptedEngine(script), tmp_path / "whole")
+    dying = ScriptedEngine(script, die_at=die_at)
+    with pytest.raises(EngineError, match="died"):
+        run(plan(), dying, tmp_path / "torn")
+    (folder,) = (tmp_path / "torn").iterdir()
+    num_logged = (folder / GENERATIONS).read_bytes().count(b'{"kind": "completion"')
+    num_before = len(load_run(folder).records)
+    second = ScriptedEngine(script)
+    summary = run(plan(), second, tmp_path / "torn")
+    assert list(map(outcome, records(summary))) == list(map(outcome, records(whole)))
+    assert summary["out"] == str(folder)
+    # No recorded sample is drawn again, and no finished problem is run again.
+    assert sum(request.n for request in second.requests) == 24 - num_logged
+    finished = {r.id for r in load_run(folder).records[:num_before]}
+    assert {p.id for p in PROBLEMS} - finished >= asked(second)
+    third = ScriptedEngine(script)
+    again = run(plan(), third, tmp_path / "torn")
+    assert third.requests == []
+    assert {**again, "seconds": 0} == {**summary, "seconds": 0}
+
+
+def asked(engine: ScriptedEngine) -> set[str]:
+    texts = [str(request.prompt) for request in engine.requests]
+    return {p.id for p in PROBLEMS if any(p.statement in text for text in texts)}
+
+
+def test_interrupted_problem_reports_what_it_reused(tmp_path: Path) -> None:
+    with pytest.raises(EngineError):
+        run(plan(), ScriptedEngine(script, die_at=12), tmp_path)
+    summary = run(plan(), ScriptedEngine(script), tmp_path)
+    assert 0 < summary["tokens"]["reused"] <= summary["tokens"]["generated"]
+
+
+def test_cancelled_run_keeps_what_was_finished(tmp_path: Path) -> None:
+    done: list[int] = []
+
+    async def work() -> None:
+        def cancel_after_two(progress: Progress) -> None:
+            done.append(progress.done)
+            if progress.done >= 2:
+                task.cancel()
+
+        engine = ScriptedEngine(script)
+        task = asyncio.ensure_future(
+            evaluate(plan(), engine, root=tmp_path, on_progress=cancel_after_two)
+        )
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert engine.num_running == 0
+
+    asyncio.run(work())
+    (folder,) = tmp_path.iterdir()
+    assert len(load_run(folder).records) >= 2
+    assert load_run(folder).summary is None
+    assert run(plan(), ScriptedEngine(script), tmp_path)["problems"] == 6
+
+
+def test_presets_share_an_engine(tmp_path: Path) -> None:
+    engine = ScriptedEngine(script)
+
+    async def work() -> list[dict[str, Any]]:
+        plans = (plan("single"), plan())
+        return [await evaluate(made, engine, root=tmp_path) for made in plans]
+
+    single, voted = asyncio.run(work())
+    assert single["out"] != voted["out"]
+    assert len(engine.requests) == 12
+    # Both draw sample 0 with the same seed, so differences between presets are paired.
+    firsts = [r.attempts[0] for r in records(voted)]
+    assert [r.attempts[0] for r in records(single)] == firsts
+
+
+def test_reused_run_costs_no_request(tmp_path: Path) -> None:
+    first = run(plan(), ScriptedEngine(script), tmp_path)
+    engine = ScriptedEngine(script)
+    log = Path(first["out"]) / GENERATIONS
+    second = run(plan("self_consistency", "n=4", "order=index"), engine, tmp_path, reuse=[log])
+    assert engine.requests == []
+    assert second["out"] != first["out"]
+    assert second["tokens"]["reused"] == second["tokens"]["generated"]
+
+
+def test_repeats_draw_other_samples_and_use_the_bootstrap(tmp_path: Path) -> None:
+    summary = run(plan("single", repeats=4), ScriptedEngine(script), tmp_path)
+    found = records(summary)
+    assert len(found) == 24
+    assert (summary["problems"], summary["repeats"]) == (6, 4)
+    assert len({r.attempts[0].tokens for r in found if r.id == "p0"}) > 1
+    shares = [sum(r.correct is True for r in found if r.id == p.id) / 4 for p in PROBLEMS]
+    assert summary["accuracy"] == pytest.approx(sum(shares) / 6)
+    low, high = summary["ci95"]
+    assert min(shares) <= low <= summary["accuracy"] <= high <= max(shares)
+
+
+def test_progress_counts_up_to_the_total(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    run(plan(), ScriptedEngine(script), tmp_path, on_progress=seen.append)
+    assert [p.done for p in seen][-1] == 6
+    last = seen[-1]
+    assert last.total == 6 and last.seconds_left == 0
+    assert last.accuracy is not None and last.interval is not None
+    assert last.interval.low <= last.accuracy <= last.interval.high
+
+
+def test_run_budget_holds_over_sessions(tmp_path: Path) -> None:
+    budget = Budget(calls=10)
+    made = plan("single", repeats=4, run_budget=budget)
+    with pytest.raises(EngineError):
+        run(made, ScriptedEngine(script, die_at=9), tmp_path)
+    summary = run(made, ScriptedEngine(script), tmp_path)
+    found = records(summary)
+    assert sum(r.usage.calls for r in found) <= 10
+    assert len(found) == 24
+    assert any("budget" in r.error for r in found if r.answer is None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"budget": Budget(tokens=8)}, "the budget 8tokens is too small for one sample"),
+        ({"run_budget": Budget(tokens=8)}, "the budget 8tokens is too small for one sample"),
+        ({"budget": Budget(usd=1.0)}, "no price"),
+    ],
+)
+def test_budget_that_buys_nothing_is_refused(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(BudgetError, match=message):
+        run(plan(**changes), ScriptedEngine(script), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_engine_that_lacks_something_is_refused_before_a_folder_is_made(tmp_path: Path) -> None:
+    engine = ScriptedEngine(script, capabilities=Capabilities())
+    made = plan("self_consistency", "n=2", "sampling.logprobs=1")
+    with pytest.raises((CapabilityError, BudgetError)):
+        run(replace(made, budget=Budget(usd=1.0)), engine, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("problems", "message"),
+    [((), "no problems"), ((PROBLEMS[0], PROBLEMS[0]), "two problems have the id 'p0'")],
+)
+def test_problems_that_cannot_be_told_apart_are_refused(
+    problems: Sequence[Problem], message: str
+) -> None:
+    with pytest.raises(ProblemError, match=message):
+        plan(problems=tuple(problems))
+
+
+def test_failed_samples_do_not_end_the_run(tmp_path: Path) -> None:
+    def broken(ask: Ask) -> Line:
+        return Line("", error="out of luck") if "Say 2" in ask.prompt else script(ask)
+
+    summary = run(plan(), ScriptedEngine(broken), tmp_path)
+    (failed,) = [r for r in records(summary) if r.id == "p2"]
+    assert (failed.answer, failed.correct, failed.attempts) == (None, False, ())
+    assert "out of luck" in failed.error
+    assert summary["answered"] == 5
+    assert summary["pass_at_k"] == {}

@@ -1,0 +1,67 @@
+"""Every example runs, imports `tts` alone and fits a screen."""
+
+import ast
+import asyncio
+import inspect
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tts
+from tests.scripted import Ask, Line, ScriptedEngine
+
+FOLDER = Path(__file__).resolve().parent.parent.parent / "examples"
+EXAMPLES = sorted(FOLDER.glob("*.py"))
+
+
+def answer(ask: Ask) -> Line:
+    """Add up the numbers of the statement."""
+    words = ask.prompt.split("Begin at ")[1].split("Which")[0].replace(".", " ").split()
+    total = sum(int(word) for word in words if word.isdigit())
+    return Line("x" * (ask.index % 3) + rf"\boxed{{{total}}}")
+
+
+class FakeVLLM(ScriptedEngine):
+    """Takes the embedded engine's place."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(answer)
+
+    async def start(self) -> "FakeVLLM":
+        return self
+
+
+@pytest.fixture(autouse=True)
+def _no_model(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("tts.api.VLLMEngine", FakeVLLM)
+    monkeypatch.setattr(tts, "VLLMEngine", FakeVLLM, raising=False)
+    yield
+    tts.shutdown()
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example_runs(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main: Any = runpy.run_path(str(path))["main"]
+    outcome = main()
+    if inspect.iscoroutine(outcome):
+        asyncio.run(outcome)
+    assert expected(path.stem) in capsys.readouterr().out
+
+
+def expected(name: str) -> str:
+    return {
+        "solve_one_problem": "65 (8 of 8 votes)",  # 20 + 8 + 37
+        "build_a_pipeline": "sum: 28",
+        "compare_presets": "self_consistency: 4 of 4 right",
+    }[name]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example_is_short_and_imports_only_the_public_package(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) < 60
+    modules = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
+    assert all(not (node.module or "").startswith("tts") for node in modules)
