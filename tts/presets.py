@@ -1,24 +1,23 @@
 """Presets: YAML files that name a strategy, its parameters, a sampling profile and a budget."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field
 
 from tts import catalog
-from tts.errors import BudgetError, InputError, PipelineError, PresetError
-from tts.operators.base import OperatorModel
-from tts.pipeline import Node, Pipeline
+from tts.errors import BudgetError, PresetError
+from tts.pipeline import Pipeline
+from tts.preset_graph import build_graph, build_strategy
+from tts.preset_values import no_such, validate
 from tts.types import Budget, Sampling
 from tts.yaml_file import Document, KeyPath, load_document, parse_value
 
 _KEYS = ("description", "extends", "strategy", "parameters", "pipeline", "sampling", "budget")
 _MAX_EXTENDS = 8
-_Model = TypeVar("_Model", bound=BaseModel)
+_MAX_NESTED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +66,17 @@ def load_preset(name: str, overrides: Sequence[str] = ()) -> Preset:
     Raises:
         PresetError: Anything wrong with it, with file and line and what to do.
     """
+    return _load(name, overrides, depth=0)
+
+
+def _load(name: str, overrides: Sequence[str], depth: int) -> Preset:
     path = find_preset(name)
+    if depth > _MAX_NESTED:
+        raise PresetError(f"{path}: presets are nested in each other in a circle")
     document = _resolve(path)
     for override in overrides:
         _override(document, override)
-    return _build(path.stem, document)
+    return _build(path.stem, document, depth)
 
 
 def find_preset(name: str) -> Path:
@@ -95,7 +100,7 @@ def _resolve(path: Path, depth: int = 0) -> Document:
     document = load_document(path)
     for key in document.values:
         if key not in _KEYS:
-            raise PresetError(f"{document.place((key,))}: {_no_such('a preset', key, _KEYS)}")
+            raise PresetError(f"{document.place((key,))}: {no_such('a preset', key, _KEYS)}")
     base = document.values.pop("extends", None)
     if base is None:
         return document
@@ -136,16 +141,21 @@ def _override(document: Document, override: str) -> None:
     document.places[path] = f"--set {override}"
 
 
-def _build(name: str, document: Document) -> Preset:
+def _build(name: str, document: Document, depth: int) -> Preset:
     values = document.values
     if ("strategy" in values) == ("pipeline" in values):
         raise PresetError(
             f"{document.place(())}: a preset names a `strategy` or a `pipeline`, not both"
         )
-    pipeline = _build_pipeline(document) if "pipeline" in values else _build_strategy(document)
-    sampling = _validate(
-        _SamplingModel, values.get("sampling"), document, ("sampling",), "sampling"
-    )
+    if "pipeline" in values:
+
+        def load(other: str) -> Pipeline:
+            return _load(other, (), depth + 1).pipeline
+
+        pipeline = build_graph(document, ("pipeline",), load)
+    else:
+        pipeline = build_strategy(document, ())
+    sampling = validate(_SamplingModel, values.get("sampling"), document, ("sampling",), "sampling")
     return Preset(
         name=name,
         description=str(values.get("description", "")),
@@ -154,92 +164,6 @@ def _build(name: str, document: Document) -> Preset:
         budget=_build_budget(document),
         values=values,
     )
-
-
-def _build_strategy(document: Document) -> Pipeline:
-    values = document.values
-    name = str(values["strategy"])
-    try:
-        module = catalog.load("strategy", name)
-    except InputError as error:
-        raise PresetError(f"{document.place(('strategy',))}: {error}") from error
-    config = _validate(
-        module.Config, values.get("parameters"), document, ("parameters",), f"strategy {name!r}"
-    )
-    pipeline: Pipeline = module.build(config)
-    try:
-        pipeline.check()
-    except PipelineError as error:
-        raise PresetError(
-            f"{document.place(('parameters',))}: strategy {name!r}: {error}"
-        ) from error
-    return pipeline
-
-
-def _build_pipeline(document: Document) -> Pipeline:
-    block = document.values["pipeline"]
-    if not isinstance(block, Mapping) or not block:
-        raise PresetError(
-            f"{document.place(('pipeline',))}: expected nodes, each with an `operator`"
-        )
-    nodes: dict[str, Node] = {}
-    open_names: list[str] = []
-
-    def node_of(name: str) -> Node:
-        if name in nodes:
-            return nodes[name]
-        if name in open_names:
-            circle = " -> ".join([*open_names[open_names.index(name) :], name])
-            raise PresetError(
-                f"{document.place(('pipeline', name))}: nodes form a circle: {circle}"
-            )
-        open_names.append(name)
-        entry = block[name]
-        sources = [
-            node_of(_known_node(source, name, block, document)) for source in _sources(entry)
-        ]
-        nodes[name] = Node(_build_operator(name, document), tuple(sources), name)
-        open_names.pop()
-        return nodes[name]
-
-    try:
-        pipeline = Pipeline([node_of(name) for name in block])
-        pipeline.check(lambda name: f"{document.place(('pipeline', name))}: node {name!r}")
-    except PipelineError as error:
-        raise PresetError(str(error)) from error
-    return pipeline
-
-
-def _sources(entry: Any) -> list[str]:
-    sources = entry.get("from", []) if isinstance(entry, Mapping) else []
-    return [sources] if isinstance(sources, str) else list(sources)
-
-
-def _known_node(source: str, name: str, block: Mapping[str, Any], document: Document) -> str:
-    if source not in block:
-        place = document.place(("pipeline", name, "from"))
-        raise PresetError(f"{place}: {catalog.unknown('node', source, block)}")
-    return source
-
-
-def _build_operator(name: str, document: Document) -> Any:
-    entry, path = document.values["pipeline"][name], ("pipeline", name)
-    if not isinstance(entry, Mapping) or "operator" not in entry:
-        raise PresetError(f"{document.place(path)}: node {name!r} needs an `operator`")
-    operator = str(entry["operator"])
-    try:
-        module = catalog.load("operator", operator)
-    except InputError as error:
-        raise PresetError(f"{document.place((*path, 'operator'))}: {error}") from error
-    model = next(
-        value
-        for value in vars(module).values()
-        if isinstance(value, type)
-        and issubclass(value, OperatorModel)
-        and value.__module__ == module.__name__
-    )
-    parameters = {key: value for key, value in entry.items() if key not in ("operator", "from")}
-    return _validate(model, parameters, document, path, f"operator {operator!r}")
 
 
 def _build_budget(document: Document) -> Budget:
@@ -258,38 +182,7 @@ def _budget_from_mapping(block: Mapping[str, Any]) -> Budget:
     limits = ("tokens", "flops", "seconds", "usd", "calls")
     for key, value in block.items():
         if key not in limits:
-            raise BudgetError(_no_such("budget", key, limits))
+            raise BudgetError(no_such("budget", key, limits))
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise BudgetError(f"budget {key} must be a number, got {value!r}")
     return Budget(**block)
-
-
-def _validate(
-    model: type[_Model], values: Any, document: Document, path: KeyPath, what: str
-) -> _Model:
-    if values is None:
-        values = {}
-    if not isinstance(values, Mapping):
-        raise PresetError(f"{document.place(path)}: {what} expects keys and values")
-    try:
-        return model.model_validate(dict(values))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = document.place((*path, *map(str, first["loc"])))
-        raise PresetError(f"{place}: {_describe(first, what, model)}") from error
-
-
-def _describe(error: ErrorDetails, what: str, model: type[BaseModel]) -> str:
-    key = ".".join(map(str, error["loc"]))
-    if error["type"] == "extra_forbidden":
-        return _no_such(what, key, model.model_fields)
-    message = error["msg"].removeprefix("Value error, ")
-    if not key:
-        return f"{what}: {message}"
-    return f"{what}: {key} = {error['input']!r}: {message[0].lower()}{message[1:]}"
-
-
-def _no_such(what: str, key: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(key, list(known), n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known) or 'none'}"
-    return f"{what} has no {key!r}; {hint}"

@@ -1,6 +1,6 @@
 """The plug points: engines, operators, verifiers, benchmarks, and what the runtime gives them."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol, Self
 
@@ -140,6 +140,27 @@ class Outlet(Protocol):
         """Pass a trajectory on; edges are unbounded, so this never waits."""
         ...
 
+    async def wanted(self) -> None:
+        """Return once every direct reader has dealt with what was sent and waits for more."""
+        ...
+
+
+class Branch(Protocol):
+    """A pipeline that runs within a node and reads what the node sends it."""
+
+    @property
+    def results(self) -> Inlet:
+        """What leaves the pipeline; closing it cancels the pipeline."""
+        ...
+
+    def send(self, trajectory: Trajectory) -> None:
+        """Pass a trajectory to the nodes that read and have no `from`."""
+        ...
+
+    def finish(self) -> None:
+        """Say that no more will come."""
+        ...
+
 
 class Context(Protocol):
     """What an operator sees of the run."""
@@ -199,7 +220,23 @@ class Context(Protocol):
         ...
 
     def spawn(self, pipeline: Any, problem: Problem, *, name: str) -> Inlet:
-        """Run a pipeline on another problem within this one; it shares ledger, log and trace."""
+        """Run a pipeline on another problem within this one; it shares ledger, log and trace.
+
+        It ends with the node that spawned it, or when its inlet is closed.
+        """
+        ...
+
+    def branch(
+        self, pipeline: Any, *, name: str, on_unread: Callable[[], None] = lambda: None
+    ) -> Branch:
+        """Run a pipeline on this problem and on the trajectories that it will be sent.
+
+        `on_unread` is called when the pipeline wants no more.
+        """
+        ...
+
+    def record(self, trajectory: Trajectory) -> None:
+        """Keep a trajectory that is not sent, as a parent of one that will be."""
         ...
 
     def emit(self, kind: str, **values: Any) -> None:
@@ -237,6 +274,7 @@ class Spec:
         fan_out: Most trajectories sent per trajectory read (in all, for a source); None if unknown.
         max_outputs: Most trajectories sent in all, whatever comes in; None for no such limit.
         bounded: Needs to know how many trajectories can come in.
+        logprobs: Candidates per token whose log-probabilities it reads; 0 for none.
     """
 
     accepts: State | None = "any"
@@ -248,6 +286,7 @@ class Spec:
     fan_out: int | None = 1
     max_outputs: int | None = None
     bounded: bool = False
+    logprobs: int = 0
 
 
 class Operator(Protocol):
@@ -271,11 +310,19 @@ class VerifierSpec:
         needs: Names of engine capabilities.
         steps: Gives one value per step.
         unit_interval: Values lie in [0, 1] and may be summed as weights without calibration.
+        summable: Values are no probabilities, but its source sums them; they are never negative.
+        compares: Judges trajectories against each other, and so is given all of them at once.
+        verifiers: Names of the verifiers that it asks.
+        logprobs: Candidates per token whose log-probabilities it reads; 0 for none.
     """
 
     needs: frozenset[str] = frozenset()
     steps: bool = False
     unit_interval: bool = False
+    summable: bool = False
+    compares: bool = False
+    verifiers: tuple[str, ...] = ()
+    logprobs: int = 0
 
 
 class Verifier(Protocol):

@@ -1,16 +1,24 @@
 """What all operators share: validated parameters, and how trajectories are made."""
 
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from typing import ClassVar
+
 from pydantic import BaseModel, ConfigDict
 
 from tts.answers import extract_answer
+from tts.errors import ContextError
 from tts.protocols import Context
-from tts.types import Completion, Origin, Trajectory
+from tts.types import Completion, GenerationRequest, Origin, Prompt, Sampling, Trajectory
 
 
 class OperatorModel(BaseModel):
     """An operator's parameters: its fields, as a preset writes them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bodies: ClassVar[tuple[str, ...]] = ()  # the parameters that hold a pipeline
 
 
 def to_trajectory(
@@ -29,11 +37,14 @@ def to_trajectory(
         seed: Base seed of the request; the completion's index is added.
         parents: What it continues or revises.
         index: Its place among the node's trajectories; the completion's index if None.
+
+    With parents the id ends in a hash of theirs, since those of two nodes may have one index.
     """
     place = completion.index if index is None else index
+    own = f"{context.node}:{place}"
     is_error = completion.finish_reason == "error"
     return Trajectory(
-        id=f"{context.node}:{place}",
+        id=f"{own}-{_fingerprint(parents)}" if parents else own,
         origin=Origin(context.node, place, seed + completion.index),
         text=completion.text,
         finish_reason=completion.finish_reason,
@@ -46,3 +57,34 @@ def to_trajectory(
         usage=completion.usage,
         error=completion.error,
     )
+
+
+async def draw(
+    context: Context, request: GenerationRequest, take: Callable[[Completion], None]
+) -> None:
+    """Hand each completion of a request to `take` as it arrives.
+
+    A prompt that does not fit into the model's context is a warning and gives none: an operator
+    with many requests goes on with the others.
+    """
+    async with aclosing(context.generate(request)) as stream:
+        try:
+            async for completion in stream:
+                take(completion)
+        except ContextError as error:
+            context.emit("warning", message=str(error))
+
+
+async def ask(
+    context: Context, prompt: Prompt, *, seed: int, sampling: Sampling | None = None
+) -> Completion | None:
+    """Return one completion; None when the budget, the deadline or the context leaves none."""
+    taken: list[Completion] = []
+    request = GenerationRequest(prompt, sampling or context.sampling, seed=seed)
+    await draw(context, request, taken.append)
+    return taken[0] if taken else None
+
+
+def _fingerprint(parents: Sequence[Trajectory]) -> str:
+    text = "\x1f".join(parent.id for parent in parents)
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()

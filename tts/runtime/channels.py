@@ -8,6 +8,7 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal, Self
 
 from tts.types import Trajectory
@@ -22,6 +23,8 @@ class ChannelInlet:
         self._changed = asyncio.Event()
         self._finished = False  # the writer will send no more
         self._closed = False  # the reader wants no more
+        self._begun = False  # the reader has come here at least once
+        self._wanting = asyncio.Event()  # the reader waits for more
 
     def __aiter__(self) -> "Merged":
         """Read this inlet alone, by arrival."""
@@ -34,6 +37,7 @@ class ChannelInlet:
         self._closed = True
         self._items.clear()
         self._changed.set()
+        self._wanting.set()
         self._on_close()
 
     @property
@@ -69,7 +73,27 @@ class ChannelInlet:
 
     def pop(self) -> Trajectory:
         """Take the next trajectory."""
+        self._begun = True
+        self._wanting.clear()
         return self._items.popleft()[1]
+
+    def want(self) -> None:
+        """Say, for the reader, that it has dealt with all there was and waits for more."""
+        self._begun = True
+        self._wanting.set()
+
+    async def wanted(self) -> None:
+        """Return once the reader has dealt with all that was sent, or has closed.
+
+        A reader that has not come here yet may be waiting for another inlet first, so that to
+        wait for it could be to wait forever.
+        """
+        await asyncio.sleep(0)
+        if not self._begun or self._closed:
+            return
+        if self._items:
+            self._wanting.clear()
+        await self._wanting.wait()
 
 
 class Merged:
@@ -98,6 +122,8 @@ class Merged:
             if all(inlet.is_exhausted for inlet in self._inlets):
                 raise StopAsyncIteration
             self._changed.clear()
+            for inlet in self._inlets:
+                inlet.want()
             await self._changed.wait()
 
     def close(self) -> None:
@@ -165,6 +191,11 @@ class ChannelOutlet:
         for inlet in self._inlets:
             inlet.push(stamp, trajectory)
 
+    async def wanted(self) -> None:
+        """Return once every reader has dealt with what was sent to it and waits for more."""
+        for inlet in self._inlets:
+            await inlet.wanted()
+
     def finish(self) -> None:
         """Say that no more will come."""
         self._finished = True
@@ -179,6 +210,22 @@ class ChannelOutlet:
     def _reader_closed(self) -> None:
         if self.is_unread and not self._finished:
             self._on_unread()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeBranch:
+    """A pipeline within a node (`tts.protocols.Branch`)."""
+
+    feed: ChannelOutlet
+    results: ChannelInlet
+
+    def send(self, trajectory: Trajectory) -> None:
+        """Pass a trajectory to the nodes that read and have no `from`."""
+        self.feed.send(trajectory)
+
+    def finish(self) -> None:
+        """Say that no more will come."""
+        self.feed.finish()
 
 
 def merge(

@@ -1,11 +1,11 @@
 """What one operator sees of the run; implements `tts.protocols.Context`."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from tts.pipeline import Pipeline
-from tts.protocols import AnswerGroups, CompletionStream, Engine, Inlet, Verifier
+from tts.protocols import AnswerGroups, Branch, CompletionStream, Engine, Inlet, Verifier
 from tts.runtime.channels import ChannelInlet, merge
 from tts.seeds import derive_seed
 from tts.types import GenerationRequest, ModelInfo, Problem, Sampling, Trajectory, Usage
@@ -68,7 +68,18 @@ class NodeContext:
 
     def spawn(self, pipeline: Any, problem: Problem, *, name: str) -> Inlet:
         """Run a pipeline on another problem within this one."""
-        return self.run.spawn(cast("Pipeline", pipeline), problem, f"{self.node}/{name}")
+        return self.run.spawn(cast("Pipeline", pipeline), problem, self.node, name)
+
+    def branch(
+        self, pipeline: Any, *, name: str, on_unread: Callable[[], None] = lambda: None
+    ) -> Branch:
+        """Run a pipeline on this problem and on the trajectories that it will be sent."""
+        inner = cast("Pipeline", pipeline)
+        return self.run.branch(inner, self.problem, self.node, name, on_unread=on_unread)
+
+    def record(self, trajectory: Trajectory) -> None:
+        """Keep a trajectory that is not sent, as a parent of one that will be."""
+        self.run.record(trajectory)
 
     def emit(self, kind: str, **values: Any) -> None:
         """Add an event to the trace."""

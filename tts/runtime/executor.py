@@ -8,16 +8,17 @@ engine; the third is recorded, and the rest of the graph goes on with what it ha
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 from tts.answers import canonical_form
 from tts.errors import CapabilityError, ContextError, EngineError, StoreError
 from tts.pipeline import Node, Pipeline
 from tts.protocols import AnswerGroups, Verifier
-from tts.runtime.channels import ChannelInlet, ChannelOutlet, Merged
+from tts.runtime.channels import ChannelInlet, ChannelOutlet, Merged, NodeBranch
 from tts.runtime.context import NodeContext
 from tts.runtime.stream import RequestStream, Services
 from tts.types import (
@@ -87,6 +88,7 @@ class ProblemRun:
         self._streams: set[RequestStream] = set()
         self._seen: dict[str, Trajectory] = {}
         self._failures: list[str] = []
+        self._within: defaultdict[str, list[ChannelInlet]] = defaultdict(list)
         self._group: asyncio.TaskGroup | None = None
 
     async def execute(self) -> Result:
@@ -104,7 +106,7 @@ class ProblemRun:
                 inlet = self._start(self.job.pipeline, self.problem, prefix="")
                 sunk = [trajectory async for trajectory in inlet]
         except* (EngineError, StoreError) as errors:
-            _raise_first(errors)
+            raise _innermost(errors) from None
         finally:
             if deadline is not None:
                 deadline.cancel()
@@ -116,40 +118,69 @@ class ProblemRun:
         self._streams.add(stream)
         return stream
 
-    def spawn(self, pipeline: Pipeline, problem: Problem, path: str) -> ChannelInlet:
-        """Start a pipeline within this run and return its merged sinks."""
-        outlet = ChannelOutlet(self._stamps, on_unread=lambda: None)
-        result = outlet.connect()
-        source = self._start(pipeline, problem, prefix=f"{path}/")
+    def record(self, trajectory: Trajectory) -> None:
+        """Keep a trajectory for the result's ancestors."""
+        self._seen[trajectory.id] = trajectory
+
+    def spawn(self, pipeline: Pipeline, problem: Problem, node: str, name: str) -> ChannelInlet:
+        """Start a pipeline within a node and return its merged sinks."""
+        branch = self.branch(pipeline, problem, node, name)
+        branch.finish()
+        return branch.results
+
+    def branch(
+        self,
+        pipeline: Pipeline,
+        problem: Problem,
+        node: str,
+        name: str,
+        *,
+        on_unread: Callable[[], None] = lambda: None,
+    ) -> NodeBranch:
+        """Start a pipeline within a node, which feeds it; it ends with the node at the latest."""
+        feed = ChannelOutlet(self._stamps, on_unread)
+        outlet = ChannelOutlet(self._stamps, on_unread=lambda: source.close())
+        results = outlet.connect()
+        source = self._start(pipeline, problem, prefix=f"{node}/{name}/", feed=feed)
+        self._within[node].append(results)
 
         async def forward() -> None:
             async for trajectory in source:
-                if result.is_closed:
-                    break
                 outlet.send(trajectory)
-            source.close()
             outlet.finish()
 
-        self._create_task(forward(), path)
-        return result
+        self._create_task(forward(), f"{node}/{name}")
+        return NodeBranch(feed, results)
 
     def _create_task(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         if self._group is None:
             raise RuntimeError("the run has not begun")
         return self._group.create_task(coroutine, name=f"{self.problem.id}:{name}")
 
-    def _start(self, pipeline: Pipeline, problem: Problem, *, prefix: str) -> "Merged":
-        bounds = pipeline.max_inputs()
+    def _start(
+        self,
+        pipeline: Pipeline,
+        problem: Problem,
+        *,
+        prefix: str,
+        feed: ChannelOutlet | None = None,
+    ) -> "Merged":
+        bounds = pipeline.max_inputs(0 if feed is None else None)
         outlets: dict[str, ChannelOutlet] = {}
         inlets: dict[str, list[ChannelInlet]] = {}
         tasks: dict[str, asyncio.Task[None]] = {}
 
         def cancel(name: str) -> None:
             tasks[name].cancel()
+            # Here and not in the task alone, which may be cancelled before its first step.
+            _end(inlets[name], outlets[name])
 
         for name, node in pipeline:
             outlets[name] = ChannelOutlet(self._stamps, partial(cancel, name))
-            inlets[name] = [outlets[pipeline.name_of(source)].connect() for source in node.inputs]
+            sources = [outlets[pipeline.name_of(source)] for source in node.inputs]
+            if feed is not None and not sources and node.operator.spec.accepts is not None:
+                sources = [feed]
+            inlets[name] = [source.connect() for source in sources]
         ends = [outlets[name].connect() for name in pipeline.sinks]
         for name, node in pipeline:
             context = NodeContext(self, problem, f"{prefix}{name}", bounds[name])
@@ -169,19 +200,22 @@ class ProblemRun:
             if not outlet.is_unread or (task is not None and task.uncancel() > 0):
                 raise
             trace.emit("cancelled", context.node)
-        except (ContextError, CapabilityError) as error:
-            self._fail(context.node, error)
-        except (EngineError, StoreError):
-            raise
         except Exception as error:
-            logger.exception("node %s failed on problem %s", context.node, self.problem.id)
-            self._fail(context.node, error)
+            self._judge(context.node, error)
         else:
             trace.emit("end", context.node)
         finally:
-            outlet.finish()
-            for inlet in inlets:
-                inlet.close()
+            _end([*inlets, *self._within.pop(context.node, ())], outlet)
+
+    def _judge(self, node: str, raised: Exception) -> None:
+        """Record the failure of one node; raise what ends the run."""
+        error = _innermost(raised)
+        if isinstance(error, EngineError | StoreError):
+            if not isinstance(error, ContextError | CapabilityError):
+                raise error
+        else:
+            logger.error("node %s failed on %s", node, self.problem.id, exc_info=raised)
+        self._fail(node, error)
 
     def _fail(self, node: str, error: Exception) -> None:
         message = f"{node}: {error}" if str(error) else f"{node}: {type(error).__name__}"
@@ -248,9 +282,19 @@ class _Recorder:
         self.seen[trajectory.id] = trajectory
         self.outlet.send(trajectory)
 
+    async def wanted(self) -> None:
+        await self.outlet.wanted()
+
+
+def _end(inlets: Iterable[ChannelInlet], outlet: ChannelOutlet) -> None:
+    outlet.finish()
+    for inlet in inlets:
+        inlet.close()
+
 
 def _is_attempt(trajectory: Trajectory) -> bool:
-    return trajectory.usage.calls > 0 and trajectory.finish_reason in ("stop", "length")
+    is_drawn = trajectory.usage.calls > 0 and trajectory.finish_reason in ("stop", "length")
+    return is_drawn and trajectory.support is None  # with support, it is a decision
 
 
 def _place(trajectory: Trajectory) -> tuple[str, int, str]:
@@ -263,11 +307,10 @@ def _answer(trajectory: Trajectory, problem: Problem) -> Answer:
     return Answer(text, canonical_form(text, problem.answer_type), support)
 
 
-def _raise_first(errors: BaseExceptionGroup[Exception]) -> NoReturn:
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
+def _innermost(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
-    raise error from None
+    return error
 
 
 async def _close(stream: RequestStream) -> None:

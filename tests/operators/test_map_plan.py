@@ -1,0 +1,74 @@
+"""Plans, and sub-problems solved on their own."""
+
+import pytest
+from pydantic import ValidationError
+
+from tests.runs import boxed, prompts_of, replies, run
+from tests.scripted import ScriptedEngine
+from tts.errors import PipelineError
+from tts.operators.follow import follow
+from tts.operators.map import map_parts
+from tts.operators.plan import plan
+from tts.operators.refine import refine
+from tts.operators.sample import sample
+from tts.operators.vote import vote
+
+PARTS = "First this:\n1. What is 3 + 3?\n2) What is 6 + 6?\nThen done."
+
+
+def test_parts_are_solved_and_joined() -> None:
+    engine = ScriptedEngine(
+        replies(
+            ("Split the problem", PARTS),
+            ("Use the notes", boxed(12)),
+            ("3 + 3", boxed(6)),
+            ("6 + 6", "I do not know how to do that."),
+        )
+    )
+    pipeline = plan("decompose") >> map_parts(sample(3) >> vote()) >> follow()
+    result = run(pipeline, engine)
+    assert result.answer is not None and result.answer.text == "12"
+    assert result.usage.calls == 1 + 2 * 3 + 1
+    last = prompts_of(engine)[-1]
+    assert "1. What is 3 + 3?\nAnswer: 6\n2. What is 6 + 6?\nAnswer: unknown" in last
+    nodes = {e.node for e in result.trace}
+    assert "map/plan:0.1/sample" in nodes and "map/plan:0.2/vote" in nodes
+    # The three samples without an answer reached nobody.
+    assert result.usage.wasted_tokens == 3 * len("I do not know how to do that.")
+
+
+def test_the_bound_holds_and_notes_without_a_list_pass() -> None:
+    many = "\n".join(f"{i}. part {i}" for i in range(1, 9))
+    script = replies(("Split", many), ("Use the notes", boxed(1)), otherwise=boxed(2))
+    result = run(plan("decompose") >> map_parts(sample(1), limit=3) >> follow(), script)
+    assert result.usage.calls == 1 + 3 + 1
+    plain = replies(("Split", "just do it"), ("just do it", boxed(3)))
+    result = run(plan("decompose") >> map_parts(sample(1)) >> follow(), plain)
+    assert result.answer is not None and result.answer.text == "3"
+
+
+def test_plans_build_on_each_other() -> None:
+    engine = ScriptedEngine(
+        replies(
+            ("Name the ways", "cases"),
+            ("Rephrase each", "cases of 3"),
+            ("Write a step-by-step plan", "1. add"),
+            ("Use the notes", boxed(12)),
+        )
+    )
+    result = run(plan("select") >> plan("adapt") >> plan("plan") >> follow(), engine)
+    assert result.answer is not None and result.answer.text == "12"
+    assert result.usage.calls == 4
+    asked = prompts_of(engine)
+    assert "Ways of reasoning:\n- " in asked[0]
+    assert "cases\n\nRephrase" in asked[1]
+    assert "cases of 3\n\nWrite a step" in asked[2]
+    assert "Notes:\n1. add" in asked[3]
+    assert result.usage.wasted_tokens == 0
+
+
+def test_plans_are_no_answers() -> None:
+    with pytest.raises(PipelineError, match="reads finished trajectories, 'plan' sends partial"):
+        (plan("decompose") >> vote()).check()
+    with pytest.raises(ValidationError, match="must begin with a source"):
+        map_parts(refine())

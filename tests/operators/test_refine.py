@@ -1,0 +1,171 @@
+"""Refinement chains: what is shown, what is sent, what it costs."""
+
+import re
+
+import pytest
+from pydantic import ValidationError
+
+from tests.runs import answers, boxed, by_id, events, prompts_of, run
+from tests.scripted import Ask, Line, ScriptedEngine
+from tts.operators.refine import Refine, refine
+from tts.operators.sample import sample
+from tts.operators.vote import vote
+from tts.types import Budget
+
+
+def count_up(ask: Ask) -> Line:
+    """The draft says 1; a revision says one more than the last attempt shown."""
+    shown = re.findall(r"boxed\{(\d+)\}", ask.prompt)
+    return Line(boxed(int(shown[-1]) + 1 if shown else 1))
+
+
+def checker(*, accepts: str, ending: str = "Verdict: ") -> ScriptedEngine:
+    """Drafts say 1, revisions one more; a check accepts the answer named."""
+
+    def line(ask: Ask) -> Line:
+        if "Check each step" in ask.prompt:
+            found = re.findall(r"boxed\{(\d+)\}", ask.prompt)[-1]
+            return Line(f"{ending}{'correct' if found == accepts else 'incorrect'}")
+        return count_up(ask)
+
+    return ScriptedEngine(line)
+
+
+def test_a_chain_sends_its_last_attempt_and_keeps_its_lineage() -> None:
+    result = run(sample(1) >> refine(rounds=3), count_up)
+    assert result.answer is not None and result.answer.text == "4"  # 1, 2, 3, 4
+    assert len(result.trajectories) == 4
+    assert result.usage.calls == 4
+    assert result.usage.wasted_tokens == 0
+    last = result.trajectories[0]
+    assert by_id(result)[last.parents[0]].answer == "3"
+
+
+def test_a_chain_may_send_every_attempt() -> None:
+    result = run(sample(2) >> refine(rounds=2, emit="all") >> vote(), count_up)
+    voters = events(result, "vote")[0]["votes"]
+    assert voters == {"1": 2.0, "2": 2.0, "3": 2.0}
+    assert result.answer is not None and result.answer.text == "1"  # a tie goes to the first
+    assert len({t.id for t in result.trajectories}) == len(result.trajectories) == 7
+
+
+@pytest.mark.parametrize(
+    ("memory", "shown"),
+    [
+        (1, [["1"], ["2"], ["3"]]),
+        (2, [["1"], ["1", "2"], ["2", "3"]]),
+        (4, [["1"], ["1", "2"], ["1", "2", "3"]]),
+    ],
+)
+def test_it_shows_the_last_attempts(memory: int, shown: list[list[str]]) -> None:
+    engine = ScriptedEngine(count_up)
+    run(sample(1) >> refine(rounds=3, memory=memory), engine)
+    seen = [re.findall(r"boxed\{(\d+)\}", prompt) for prompt in prompts_of(engine)[1:]]
+    assert seen == shown
+
+
+def test_thoughts_are_not_shown() -> None:
+    engine = ScriptedEngine(lambda ask: Line(f"secret</think>\n\n{boxed(12)}"))
+    run(sample(1) >> refine(), engine)
+    assert "secret" not in prompts_of(engine)[1]
+
+
+def test_a_check_that_accepts_ends_the_chain() -> None:
+    engine = checker(accepts="2")
+    result = run(sample(1) >> refine("critique", rounds=5), engine)
+    # draft 1, check, revision 2, check: accepted.
+    assert result.usage.calls == 4
+    assert result.answer is not None and result.answer.text == "2"
+    assert result.trajectories[0].scores["critique"].value == 1.0
+    assert [e["verdict"] for e in events(result, "critique")] == [False, True]
+    assert "Check:\nVerdict: incorrect" in prompts_of(engine)[2]
+    assert result.usage.wasted_tokens == 0
+
+
+def test_a_draft_that_is_accepted_at_once_costs_its_check_only() -> None:
+    result = run(sample(1) >> refine("critique", rounds=5), checker(accepts="1"))
+    assert result.usage.calls == 2
+    assert result.trajectories[0].id == "sample:0"
+    spent = len(boxed(1)) + len("Verdict: correct")
+    assert result.trajectories[0].usage.generated_tokens == spent
+    assert result.usage.generated_tokens == spent
+
+
+def test_a_check_need_not_be_believed() -> None:
+    result = run(sample(1) >> refine("critique", accept=False), checker(accepts="1"))
+    assert result.answer is not None and result.answer.text == "2"
+    assert result.usage.calls == 3
+
+
+def test_a_check_without_a_verdict_is_counted_and_not_guessed() -> None:
+    result = run(
+        sample(1) >> refine("critique", rounds=2), checker(accepts="1", ending="I believe it is ")
+    )
+    assert result.usage.calls == 5  # draft, and twice a check and a revision
+    assert [e["verdict"] for e in events(result, "critique")] == [None, None]
+    assert "a critique ended without a verdict" in result.reason
+
+
+def test_a_revision_without_an_answer_does_not_replace_one_that_has_it() -> None:
+    result = run(
+        sample(1) >> refine(rounds=2),
+        lambda ask: Line("lost the thread" if "Attempt" in ask.prompt else boxed(12)),
+    )
+    assert result.answer is not None and result.answer.text == "12"
+    assert result.usage.wasted_tokens == 2 * len("lost the thread")
+
+
+def test_a_failed_revision_keeps_the_attempt_and_says_so() -> None:
+    result = run(
+        sample(2) >> refine(),
+        lambda ask: Line(boxed(12), error="out of luck" if "Attempt" in ask.prompt else None),
+    )
+    assert answers(result)[:2] == ["12", "12"]
+    assert "a revision failed: out of luck" in result.reason
+
+
+def test_an_attempt_too_long_to_show_keeps_its_answer() -> None:
+    long = "x" * 9_852 + boxed(12)
+    texts = {0: long, 1: boxed(7)}
+    result = run(
+        sample(2) >> refine(),
+        lambda ask: Line(boxed(8) if "Attempt" in ask.prompt else texts[ask.index]),
+        max_tokens=20_000,
+    )
+    # The context holds 10,000 tokens: the first attempt cannot be shown, the second one is revised.
+    assert sorted(filter(None, answers(result)[:2])) == ["12", "8"]
+    assert "the context is 10000" in result.reason
+
+
+def test_each_is_revised_as_soon_as_it_arrives() -> None:
+    def line(ask: Ask) -> Line:
+        return Line(boxed(12), hangs=ask.index == 1, ticks=1)
+
+    result = run(sample(2) >> refine() >> vote(stop_at=0.7), line)
+    # One vote gives 1 - 0.5^2 = 0.75; the second draft never ends and is cancelled.
+    assert result.answer is not None and result.answer.support.votes == 1
+    assert len(events(result, "request")) == 2
+
+
+def test_children_of_different_parents_differ_and_repeat() -> None:
+    def ids() -> dict[str, int]:
+        result = run((sample(1) | sample(1)) >> refine(rounds=2, emit="all"), count_up)
+        return {t.id: t.origin.seed for t in result.trajectories}
+
+    first = ids()
+    assert len(first) == 6
+    assert len(set(first.values())) == 6
+    assert ids() == first
+
+
+def test_the_budget_ends_chains_where_they_are() -> None:
+    tokens = 3 * len(boxed(1)) + 5
+    result = run(sample(1) >> refine(rounds=9), count_up, budget=Budget(tokens=tokens))
+    assert (result.usage.generated_tokens or 0) <= tokens
+    assert result.answer is not None and result.answer.text == "3"
+    assert "is spent" in result.reason
+
+
+def test_nonsense_is_refused() -> None:
+    with pytest.raises(ValidationError, match="memory belongs to mode revise"):
+        Refine(mode="critique", memory=2)

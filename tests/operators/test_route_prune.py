@@ -1,0 +1,120 @@
+"""Routes by trajectory and by level; pruning by score."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from pydantic import ValidationError
+
+from tests.runs import PROBLEM, answers, boxed, events, run
+from tests.scripted import Ask, Line
+from tts.operators._condition import Condition
+from tts.operators.prune import Prune, prune
+from tts.operators.refine import refine
+from tts.operators.route import Route, route
+from tts.operators.sample import sample
+from tts.operators.score import score
+from tts.operators.vote import vote
+from tts.protocols import Context, VerifierSpec
+from tts.types import Score, Trajectory
+
+
+class Value:
+    """The score is the answer; none without one."""
+
+    spec = VerifierSpec()
+
+    async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
+        return [
+            Score(None, error="no answer") if t.answer is None else Score(float(t.answer))
+            for t in trajectories
+        ]
+
+    async def aclose(self) -> None:
+        pass
+
+
+VERIFIERS = {"value": Value()}
+
+
+def by_index(*texts: str) -> object:
+    return lambda ask: Line(texts[ask.index % len(texts)])
+
+
+def test_a_vote_with_little_support_goes_on_to_more_samples() -> None:
+    more = route(Condition(measure="support", at_least=0.7), otherwise=sample(5) >> vote())
+
+    def line(ask: Ask) -> Line:
+        return Line(boxed(ask.index if ask.request.n == 2 else 12))
+
+    result = run(sample(2) >> vote() >> more, line)
+    # 0 against 1: probability 1/2, so five more are drawn, which agree.
+    assert result.answer is not None and result.answer.text == "12"
+    assert result.usage.calls == 7
+    agreed = run(sample(2) >> vote() >> more, lambda ask: Line(boxed(12)))
+    assert agreed.usage.calls == 2  # two equal votes: 1 - 0.5^3 = 0.875
+
+
+def test_each_trajectory_takes_its_own_branch() -> None:
+    way = route(Condition(measure="answer", at_least=1), otherwise=refine())
+    texts = [boxed(3), "no idea"]
+
+    def line(ask: Ask) -> Line:
+        return Line(boxed(9) if "Attempt" in ask.prompt else texts[ask.index])
+
+    result = run(sample(2) >> way, line)
+    assert sorted(filter(None, answers(result)[:2])) == ["3", "9"]
+    assert result.usage.calls == 3
+    assert "route/otherwise/refine" in {e.node for e in result.trace}
+
+
+@pytest.mark.parametrize(("level", "calls"), [(1, 1), (4, 5), (None, 1)])
+def test_the_problem_itself_is_routed_by_its_level(level: int | None, calls: int) -> None:
+    way = route(Condition(measure="level", at_least=3), then=sample(5), otherwise=sample(1))
+    metadata = {} if level is None else {"level": level}
+    problem = replace(PROBLEM, metadata=metadata)
+    result = run(way >> vote(), lambda ask: Line(boxed(12)), problem=problem)
+    assert result.usage.calls == calls
+
+
+def test_routes_that_lead_nowhere_are_refused() -> None:
+    level = Condition(measure="level", at_least=3)
+    with pytest.raises(ValidationError, match="needs `then`"):
+        Route(when=level)
+    with pytest.raises(ValidationError, match="begin with a source"):
+        route(level, then=refine(), otherwise=sample(1))
+
+
+def test_scores_at_the_threshold_pass() -> None:
+    texts = [boxed(5), boxed(4), "no answer", boxed(6)]
+    pipeline = sample(4) >> score("value") >> prune("value", at_least=5)
+    result = run(pipeline, lambda ask: Line(texts[ask.index]), verifiers=VERIFIERS)
+    assert sorted(str(a) for a in answers(result)) == ["5", "6"]
+    assert len(events(result, "prune")) == 2
+
+
+def test_enough_cancels_the_rest() -> None:
+    pipeline = sample(4) >> score("value") >> prune("value", at_least=5, enough=2)
+    result = run(
+        pipeline, lambda ask: Line(boxed(5), hangs=ask.index > 1, ticks=1), verifiers=VERIFIERS
+    )
+    assert answers(result) == ["5", "5"]
+    assert any(e.kind == "abort" for e in result.trace)
+
+
+def test_the_best_are_kept_whatever_the_order_of_arrival() -> None:
+    pipeline = sample(4) >> score("value") >> prune("value", keep=2)
+    for ticks in ([1, 2, 3, 4], [4, 3, 2, 1]):
+        result = run(
+            pipeline,
+            lambda ask, ticks=ticks: Line(boxed((7, 9, 8, 9)[ask.index]), ticks=ticks[ask.index]),
+            verifiers=VERIFIERS,
+        )
+        assert [(t.origin.index, t.answer) for t in result.trajectories] == [(1, "9"), (3, "9")]
+
+
+def test_prune_needs_a_rule() -> None:
+    with pytest.raises(ValidationError, match="needs at_least"):
+        Prune(by="value")
+    with pytest.raises(ValidationError, match="cannot stop it early"):
+        Prune(by="value", keep=1, enough=1)

@@ -1,0 +1,164 @@
+"""Thoughts stretched, cut and probed."""
+
+import pytest
+from pydantic import ValidationError
+
+from tests.runs import boxed, events, prompts_of, run
+from tests.scripted import Ask, Line, ScriptedEngine
+from tts.operators.think import Think, agrees, most_repeats, think
+from tts.operators.vote import vote
+from tts.pipeline import Pipeline
+from tts.types import Budget
+
+OPEN = "<assistant><think>\n"
+PROBE = r"so \boxed{"
+
+
+def thinker(*pieces: str, answer: str = boxed(12)) -> ScriptedEngine:
+    """Thinks piece by piece: as many as there are waits; the answer follows the thought's end."""
+
+    def line(ask: Ask) -> Line:
+        _, _, so_far = ask.prompt.partition(OPEN)
+        if "</think>" in so_far:
+            return Line(answer)
+        return Line(pieces[min(so_far.count("Wait"), len(pieces) - 1)])
+
+    return ScriptedEngine(line)
+
+
+def test_without_force_it_is_a_thought_and_an_answer() -> None:
+    result = run(think(), thinker("hm\n</think>\n\nignored"))
+    last = result.trajectories[0]
+    assert last.text == f"hm\n</think>\n\n{boxed(12)}"
+    assert result.answer is not None and result.answer.text == "12"
+    assert result.usage.calls == 2
+    assert last.usage.generated_tokens == len("hm\n</think>") + len(boxed(12))
+
+
+@pytest.mark.parametrize("waits", [0, 1, 3])
+def test_each_ignored_end_appends_the_word_once(waits: int) -> None:
+    engine = thinker("one\n</think>", ", two\n</think>")
+    result = run(think(waits=waits), engine)
+    text = result.trajectories[0].text
+    assert text.count("Wait") == waits
+    assert text.count("</think>") == 1
+    assert text.startswith("one\n" + "Wait, two\n" * waits + "</think>")
+    assert result.usage.calls == waits + 2
+
+
+def test_the_thought_never_passes_its_limit() -> None:
+    engine = thinker("x" * 50)
+    result = run(think(max_thinking=20, answer_tokens=30), engine)
+    assert result.trajectories[0].text == "x" * 20 + "\n</think>\n\n" + boxed(12)
+    assert [r.sampling.max_tokens for r in engine.requests] == [20, 30]
+
+
+def test_waits_spend_the_same_budget() -> None:
+    engine = thinker("y" * 10 + "</think>", "z" * 50)
+    result = run(think(max_thinking=25, waits=5), engine)
+    # 10 and the tag's 8 characters leave 7 for what follows the word.
+    assert [r.sampling.max_tokens for r in engine.requests[:2]] == [25, 7]
+    assert result.trajectories[0].text.startswith("y" * 10 + "Wait" + "z" * 7 + "\n</think>")
+    assert result.usage.calls == 3
+
+
+def test_the_prefix_of_a_continued_thought_is_cached() -> None:
+    engine = thinker("one two three\n</think>", " four\n</think>")
+    result = run(think(waits=1), engine)
+    second = prompts_of(engine)[1]
+    assert second.endswith(OPEN + "one two three\nWait")
+    cached = [e["cached"] for e in events(result, "completion")]
+    assert cached[1] >= len(prompts_of(engine)[0]) - 4
+
+
+def test_all_samples_share_one_request_and_keep_their_seeds() -> None:
+    engine = thinker("hm\n</think>")
+    result = run(think(3) >> vote(), engine)
+    assert engine.requests[0].n == 3
+    assert result.answer is not None and result.answer.support.votes == 3
+    assert sorted(t.origin.index for t in result.trajectories[1:]) == [0, 1, 2]
+
+
+def slices(answer_at: dict[int, str], *, thought: str) -> ScriptedEngine:
+    """Goes on with the thought from where it is; probes are answered by its length so far."""
+
+    def line(ask: Ask) -> Line:
+        _, _, so_far = ask.prompt.partition(OPEN)
+        if "</think>" in so_far:
+            return Line(boxed(99))
+        if so_far.endswith(PROBE):
+            return Line(answer_at.get(len(so_far) - len(PROBE), "}"))
+        return Line(thought[len(so_far) :] + "</think>")
+
+    return ScriptedEngine(line)
+
+
+def probing(agree: int, size: int = 10) -> Pipeline:
+    return Pipeline.of(Think(slice_tokens=size, probe=PROBE, agree=agree))
+
+
+def test_equal_probes_close_the_thought() -> None:
+    engine = slices({10: "5}", 20: "7}", 30: "7}", 40: "7}"}, thought="t" * 100)
+    result = run(probing(3), engine)
+    assert [e["answer"] for e in events(result, "probe")] == ["5", "7", "7", "7"]
+    assert result.trajectories[0].text == "t" * 40 + "\n</think>\n\n" + boxed(99)
+    assert events(result, "stopped")[0]["rule"] == "probe"
+    # Four slices of ten, four probes of two, and the answer.
+    spent = 4 * 10 + 4 * 2 + len(boxed(99))
+    assert result.usage.generated_tokens == spent
+    assert result.trajectories[0].usage.generated_tokens == spent
+
+
+def test_slices_continue_by_token_ids() -> None:
+    engine = slices({}, thought="abcdefghij" * 2)
+    result = run(probing(3), engine)
+    assert result.trajectories[0].text.startswith("abcdefghij" * 2 + "\n</think>")
+    kinds = [bool(r.prompt.token_ids) for r in engine.requests]
+    assert kinds == [False, False, True, False, True, False]
+
+
+def test_a_thought_that_repeats_itself_is_closed() -> None:
+    engine = slices({}, thought="again\n\n" * 20)
+    pipeline = Pipeline.of(Think(slice_tokens=7, max_repeats=3))
+    result = run(pipeline, engine)
+    assert result.trajectories[0].text.startswith("again\n\n" * 3 + "</think>")
+    assert events(result, "stopped")[0]["rule"] == "repeats"
+
+
+def test_a_failed_slice_is_a_failed_trajectory() -> None:
+    result = run(think(2), lambda ask: Line("hm", error="broken" if ask.index else None))
+    assert [t.finish_reason for t in result.trajectories].count("error") == 1
+    assert "broken" in result.reason
+
+
+def test_what_the_budget_leaves_is_what_there_is() -> None:
+    result = run(think(), thinker("x" * 150), budget=Budget(tokens=160))
+    assert result.usage.generated_tokens == 150
+    assert result.trajectories[0].finish_reason == "length"
+    assert result.answer is None
+
+
+@pytest.mark.parametrize(
+    ("probed", "count", "expected"),
+    [
+        ([1, 1, 1], 3, True),
+        ([1, 1], 3, False),
+        ([0, 1, 1], 2, True),
+        ([1, 0, 1], 2, False),
+        ([None, None, None], 3, False),
+    ],
+)
+def test_agreement(probed: list[int | None], count: int, expected: bool) -> None:
+    assert agrees(probed, count) is expected
+
+
+def test_repeats_are_counted_over_whole_paragraphs() -> None:
+    assert most_repeats("a\n\nb\n\na\n\na") == 2  # the last one is not finished
+    assert most_repeats("") == 0
+
+
+def test_looks_need_slices() -> None:
+    with pytest.raises(ValidationError, match="slice_tokens goes with"):
+        Think(slice_tokens=5)
+    with pytest.raises(ValidationError, match="slice_tokens goes with"):
+        Think(probe="?")

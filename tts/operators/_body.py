@@ -1,0 +1,109 @@
+"""Pipelines within operators: how a preset writes them and what they ask of the node around them.
+
+In Python a body is a pipeline. In a preset it is a block of nodes, or the name of a preset, or a
+strategy with its parameters; nodes that read trajectories and have no `from` read what the node
+around them sends:
+
+    mend:
+      operator: loop
+      from: draft
+      until: {measure: prm, at_least: 0.9}
+      body:
+        revise: {operator: refine}
+        judge: {operator: score, from: revise, verifier: prm}
+
+    body: self_consistency
+    body: {strategy: genfuse, parameters: {n: 4}}
+"""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import AfterValidator, PlainSerializer
+
+from tts.errors import PipelineError
+from tts.pipeline import Node, Pipeline
+from tts.protocols import Spec, State
+
+
+def _check(pipeline: Pipeline) -> Pipeline:
+    pipeline.check(is_body=True)
+    return pipeline
+
+
+Body = Annotated[
+    Pipeline,
+    AfterValidator(_check),
+    PlainSerializer(lambda pipeline: pipeline.to_mapping(), return_type=dict),
+]
+
+
+def body_spec(bodies: Iterable[Pipeline], *, passes_on: bool = False) -> Spec:
+    """Return what pipelines within a node take, give and need, as one specification.
+
+    Args:
+        bodies: Side by side; each reads what the node sends it.
+        passes_on: The node may also send on what it read.
+
+    Raises:
+        PipelineError: Finished and partial trajectories are mixed up.
+    """
+    accepts: set[State] = set()
+    emits: set[State] = set()
+    parts: list[Spec] = []
+    missing: set[str] = set()
+    for body in bodies:
+        parts += [node.operator.spec for _, node in body]
+        accepts |= {node.operator.spec.accepts or "any" for node in _beginnings(body)}
+        emits |= _emitted(body)
+        missing |= _missing_scores(body)
+    taken = _one(accepts)
+    return Spec(
+        accepts=taken,
+        emits=_one(emits | ({taken} if passes_on else set())),
+        needs=frozenset().union(*(part.needs for part in parts)),
+        verifiers=_union(part.verifiers for part in parts),
+        scores=tuple(sorted(missing)),
+        weights=_union(part.weights for part in parts),
+        fan_out=None,
+    )
+
+
+def reads(body: Pipeline) -> bool:
+    """Return whether a pipeline within a node reads what the node sends it."""
+    return bool(_beginnings(body))
+
+
+def _beginnings(body: Pipeline) -> list[Node]:
+    return [node for _, node in body if not node.inputs and node.operator.spec.accepts is not None]
+
+
+def _emitted(body: Pipeline) -> set[State]:
+    states: dict[str, State] = {}
+    for name, node in body:
+        before = {states[body.name_of(source)] for source in node.inputs}
+        emits = node.operator.spec.emits
+        states[name] = emits if emits != "any" or len(before) != 1 else before.pop()
+    return {states[name] for name in body.sinks}
+
+
+def _missing_scores(body: Pipeline) -> set[str]:
+    made: dict[str, set[str]] = {}
+    missing: set[str] = set()
+    for name, node in body:
+        spec = node.operator.spec
+        before: set[str] = set().union(*(made[body.name_of(source)] for source in node.inputs))
+        missing |= set(spec.scores) - before
+        made[name] = before | set(spec.verifiers)
+    return missing
+
+
+def _one(states: set[State]) -> State:
+    known = states - {"any"}
+    if len(known) > 1:
+        raise PipelineError("finished and partial trajectories are mixed up in the node's body")
+    return known.pop() if known else "any"
+
+
+def _union(names: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for group in names for name in group))

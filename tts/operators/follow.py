@@ -1,0 +1,47 @@
+"""Notes to `n` trajectories that follow them."""
+
+import asyncio
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from tts import prompts
+from tts.operators.base import OperatorModel, draw, to_trajectory
+from tts.pipeline import Pipeline
+from tts.protocols import Context, Inlet, Outlet, Spec
+from tts.types import Completion, GenerationRequest, Trajectory
+
+
+class Follow(OperatorModel):
+    """Draws `n` trajectories for each of the notes (a plan, a workspace) as soon as it arrives."""
+
+    n: int = Field(1, ge=1, description="trajectories drawn for each of the notes")
+
+    @property
+    def spec(self) -> Spec:
+        """Partial in, finished out."""
+        return Spec(accepts="partial", emits="finished", fan_out=self.n)
+
+    async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
+        """Draw concurrently, in order of arrival."""
+        async with asyncio.TaskGroup() as group:
+            async for notes in context.merge(inputs):
+                group.create_task(self._draw(context, notes, outlet))
+
+    async def _draw(self, context: Context, notes: Trajectory, outlet: Outlet) -> None:
+        seed = context.seed(notes.id)
+        prompt = prompts.follow(context.problem, notes.text)
+        request = GenerationRequest(prompt, context.sampling, n=self.n, seed=seed)
+
+        def take(completion: Completion) -> None:
+            place = notes.origin.index * self.n + completion.index
+            outlet.send(
+                to_trajectory(context, completion, seed=seed, parents=(notes,), index=place)
+            )
+
+        await draw(context, request, take)
+
+
+def follow(n: int = 1) -> Pipeline:
+    """Draw `n` trajectories that follow each of the notes."""
+    return Pipeline.of(Follow(n=n))

@@ -1,0 +1,96 @@
+"""Solve the sub-problems that notes list, each with a pipeline of its own, and join the answers."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from tts.operators._body import Body, body_spec, reads
+from tts.operators.base import OperatorModel
+from tts.pipeline import Pipeline
+from tts.protocols import Context, Inlet, Outlet, Spec
+from tts.types import Origin, Problem, Trajectory, Usage
+
+_ITEM = re.compile(r"^[ \t]*\d+[.)][ \t]+(\S.*)$", re.MULTILINE)
+
+
+class Map(OperatorModel):
+    """Runs the body on each sub-problem of each of the notes, all at once; sends notes again.
+
+    Sub-problems are the lines of a numbered list ("1. ..."); they share ledger, log and trace with
+    the problem. What is sent lists each with the first answer that its body gave. Notes without a
+    list are passed on as they are.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    bodies = ("body",)
+
+    body: Body = Field(description="pipeline that solves one sub-problem")
+    limit: int = Field(8, ge=1, le=64, description="most sub-problems of one list")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if reads(self.body):
+            raise ValueError("the body begins with a sub-problem, so it must begin with a source")
+        return self
+
+    @property
+    def spec(self) -> Spec:
+        """Partial in, partial out."""
+        return replace(body_spec([self.body]), accepts="partial", emits="partial", fan_out=1)
+
+    async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
+        """Start on each of the notes as it arrives."""
+        async with asyncio.TaskGroup() as group:
+            async for notes in context.merge(inputs):
+                group.create_task(self._solve_all(context, notes, outlet))
+
+    async def _solve_all(self, context: Context, notes: Trajectory, outlet: Outlet) -> None:
+        items = _ITEM.findall(notes.text)[: self.limit]
+        context.emit("map", id=notes.id, items=len(items))
+        if not items:
+            outlet.send(notes)
+            return
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._solve(context, notes, number, item))
+                for number, item in enumerate(items, start=1)
+            ]
+        solved = [task.result() for task in tasks]
+        answers = [(part.answer if part else None) or "unknown" for part in solved]
+        pairs = enumerate(zip(items, answers, strict=True), start=1)
+        lines = [f"{number}. {item}\nAnswer: {answer}" for number, (item, answer) in pairs]
+        index = notes.origin.index
+        outlet.send(
+            Trajectory(
+                id=f"{context.node}:{notes.id}",
+                origin=Origin(context.node, index, notes.origin.seed),
+                text="\n".join(lines),
+                finish_reason=None,
+                parents=(notes.id, *(part.id for part in solved if part is not None)),
+                usage=Usage(),
+            )
+        )
+
+    async def _solve(
+        self, context: Context, notes: Trajectory, number: int, item: str
+    ) -> Trajectory | None:
+        whole = context.problem
+        is_math = whole.answer_type in ("math", "integer")
+        part = Problem(f"{whole.id}/{number}", item, answer_type="math" if is_math else "free")
+        inlet = context.spawn(self.body, part, name=f"{notes.id}.{number}")
+        try:
+            async for trajectory in inlet:
+                if trajectory.answer is not None:
+                    return trajectory
+        finally:
+            inlet.close()
+        return None
+
+
+def map_parts(body: Pipeline, *, limit: int = 8) -> Pipeline:
+    """Run a pipeline on each sub-problem that the notes list."""
+    return Pipeline.of(Map(body=body, limit=limit))

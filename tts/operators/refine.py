@@ -1,0 +1,151 @@
+"""Trajectory to revised trajectory, by more thought or by critique; each as soon as it arrives.
+
+Sources: Snell et al. 2024, arXiv:2408.03314 (revision chains that see the last attempts); Madaan et
+al. 2023, "Self-Refine", arXiv:2303.17651 (critique, then revision, until the critique accepts).
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from tts import prompts
+from tts.operators.base import OperatorModel, ask, to_trajectory
+from tts.pipeline import Pipeline
+from tts.protocols import Context, Inlet, Outlet, Spec
+from tts.types import Score, Trajectory, Usage
+
+Mode = Literal["revise", "critique"]
+Emit = Literal["last", "all"]
+CRITIQUE = "critique"  # name of the score that a critique's verdict becomes
+
+
+class Refine(OperatorModel):
+    """Revises each trajectory `rounds` times, in a chain of its own.
+
+    A round shows the last `memory` attempts of the chain, or, in mode `critique`, the last attempt
+    and a check of it that was asked for first. Thoughts are not shown. A check that accepts the
+    attempt ends the chain; one without a readable verdict accepts nothing and is reported.
+
+    With `emit: last` the chain sends its last attempt that has an answer; with `all`, every attempt
+    as soon as it is there, the first included. An attempt carries the cost of the check before it.
+    """
+
+    mode: Mode = Field("revise", description="revise at once, or check first")
+    rounds: int = Field(1, ge=1, le=256, description="most revisions of a trajectory")
+    memory: int = Field(1, ge=1, le=64, description="attempts shown, the last ones")
+    accept: bool = Field(True, description="a check that finds an attempt correct ends the chain")
+    emit: Emit = Field("last", description="what a chain sends: its end, or every attempt")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.mode == "critique" and self.memory > 1:
+            raise ValueError("a critique shows one attempt; memory belongs to mode revise")
+        return self
+
+    @property
+    def spec(self) -> Spec:
+        """Reads and sends finished trajectories."""
+        fan_out = self.rounds + 1 if self.emit == "all" else 1
+        return Spec(accepts="finished", emits="finished", fan_out=fan_out)
+
+    async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
+        """Revise concurrently; nobody waits for another chain."""
+        async with asyncio.TaskGroup() as group:
+            async for trajectory in context.merge(inputs):
+                group.create_task(_Chain(self, context, outlet, [trajectory]).run())
+
+
+@dataclass(slots=True)
+class _Chain:
+    """One trajectory and its revisions.
+
+    Attributes:
+        attempts: Oldest first.
+        checks: Cost of the critiques.
+    """
+
+    settings: Refine
+    context: Context
+    outlet: Outlet
+    attempts: list[Trajectory]
+    checks: Usage = field(default_factory=Usage)
+
+    async def run(self) -> None:
+        sends_all = self.settings.emit == "all"
+        if sends_all:
+            self.outlet.send(self.attempts[0])
+        for number in range(1, self.settings.rounds + 1):
+            revised = await self._revise(number)
+            if revised is None:
+                break
+            self.attempts.append(revised)
+            if sends_all:
+                self.outlet.send(revised)
+            else:
+                self.context.record(revised)
+        if not sends_all:
+            answered = [t for t in self.attempts if t.answer is not None]
+            end = (answered or self.attempts)[-1]
+            self.outlet.send(replace(end, usage=end.usage + self.checks))
+
+    async def _revise(self, number: int) -> Trajectory | None:
+        """Return the next attempt; None when there is none to make."""
+        last, before = self.attempts[-1], Usage()
+        if last.finish_reason == "error":
+            return None
+        shown = [prompts.without_thought(t.text) for t in self.attempts]
+        if self.settings.mode == "critique":
+            check = await self._critique(last, shown[-1])
+            if check is None:
+                return None
+            prompt = prompts.revise_checked(self.context.problem, shown[-1], check)
+            before, self.checks = self.checks, Usage()
+        else:
+            prompt = prompts.revise_last(self.context.problem, shown[-self.settings.memory :])
+        seed = self.context.seed(last.id)
+        completion = await ask(self.context, prompt, seed=seed)
+        if completion is None or completion.finish_reason == "error":
+            self.checks = before
+            if completion is not None:
+                self.context.emit("warning", message=f"a revision failed: {completion.error}")
+            return None
+        place = self.attempts[0].origin.index
+        if self.settings.emit == "all":  # after the draft's, and each its own
+            place = place * (self.settings.rounds + 1) + number
+        revised = to_trajectory(self.context, completion, seed=seed, parents=(last,), index=place)
+        return replace(revised, usage=revised.usage + before)
+
+    async def _critique(self, attempt: Trajectory, shown: str) -> str | None:
+        """Return a check of an attempt; None when it accepts it or cannot be had."""
+        prompt = prompts.verify(self.context.problem, shown)
+        check = await ask(self.context, prompt, seed=self.context.seed(f"{attempt.id}/check"))
+        if check is None:
+            return None
+        self.checks = self.checks + check.usage
+        if check.finish_reason == "error":
+            self.context.emit("warning", message=f"a critique failed: {check.error}")
+            return None
+        verdict = prompts.parse_verdict(check.text)
+        self.context.emit("critique", id=attempt.id, verdict=verdict)
+        if verdict is None:
+            self.context.emit("warning", message="a critique ended without a verdict")
+            score = Score(value=None, error="the critique ended without a verdict")
+        else:
+            score = Score(value=float(verdict))
+        self.attempts[-1] = attempt.with_score(CRITIQUE, score)
+        return None if verdict and self.settings.accept else prompts.without_thought(check.text)
+
+
+def refine(
+    mode: Mode = "revise",
+    *,
+    rounds: int = 1,
+    memory: int = 1,
+    accept: bool = True,
+    emit: Emit = "last",
+) -> Pipeline:
+    """Revise each trajectory `rounds` times."""
+    return Pipeline.of(Refine(mode=mode, rounds=rounds, memory=memory, accept=accept, emit=emit))

@@ -1,0 +1,248 @@
+"""Draw trajectories with a thought whose length is controlled from outside.
+
+Sources: Muennighoff et al. 2025, "s1: Simple test-time scaling", arXiv:2501.19393 (a least length
+by appending "Wait", a most length by ending the thought); Fu et al. 2024, "Efficiently Scaling LLM
+Reasoning Programs with Certaindex", arXiv:2412.20993 (probing for the answer at intervals).
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from tts import prompts
+from tts.answers import extract_answer
+from tts.operators.base import OperatorModel, ask, draw
+from tts.pipeline import Pipeline
+from tts.protocols import AnswerGroups, Context, Inlet, Outlet, Spec
+from tts.types import (
+    Completion,
+    GenerationRequest,
+    Origin,
+    Prompt,
+    Sampling,
+    Trajectory,
+    Usage,
+)
+
+END = "</think>"
+
+
+class Think(OperatorModel):
+    """Draws `n` trajectories: a thought, stretched or cut, and then the answer.
+
+    The thought may take `max_thinking` tokens in all. Its end is ignored `waits` times: the tag is
+    dropped and `wait_words` are appended. At the limit the thought is closed and the answer asked
+    for, after `lead`.
+
+    With `slice_tokens` the thought is generated slice by slice, each continuing the last by token
+    ids, so that its KV blocks are reused. After each slice `probe` is appended to a copy and the
+    answer is read; `agree` equal answers in a row close the thought. `max_repeats` closes a thought
+    that repeats a paragraph so often. Probes cost tokens, which the trajectory carries.
+    """
+
+    n: int = Field(1, ge=1, description="trajectories drawn in parallel")
+    max_thinking: int | None = Field(None, ge=1, description="tokens; sampling.max_tokens if none")
+    waits: int = Field(0, ge=0, le=64, description="times that the end of the thought is ignored")
+    wait_words: str = Field("Wait", min_length=1, description="what is appended then")
+    answer_tokens: int = Field(128, ge=1, description="limit of what follows the thought")
+    lead: str = Field("", description="first words of the answer")
+    slice_tokens: int | None = Field(None, ge=1, description="tokens between looks; none: no looks")
+    probe: str | None = Field(None, min_length=1, description="words that ask for the answer")
+    probe_tokens: int = Field(20, ge=1, description="limit of a probe")
+    agree: int = Field(3, ge=1, description="equal probes in a row that close the thought")
+    max_repeats: int | None = Field(None, ge=2, description="equal paragraphs that close it")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        looks = self.probe is not None or self.max_repeats is not None
+        if looks != (self.slice_tokens is not None):
+            raise ValueError("slice_tokens goes with probe or max_repeats, which need it")
+        return self
+
+    @property
+    def spec(self) -> Spec:
+        """A source of finished trajectories."""
+        needs = frozenset({"token_ids"}) if self.slice_tokens else frozenset[str]()
+        return Spec(accepts=None, emits="finished", needs=needs, fan_out=self.n)
+
+    async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
+        """Draw the first slices from one shared prefill; go on with each as it arrives."""
+        sampling = self.thinking(context.sampling, self.limit(context.sampling))
+        prompt, seed = prompts.solve_thinking(context.problem), context.seed()
+        async with asyncio.TaskGroup() as group:
+
+            def take(completion: Completion) -> None:
+                thought = _Thought(self, context, completion.index, seed)
+                group.create_task(thought.run(completion, outlet))
+
+            request = GenerationRequest(prompt, sampling, n=self.n, seed=seed)
+            await draw(context, request, take)
+
+    def limit(self, sampling: Sampling) -> int:
+        """Return the most tokens of the thought."""
+        return self.max_thinking or sampling.max_tokens
+
+    def thinking(self, sampling: Sampling, left: int) -> Sampling:
+        """Return how the next slice is drawn."""
+        size = min(left, self.slice_tokens or left)
+        return replace(sampling, max_tokens=size, stop=(*sampling.stop, END))
+
+
+@dataclass(slots=True)
+class _Thought:
+    """One trajectory in the making.
+
+    Attributes:
+        text: The thought so far, the words appended by us included.
+        spent: Tokens of the thought that the model generated.
+        waits: Ends ignored so far.
+        requests: Made so far, for their seeds.
+        probed: Class of each probe's answer; None where it gave none.
+        usage: Of all requests.
+    """
+
+    settings: Think
+    context: Context
+    index: int
+    seed: int
+    text: str = ""
+    spent: int = 0
+    waits: int = 0
+    requests: int = 0
+    probed: list[int | None] = field(default_factory=list)
+    groups: AnswerGroups | None = None
+    prompt_token_ids: tuple[int, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+
+    async def run(self, first: Completion, outlet: Outlet) -> None:
+        """Think on until the end, then send the trajectory with its answer."""
+        self.prompt_token_ids = first.prompt_token_ids
+        completion: Completion | None = first
+        while completion is not None and completion.finish_reason != "error":
+            self._take(completion)
+            completion = await self._think_on(completion)
+        if completion is not None:
+            self.usage = self.usage + completion.usage
+            outlet.send(self._trajectory(completion, self.text))
+            return
+        self.context.emit("think", index=self.index, tokens=self.spent, waits=self.waits)
+        opening = self._close()
+        sampling = replace(self.context.sampling, max_tokens=self.settings.answer_tokens)
+        answer = await self._ask(self._prefilled(opening), sampling)
+        outlet.send(self._trajectory(answer, opening + (answer.text if answer else "")))
+
+    def _take(self, completion: Completion) -> None:
+        self.text += completion.text
+        self.spent += completion.usage.generated_tokens or len(completion.token_ids)
+        self.usage = self.usage + completion.usage
+
+    async def _think_on(self, last: Completion) -> Completion | None:
+        """Return the next slice; None when the thought is over."""
+        left = self.settings.limit(self.context.sampling) - self.spent
+        if left <= 0:
+            return None
+        sampling = self.settings.thinking(self.context.sampling, left)
+        if last.finish_reason == "length":
+            if self.settings.slice_tokens is None or await self._is_settled():
+                return None
+            ids = (*last.prompt_token_ids, *last.token_ids)
+            return await self._next(Prompt(token_ids=ids), sampling)
+        if self.waits >= self.settings.waits:
+            return None
+        self.waits += 1
+        self.text += self.settings.wait_words
+        return await self._next(self._prefilled(self.text), sampling)
+
+    async def _is_settled(self) -> bool:
+        repeats = self.settings.max_repeats
+        if repeats is not None and most_repeats(self.text) >= repeats:
+            self.context.emit("stopped", index=self.index, rule="repeats")
+            return True
+        return self.settings.probe is not None and await self._probe(self.settings.probe)
+
+    async def _probe(self, words: str) -> bool:
+        """Ask for the answer so far; returns whether the last ones agree."""
+        sampling = Sampling(temperature=0.0, max_tokens=self.settings.probe_tokens)
+        reply = await self._ask(self._prefilled(self.text + words), sampling)
+        said = "" if reply is None else words + reply.text
+        self.groups = self.groups or self.context.answers()
+        answer = extract_answer(said.rpartition(END)[2], self.context.problem.answer_type)
+        self.probed.append(await self.groups.add(answer))
+        self.context.emit("probe", index=self.index, tokens=self.spent, answer=answer)
+        if not agrees(self.probed, self.settings.agree):
+            return False
+        self.context.emit("stopped", index=self.index, rule="probe")
+        return True
+
+    def _close(self) -> str:
+        """Return the thought with its end, as the answer's opening words."""
+        text = self.text.rstrip("\N{REPLACEMENT CHARACTER}")
+        newline = "" if text.endswith("\n") or not text else "\n"
+        return f"{text}{newline}{END}\n\n{self.settings.lead}"
+
+    def _prefilled(self, text: str) -> Prompt:
+        asked = prompts.solve_thinking(self.context.problem)
+        return replace(asked, prefill=asked.prefill + text)
+
+    async def _next(self, prompt: Prompt, sampling: Sampling) -> Completion | None:
+        self.requests += 1
+        seed = self.context.seed(f"{self.index}/{self.requests}")
+        return await ask(self.context, prompt, seed=seed, sampling=sampling)
+
+    async def _ask(self, prompt: Prompt, sampling: Sampling) -> Completion | None:
+        completion = await self._next(prompt, sampling)
+        if completion is not None:
+            self.usage = self.usage + completion.usage
+        return completion
+
+    def _trajectory(self, last: Completion | None, text: str) -> Trajectory:
+        is_error = last is not None and last.finish_reason == "error"
+        ids = (*last.prompt_token_ids, *last.token_ids) if last else ()
+        return Trajectory(
+            id=f"{self.context.node}:{self.index}",
+            origin=Origin(self.context.node, self.index, self.seed + self.index),
+            text=text,
+            finish_reason=last.finish_reason if last else "length",
+            prompt_token_ids=self.prompt_token_ids,
+            token_ids=ids[len(self.prompt_token_ids) :],
+            answer=None if is_error else extract_answer(text, self.context.problem.answer_type),
+            usage=self.usage,
+            error=last.error if last else None,
+        )
+
+
+def agrees(probed: Sequence[int | None], count: int) -> bool:
+    """Return whether the last `count` probes gave one and the same answer."""
+    last = set(probed[-count:])
+    return len(probed) >= count and len(last) == 1 and None not in last
+
+
+def most_repeats(text: str) -> int:
+    """Return how often the most frequent paragraph occurs, the unfinished last one left out."""
+    paragraphs = [part.strip() for part in text.split("\n\n")[:-1] if part.strip()]
+    return max((paragraphs.count(part) for part in set(paragraphs)), default=0)
+
+
+def think(
+    n: int = 1,
+    *,
+    max_thinking: int | None = None,
+    waits: int = 0,
+    wait_words: str = "Wait",
+    answer_tokens: int = 128,
+    lead: str = "",
+) -> Pipeline:
+    """Draw `n` trajectories whose thoughts are stretched by `waits` and cut at `max_thinking`."""
+    return Pipeline.of(
+        Think(
+            n=n,
+            max_thinking=max_thinking,
+            waits=waits,
+            wait_words=wait_words,
+            answer_tokens=answer_tokens,
+            lead=lead,
+        )
+    )
