@@ -57,25 +57,28 @@ def render_plot(summaries: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _draw_panel(axes: Axes, benchmark: str, summaries: Sequence[Mapping[str, Any]]) -> None:
-    for place, summary in enumerate(summaries):
-        colour = _COLOURS[place % len(_COLOURS)]
-        _draw_curve(axes, summary, colour)
-        _draw_point(axes, summary, colour)
+    for draw in (_draw_point, _draw_curve):
+        for place, summary in enumerate(summaries):
+            draw(axes, summary, _COLOURS[place % len(_COLOURS)])
     models = ", ".join(dict.fromkeys(str(s["model"]) for s in summaries))
     first = summaries[0]
-    axes.set_title(
-        f"{benchmark} · {models} · {first['problems']} problems", loc="left", fontsize=10
-    )
+    title = f"{benchmark}, {first['problems']} problems, {models}"
+    axes.set_title(title, loc="left", fontsize=10, pad=10)
     axes.set_xscale("log", base=2)
     axes.set_xlabel("generated tokens per problem")
     axes.set_ylabel("accuracy")
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-    axes.xaxis.set_major_formatter(FuncFormatter(_tokens))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.tick_params(labelsize=9)
     axes.margins(x=0.12, y=0.12)
     axes.set_ylim(max(0.0, axes.get_ylim()[0]), min(1.0, axes.get_ylim()[1]))
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8.5, loc="best", title="95 % intervals", title_fontsize=8)
+    axes.legend(frameon=False, fontsize=8.5, loc="best", alignment="left")
+    axes.annotate(
+        "bars: 95 % intervals", (1, 0), (-4, 6), "axes fraction", "offset points",
+        ha="right", fontsize=8, color=_GREY,
+    )  # fmt: skip
 
 
 def _draw_point(axes: Axes, summary: Mapping[str, Any], colour: str) -> None:
@@ -88,7 +91,8 @@ def _draw_point(axes: Axes, summary: Mapping[str, Any], colour: str) -> None:
         color=colour,
         markersize=7,
         capsize=3.5,
-        elinewidth=1.4,
+        elinewidth=1.6,
+        alpha=0.85,
         label=summary["preset"],
         zorder=3,
     )
@@ -106,10 +110,6 @@ def _draw_curve(axes: Axes, summary: Mapping[str, Any], colour: str) -> None:
         alpha=0.5,
         linewidth=1.4,
         marker=".",
-        label=f"{summary['preset']}, maj@1 to maj@{max(curve)}",
+        label=f"{summary['preset']}: maj@1 to maj@{max(curve)}",
         zorder=2,
     )
-
-
-def _tokens(value: float, _: int) -> str:
-    return f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"

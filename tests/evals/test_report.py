@@ -1,0 +1,118 @@
+"""Figures of a run, worked out by hand, and what is drawn of them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tts.errors import InputError
+from tts.evals.page import build_page
+from tts.evals.plot import plot_accuracy, render_plot
+from tts.evals.report import compare, summarise
+from tts.evals.run_store import Attempt, Record, StoredRun
+from tts.types import Usage
+
+CONFIG = {
+    "benchmark": "chain",
+    "preset": "vote",
+    "model": "m",
+    "engine": "vllm",
+    "seed": 3,
+    "repeats": 1,
+}
+
+
+def record(problem_id: str, marks: str, *, repeat: int = 0, is_cut: bool = False) -> Record:
+    """Make a record: r is a right sample, a and b are wrong ones, - has no answer."""
+    groups = {"r": 0, "a": 1, "b": 2, "-": None}
+    attempts = tuple(Attempt(m, groups[m], m == "r", 10) for m in marks)
+    voters = [m for m in marks if m != "-"]
+    winner = max(voters, key=voters.count) if voters else None
+    return Record(
+        id=problem_id,
+        repeat=repeat,
+        answer=winner,
+        correct=winner == "r",
+        usage=Usage(prompt_tokens=7, generated_tokens=10 * len(marks), calls=len(marks)),
+        seconds=1.0,
+        error="" if winner else "no trajectory gave an answer",
+        attempts=attempts,
+        is_cut=is_cut,
+    )
+
+
+def summary(*records: Record, **config: Any) -> dict[str, Any]:
+    return summarise({**CONFIG, **config}, records, seconds=2.0, out=Path("out"))
+
+
+def test_figures_by_hand() -> None:
+    figures = summary(record("p", "rraa"), record("q", "rbbb"), record("s", "----"))
+    assert figures["problems"] == 3 and figures["answered"] == 2 and figures["samples"] == 12
+    assert figures["accuracy"] == pytest.approx(1 / 3)
+    assert figures["tokens"]["generated"] == 120  # 12 samples of 10
+    # pass@1: (2/4 + 1/4 + 0) / 3; pass@2: p 1 - C(2,2)/C(4,2) = 5/6, q 1 - C(3,2)/6 = 1/2.
+    assert figures["pass_at_k"] == pytest.approx({"1": 0.25, "2": (5 / 6 + 1 / 2) / 3, "4": 2 / 3})
+    # maj@4: p is a tie of r and a, so 1/2; q goes to b.
+    assert figures["maj_at_k"]["4"] == pytest.approx(0.5 / 3)
+    low, high = figures["ci95"]
+    assert 0 < low < 1 / 3 < high < 1
+
+
+def test_at_k_goes_no_further_than_the_fewest_samples() -> None:
+    assert set(summary(record("p", "rra"), record("q", "rraab"))["pass_at_k"]) == {"1", "2"}
+    assert summary(record("p", "rr"), record("q", ""))["pass_at_k"] == {}
+    assert summary(record("p", "rr"), record("q", "rr", is_cut=True))["maj_at_k"] == {}
+
+
+def test_repeats_count_once_per_problem() -> None:
+    figures = summary(
+        *(record("p", "r", repeat=i) for i in range(3)),
+        record("p", "a", repeat=3),
+        *(record("q", "a", repeat=i) for i in range(4)),
+        repeats=4,
+    )
+    assert figures["problems"] == 2
+    assert figures["accuracy"] == 0.375  # (3/4 + 0) / 2
+    assert figures["ci95"] == [0.0, 0.75]  # two problems: means of pairs drawn from {0, 3/4}
+
+
+def stored(*records: Record, **config: Any) -> StoredRun:
+    return StoredRun(Path("runs/x"), {**CONFIG, **config}, records, 1.0, None)
+
+
+def test_comparison_pairs_what_both_have() -> None:
+    first = stored(record("p", "a"), record("q", "r"), record("only first", "r"))
+    second = stored(record("q", "rrr"), record("p", "rrr"), record("only second", "a"))
+    figures = compare(first, second)
+    assert figures["problems"] == 2
+    assert figures["accuracy"] == [0.5, 1.0]
+    assert figures["difference"] == 0.5
+    assert figures["ci95"] == [0.0, 1.0]  # differences are 1 and 0
+    assert figures["tokens_per_problem"] == [10, 30]
+
+
+def test_runs_that_share_nothing_do_not_compare() -> None:
+    with pytest.raises(InputError, match="share no finished problem"):
+        compare(stored(record("p", "r")), stored(record("q", "r")))
+    with pytest.raises(InputError, match="only runs of one benchmark"):
+        compare(stored(record("p", "r")), stored(record("p", "r"), benchmark="gsm8k"))
+
+
+def test_plot_has_a_panel_per_benchmark_and_a_point_per_run() -> None:
+    runs = [
+        summary(record("p", "ra"), preset="one"),
+        summary(record("p", "rr"), preset="two"),
+        summary(record("p", "r"), benchmark="gsm8k"),
+    ]
+    left, right = plot_accuracy(runs).axes
+    assert left.get_xscale() == "log" and left.get_ylabel() == "accuracy"
+    assert left.get_title(loc="left") == "chain, 1 problems, m"
+    assert len(left.containers) == 2 and len(right.containers) == 1
+    assert render_plot(runs).startswith(b"\x89PNG")
+
+
+def test_page_is_complete_and_escapes_names() -> None:
+    page = build_page([summary(record("p", "ra"), preset="<b>")])
+    assert "&lt;b&gt;" in page and "<b>" not in page
+    assert page.count("<tr>") == 2
+    assert "http" not in page  # nothing is loaded from elsewhere
