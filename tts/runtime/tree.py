@@ -209,6 +209,10 @@ class SearchTree:
         """Return the prompt and all steps down to `node`."""
         return tuple(t for n in reversed(self.path(node)) for t in self._tokens[n])
 
+    def prefix(self, node: int) -> tuple[str, ...]:
+        """Return the texts of the steps from the first one down to `node`."""
+        return tuple(self.texts[n] for n in reversed(self.path(node)[:-1]))
+
     def with_state(self, *states: NodeState) -> NDArray[np.intp]:
         """Return the nodes in one of these states, in order."""
         return np.flatnonzero(np.isin(self.state, states))
@@ -273,6 +277,11 @@ class SearchPolicy(BaseModel):
 
     by_level: ClassVar[bool] = True
     holds_finished: ClassVar[bool] = False
+
+    @property
+    def logprobs(self) -> int:
+        """Candidates per token whose log-probabilities the policy needs, for `prior`."""
+        return 0
 
     def decide(self, tree: SearchTree, rng: np.random.Generator) -> Decision:
         """Return what to do next; no expansion while nothing runs ends the search.

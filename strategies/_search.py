@@ -1,0 +1,80 @@
+"""What all tree searches share: parameters, and how their solutions become an answer."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from tts.operators._step_score import Reduction
+from tts.operators.select import select
+from tts.operators.tree_search import TreeSearch
+from tts.operators.vote import vote
+from tts.pipeline import Pipeline
+from tts.runtime.tree import Decision, NodeState, SearchPolicy, SearchTree
+from tts.strategies._base import StrategyConfig
+
+ENOUGH = "enough solutions"
+Choice = Literal["weighted_vote", "vote", "best"]
+
+
+class SearchConfig(StrategyConfig):
+    """Parameters of a tree search besides its policy's."""
+
+    verifier: str = Field("prm", description="scores partial solutions")
+    reduction: Reduction = Field("last", description="how step scores become a reward")
+    choose: Choice = Field("weighted_vote", description="what makes an answer of the solutions")
+    separator: str | None = Field(
+        "\n\n", min_length=1, description="text between steps; none cuts by step_tokens alone"
+    )
+    step_tokens: int = Field(256, ge=1, description="a step that is longer is cut into several")
+    max_depth: int = Field(40, ge=1, description="steps; the last one runs to the end")
+
+
+def build_search(
+    config: SearchConfig, policy_type: type[SearchPolicy], *, lookahead: int = 0
+) -> Pipeline:
+    """Return the search with the policy whose parameters `config` holds, and the choice after."""
+    parameters = config.model_dump(include=set(policy_type.model_fields))
+    search = TreeSearch(
+        policy=policy_type.model_validate(parameters),
+        verifier=config.verifier,
+        reduction=config.reduction,
+        separator=config.separator,
+        step_tokens=config.step_tokens,
+        max_depth=config.max_depth,
+        lookahead=lookahead,
+    )
+    return Pipeline.of(search) >> _choice(config)
+
+
+def num_finished(tree: SearchTree) -> int:
+    """Return the number of solutions found."""
+    return len(tree.with_state(NodeState.FINISHED))
+
+
+def by_widths(
+    leaves: Sequence[int], widths: Sequence[int], *, reason: str, **notes: object
+) -> Decision:
+    """Expand each leaf by its width, give up those of width 0."""
+    pairs = list(zip(leaves, widths, strict=True))
+    return Decision(
+        expand=tuple((leaf, width) for leaf, width in pairs if width),
+        prune={leaf: reason for leaf, width in pairs if not width},
+        notes=notes,
+    )
+
+
+def stop_searching(tree: SearchTree, reason: str = ENOUGH) -> Decision:
+    """Give up whatever is open or running."""
+    return Decision(prune={int(node): reason for node in tree.live_leaves()})
+
+
+def spread(width: int, parts: int) -> list[int]:
+    """Share out `width` evenly, the first parts getting what is left over."""
+    return [width // parts + (part < width % parts) for part in range(parts)]
+
+
+def _choice(config: SearchConfig) -> Pipeline:
+    if config.choose == "best":
+        return select(config.verifier)
+    return vote(weights=config.verifier if config.choose == "weighted_vote" else None)

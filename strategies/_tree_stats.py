@@ -1,0 +1,28 @@
+"""Figures over subtrees that the searches without levels need."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tts.runtime.tree import NodeState, SearchTree
+
+
+def num_expanding(tree: SearchTree) -> int:
+    """Return the number of nodes whose children are being generated or scored."""
+    running = tree.with_state(NodeState.RUNNING)
+    return len(set(tree.parent[running].tolist()))
+
+
+def subtree_sums(tree: SearchTree, values: ArrayLike) -> NDArray[np.float64]:
+    """Return, for each node, the sum of `values` over its subtree, itself included."""
+    sums = np.array(values, dtype=np.float64)
+    for node in range(len(tree) - 1, 0, -1):
+        sums[tree.parent[node]] += sums[node]
+    return sums
+
+
+def children_of(tree: SearchTree) -> list[list[int]]:
+    """Return the children of each node, in order."""
+    children: list[list[int]] = [[] for _ in range(len(tree))]
+    for node in range(1, len(tree)):
+        children[tree.parent[node]].append(node)
+    return children

@@ -1,0 +1,24 @@
+"""Lookahead search: beam search that scores a step by where it leads.
+
+Source: Snell et al. 2024, arXiv:2408.03314: every candidate step is played out `lookahead` steps
+further at temperature 0, and the verifier's score at the end of that replaces the step's own. The
+play is thrown away, its tokens are paid for: width * (lookahead + 1) generations a level. With
+`lookahead: 0` this is beam search.
+"""
+
+from pydantic import Field
+
+from tts.pipeline import Pipeline
+from tts.strategies import beam_search
+from tts.strategies._search import build_search
+
+
+class Config(beam_search.Config):
+    """Parameters of lookahead search."""
+
+    lookahead: int = Field(1, ge=0, description="greedy steps played out before a score")
+
+
+def build(config: Config) -> Pipeline:
+    """Search, then choose among the solutions."""
+    return build_search(config, beam_search.Policy, lookahead=config.lookahead)

@@ -1,0 +1,134 @@
+"""Monte Carlo tree search over steps, without play-outs: the verifier's score is a leaf's value.
+
+Sources: PUCT as in AlphaZero and `openreasoner/openr` (arXiv:2410.09671); UCT as Kocsis and
+Szepesvari 2006. A leaf is reached from the root by the best of
+
+    puct: Q + p c(N) sqrt(N) / (1 + n),  c(N) = ln((N + 19652 + 1) / 19652) + 1.25
+    uct:  Q + exploration sqrt(ln N / n)
+
+with N and n the visits of parent and child, Q the mean reward in the child's subtree and p the
+child's share of exp(mean log-probability) among its siblings. It is then expanded by `branching`
+steps, each of which counts as a visit with its reward all the way up. So that `parallel` leaves run
+at once, a running step counts as a visit with reward 0 (virtual loss: Chaslot et al. 2008).
+
+Departures from `openr`: no play-out to the end (a path ends where it is expanded); a finished
+solution, an exhausted subtree and a repeated step are not selected again.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from tts.pipeline import Pipeline
+from tts.runtime.tree import ROOT, Decision, NodeState, SearchPolicy, SearchTree
+from tts.strategies._search import SearchConfig, build_search, num_finished, stop_searching
+from tts.strategies._tree_stats import children_of, num_expanding, subtree_sums
+
+Rule = Literal["puct", "uct"]
+_PUCT_BASE, _PUCT_INIT = 19652, 1.25
+
+
+class Policy(SearchPolicy):
+    """Selects leaves by PUCT or UCT."""
+
+    by_level = False
+
+    branching: int = Field(4, ge=1, description="children of each expanded leaf")
+    expansions: int = Field(32, ge=1, description="most expansions in all")
+    solutions: int = Field(8, ge=1, description="solutions after which the search ends")
+    parallel: int = Field(4, ge=1, description="expansions that run at once")
+    rule: Rule = "puct"
+    exploration: float = Field(math.sqrt(2), ge=0, description="of uct")
+    prior: Literal["logprob", "uniform"] = Field("logprob", description="of puct")
+
+    @property
+    def logprobs(self) -> int:
+        """One candidate is enough for the drawn token's own log-probability."""
+        return int(self.rule == "puct" and self.prior == "logprob")
+
+    def decide(self, tree: SearchTree, rng: np.random.Generator) -> Decision:
+        """Fill up the expansions in flight."""
+        if tree.num_expansions == 0:
+            return Decision(expand=((ROOT, self.branching),))
+        if num_finished(tree) >= self.solutions:
+            return stop_searching(tree)
+        room = min(self.parallel - num_expanding(tree), self.expansions - tree.num_expansions)
+        repeated = repeated_steps(tree)
+        leaves = self.select(tree, max(0, room), set(repeated))
+        return Decision(
+            expand=tuple((leaf, self.branching) for leaf in leaves),
+            prune=dict.fromkeys(repeated, "says the same as a sibling"),
+        )
+
+    def select(self, tree: SearchTree, number: int, without: set[int]) -> list[int]:
+        """Return up to `number` leaves, each chosen as if the ones before it were running."""
+        children = children_of(tree)
+        is_running = tree.state == NodeState.RUNNING
+        visits = tree.visits + subtree_sums(tree, is_running)
+        is_leaf = np.zeros(len(tree))
+        is_leaf[[leaf for leaf in tree.open_leaves().tolist() if leaf not in without]] = 1
+        leaves_below = subtree_sums(tree, is_leaf)
+        chosen: list[int] = []
+        while len(chosen) < number and leaves_below[ROOT] > 0:
+            node = ROOT
+            while children[node]:
+                alive = [child for child in children[node] if leaves_below[child] > 0]
+                scores = self._scores(tree, node, alive, visits)
+                node = alive[int(np.argmax(scores))]
+            chosen.append(node)
+            for ancestor in tree.path(node):
+                visits[ancestor] += self.branching
+                leaves_below[ancestor] -= 1
+        return chosen
+
+    def _scores(
+        self, tree: SearchTree, node: int, alive: Sequence[int], visits: np.ndarray
+    ) -> list[float]:
+        total = float(visits[node])
+        if self.rule == "uct":
+            return [
+                uct(tree.value[c] / visits[c], total, visits[c], self.exploration) for c in alive
+            ]
+        priors = tree.prior[list(alive)] if self.prior == "logprob" else np.ones(len(alive))
+        share = priors / priors.sum()
+        return [
+            puct(tree.value[child] / visits[child], float(p), total, float(visits[child]))
+            for child, p in zip(alive, share, strict=True)
+        ]
+
+
+class Config(SearchConfig, Policy):
+    """Parameters of Monte Carlo tree search."""
+
+
+def build(config: Config) -> Pipeline:
+    """Search, then choose among the solutions."""
+    return build_search(config, Policy)
+
+
+def uct(mean: float, parent_visits: float, visits: float, exploration: float) -> float:
+    """Return Q + c sqrt(ln N / n)."""
+    return float(mean + exploration * math.sqrt(math.log(max(1.0, parent_visits)) / visits))
+
+
+def puct(mean: float, prior: float, parent_visits: float, visits: float) -> float:
+    """Return Q + p c(N) sqrt(N) / (1 + n)."""
+    rate = math.log((parent_visits + _PUCT_BASE + 1) / _PUCT_BASE) + _PUCT_INIT
+    return float(mean + prior * rate * math.sqrt(parent_visits) / (1 + visits))
+
+
+def repeated_steps(tree: SearchTree) -> list[int]:
+    """Return the open leaves whose text an earlier sibling has."""
+    seen: set[tuple[int, str]] = set()
+    repeated = []
+    for node in range(1, len(tree)):
+        if tree.state[node] == NodeState.FAILED or tree.state[node] == NodeState.RUNNING:
+            continue
+        key = (int(tree.parent[node]), tree.texts[node])
+        if key in seen and tree.state[node] == NodeState.OPEN and not tree.num_children[node]:
+            repeated.append(node)
+        seen.add(key)
+    return repeated

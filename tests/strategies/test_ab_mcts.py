@@ -1,0 +1,102 @@
+"""AB-MCTS-A: posteriors in closed form, wider against deeper, and whole searches."""
+
+import numpy as np
+import pytest
+
+from tests.scripted import ScriptedEngine
+from tests.searching import digits, grow, new_tree, search
+from tts.runtime.tree import ROOT, SearchTree
+from tts.strategies.ab_mcts import (
+    Config,
+    Policy,
+    beta_posterior,
+    build,
+    finished_attempts,
+    gaussian_posterior,
+    is_first_step,
+    observe,
+)
+
+
+def test_gaussian_posterior_in_closed_form() -> None:
+    assert gaussian_posterior(observe([])) == (0.0, 1.0, 1.0, 0.1)
+    # n = 2, y = .7, SS = 2 * .2^2 = .08: m' = 1.4 / 3; tau2' = (.1 + .08 + 2 * .49 / 3) / 3.
+    mean, kappa, nu, tau2 = gaussian_posterior(observe([0.5, 0.9]))
+    assert (mean, kappa, nu) == (pytest.approx(1.4 / 3), 3.0, 3.0)
+    assert tau2 == pytest.approx((0.1 + 0.08 + 0.98 / 3) / 3)
+
+
+def test_beta_posterior_in_closed_form() -> None:
+    assert beta_posterior(observe([0.5, 0.9])) == (pytest.approx(1.9), pytest.approx(1.1))
+
+
+def attempt(tree: SearchTree, begin: int, reward: float) -> list[int]:
+    """Add an attempt of two steps and a solution; returns the two steps."""
+    (first,) = grow(tree, begin, [0.5])
+    (second,) = grow(tree, first, [0.5])
+    grow(tree, second, [reward], finished=[0])
+    return [first, second]
+
+
+def places(tree: SearchTree, draws: int = 150) -> list[int]:
+    """Return where the next attempt begins, drawn many times."""
+    policy = Policy(parallel=1, attempts=10_000)
+    rng = np.random.default_rng(1)
+    return [policy.decide(tree, rng).expand[0][0] for _ in range(draws)]
+
+
+def test_attempts_and_where_they_begin() -> None:
+    tree = new_tree()
+    first, second = attempt(tree, ROOT, 0.4)  # nodes 1, 2 and the solution 3
+    attempt(tree, second, 0.7)  # 4, 5, 6: it branches off after the second step
+    assert [first, second] == [1, 2]
+    assert is_first_step(tree).tolist() == [False, True, False, False, True, False, False]
+    assert finished_attempts(tree) == [(1, 0.4), (4, 0.7)]
+
+
+def test_it_goes_deeper_where_later_attempts_are_better() -> None:
+    deep, wide = new_tree(), new_tree()
+    for tree, early, late in ((deep, 0.1, 0.9), (wide, 0.9, 0.1)):
+        for _ in range(4):
+            first, _ = attempt(tree, ROOT, early)
+            attempt(tree, first, late)
+            attempt(tree, first, late)
+    # At the root, GEN has seen the early attempts and CONT the late ones.
+    assert places(deep).count(ROOT) < 30
+    assert places(wide).count(ROOT) > 120
+
+
+def test_it_descends_to_the_better_child() -> None:
+    tree = new_tree()
+    for reward in (0.1, 0.9):
+        first, _ = attempt(tree, ROOT, reward)
+        for _ in range(6):
+            attempt(tree, first, reward)
+    below = [place for place in places(tree) if place != ROOT]
+    good = [place for place in below if place >= 1 + 3 * 7]  # the second child's subtree
+    assert len(good) > 0.8 * len(below)
+
+
+def test_what_was_begun_is_played_out_first() -> None:
+    tree = new_tree()
+    policy = Policy(parallel=3, attempts=4)
+    assert policy.decide(tree, np.random.default_rng(0)).expand == ((ROOT, 3),)
+    grow(tree, ROOT, [0.5, 0.5, 0.5], finished=[0])
+    # Two go on, and there is room for the fourth and last attempt; only the root has a place.
+    assert policy.decide(tree, np.random.default_rng(0)).expand == ((2, 1), (3, 1), (ROOT, 1))
+    tree.add_children(2, 1)
+    tree.add_children(3, 1)
+    tree.add_children(ROOT, 1)
+    assert policy.decide(tree, np.random.default_rng(0)).expand == ()
+
+
+@pytest.mark.parametrize("posterior", ["gaussian", "beta"])
+def test_a_whole_search(posterior: str) -> None:
+    config = Config(attempts=12, posterior=posterior)
+    result = search(ScriptedEngine(digits(depth=3)), build(config))
+    assert result.answer is not None
+    assert result.answer.support.voters == 12
+    again = search(ScriptedEngine(digits(depth=3)), build(config))
+    assert again.answer == result.answer
+    # Attempts that begin deeper share steps: at most 12 solutions of 4 steps each.
+    assert result.usage.calls <= 48

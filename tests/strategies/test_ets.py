@@ -1,0 +1,173 @@
+"""ETS: the integer program by hand and against brute force, clusters, and whole searches."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.scripted import ScriptedEngine
+from tests.searching import digits, events, expanded, grow, new_tree, search
+from tts.runtime.tree import ROOT, SearchTree
+from tts.strategies import ets
+from tts.strategies._step_clusters import cluster_steps, embed_texts
+from tts.strategies.ets import Config, Policy, Program, build, solve
+from tts.strategies.rebase import allocate
+
+
+def best_value(program: Program) -> float:
+    """Try every choice of leaves."""
+    size = len(program.rewards)
+    kept = (np.arange(1, 2**size)[:, None] >> np.arange(size)) % 2 == 1
+    needed = kept.astype(int) @ program.below.T.astype(int) > 0
+    values = kept @ (program.rewards - program.costs[:size]) - needed @ program.costs[size:]
+    for cluster in set(program.clusters.tolist()):
+        covered = kept[:, program.clusters == cluster].any(axis=1)
+        values = values + covered * program.coverage / len(set(program.clusters.tolist()))
+    return float(values.max())
+
+
+def two_parents() -> SearchTree:
+    """Three near-duplicates under one parent, a different step under another, equal rewards."""
+    tree = new_tree()
+    a, b = grow(tree, ROOT, [0.5, 0.5])
+    grow(tree, a, [0.5] * 3, texts=["so x = 12 then", "so x = 12 then", "so x = 12  then"])
+    grow(tree, b, [0.5], texts=["draw a picture"])
+    return tree
+
+
+def test_one_of_three_duplicates_and_the_different_step_are_kept() -> None:
+    # n = 4 leaves, m = 3 ancestors, O = 1/4 each. Keeping one duplicate and the other step:
+    # 2/4 - 5/7 + 1.5 = 1.286; all four: 1 - 7/7 + 1.5 = 1.5; one leaf: 1/4 - 3/7 + .75 = .571.
+    # So at cost 1 all are kept; at cost 2 two: 2/4 - 10/7 + 1.5 = .571 > 1 - 2 + 1.5 = .5,
+    # and one: 1/4 - 6/7 + .75 = .143.
+    policy = Policy(width=4, kv_weight=2.0, coverage=1.5)
+    tree = two_parents()
+    program = policy.program(tree, [3, 4, 5, 6], 4)
+    assert program.clusters.tolist() == [0, 0, 0, 1]
+    kept = solve(program, seconds=10)
+    assert kept is not None
+    assert len(kept) == 2 and 3 in kept
+    assert program.value(kept) == pytest.approx(2 / 4 - 10 / 7 + 1.5)
+    shares = expanded(policy, tree)
+    assert sorted(shares.values()) == [2, 2] and 6 in shares
+
+
+def test_a_high_cost_alone_leaves_one_leaf() -> None:
+    policy = Policy(width=4, kv_weight=50.0, coverage=0.0)
+    assert list(expanded(policy, two_parents()).values()) == [4]
+
+
+def test_without_costs_it_is_rebase() -> None:
+    tree = new_tree()
+    rewards = [0.9, 0.8, 0.3, 0.7]
+    grow(tree, ROOT, rewards)
+    for kv_weight in (0.0, 1e-9):
+        shares = expanded(Policy(width=8, kv_weight=kv_weight, coverage=0.0), tree)
+        assert [shares.get(i, 0) for i in (1, 2, 3, 4)] == allocate(rewards, 8, 0.2)
+
+
+def test_long_nodes_cost_more_by_tokens() -> None:
+    tree = new_tree()
+    grow(tree, ROOT, [0.5, 0.5], texts=["x" * 100, "y"])
+    by_tokens = Policy(width=2, kv_weight=0.9, coverage=0.0, node_cost="tokens")
+    # O = 1/2 each; of 107 tokens (6 the prompt's) the long step has 100: .84 > 1/2, the short 1.
+    assert expanded(by_tokens, tree) == {2: 2}
+    by_unit = Policy(width=2, kv_weight=0.9, coverage=0.0)
+    # Each node costs .3 < 1/2.
+    assert expanded(by_unit, tree) == {1: 1, 2: 1}
+
+
+@st.composite
+def programs(draw: Any) -> Program:
+    """A random tree of depth 3 with up to 12 leaves, as a program."""
+    tree = new_tree()
+    level = [ROOT]
+    for _ in range(draw(st.integers(1, 3))):
+        room = 12
+        following: list[int] = []
+        for node in level:
+            number = draw(st.integers(0, min(4, room)))
+            room -= number
+            rewards = draw(st.lists(st.floats(0, 1), min_size=number, max_size=number))
+            text = st.sampled_from(["aaaa", "bbbb", "cccc", "a long step"])
+            texts = [draw(text) for _ in rewards]
+            following += grow(tree, node, rewards, texts=texts) if rewards else []
+        level = following or grow(tree, level[0], [0.5])
+    policy = Policy(
+        width=16,
+        kv_weight=draw(st.sampled_from([0.0, 0.3, 1.0, 3.0])),
+        coverage=draw(st.sampled_from([0.0, 1.5])),
+        node_cost=draw(st.sampled_from(["unit", "tokens"])),
+    )
+    leaves = [n for n in tree.open_leaves().tolist() if tree.depth[n] == tree.depth.max()]
+    return policy.program(tree, leaves, draw(st.integers(1, 16)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(program=programs())
+def test_the_solver_equals_brute_force(program: Program) -> None:
+    kept = solve(program, seconds=10)
+    assert kept
+    assert program.value(kept) == pytest.approx(best_value(program), abs=1e-7)
+
+
+def test_a_solver_without_a_solution_leaves_rebase_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ets, "solve", lambda program, seconds: None)
+    tree = new_tree()
+    grow(tree, ROOT, [0.9, 0.5, 0.1])
+    decision = Policy(width=8).decide(tree, np.random.default_rng(0))
+    assert decision.expand == ((1, 7), (2, 1))
+    assert "solver found nothing in 10 s" in str(decision.notes["warning"])
+    result = search(ScriptedEngine(digits()), Policy(width=4))
+    assert "solver found nothing in 10 s" in result.reason
+
+
+def test_no_time_at_all_gives_no_solution() -> None:
+    rng = np.random.default_rng(1)
+    program = Program(
+        rewards=rng.random(200),
+        below=rng.random((200, 200)) < 0.1,
+        costs=np.full(400, 1 / 400) * rng.random(400),
+        clusters=rng.integers(0, 40, 200),
+        coverage=1.5,
+    )
+    assert solve(program, seconds=1e-9) is None
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ([], []),
+        (["alone"], [0]),
+        (["12 + 5 = 17", "12 + 5  = 17", "17 * 2 = 34"], [0, 0, 1]),
+        (["", "", "x"], [0, 1, 2]),  # empty texts say nothing, so they are not alike
+    ],
+)
+def test_clusters(texts: list[str], expected: list[int]) -> None:
+    assert cluster_steps(texts, 0.05) == expected
+
+
+def test_vectors_by_hand() -> None:
+    # "a" and "b" hold one n-gram each, of their own: orthogonal. "ab" holds a, b and ab.
+    vectors = embed_texts(["a", "b", "ab"])
+    assert vectors[0] @ vectors[1] == 0
+    # idf of a (in 2 of 3) is ln(4/3) + 1 = 1.2877, of ab (in 1) ln(4/2) + 1 = 1.6931.
+    expected = 1.2877 / (2 * 1.2877**2 + 1.6931**2) ** 0.5
+    assert vectors[0] @ vectors[2] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_whole_search_holds_fewer_blocks_than_rebase() -> None:
+    def run(coverage: float, kv_weight: float) -> tuple[int, float]:
+        config = Config(width=16, coverage=coverage, kv_weight=kv_weight)
+        result = search(ScriptedEngine(digits(depth=4)), build(config))
+        assert result.answer is not None and result.answer.support.voters == 16
+        (figures,) = events(result, "search")
+        return figures["finished"], figures["mean_kv_blocks_kept"]
+
+    pruned, free = run(0.0, 5.0), run(0.0, 0.0)
+    assert pruned[0] == free[0] == 16
+    assert pruned[1] < free[1]

@@ -1,0 +1,78 @@
+"""REBASE: allocations by hand, their sum, and whole searches."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.scripted import ScriptedEngine
+from tests.searching import digits, events, expanded, grow, new_tree, search, solutions
+from tts.runtime.tree import ROOT
+from tts.strategies.rebase import Config, Policy, allocate, build
+
+
+@pytest.mark.parametrize(
+    ("rewards", "width", "temperature", "expected"),
+    [
+        # e = 1, exp(-2), exp(-4) = 1, .1353, .0183. ceil(8 / 1.1536) = ceil(6.93) = 7; of the one
+        # left, ceil(.1353 / .1536) = 1.
+        ([0.9, 0.5, 0.1], 8, 0.2, [7, 1, 0]),
+        ([0.1, 0.5, 0.9], 8, 0.2, [0, 1, 7]),  # the order of the leaves does not matter
+        ([0.5, 0.5, 0.5, 0.5], 8, 0.2, [2, 2, 2, 2]),  # no rounding up of 8 * (1 / 4)
+        ([0.5, 0.5, 0.5], 4, 0.2, [2, 1, 1]),  # ceil(4/3) = 2, ceil(2/2) = 1, 1
+        ([0.9, 0.5, 0.1], 9, 1e12, [3, 3, 3]),  # no preference at an infinite temperature
+        ([0.9, 0.5, 0.1], 9, 1e-6, [9, 0, 0]),  # e underflows to 0, the best takes all
+        ([0.5, 0.5], 0, 0.2, [0, 0]),
+        ([], 8, 0.2, []),
+    ],
+)
+def test_allocation(
+    rewards: list[float], width: int, temperature: float, expected: list[int]
+) -> None:
+    assert allocate(rewards, width, temperature) == expected
+
+
+@given(
+    rewards=st.lists(st.floats(0, 1), min_size=1, max_size=40),
+    width=st.integers(0, 300),
+    temperature=st.floats(1e-4, 1e4),
+)
+def test_allocations_sum_to_the_width_and_favour_high_rewards(
+    rewards: list[float], width: int, temperature: float
+) -> None:
+    counts = allocate(rewards, width, temperature)
+    assert sum(counts) == width
+    assert min(counts) >= 0
+    ranked = [counts[i] for i in sorted(range(len(rewards)), key=lambda i: (-rewards[i], i))]
+    # Rounding up lets a leaf have one child more than the leaf before it, never two.
+    assert all(later <= earlier + 1 for earlier, later in pairwise(ranked))
+
+
+def test_finished_solutions_take_leaves_away() -> None:
+    tree = new_tree()
+    policy = Policy(width=8)
+    assert expanded(policy, tree) == {ROOT: 8}
+    grow(tree, ROOT, [0.9, 0.5, 0.1, 0.8, 0.8, 0.8, 0.8, 0.8], finished=[3, 4, 5, 6, 7])
+    # Three of eight are left: ceil(3 * .867) = 3 for the best.
+    decision = policy.decide(tree, None)  # type: ignore[arg-type]
+    assert decision.expand == ((1, 3),)
+    assert decision.notes["remaining"] == 3
+    assert set(decision.prune) == {2, 3}
+
+
+def test_no_leaf_is_left_when_the_width_is_used_up() -> None:
+    tree = new_tree()
+    grow(tree, ROOT, [0.9, 0.5, 0.1], finished=[0, 1])
+    decision = Policy(width=2).decide(tree, None)  # type: ignore[arg-type]
+    assert decision.expand == ()
+    assert decision.prune == {3: "enough solutions"}
+
+
+def test_a_whole_search_has_as_many_solutions_as_leaves() -> None:
+    result = search(ScriptedEngine(digits(depth=3)), build(Config(width=8)))
+    assert len(solutions(result)) == 1 + 8  # the vote's winner and its voters
+    shares = [sum(n for _, n in event["expand"]) for event in events(result, "decide")]
+    assert shares == [8, 8, 8, 8, 0]
+    assert result.answer is not None
+    assert result.answer.support.voters == 8

@@ -1,0 +1,112 @@
+"""What a tree search held and did, for the trace and the ledger.
+
+Events: `decide` (KV blocks before and after pruning, what is expanded and why), `step`, `prune`,
+`fail`, and in the end `search` with the figures and the whole tree.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import fmean
+from typing import Any
+
+from tts.protocols import Context
+from tts.runtime.kv_blocks import reusable_tokens
+from tts.runtime.tree import ROOT, Decision, NodeState, SearchTree
+from tts.runtime.tree_view import to_json
+from tts.types import Trajectory, Usage
+
+
+class SearchAccount:
+    """Counts KV blocks, cache hits and steps of one search.
+
+    Args:
+        context: Takes the events.
+        tree: Is counted.
+    """
+
+    def __init__(self, context: Context, tree: SearchTree) -> None:
+        self._context = context
+        self._tree = tree
+        self._before: list[int] = []
+        self._kept: list[int] = []
+        self._cached = 0
+        self._reusable = 0
+
+    def live_blocks(self) -> int:
+        """Return the KV blocks of the live leaves."""
+        return self._tree.kv_blocks(self._tree.live_leaves())
+
+    def decided(self, before: int, expand: Sequence[tuple[int, int]], decision: Decision) -> None:
+        """Note a decision and the KV blocks before and after its pruning."""
+        kept = self.live_blocks()
+        if len(self._tree) > 1:
+            self._before.append(before)
+            self._kept.append(kept)
+        self._context.emit(
+            "decide",
+            kv_blocks=before,
+            kv_blocks_kept=kept,
+            expand=[[node, count] for node, count in expand],
+            **decision.notes,
+        )
+        if isinstance(decision.notes.get("warning"), str):
+            self._context.emit("warning", message=decision.notes["warning"])
+
+    def pruned(self, nodes: Sequence[int], reason: str) -> None:
+        """Note tree nodes that were given up."""
+        if nodes:
+            self._context.emit("prune", nodes=list(nodes), reason=reason)
+
+    def failed(self, node: int, reason: str) -> None:
+        """Note a tree node without a step or without a score."""
+        self._context.emit("fail", tree_node=node, reason=reason)
+
+    def arrived(self, node: int, usage: Usage) -> None:
+        """Note a step's cache hits; first steps share a prefill instead."""
+        if self._tree.parent[node] != ROOT and usage.cached_tokens is not None:
+            self._cached += usage.cached_tokens
+            size = self._tree.blocks.block_size
+            self._reusable += reusable_tokens(usage.prompt_tokens or 0, size)
+
+    def scored(self, node: int, trajectory: Trajectory) -> None:
+        """Note a step and its reward."""
+        tree = self._tree
+        value = float(tree.reward[node])
+        self._context.emit(
+            "step",
+            tree_node=node,
+            parent=int(tree.parent[node]),
+            id=trajectory.id,
+            reward=value if value == value else None,
+            tokens=int(tree.end[node] - tree.start[node]),
+            finish_reason=trajectory.finish_reason,
+        )
+
+    def copy(self, trajectory: Trajectory, number: int) -> Trajectory:
+        """Return one more copy of a finished solution, which costs nothing."""
+        return replace(
+            trajectory,
+            id=f"{trajectory.id}*{number}",
+            origin=replace(
+                trajectory.origin, index=trajectory.origin.index + number * len(self._tree)
+            ),
+            parents=(trajectory.id,),
+            usage=Usage(),
+        )
+
+    def close(self) -> None:
+        """Emit the figures and the tree, and charge the most KV blocks held at once."""
+        tree, info = self._tree, self._context.engine.info
+        peak = max([self.live_blocks(), *self._before])
+        figures: dict[str, Any] = {
+            "steps": len(tree) - 1,
+            "finished": len(tree.with_state(NodeState.FINISHED)),
+            "peak_kv_blocks": peak,
+            "mean_kv_blocks": round(fmean(self._before), 2) if self._before else 0.0,
+            "mean_kv_blocks_kept": round(fmean(self._kept), 2) if self._kept else 0.0,
+            "cached_tokens": self._cached,
+            "reusable_tokens": self._reusable,
+        }
+        self._context.emit("search", **figures, tree=to_json(tree))
+        if info.kv_block_size is not None:
+            self._context.charge(info, Usage(peak_kv_blocks=peak))

@@ -1,0 +1,114 @@
+"""Search a tree of reasoning steps by a policy; finished solutions are sent on as they are found.
+
+The policy says which tree nodes to continue and which to give up (`tts.runtime.tree`); this
+operator generates, scores, cancels and accounts. A search over whole levels and one without
+barriers differ in the policy alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from pydantic import Field, SerializeAsAny, field_serializer, field_validator
+
+from tts.operators._search import Search, SearchOptions
+from tts.operators._step_score import Reduction
+from tts.operators._steps import Stepwise
+from tts.pipeline import Pipeline
+from tts.protocols import Context, Inlet, Outlet, Spec
+from tts.runtime.tree import SearchPolicy
+
+_POLICIES = "tts.strategies"
+
+
+class TreeSearch(Stepwise):
+    """Grows a tree of steps until the policy wants no more, or the budget ends.
+
+    A step's reward is the verifier's score of the solution so far. Every finished and scored
+    solution is sent, with the steps before it as its parents. A step without text, an engine's or a
+    verifier's failure and a prompt that is too long end their own branch only.
+    """
+
+    policy: SerializeAsAny[SearchPolicy] = Field(description="`name` and parameters of a policy")
+    verifier: str = Field("prm", description="scores partial solutions")
+    reduction: Reduction = Field(
+        "last", description="step scores to one; own: the verifier's own value"
+    )
+    max_depth: int = Field(40, ge=1, description="steps; the last one runs to the end")
+    lookahead: int = Field(0, ge=0, description="greedy steps played out before a step is scored")
+
+    @field_validator("policy", mode="before")
+    @classmethod
+    def _load_policy(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        parameters = dict(value)
+        return policy_type(str(parameters.pop("name", ""))).model_validate(parameters)
+
+    @field_serializer("policy")
+    def _dump_policy(self, policy: SearchPolicy) -> dict[str, Any]:
+        name = type(policy).__module__.removeprefix(f"{_POLICIES}.")
+        return {"name": name, **policy.model_dump(mode="json", exclude_defaults=True)}
+
+    @property
+    def spec(self) -> Spec:
+        """A source of finished, scored trajectories."""
+        needs = {"token_ids"} | ({"logprobs"} if self.policy.logprobs else set())
+        return Spec(
+            accepts=None,
+            emits="finished",
+            needs=frozenset(needs),
+            verifiers=(self.verifier,),
+            fan_out=None,
+            logprobs=self.policy.logprobs,
+        )
+
+    async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
+        """Search, and send solutions in the order in which they are found."""
+        options = SearchOptions(
+            steps=self,
+            policy=self.policy,
+            verifier=self.verifier,
+            reduction=self.reduction,
+            max_depth=self.max_depth,
+            lookahead=self.lookahead,
+        )
+        await Search(context, options, outlet).run()
+
+
+def policy_type(name: str) -> type[SearchPolicy]:
+    """Return the policy of a search strategy, or of a module by its dotted path.
+
+    Raises:
+        ValueError: There is none.
+    """
+    path = name if "." in name else f"{_POLICIES}.{name}"
+    try:
+        found: type[SearchPolicy] = import_module(path).Policy
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"{name or 'nothing'!r} is no search policy; name a strategy such as beam_search"
+        ) from error
+    return found
+
+
+def tree_search(
+    policy: SearchPolicy,
+    *,
+    verifier: str = "prm",
+    reduction: Reduction = "last",
+    separator: str | None = "\n\n",
+    max_depth: int = 40,
+    lookahead: int = 0,
+) -> Pipeline:
+    """Search a tree of steps by a policy."""
+    return Pipeline.of(
+        TreeSearch(
+            policy=policy,
+            verifier=verifier,
+            reduction=reduction,
+            separator=separator,
+            max_depth=max_depth,
+            lookahead=lookahead,
+        )
+    )
