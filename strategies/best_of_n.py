@@ -1,6 +1,7 @@
 """Best-of-n: sample `n` trajectories, score each as it ends, keep the best.
 
-Source: Cobbe et al. 2021, "Training Verifiers to Solve Math Word Problems", arXiv:2110.14168.
+Source: Cobbe et al. 2021, "Training Verifiers to Solve Math Word Problems", arXiv:2110.14168. Its
+weighted form, which adds the scores of equal answers, is `weighted_vote`.
 """
 
 from pydantic import Field
@@ -17,9 +18,11 @@ class Config(StrategyConfig):
 
     n: int = Field(16, ge=1, description="trajectories sampled in parallel")
     verifier: str = Field("prm", description="whose score decides")
+    quorum: int = Field(1, ge=1, description="fewest scored trajectories for a choice")
     mode: Mode = "solve"
 
 
 def build(config: Config) -> Pipeline:
     """Sample, score, keep the best."""
-    return sample(config.n, mode=config.mode) >> score(config.verifier) >> select(config.verifier)
+    best = select(config.verifier, quorum=config.quorum)
+    return sample(config.n, mode=config.mode) >> score(config.verifier) >> best

@@ -18,6 +18,7 @@ class Config(StrategyConfig):
     """Parameters of self-consistency."""
 
     n: int = Field(16, ge=1, description="trajectories sampled in parallel")
+    batch: int | None = Field(None, ge=1, description="drawn at a time; all of them if none")
     mode: Mode = "solve"
     stop: Stop = "never"
     stop_at: float | None = Field(None, gt=0.5, lt=1.0)
@@ -27,4 +28,4 @@ class Config(StrategyConfig):
 def build(config: Config) -> Pipeline:
     """Sample, vote."""
     ballot = vote(stop=config.stop, stop_at=config.stop_at, order=config.order)
-    return sample(config.n, mode=config.mode) >> ballot
+    return sample(config.n, mode=config.mode, batch=config.batch) >> ballot

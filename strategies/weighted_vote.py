@@ -18,11 +18,12 @@ class Config(StrategyConfig):
 
     n: int = Field(16, ge=1, description="trajectories sampled in parallel")
     verifier: str = Field("prm", description="whose probabilities are summed")
+    quorum: int = Field(1, ge=1, description="fewest scored trajectories for an answer")
     mode: Mode = "solve"
     stop: Stop = "never"
 
 
 def build(config: Config) -> Pipeline:
     """Sample, score, vote by summed probability."""
-    ballot = vote(weights=config.verifier, stop=config.stop)
+    ballot = vote(weights=config.verifier, quorum=config.quorum, stop=config.stop)
     return sample(config.n, mode=config.mode) >> score(config.verifier) >> ballot

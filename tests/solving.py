@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from tests.scripted import Ask, Line, Script, ScriptedEngine
 from tts import catalog
@@ -11,6 +12,7 @@ from tts.protocols import Context, Engine, Verifier, VerifierSpec
 from tts.runtime.executor import Job
 from tts.runtime.log import GenerationLog
 from tts.runtime.runtime import Runtime
+from tts.seeds import derive_seed
 from tts.types import Budget, Event, Problem, Result, Sampling, Score, Trajectory
 
 PROBLEM = Problem(id="p", statement="What is 3 * 4?", answer_type="integer")
@@ -24,6 +26,27 @@ def says(*answers: str | int | None) -> Script:
     def line(ask: Ask) -> Line:
         answer = answers[ask.index % len(answers)]
         return Line("I do not know" if answer is None else rf"it is \boxed{{{answer}}}")
+
+    return line
+
+
+def place(ask: Ask, node: str = "sample") -> int:
+    """Return which sample of a node a sequence is, however they were batched."""
+    return ask.seed - derive_seed(0, PROBLEM.id, node)
+
+
+def in_order(*answers: str | int | None) -> Script:
+    """Script: sample i of the node "sample" ends in the boxed answer i, from the first again."""
+    return lambda ask: says(*answers)(replace(ask, index=place(ask)))
+
+
+def sure(*pairs: tuple[int, float]) -> Script:
+    """Script: sample i ends in an answer and has the same confidence in each of its tokens."""
+
+    def line(ask: Ask) -> Line:
+        answer, confidence = pairs[ask.index % len(pairs)]
+        text = rf"it is \boxed{{{answer}}}"
+        return Line(text, confidences=(confidence,) * len(text))
 
     return line
 

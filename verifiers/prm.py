@@ -2,19 +2,31 @@
 
 Sources: Lightman et al. 2023, "Let's Verify Step by Step", arXiv:2305.20050; the input format is
 that of Qwen2.5-Math-PRM (Zhang et al. 2025, arXiv:2501.07301): the steps of the assistant's turn,
-each followed by a tag, two classes read at every tag.
+each followed by a tag, two classes read at every tag. The number of scores is the number of steps,
+and a step's score does not depend on later steps, so scores are remembered by prefix.
 """
 
+import math
 from collections.abc import Sequence
 
+from pydantic import Field
+
 from tts import prompts
-from tts.errors import VerifierError
+from tts.errors import CapabilityError, ContextError, VerifierError
 from tts.protocols import Context, Engine, VerifierSpec
 from tts.tasks.splits import split_steps
-from tts.types import Score, ScoreRequest, Trajectory
+from tts.types import Problem, Score, ScoreRequest, Trajectory
+from tts.verifiers._base import VerifierConfig
+from tts.verifiers._memo import StepMemo
 from tts.verifiers._step_reduce import Reduction, reduce_steps
 
 DEFAULT_MODEL: str | None = "bundled:prm"
+
+
+class Config(VerifierConfig):
+    """Options of the process reward model."""
+
+    reduction: Reduction = Field("min", description="how step scores become the trajectory's")
 
 
 class PRM:
@@ -22,12 +34,13 @@ class PRM:
 
     Args:
         engine: Serves the reward model.
-        reduction: How step scores become the trajectory's score.
+        config: Its options.
     """
 
-    def __init__(self, engine: Engine, *, reduction: Reduction = "min") -> None:
+    def __init__(self, engine: Engine, config: Config) -> None:
         self._engine = engine
-        self._reduction = reduction
+        self._reduction = config.reduction
+        self._memo = StepMemo()
 
     @property
     def spec(self) -> VerifierSpec:
@@ -35,7 +48,7 @@ class PRM:
         return VerifierSpec(steps=True, unit_interval=True)
 
     async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
-        """Score trajectories one request each; the engine batches them."""
+        """Score trajectories one request each; the engine batches those of all callers."""
         return [await self._score(context, trajectory) for trajectory in trajectories]
 
     async def aclose(self) -> None:
@@ -45,20 +58,46 @@ class PRM:
     async def _score(self, context: Context, trajectory: Trajectory) -> Score:
         steps = split_steps(trajectory.text)
         if not steps:
-            return Score(value=None, error="the trajectory has no steps")
-        request = ScoreRequest(prompts.reward(context.problem, steps), prompts.STEP_TAG)
-        scores = await self._engine.score(request)
-        context.charge(self._engine.info, scores.usage)
-        if len(scores.values) != len(steps):
-            raise VerifierError(
-                f"{self._engine.info.name} gave {len(scores.values)} scores for {len(steps)} "
-                f"steps; its step tag may not be {prompts.STEP_TAG!r}"
+            return Score(None, error="the trajectory has no steps")
+        if any(prompts.STEP_TAG in step for step in steps):
+            return Score(None, error=f"a step holds the step tag {prompts.STEP_TAG!r} itself")
+        key = _problem_key(context.problem)
+        values = self._memo.find(key, steps)
+        if values is None:
+            request = ScoreRequest(prompts.reward(context.problem, steps), prompts.STEP_TAG)
+            try:
+                scores = await self._engine.score(request)
+            except (ContextError, CapabilityError) as error:
+                return Score(None, error=f"{self._engine.info.name}: {error}")
+            context.charge(self._engine.info, scores.usage)
+            values = scores.values
+            if problem := self._problem_with(values, len(steps)):
+                return Score(None, error=problem)
+            self._memo.keep(key, steps, values)
+        return Score(reduce_steps(values, self._reduction), steps=values)
+
+    def _problem_with(self, values: Sequence[float], num_steps: int) -> str:
+        name = self._engine.info.name
+        if len(values) != num_steps:
+            return (
+                f"{name} gave {len(values)} scores for {num_steps} steps; its step tag may not "
+                f"be {prompts.STEP_TAG!r}, or it splits tokens differently"
             )
-        return Score(value=reduce_steps(scores.values, self._reduction), steps=scores.values)
+        if not all(math.isfinite(v) and 0.0 <= v <= 1.0 for v in values):
+            return f"{name} gave scores outside [0, 1]; it may not be a process reward model"
+        return ""
 
 
-def build(engine: Engine | None) -> PRM:
-    """Return the verifier for a reward model's engine."""
+def _problem_key(problem: Problem) -> str:
+    return problem.statement or "\x1f".join(f"{m.role}:{m.content}" for m in problem.messages)
+
+
+def build(engine: Engine | None, config: Config) -> PRM:
+    """Return the verifier for a reward model's engine.
+
+    Raises:
+        VerifierError: There is no engine.
+    """
     if engine is None:
         raise VerifierError("the process reward model needs an engine")
-    return PRM(engine)
+    return PRM(engine, config)

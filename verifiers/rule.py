@@ -12,9 +12,14 @@ from tts.protocols import Context, Engine, VerifierSpec
 from tts.tasks import chain, countdown
 from tts.tasks.splits import split_steps
 from tts.types import Problem, Score, Trajectory
+from tts.verifiers._base import VerifierConfig
 
 DEFAULT_MODEL: str | None = None
 _TASKS: Mapping[str, ModuleType] = {"chain": chain, "countdown": countdown}
+
+
+class Config(VerifierConfig):
+    """It has no options."""
 
 
 class RuleVerifier:
@@ -53,6 +58,6 @@ def score_by_rule(problem: Problem, trajectory: Trajectory) -> Score:
     return Score(value=float(is_right), steps=tuple(map(float, labels)))
 
 
-def build(engine: Engine | None) -> RuleVerifier:
+def build(engine: Engine | None, config: Config) -> RuleVerifier:
     """Return the verifier; it needs no engine."""
     return RuleVerifier()

@@ -1,0 +1,29 @@
+"""Hedged sampling: one greedy sample beside those at a temperature, then a vote or a verifier.
+
+Source: Khairi et al. 2025, "When Life Gives You Samples", arXiv:2506.20544; n = 5, temperature 0.7
+to 0.9 there. The greedy sample is the first, so ties go to it, and n = 1 is greedy decoding.
+"""
+
+from pydantic import Field
+
+from tts.operators.sample import sample
+from tts.operators.score import score
+from tts.operators.select import select
+from tts.operators.vote import vote
+from tts.pipeline import Pipeline
+from tts.strategies._base import StrategyConfig
+
+
+class Config(StrategyConfig):
+    """Parameters of hedged sampling."""
+
+    n: int = Field(5, ge=1, description="trajectories, the greedy one included")
+    verifier: str | None = Field(None, description="whose best is kept; a vote if none")
+
+
+def build(config: Config) -> Pipeline:
+    """Sample, the first greedily; vote or select."""
+    drawn = sample(config.n, greedy_first=True)
+    if config.verifier is None:
+        return drawn >> vote()
+    return drawn >> score(config.verifier) >> select(config.verifier)

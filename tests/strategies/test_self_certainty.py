@@ -1,0 +1,42 @@
+"""Self-certainty, NoThinking: ranks by certainty, by hand."""
+
+import pytest
+
+from tests.scripted import ScriptedEngine
+from tests.solving import solve, sure
+from tts import prompts
+from tts.strategies import no_thinking, self_certainty
+
+# Ranks 1, 2, 3: with power 1 they weigh 3, 2, 1; 13 has 2 + 1 and is first, with power 2 12 wins.
+PAIRS = ((13, 3.2), (12, 3.5), (13, 3.1))
+
+
+@pytest.mark.parametrize(
+    ("config", "answer"),
+    [
+        (self_certainty.Config(n=3, power=0.0), "13"),  # a majority vote
+        (self_certainty.Config(n=3, power=1.0), "13"),  # 3 to 3, the first sample decides
+        (self_certainty.Config(n=3, power=2.0), "12"),  # 9 to 4 + 1
+        (self_certainty.Config(n=3, choose="best"), "12"),
+    ],
+)
+def test_votes_by_rank_of_certainty(config: self_certainty.Config, answer: str) -> None:
+    engine = ScriptedEngine(sure(*PAIRS))
+    result = solve(engine, self_certainty.build(config))
+    assert result.answer is not None and result.answer.text == answer
+    assert engine.requests[0].sampling.logprobs == 20
+
+
+@pytest.mark.parametrize(
+    ("config", "answer"),
+    [
+        (no_thinking.Config(n=3, power=2.0), "12"),
+        (no_thinking.Config(n=3, choose="best"), "12"),
+        (no_thinking.Config(n=3, verifier="confidence(measure=mean)"), "12"),
+    ],
+)
+def test_no_thinking_opens_with_an_empty_thought(config: no_thinking.Config, answer: str) -> None:
+    engine = ScriptedEngine(sure(*PAIRS))
+    result = solve(engine, no_thinking.build(config))
+    assert result.answer is not None and result.answer.text == answer
+    assert engine.requests[0].prompt.prefill == prompts.NO_THINKING

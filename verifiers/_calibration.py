@@ -1,0 +1,133 @@
+"""From a verifier's score to the probability that the trajectory is right.
+
+Isotonic regression (Zadrozny and Elkan 2002, doi:10.1145/775047.775151) keeps the order and needs
+some hundred labelled scores; Platt scaling (Platt 1999, with his smoothed targets; the numerics of
+Lin, Lin and Weng 2007) fits two numbers and does with a few dozen.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from scipy.optimize import isotonic_regression, minimize
+from scipy.special import expit
+
+from tts.errors import InputError
+
+
+class Calibrator(Protocol):
+    """Maps a score to a probability, never lower for a higher score."""
+
+    def probability(self, score: float) -> float:
+        """Return the probability that a trajectory with this score is right."""
+        ...
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return what `from_mapping` reads."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Isotonic:
+    """Straight lines between the points of a rising sequence; constant beyond its ends.
+
+    Attributes:
+        scores: Strictly rising.
+        probabilities: Of those scores, never falling.
+    """
+
+    scores: tuple[float, ...]
+    probabilities: tuple[float, ...]
+
+    def probability(self, score: float) -> float:
+        """Return the probability at a score."""
+        return float(np.interp(score, self.scores, self.probabilities))
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return its points."""
+        points = {"scores": list(self.scores), "probabilities": list(self.probabilities)}
+        return {"method": "isotonic", **points}
+
+
+@dataclass(frozen=True, slots=True)
+class Platt:
+    """1 / (1 + exp(-(slope * score + offset)))."""
+
+    slope: float
+    offset: float
+
+    def probability(self, score: float) -> float:
+        """Return the probability at a score."""
+        return float(expit(self.slope * score + self.offset))
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return its two numbers."""
+        return {"method": "platt", "slope": self.slope, "offset": self.offset}
+
+
+def fit_isotonic(scores: Sequence[float], labels: Sequence[bool]) -> Isotonic:
+    """Fit the least-squares rising function; equal scores are one point, at their mean label.
+
+    Raises:
+        InputError: There are no scores, not one label each, or a score is not finite.
+    """
+    x, y = _arrays(scores, labels)
+    points, inverse, counts = np.unique(x, return_inverse=True, return_counts=True)
+    means = np.bincount(inverse, weights=y) / counts
+    fitted = isotonic_regression(means, weights=counts.astype(np.float64)).x
+    return Isotonic(tuple(map(float, points)), tuple(float(np.clip(p, 0, 1)) for p in fitted))
+
+
+def fit_platt(scores: Sequence[float], labels: Sequence[bool]) -> Platt:
+    """Fit a logistic function by maximum likelihood, with a slope of at least 0.
+
+    The targets are (right + 1) / (right + 2) and 1 / (wrong + 2), so that separable scores do not
+    give a step.
+
+    Raises:
+        InputError: There are no scores, not one label each, or a score is not finite.
+    """
+    x, y = _arrays(scores, labels)
+    right = float(y.sum())
+    wrong = len(y) - right
+    targets = np.where(y > 0, (right + 1) / (right + 2), 1 / (wrong + 2))
+
+    def loss(parameters: Any) -> tuple[float, Any]:
+        z = parameters[0] * x + parameters[1]
+        excess = expit(z) - targets
+        value = float(np.sum(np.logaddexp(0.0, z) - targets * z))
+        return value, np.array([np.sum(excess * x), np.sum(excess)])
+
+    start = np.array([0.0, np.log((right + 1) / (wrong + 1))])
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, None), (None, None)])
+    return Platt(float(found.x[0]), float(found.x[1]))
+
+
+def from_mapping(values: Mapping[str, Any]) -> Calibrator:
+    """Return the calibrator that `to_mapping` wrote.
+
+    Raises:
+        InputError: The values are not those of a calibrator.
+    """
+    try:
+        if values["method"] == "platt":
+            return Platt(float(values["slope"]), float(values["offset"]))
+        if values["method"] == "isotonic":
+            scores = tuple(map(float, values["scores"]))
+            probabilities = tuple(map(float, values["probabilities"]))
+            if scores and len(scores) == len(probabilities) and scores == tuple(sorted(scores)):
+                return Isotonic(scores, probabilities)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"not a calibrator: {error!r}") from error
+    raise InputError("not a calibrator: its method is platt or isotonic, its points rise")
+
+
+def _arrays(scores: Sequence[float], labels: Sequence[bool]) -> tuple[Any, Any]:
+    x = np.asarray(scores, dtype=np.float64)
+    y = np.asarray(labels, dtype=np.float64)
+    if x.ndim != 1 or not len(x) or x.shape != y.shape:
+        raise InputError("calibration needs scores, and one label for each")
+    if not np.isfinite(x).all():
+        raise InputError("calibration needs finite scores")
+    return x, y

@@ -1,0 +1,57 @@
+"""One question about all attempts: what a right solution needs, and which attempt meets it best.
+
+Source: CHOPS in Khairi et al. 2025, "When Life Gives You Samples", arXiv:2506.20544. The chosen
+attempt scores 1, the others 0; the attempts are shown in a shuffled order, against position bias.
+A choice that cannot be read is counted and chooses nobody: all score 0, so that a selection falls
+back to the first attempt.
+"""
+
+import random
+from collections.abc import Sequence
+
+from tts import prompts
+from tts.protocols import Context, Engine, VerifierSpec
+from tts.types import Score, Trajectory
+from tts.verifiers._base import VerifierConfig
+from tts.verifiers._choice import ask_choice
+
+DEFAULT_MODEL: str | None = None
+
+
+class Config(VerifierConfig):
+    """It has no options."""
+
+
+class Checklist:
+    """Lets the policy choose the best of all attempts by criteria of its own."""
+
+    @property
+    def spec(self) -> VerifierSpec:
+        """Sees all attempts at once; its values rank, they are no probabilities."""
+        return VerifierSpec(compares=True)
+
+    async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
+        """Ask once; attempts without an answer are not shown and have an error."""
+        shown = [t for t in trajectories if t.answer is not None]
+        random.Random(context.seed("checklist")).shuffle(shown)
+        chosen = await self._chosen(context, shown)
+        missing = Score(None, error="the attempt has no answer")
+        return [
+            missing if t.answer is None else Score(1.0 if t.id == chosen else 0.0)
+            for t in trajectories
+        ]
+
+    async def aclose(self) -> None:
+        """Owns nothing."""
+
+    async def _chosen(self, context: Context, shown: Sequence[Trajectory]) -> str:
+        if len({t.answer for t in shown}) < 2:
+            return shown[0].id if len(shown) == 1 else ""
+        prompt = prompts.choose_by_checklist(context.problem, [t.text for t in shown])
+        choice = await ask_choice(context, prompt, shown, "checklist")
+        return "" if choice is None else shown[choice].id
+
+
+def build(engine: Engine | None, config: Config) -> Checklist:
+    """Return the verifier; it asks the policy itself."""
+    return Checklist()

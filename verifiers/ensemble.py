@@ -1,0 +1,124 @@
+"""Several verifiers as one: their mean, product or sum, or the cheap ones first.
+
+`mean` and `product` need every member; one that fails is the ensemble's error, since a mean over
+whoever answered would compare unlike things. `sum` is the hybrid of R2E-Gym (Jain et al. 2025,
+arXiv:2504.07164): the share of tests passed, times a weight that no other member can outdo, plus
+the opinion of a model, which so breaks ties; their cut to the n best by the model is a
+`select(keep=n)` before it. `cascade` asks the members in turn, cheapest first, and stops at the
+first that is sure; one that fails is passed over. Scores that a trajectory already carries are not
+made again.
+"""
+
+import asyncio
+import math
+from collections.abc import Sequence
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from tts.errors import StoreError
+from tts.protocols import Context, Engine, VerifierSpec
+from tts.types import Score, Trajectory
+from tts.verifiers._base import VerifierConfig
+
+DEFAULT_MODEL: str | None = None
+
+
+class Config(VerifierConfig):
+    """Options of the ensemble; its members' scores lie in [0, 1]."""
+
+    verifiers: tuple[str, ...] = Field(("rule", "prm"), min_length=1)
+    mode: Literal["mean", "product", "sum", "cascade"] = "mean"
+    weights: tuple[float, ...] = Field((), description="one per member; equal ones if none")
+    sure_below: float = Field(0.1, ge=0, le=1, description="cascade: such a score decides")
+    sure_above: float = Field(0.9, ge=0, le=1, description="cascade: such a score decides")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.weights and len(self.weights) != len(self.verifiers):
+            raise ValueError("one weight for each verifier")
+        if any(weight < 0 for weight in self.weights) or (self.weights and not any(self.weights)):
+            raise ValueError("weights are at least 0, and not all 0")
+        return self
+
+
+class Ensemble:
+    """Joins the scores of other verifiers of the run."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._weights = config.weights or (1.0,) * len(config.verifiers)
+
+    @property
+    def spec(self) -> VerifierSpec:
+        """Probabilities, but for a sum."""
+        is_sum = self._config.mode == "sum"
+        return VerifierSpec(
+            unit_interval=not is_sum, summable=is_sum, verifiers=self._config.verifiers
+        )
+
+    async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
+        """Score each trajectory by all members, or by as many as it takes."""
+        join = self._cascade if self._config.mode == "cascade" else self._join
+        return [await join(context, trajectory) for trajectory in trajectories]
+
+    async def aclose(self) -> None:
+        """The members belong to the run."""
+
+    async def _join(self, context: Context, trajectory: Trajectory) -> Score:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(_ask(context, name, trajectory))
+                for name in self._config.verifiers
+            ]
+        values: list[float] = []
+        for name, task in zip(self._config.verifiers, tasks, strict=True):
+            value, error = task.result()
+            if value is None:
+                return Score(None, error=f"{name}: {error}")
+            values.append(value)
+        return Score(self._combine(values))
+
+    async def _cascade(self, context: Context, trajectory: Trajectory) -> Score:
+        last, errors = None, []
+        for name in self._config.verifiers:
+            value, error = await _ask(context, name, trajectory)
+            if value is None:
+                errors.append(f"{name}: {error}")
+                continue
+            last = value
+            if value <= self._config.sure_below or value >= self._config.sure_above:
+                break
+        return Score(last) if last is not None else Score(None, error="; ".join(errors))
+
+    def _combine(self, values: Sequence[float]) -> float:
+        pairs = list(zip(self._weights, values, strict=True))
+        total = math.fsum(self._weights)
+        if self._config.mode == "sum":
+            return math.fsum(weight * value for weight, value in pairs)
+        if self._config.mode == "product":
+            return float(math.prod(value**weight for weight, value in pairs))
+        return math.fsum(weight * value for weight, value in pairs) / total
+
+
+async def _ask(
+    context: Context, name: str, trajectory: Trajectory
+) -> tuple[float | None, str | None]:
+    """Return a member's probability, or why there is none."""
+    score = trajectory.scores.get(name)
+    if score is None:
+        try:
+            (score,) = await context.verifier(name).score(context, [trajectory])
+        except StoreError:
+            raise
+        except Exception as error:
+            return None, f"{type(error).__name__}: {error}"
+    value = score.value if score.probability is None else score.probability
+    if value is not None and not 0.0 <= value <= 1.0:
+        return None, f"{value} is no probability; calibrate it"
+    return value, score.error
+
+
+def build(engine: Engine | None, config: Config) -> Ensemble:
+    """Return the verifier; its members have engines of their own."""
+    return Ensemble(config)

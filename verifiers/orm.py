@@ -1,0 +1,90 @@
+"""Outcome reward model: one probability that the whole solution is right.
+
+Source: Cobbe et al. 2021, "Training Verifiers to Solve Math Word Problems", arXiv:2110.14168.
+`last_step` reads a process reward model at the end of the solution only, which is how its last
+value is used as an outcome score (Snell et al. 2024, arXiv:2408.03314); `sequence` runs a model
+that classifies a whole sequence, and takes its last class.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from tts import prompts
+from tts.errors import CapabilityError, ContextError, VerifierError
+from tts.protocols import Context, Engine, VerifierSpec
+from tts.tasks.splits import split_steps
+from tts.types import Problem, Prompt, Score, ScoreRequest, Trajectory
+from tts.verifiers._base import VerifierConfig
+
+DEFAULT_MODEL: str | None = "bundled:prm"
+
+
+class Config(VerifierConfig):
+    """Options of the outcome reward model."""
+
+    reads: Literal["last_step", "sequence"] = Field(
+        "last_step", description="last_step: a process reward model; sequence: a classifier"
+    )
+
+
+class ORM:
+    """Scores a finished trajectory as a whole.
+
+    Args:
+        engine: Serves the reward model.
+        config: Its options.
+    """
+
+    def __init__(self, engine: Engine, config: Config) -> None:
+        self._engine = engine
+        self._tag = prompts.STEP_TAG if config.reads == "last_step" else ""
+
+    @property
+    def spec(self) -> VerifierSpec:
+        """One probability."""
+        return VerifierSpec(unit_interval=True)
+
+    async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
+        """Score trajectories one request each; the engine batches those of all callers."""
+        return [await self._score(context, trajectory) for trajectory in trajectories]
+
+    async def aclose(self) -> None:
+        """Free the reward model."""
+        await self._engine.aclose()
+
+    async def _score(self, context: Context, trajectory: Trajectory) -> Score:
+        if not trajectory.text.strip():
+            return Score(None, error="the trajectory is empty")
+        request = ScoreRequest(self._prompt(context.problem, trajectory.text), self._tag)
+        try:
+            scores = await self._engine.score(request)
+        except (ContextError, CapabilityError) as error:
+            return Score(None, error=f"{self._engine.info.name}: {error}")
+        context.charge(self._engine.info, scores.usage)
+        value = scores.values[-1] if scores.values else math.nan
+        if not 0.0 <= value <= 1.0:
+            return Score(
+                None,
+                error=f"{self._engine.info.name} gave {value}, which is no probability",
+            )
+        return Score(value)
+
+    def _prompt(self, problem: Problem, text: str) -> Prompt:
+        if self._tag:
+            return prompts.reward(problem, split_steps(text))
+        plain = prompts.solve(problem)
+        return Prompt(messages=plain.messages, prefill=text)
+
+
+def build(engine: Engine | None, config: Config) -> ORM:
+    """Return the verifier for a reward model's engine.
+
+    Raises:
+        VerifierError: There is no engine.
+    """
+    if engine is None:
+        raise VerifierError("the outcome reward model needs an engine")
+    return ORM(engine, config)
