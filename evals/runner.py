@@ -10,7 +10,7 @@ import hashlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +182,8 @@ async def evaluate(
     with RunStore(root, plan.config(engine)) as store:
         for log in reuse:
             store.log.load(log)
-        runtime = Runtime(engine, verifiers=verifiers, log=store.log, run_budget=plan.run_budget)
+        budget = _left(plan.run_budget, store)
+        runtime = Runtime(engine, verifiers=verifiers, log=store.log, run_budget=budget)
         try:
             await _Session(plan, store, runtime, on_progress).run()
         finally:
@@ -283,6 +284,13 @@ class _Session:
                 seconds_left=seconds / num_new * left if num_new else None,
             )
         )
+
+
+def _left(run_budget: Budget | None, store: RunStore) -> Budget | None:
+    """Return the run's budget less the time of earlier sessions; the ledger knows the rest."""
+    if run_budget is None or run_budget.seconds is None or not store.records:
+        return run_budget
+    return replace(run_budget, seconds=max(run_budget.seconds - store.seconds, 1e-3))
 
 
 def _attempt(trajectory: Trajectory, group: int | None, grades: Mapping[int, Grade]) -> Attempt:

@@ -250,3 +250,13 @@ def test_failed_samples_do_not_end_the_run(tmp_path: Path) -> None:
     assert "out of luck" in failed.error
     assert summary["answered"] == 5
     assert summary["pass_at_k"] == {}
+
+
+def test_run_deadline_ends_what_runs_and_starts_nothing_more(tmp_path: Path) -> None:
+    engine = ScriptedEngine(lambda ask: Line("never", hangs=True))
+    made = plan("single", repeats=20, run_budget=Budget(seconds=0.2))
+    summary = run(made, engine, tmp_path)
+    found = records(summary)
+    assert len(found) == 120
+    assert all("the deadline of 0.2 s passed" in r.error for r in found)
+    assert summary["samples"] == 0 and summary["seconds"] < 30

@@ -139,7 +139,8 @@ def _describe_preset(name: str, has_embedded: bool) -> str:
     preset = load_preset(name)
     for _, node in preset.pipeline:
         for verifier in node.operator.spec.verifiers:
-            model = catalog.load("verifier", verifier).DEFAULT_MODEL
+            short, _ = catalog.parse_verifier(verifier)
+            model = catalog.load("verifier", short).DEFAULT_MODEL
             if model is not None and not has_embedded:
                 raise MissingExtraError(f"its verifier {verifier!r} needs the embedded vLLM")
             if model is not None and model.startswith(bundled.PREFIX):

@@ -91,13 +91,15 @@ class ProblemRun:
         self._within: defaultdict[str, list[ChannelInlet]] = defaultdict(list)
         self._group: asyncio.TaskGroup | None = None
 
-    async def execute(self) -> Result:
+    async def execute(self, seconds: float | None) -> Result:
         """Run the pipeline to its end, its deadline or its budget.
+
+        Args:
+            seconds: Until the deadline; None for none.
 
         Raises:
             EngineError: The engine died; a failure of one node alone is part of the result.
         """
-        seconds = self.services.ledger.budget.seconds
         loop = asyncio.get_running_loop()
         deadline = loop.call_later(seconds, self._expire) if seconds is not None else None
         try:

@@ -6,6 +6,7 @@ recorded after the fact and counts against `flops`, `usd` and `calls`.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tts.cost import flops_per_token, predicted_flops, price_usd
@@ -92,9 +93,18 @@ class Ledger:
 
     def shortfall(self) -> str:
         """Return which limit is spent, for people; empty when none is."""
-        if self.is_expired:
-            return f"the deadline of {self.budget.seconds:g} s passed"
-        return f"the budget of {self.budget} is spent"
+        limits = [ledger.budget for ledger in self._line() if ledger.budget != Budget()]
+        if any(ledger.is_expired for ledger in self._line()):
+            seconds = min(limit.seconds for limit in limits if limit.seconds is not None)
+            return f"the deadline of {seconds:g} s passed"
+        return f"the budget of {' within '.join(map(str, limits))} is spent"
+
+    def _line(self) -> Iterator["Ledger"]:
+        """Yield this ledger and those above it."""
+        ledger: Ledger | None = self
+        while ledger is not None:
+            yield ledger
+            ledger = ledger._parent
 
     def _share(self, info: ModelInfo, n: int, max_tokens: int, prompt_tokens: int) -> int:
         shares = [max_tokens]

@@ -1,6 +1,7 @@
 """An engine, its verifiers and a log, ready to run pipelines on problems."""
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from types import TracebackType
@@ -47,6 +48,7 @@ class Runtime:
         self.ledger = Ledger(run_budget or Budget())
         self.checker = AnswerChecker()
         self._max_problems = max_problems
+        self._started: float | None = None
 
     async def run(self, job: Job, *, on_progress: Callable[[], None] = lambda: None) -> Result:
         """Run one job.
@@ -64,7 +66,8 @@ class Runtime:
             trace=Trace(),
             on_progress=on_progress,
         )
-        return await ProblemRun(job, services, self.verifiers, self._new_groups).execute()
+        run = ProblemRun(job, services, self.verifiers, self._new_groups)
+        return await run.execute(self._seconds_left(job))
 
     def run_many(
         self,
@@ -116,6 +119,20 @@ class Runtime:
         if wanted <= (job.sampling.logprobs or 0):
             return job
         return replace(job, sampling=replace(job.sampling, logprobs=wanted))
+
+    def _seconds_left(self, job: Job) -> float | None:
+        """Return the time until the job's deadline or the run's, which starts with its first job.
+
+        A job that begins after the run's deadline may generate nothing.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._started is None:
+            self._started = now
+        if self.ledger.budget.seconds is None:
+            return job.budget.seconds
+        left = self._started + self.ledger.budget.seconds - now
+        self.ledger.is_expired = left <= 0
+        return min(max(left, 0.0), job.budget.seconds or math.inf)
 
     def _new_groups(self, problem: Problem) -> AnswerGroups:
         return Groups(self.checker, problem.answer_type)
