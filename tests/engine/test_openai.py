@@ -259,7 +259,7 @@ def vllm_server() -> Iterator[str]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_for_server(process, port, seconds=240)
+        wait_for_server(process, port, seconds=360)
         yield f"http://127.0.0.1:{port}/v1"
     finally:
         process.terminate()
@@ -286,7 +286,7 @@ def wait_for_server(process: "subprocess.Popen[bytes]", port: int, *, seconds: f
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 def test_vllms_own_server_agrees_with_the_embedded_engine(
     vllm_server: str, vllm_engine: VLLMEngine
 ) -> None:

@@ -102,7 +102,8 @@ def has_own_sampler(engine: Any) -> bool:
 
 def _has_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware; emulation is slower than float32."""
-    return bool(import_module("torch").cpu._is_avx512_bf16_supported())
+    cpu: Any = import_module("torch").cpu
+    return bool(cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported())
 
 
 def _default_kv_bytes(config: Any) -> int:

@@ -32,7 +32,7 @@ class Reader(Protocol):
 @dataclass(slots=True)
 class _Entry:
     reader: Reader
-    num_prompt_tokens: int
+    token_ids: tuple[int, ...]
     started: float
     running: dict[int, str] = field(default_factory=dict)
 
@@ -86,7 +86,7 @@ class RequestTable:
         except (TypeError, ValueError) as error:
             raise EngineError(f"vLLM refuses the request: {error}") from error
         request.external_req_id = request_id
-        entry = _Entry(reader, len(token_ids), time.perf_counter())
+        entry = _Entry(reader, token_ids, time.perf_counter())
         self._entries[request_id] = entry
         self._id_by_reader[id(reader)] = request_id
         try:
@@ -127,7 +127,7 @@ class RequestTable:
             if not entry.running:
                 self._forget(output.request_id)
             batch = batches.setdefault(entry.reader.loop, [])
-            batch.append((entry.reader, Finished(output, now - entry.started)))
+            batch.append((entry.reader, Finished(output, entry.token_ids, now - entry.started)))
         for loop, batch in batches.items():
             self._call(loop, _put_all, batch)
 
@@ -163,7 +163,7 @@ class RequestTable:
         request = self.engine.engine_core.engine_core.scheduler.requests.get(child)
         generated = state.detokenizer.num_output_tokens() if state.detokenizer else 0
         computed = request.num_computed_tokens if request is not None else 0
-        prompt = entry.num_prompt_tokens if generated else min(computed, entry.num_prompt_tokens)
+        prompt = len(entry.token_ids) if generated else min(computed, len(entry.token_ids))
         return translate.usage(
             prompt,
             cached=min(state.num_cached_tokens, prompt),

@@ -17,9 +17,10 @@ from tts.types import Completion, FinishReason, FloatArray, ModelInfo, Sampling,
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """vLLM's output of one sequence, and the seconds from its submission to its last token."""
+    """vLLM's output of one sequence, its prompt, and the seconds from submission to last token."""
 
     output: Any
+    prompt_token_ids: tuple[int, ...]
     seconds: float
 
 
@@ -75,7 +76,7 @@ def pooled(finished: Finished, block_size: int) -> Pooled:
     """Take the values of a pooling model's finished request."""
     output = finished.output
     cost = usage(
-        len(output.prompt_token_ids),
+        len(finished.prompt_token_ids),
         cached=output.num_cached_tokens or 0,
         generated=0,
         seconds=finished.seconds,
@@ -93,7 +94,7 @@ def completion(finished: Finished, block_size: int) -> Completion:
     """
     output = finished.output
     done = output.outputs[0]
-    prompt_ids, token_ids = output.prompt_token_ids, done.token_ids
+    prompt_ids, token_ids = finished.prompt_token_ids, done.token_ids
     finish = _FINISH.get(done.finish_reason, "error")
     logprobs, confidences = _logprobs(done.logprobs)
     return Completion(
@@ -107,7 +108,7 @@ def completion(finished: Finished, block_size: int) -> Completion:
             seconds=finished.seconds,
             block_size=block_size,
         ),
-        prompt_token_ids=tuple(prompt_ids),
+        prompt_token_ids=prompt_ids,
         token_ids=tuple(token_ids),
         stop_string=done.stop_reason if isinstance(done.stop_reason, str) else None,
         logprobs=logprobs,

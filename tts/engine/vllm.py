@@ -191,7 +191,10 @@ class VLLMEngine:
                 "returned_token_ids": [1],
             }
         pooled = await self._pool(request.prompt, params)
-        return StepScores(tuple(pooled.values.reshape(-1).tolist()), pooled.usage)
+        values = pooled.values.reshape(-1)
+        if not request.step_tag:
+            values = values[-1:]  # of two classes, the second is the right one
+        return StepScores(tuple(values.tolist()), pooled.usage)
 
     async def embed(self, texts: Sequence[str]) -> FloatArray:
         """Return embeddings, [len(texts), D].
