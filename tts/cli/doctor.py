@@ -56,18 +56,30 @@ def doctor(
 
 def _print(findings: list[Finding]) -> None:
     marks = {True: "yes", False: "no", None: ""}
-    table = _output.new_table("", "", "ready", "")
+    table = _output.new_table("", "ready", "")
     kind = ""
-    for finding in findings:
+    for group in _grouped(findings):
+        first = group[0]
+        names = ", ".join(finding.name for finding in group)
         _output.add_row(
             table,
-            finding.kind if finding.kind != kind else "",
-            finding.name,
-            marks[finding.is_ready],
-            finding.details,
+            first.kind if first.kind != kind else "",
+            marks[first.is_ready],
+            names if len(group) > 1 and first.is_ready else f"{names}: {first.details}",
         )
-        kind = finding.kind
+        kind = first.kind
     _output.print_table(table)
+
+
+def _grouped(findings: list[Finding]) -> list[list[Finding]]:
+    """Put benchmarks and presets together that are ready, or that lack the same."""
+    groups: dict[tuple[str, ...], list[Finding]] = {}
+    for finding in findings:
+        is_many = finding.kind in ("benchmark", "preset")
+        shared = "" if finding.is_ready else finding.details
+        key = (finding.kind, str(finding.is_ready), shared if is_many else finding.name)
+        groups.setdefault(key, []).append(finding)
+    return list(groups.values())
 
 
 def _machine() -> list[Finding]:
@@ -123,7 +135,7 @@ def _benchmark(name: str) -> Finding:
     if name == "jsonl":
         return Finding("benchmark", name, True, summary)
     if hasattr(module, "PUBLISHED"):
-        source = f"{module.PUBLISHED.dataset} from the hub on first use, or --data FILE"
+        source = "downloaded from the Hugging Face hub on first use; offline, --data FILE"
         return Finding("benchmark", name, None, source)
     return Finding("benchmark", name, True, summary)
 

@@ -1,0 +1,73 @@
+"""A real process that is interrupted or killed in the middle of an evaluation."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Outcome
+
+Tts = Callable[..., Outcome]
+ROOT = Path(__file__).resolve().parent.parent.parent
+# Slow enough to be hit in the middle: some 25 ticks of 20 ms for each of 12 problems in turn.
+SCRIPT = """
+import sys
+from tests.cli.conftest import answer
+from tests.scripted import ScriptedEngine
+from tts.cli import _engine
+from tts.cli.main import run
+
+async def make_engine(options):
+    return ScriptedEngine(answer, tick_seconds=0.02)
+
+_engine.make_engine = make_engine
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def finished_lines() -> int:
+    return sum(path.read_bytes().count(b"\n") for path in Path("runs").glob("*/problems.jsonl"))
+
+
+@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_process_is_resumed(tts: Tts, blow: signal.Signals) -> None:
+    rows = [{"id": str(i), "problem": f"What is {i} plus 2?", "answer": "2"} for i in range(12)]
+    Path("sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = ["eval", "jsonl", "--data", "sums.jsonl", "--preset", "self_consistency"]
+    command += ["--set", "n=4", "--repeat", "8"]
+    process = start(*command)
+    deadline = time.monotonic() + 60
+    while finished_lines() < 2 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(blow)
+    _, err = process.communicate(timeout=60)
+    finished = finished_lines()
+    assert 2 <= finished < 96
+    if blow is signal.SIGINT:
+        assert process.returncode == 130
+        assert "interrupted; what was finished is kept. Go on with:\n  tts eval jsonl" in err
+    assert "Traceback" not in err
+    resumed = tts(*command, "--json")
+    (run,) = resumed.json["runs"]
+    lines = (Path(run["out"]) / "problems.jsonl").read_text().splitlines()
+    places = [(row["id"], row["repeat"]) for row in map(json.loads, lines)]
+    assert len(places) == len(set(places)) == 96
+    assert run["samples"] == 384  # 12 x 8 x 4
+    seconds = json.loads((Path(run["out"]) / "run.json").read_text())["sessions"]
+    assert len(seconds) == 2 and run["seconds"] > seconds[1]["seconds"] - 0.01
