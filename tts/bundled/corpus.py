@@ -45,7 +45,7 @@ def render(prompt: Prompt) -> str:
 
 def draw_example(rng: random.Random, weights: dict[str, int]) -> Example:
     """Draw one example of the mixture."""
-    task = chain_task(rng) if rng.random() < 0.6 else countdown_task(rng)
+    task = chain_task(rng) if rng.random() < 0.45 else countdown_task(rng)
     behaviour = rng.choices(list(weights), list(weights.values()))[0]
     return _BEHAVIOURS[behaviour](rng, task)
 

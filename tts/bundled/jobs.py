@@ -14,7 +14,7 @@ from tts.bundled import write_manifest
 from tts.bundled.checkpoint import export_model, save_tokenizer
 from tts.bundled.corpus import LATER, examples, write_corpus
 from tts.bundled.evaluate import measure
-from tts.bundled.language import Plan, train_language_model
+from tts.bundled.language import Plan, encode, pad, train_language_model
 from tts.bundled.models import draft_config, policy_config, prm_config
 from tts.bundled.prm import (
     RewardModel,
@@ -90,7 +90,9 @@ def train_prm(options: argparse.Namespace) -> None:
     model = RewardModel(prm_config(len(tokenizer), token_ids(tokenizer)))
     (newline,) = tokenizer("\n\n")["input_ids"]
     (tag,) = tokenizer(prompts.STEP_TAG)["input_ids"]
-    start_from_policy(model, options.weights / "reasoner", tag, newline)
+    policy = Qwen3ForCausalLM.from_pretrained(options.weights / "reasoner", dtype=torch.float32)
+    texts = encode(tokenizer, list(islice(examples(options.seed, {"solve": 1}), 64)))
+    start_from_policy(model, policy, pad(texts, 0)[0], tag, newline)
     rows = list(load_rows(options.lab / "prm.jsonl"))
     plan = RewardPlan(
         minutes=options.minutes,

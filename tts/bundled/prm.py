@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2Model
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2Model, Qwen3ForCausalLM
 
 from tts.bundled.checkpoint import save_tokenizer
 from tts.bundled.optim import build_optimizers, rate
@@ -40,31 +40,51 @@ class RewardModel(nn.Module):
 
 
 @torch.no_grad()
-def start_from_policy(reward: RewardModel, policy: Path, tag: int, newline: int) -> None:
+def start_from_policy(
+    reward: RewardModel, policy: Qwen3ForCausalLM, ids: Tensor, tag: int, newline: int
+) -> None:
     """Take over the policy's weights.
 
-    Qwen3 normalises each query and key, Qwen2 does not: the norms' weights, and a usual root mean
-    square, go into the projections, and training does the rest. The tag begins as the token that
-    separates steps in the policy's texts.
+    Qwen3 normalises each query and key, Qwen2 does not: the norm's weights and the mean size of
+    queries and keys go into the projections (next-token loss 0.31 after it, where the policy had
+    0.13), and training does the rest. The tag begins as the token that separates steps.
+
+    Args:
+        reward: Gets the weights.
+        policy: Of the same width, layers and heads.
+        ids: [B, T] texts on which sizes are measured; right-padding does little harm.
+        tag: Id of the step tag.
+        newline: Id of the blank line.
     """
-    weights = load_file(policy / "model.safetensors")
-    own = reward.model.state_dict()
+    sizes = _norm_inputs(policy, ids)
+    weights, own = policy.state_dict(), reward.model.state_dict()
     for name, value in weights.items():
-        short = name.removeprefix("model.")
-        if short in own:
-            own[short].copy_(value.float())
-    for index in range(reward.model.config.num_hidden_layers):
-        for kind in ("q", "k"):
-            base = f"layers.{index}.self_attn.{kind}"
-            norm = weights[f"model.{base}_norm.weight"].float()
-            matrix = weights[f"model.{base}_proj.weight"].float()
-            gain = weights[f"model.layers.{index}.input_layernorm.weight"].float()
-            usual = (matrix * gain).view(-1, 64, matrix.size(1)).pow(2).sum((1, 2)) / 64
-            scale = norm[None, :] / usual.sqrt()[:, None]
-            own[f"{base}_proj.weight"].copy_(matrix * scale.flatten()[:, None])
-            own[f"{base}_proj.bias"].zero_()
+        if (short := name.removeprefix("model.")) in own:
+            own[short].copy_(value)
+    for name, size in sizes.items():
+        base = name.removeprefix("model.").removesuffix("_norm")
+        scale = weights[f"{name}.weight"][None, :] / size[:, None]
+        own[f"{base}_proj.weight"].mul_(scale.flatten()[:, None])
+        own[f"{base}_proj.bias"].zero_()
     table = own["embed_tokens.weight"]
     table[tag] = table[newline]
+
+
+def _norm_inputs(policy: Qwen3ForCausalLM, ids: Tensor) -> dict[str, Tensor]:
+    """Return the mean root mean square of each head's queries and keys, by name of the norm."""
+    sizes: dict[str, Tensor] = {}
+    hooks = []
+    for name, module in policy.named_modules():
+        if name.endswith(("q_norm", "k_norm")):
+
+            def keep(_: nn.Module, args: tuple[Tensor], __: Tensor, name: str = name) -> None:
+                sizes[name] = args[0].pow(2).mean(-1).sqrt().mean((0, 1))
+
+            hooks.append(module.register_forward_hook(keep))
+    policy.model(input_ids=ids, use_cache=False)
+    for hook in hooks:
+        hook.remove()
+    return sizes
 
 
 @dataclass(frozen=True, slots=True)

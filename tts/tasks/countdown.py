@@ -1,8 +1,9 @@
 """Countdown: combine all the given numbers, each once, with + - * / to make a target.
 
 Rules as in Stream of Search (Gandhi et al. 2024, arXiv:2404.03683): differences are written larger
-minus smaller, divisions are exact. Numbers here go to `MAX_NUMBER` instead of 99, so that a small
-model gets somewhere, and levels have 3, 4 or 5 numbers.
+minus smaller, divisions are exact. Numbers here go to `MAX_NUMBER` instead of 99, and targets are drawn
+through ways that mostly add and subtract, so that a small model gets somewhere; levels have 3, 4 or
+5 numbers.
 """
 
 import random
@@ -21,6 +22,7 @@ from tts.types import Problem
 MAX_NUMBER = 20
 MAX_INTERMEDIATE = 200  # of the generated solutions; other solutions may go beyond
 MIN_TARGET, MAX_TARGET = 10, 100
+SIGN_WEIGHTS = {"+": 6, "-": 6, "*": 1, "/": 1}  # of the generated solutions' moves
 NUMBERS_BY_LEVEL = {1: 3, 2: 4, 3: 5}
 _EQUATION = re.compile(r"(\d+) ?([-+*/]) ?(\d+) ?= ?(\d+)")
 _STEP = re.compile(_EQUATION.pattern + r"(?:, left ((?:\d+ ?)+))?")
@@ -138,7 +140,7 @@ def draw_moves(rng: random.Random, numbers: Sequence[int]) -> list[Move]:
         if not options:
             left, moves = list(numbers), []
             continue
-        move = rng.choice(options)
+        move = rng.choices(options, [SIGN_WEIGHTS[m.sign] for m in options])[0]
         moves.append(move)
         left = take(left, move) or left
     return moves
