@@ -64,6 +64,26 @@ def by_widths(
     )
 
 
+def merge_equal(tree: SearchTree, leaves: Sequence[int], widths: Sequence[int]) -> list[int]:
+    """Give the widths of leaves with equal token prefixes to the first of them.
+
+    Children of equal prefixes are drawn from one distribution, so that the search stays the same
+    in distribution, while one prefix is held where several were.
+    """
+    merged = [0] * len(leaves)
+    for first, width in zip(first_of_equal(tree, leaves), widths, strict=True):
+        merged[first] += width
+    return merged
+
+
+def first_of_equal(tree: SearchTree, leaves: Sequence[int]) -> list[int]:
+    """Return, for each leaf, the place of the first leaf with the same token prefix."""
+    first_by_prefix: dict[tuple[int, ...], int] = {}
+    return [
+        first_by_prefix.setdefault(tree.token_ids(leaf), place) for place, leaf in enumerate(leaves)
+    ]
+
+
 def stop_searching(tree: SearchTree, reason: str = ENOUGH) -> Decision:
     """Give up whatever is open or running."""
     return Decision(prune={int(node): reason for node in tree.live_leaves()})

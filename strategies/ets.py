@@ -15,7 +15,9 @@ bonus per node, as published, so that nothing is pruned for nothing.
 
 Departures: exact by HiGHS instead of CBC; clusters by character n-grams instead of a sentence
 encoder; `node_cost: tokens` (ours) makes c the node's share of all their tokens; where the solver
-finds nothing in time, REBASE's allocation stands and a warning says so.
+finds nothing in time, REBASE's allocation stands and a warning says so; `merge` (ours) makes one
+leaf of those with equal token prefixes, with the sum of their O and of their widths, which changes
+nothing about the distribution of what follows.
 """
 
 from collections.abc import Sequence
@@ -34,6 +36,8 @@ from tts.strategies._search import (
     SearchConfig,
     build_search,
     by_widths,
+    first_of_equal,
+    merge_equal,
     num_finished,
     stop_searching,
 )
@@ -54,6 +58,7 @@ class Policy(SearchPolicy):
     node_cost: Literal["unit", "tokens"] = Field(
         "unit", description="unit: all nodes cost the same, as published; tokens: by length"
     )
+    merge: bool = Field(False, description="treat equal prefixes as one leaf (ours)")
     solver_seconds: float = Field(10.0, gt=0, description="limit of one solution")
 
     def decide(self, tree: SearchTree, rng: np.random.Generator) -> Decision:
@@ -64,31 +69,36 @@ class Policy(SearchPolicy):
         leaves = tree.open_leaves().tolist()
         if not leaves or remaining <= 0:
             return stop_searching(tree)
-        program = self.program(tree, leaves, remaining)
-        kept = solve(program, seconds=self.solver_seconds)
+        rewards = tree.reward[leaves]
+        counts = allocate(rewards.tolist(), remaining, self.balance)
+        firsts = first_of_equal(tree, leaves) if self.merge else list(range(len(leaves)))
+        rivals = sorted(set(firsts))
+        merged = merge_equal(tree, leaves, counts) if self.merge else counts
+        program = self.program(tree, [leaves[i] for i in rivals], [merged[i] for i in rivals])
+        chosen = solve(program, seconds=self.solver_seconds)
         notes: dict[str, object] = {"remaining": remaining}
-        if kept is None:
-            kept = list(range(len(leaves)))
+        if chosen is None:
+            chosen = list(range(len(rivals)))
             notes["warning"] = (
                 f"the solver found nothing in {self.solver_seconds:g} s; "
                 "this level is shared out as in REBASE"
             )
+        worth = {rivals[place] for place in chosen}
+        kept = [place for place, first in enumerate(firsts) if first in worth]
         widths = [0] * len(leaves)
-        rewards = tree.reward[leaves]
         shares = allocate(rewards[kept].tolist(), remaining, self.balance)
-        for index, share in zip(kept, shares, strict=True):
-            widths[index] = share
+        for place, share in zip(kept, shares, strict=True):
+            widths[firsts[place]] += share
         return by_widths(leaves, widths, reason="not worth its KV blocks", **notes)
 
-    def program(self, tree: SearchTree, leaves: Sequence[int], remaining: int) -> "Program":
-        """Return the integer program of a level."""
+    def program(self, tree: SearchTree, leaves: Sequence[int], counts: Sequence[int]) -> "Program":
+        """Return the integer program of a level; `counts` is REBASE's allocation."""
         paths = [tree.path(leaf)[1:] for leaf in leaves]
         ancestors = sorted({node for path in paths for node in path})
         place = {node: row for row, node in enumerate(ancestors)}
         below = np.zeros((len(ancestors), len(leaves)), dtype=bool)
         for column, path in enumerate(paths):
             below[[place[node] for node in path], column] = True
-        counts = allocate(tree.reward[list(leaves)].tolist(), remaining, self.balance)
         texts = [tree.texts[leaf] for leaf in leaves]
         has_clusters = self.coverage > 0 and len(set(texts)) > 1
         clusters = cluster_steps(texts, self.cluster_distance) if has_clusters else []

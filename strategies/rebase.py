@@ -6,7 +6,9 @@ Every finished solution takes one of the `width` leaves away. Defaults as publis
 
 Departures: the limit on tokens is that of the whole trajectory (there it never took effect); the
 answer phrase is looked for in the steps, not in the question; trajectories without an answer never
-vote; failed steps leave the level short, but not the next ones.
+vote; failed steps leave the level short, but not the next ones. `merge` is ours: leaves whose token
+prefixes are equal are continued from one of them, with the sum of their widths. Their children come
+from one distribution, so only the KV blocks (and the verifier's calls) become fewer.
 """
 
 import math
@@ -21,6 +23,7 @@ from tts.strategies._search import (
     SearchConfig,
     build_search,
     by_widths,
+    merge_equal,
     num_finished,
     stop_searching,
 )
@@ -33,6 +36,7 @@ class Policy(SearchPolicy):
 
     width: int = Field(16, ge=1, description="leaves: finished solutions and steps of a level")
     balance: float = Field(0.2, gt=0, description="temperature of the softmax over rewards")
+    merge: bool = Field(False, description="continue equal prefixes from one of them (ours)")
 
     def decide(self, tree: SearchTree, rng: np.random.Generator) -> Decision:
         """Share out what the finished solutions leave of the width."""
@@ -43,6 +47,8 @@ class Policy(SearchPolicy):
         if not leaves or remaining <= 0:
             return stop_searching(tree)
         widths = allocate(tree.reward[leaves].tolist(), remaining, self.balance)
+        if self.merge:
+            widths = merge_equal(tree, leaves, widths)
         return by_widths(leaves, widths, reason="no share of the width", remaining=remaining)
 
 

@@ -44,7 +44,7 @@ def test_one_of_three_duplicates_and_the_different_step_are_kept() -> None:
     # and one: 1/4 - 6/7 + .75 = .143.
     policy = Policy(width=4, kv_weight=2.0, coverage=1.5)
     tree = two_parents()
-    program = policy.program(tree, [3, 4, 5, 6], 4)
+    program = policy.program(tree, [3, 4, 5, 6], [1, 1, 1, 1])
     assert program.clusters.tolist() == [0, 0, 0, 1]
     kept = solve(program, seconds=10)
     assert kept is not None
@@ -66,6 +66,16 @@ def test_without_costs_it_is_rebase() -> None:
     for kv_weight in (0.0, 1e-9):
         shares = expanded(Policy(width=8, kv_weight=kv_weight, coverage=0.0), tree)
         assert [shares.get(i, 0) for i in (1, 2, 3, 4)] == allocate(rewards, 8, 0.2)
+
+
+def test_equal_prefixes_are_one_leaf_when_merged() -> None:
+    tree = new_tree()
+    grow(tree, ROOT, [0.5, 0.5, 0.5, 0.5], texts=["same", "same", "same", "else"])
+    merged = Policy(width=8, kv_weight=1.0, coverage=0.0, merge=True)
+    # O = 3/4 and 1/4; two leaves and the root cost 1/3 each, so the fourth leaf is not worth it.
+    assert expanded(merged, tree) == {1: 8}
+    free = Policy(width=8, kv_weight=0.0, coverage=0.0, merge=True)
+    assert expanded(free, tree) == {1: 6, 4: 2}
 
 
 def test_long_nodes_cost_more_by_tokens() -> None:
@@ -102,7 +112,8 @@ def programs(draw: Any) -> Program:
         node_cost=draw(st.sampled_from(["unit", "tokens"])),
     )
     leaves = [n for n in tree.open_leaves().tolist() if tree.depth[n] == tree.depth.max()]
-    return policy.program(tree, leaves, draw(st.integers(1, 16)))
+    rewards = tree.reward[leaves].tolist()
+    return policy.program(tree, leaves, allocate(rewards, draw(st.integers(1, 16)), 0.2))
 
 
 @settings(max_examples=40, deadline=None)

@@ -61,6 +61,23 @@ def test_finished_solutions_take_leaves_away() -> None:
     assert set(decision.prune) == {2, 3}
 
 
+def test_equal_prefixes_are_continued_from_one_of_them() -> None:
+    tree = new_tree()
+    grow(tree, ROOT, [0.5, 0.5, 0.5, 0.5], texts=["same", "else", "same", "same"])
+    assert expanded(Policy(width=8), tree) == {1: 2, 2: 2, 3: 2, 4: 2}
+    assert expanded(Policy(width=8, merge=True), tree) == {1: 6, 2: 2}
+
+
+def test_merging_only_saves_blocks() -> None:
+    def run(merge: bool) -> tuple[int, float]:
+        result = search(ScriptedEngine(digits(depth=3)), Policy(width=16, merge=merge))
+        (account,) = events(result, "search")
+        return account["finished"], account["mean_kv_blocks_kept"]
+
+    assert run(True)[0] == run(False)[0] == 16
+    assert run(True)[1] < run(False)[1]
+
+
 def test_no_leaf_is_left_when_the_width_is_used_up() -> None:
     tree = new_tree()
     grow(tree, ROOT, [0.9, 0.5, 0.1], finished=[0, 1])
