@@ -1,18 +1,13 @@
 """One problem through a pipeline on a scripted engine, for tests of operators and strategies."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from tests.scripted import Ask, Line, Script, ScriptedEngine
+from tests.scripted import Ask, Line, Script, ScriptedEngine, render
+from tests.solving import NO_BUDGET, PROBLEM, solve
 from tts.pipeline import Pipeline
-from tts.runtime.executor import Job
-from tts.runtime.log import GenerationLog
-from tts.runtime.runtime import Runtime
+from tts.protocols import Verifier
 from tts.types import Budget, Problem, Result, Sampling, Trajectory
-
-PROBLEM = Problem(id="p", statement="What is 3 * 4?", answer_type="integer")
-NO_BUDGET = Budget()
 
 
 def boxed(answer: int | str) -> str:
@@ -25,25 +20,15 @@ def run(
     *,
     problem: Problem = PROBLEM,
     budget: Budget = NO_BUDGET,
-    log: GenerationLog | None = None,
-    verifiers: Mapping[str, Any] | None = None,
+    verifiers: Mapping[str, Verifier] | None = None,
     max_tokens: int = 200,
-    seed: int = 0,
 ) -> Result:
-    """Run a pipeline; nothing may be left running."""
+    """Run a pipeline on a script or an engine; nothing may be left running."""
     engine = script if isinstance(script, ScriptedEngine) else ScriptedEngine(script)
-
-    async def go() -> Result:
-        runtime = Runtime(engine, log=log, verifiers=verifiers)
-        try:
-            sampling = Sampling(max_tokens=max_tokens)
-            return await runtime.run(Job(pipeline, problem, sampling, seed, budget))
-        finally:
-            runtime.close()
-
-    result = asyncio.run(go())
-    assert engine.num_running == 0, "no request is left running"
-    return result
+    sampling = Sampling(max_tokens=max_tokens)
+    return solve(
+        engine, pipeline, verifiers=verifiers, problem=problem, budget=budget, sampling=sampling
+    )
 
 
 def replies(*rules: tuple[str, str], otherwise: str = "nothing") -> Script:
@@ -58,8 +43,6 @@ def replies(*rules: tuple[str, str], otherwise: str = "nothing") -> Script:
 
 def prompts_of(engine: ScriptedEngine) -> list[str]:
     """Return every prompt that was sent, as text."""
-    from tests.scripted import render
-
     return [render(request.prompt) for request in engine.requests]
 
 

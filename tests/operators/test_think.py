@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from tests.runs import boxed, events, prompts_of, run
 from tests.scripted import Ask, Line, ScriptedEngine
-from tts.operators.think import Think, agrees, most_repeats, think
+from tts.operators.think import Think, agrees, most_repeats, probed_text, think
 from tts.operators.vote import vote
 from tts.pipeline import Pipeline
 from tts.types import Budget
@@ -162,3 +162,16 @@ def test_looks_need_slices() -> None:
         Think(slice_tokens=5)
     with pytest.raises(ValidationError, match="slice_tokens goes with"):
         Think(probe="?")
+
+
+@pytest.mark.parametrize(
+    ("words", "reply", "expected"),
+    [
+        (r"so \boxed{", r"\frac{1}{2}} and", r"\boxed{\frac{1}{2}}"),
+        (r"so \boxed{", "12", ""),
+        (r"so \boxed{", "}", ""),
+        ("</think>\n\nIt is ", "12.", "\n\nIt is 12."),
+    ],
+)
+def test_a_probe_counts_when_its_box_is_closed(words: str, reply: str, expected: str) -> None:
+    assert probed_text(words, reply) == expected

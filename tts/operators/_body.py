@@ -66,6 +66,7 @@ def body_spec(bodies: Iterable[Pipeline], *, passes_on: bool = False) -> Spec:
         scores=tuple(sorted(missing)),
         weights=_union(part.weights for part in parts),
         fan_out=None,
+        logprobs=max((part.logprobs for part in parts), default=0),
     )
 
 

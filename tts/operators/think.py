@@ -28,6 +28,7 @@ from tts.types import (
 )
 
 END = "</think>"
+_BOX = "\\boxed{"
 
 
 class Think(OperatorModel):
@@ -167,9 +168,9 @@ class _Thought:
         """Ask for the answer so far; returns whether the last ones agree."""
         sampling = Sampling(temperature=0.0, max_tokens=self.settings.probe_tokens)
         reply = await self._ask(self._prefilled(self.text + words), sampling)
-        said = "" if reply is None else words + reply.text
+        said = "" if reply is None else probed_text(words, reply.text)
+        answer = extract_answer(said, self.context.problem.answer_type)
         self.groups = self.groups or self.context.answers()
-        answer = extract_answer(said.rpartition(END)[2], self.context.problem.answer_type)
         self.probed.append(await self.groups.add(answer))
         self.context.emit("probe", index=self.index, tokens=self.spent, answer=answer)
         if not agrees(self.probed, self.settings.agree):
@@ -218,6 +219,21 @@ def agrees(probed: Sequence[int | None], count: int) -> bool:
     """Return whether the last `count` probes gave one and the same answer."""
     last = set(probed[-count:])
     return len(probed) >= count and len(last) == 1 and None not in last
+
+
+def probed_text(words: str, reply: str) -> str:
+    r"""Return what a probe said; nothing where the `\boxed{` that it opened is not closed."""
+    before, opened, _ = words.rpartition(_BOX)
+    if not opened:
+        return words.rpartition(END)[2] + reply
+    depth = 1
+    inside = words[len(before) + len(opened) :] + reply
+    for place, char in enumerate(inside):
+        depth += {"{": 1, "}": -1}.get(char, 0)
+        if depth == 0:
+            content = inside[:place].strip()
+            return f"{_BOX}{content}}}" if content else ""
+    return ""
 
 
 def most_repeats(text: str) -> int:
