@@ -64,7 +64,8 @@ def open_verifier(text: str, engine: Engine | None = None) -> Verifier:
     """Build a verifier from its name and options; a reward model's engine is given."""
     name, options = catalog.parse_verifier(text)
     module = catalog.load("verifier", name)
-    verifier: Verifier = module.build(engine, module.Config(**options))
+    own = engine if module.DEFAULT_MODEL is not None else None
+    verifier: Verifier = module.build(own, module.Config(**options))
     return verifier
 
 

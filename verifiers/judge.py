@@ -24,7 +24,7 @@ from tts.verifiers._base import VerifierConfig
 
 DEFAULT_MODEL: str | None = None
 _VERDICT_STOP = "Verdict:"
-_VERDICT_TOKENS = 8
+_VERDICT_TOKENS = 16
 
 
 class Config(VerifierConfig):

@@ -2,8 +2,8 @@
 
 `knockout`: winners go on until one is left; an attempt's score is the share of rounds that it
 survived. `mbr`: an attempt's score is its mean win rate over all others, as in X-MBR (Khairi et al.
-2025, "When Life Gives You Samples", arXiv:2506.20544); with `candidates`, only that node's
-attempts are scored, and the others are evidence.
+2025, "When Life Gives You Samples", arXiv:2506.20544); with `candidates`, the attempts of other
+nodes are evidence, and are not compared with each other.
 
 Equal answers are a tie without a question. Every second judgement shows the pair in the other
 order, against position bias. A judgement that cannot be read is counted, not guessed: half a win
@@ -11,6 +11,7 @@ for each. In a knock-out a tie goes to the earlier attempt.
 """
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Literal
@@ -31,7 +32,9 @@ class Config(VerifierConfig):
 
     mode: Literal["knockout", "mbr"] = "knockout"
     k: int = Field(1, ge=1, description="judgements of each pair")
-    candidates: str | None = Field(None, description="node whose attempts are scored; all if none")
+    candidates: str | None = Field(
+        None, description="mbr: node whose attempts meet all others; any two meet if none"
+    )
 
 
 class Pairwise:
@@ -53,7 +56,7 @@ class Pairwise:
         return [
             Score(value_by_index[i])
             if i in value_by_index
-            else Score(None, error="the attempt has no answer, or is evidence only")
+            else Score(None, error="the attempt has no answer")
             for i in range(len(trajectories))
         ]
 
@@ -63,7 +66,6 @@ class Pairwise:
     async def _knockout(
         self, context: Context, attempts: Sequence[Trajectory], entrants: Sequence[int]
     ) -> Mapping[int, float]:
-        entrants = [i for i in entrants if self._is_candidate(context, attempts[i])]
         survived = dict.fromkeys(entrants, 0)
         standing, rounds = list(entrants), 0
         while len(standing) > 1:
@@ -79,16 +81,16 @@ class Pairwise:
     async def _mean_wins(
         self, context: Context, attempts: Sequence[Trajectory], entrants: Sequence[int]
     ) -> Mapping[int, float]:
-        scored = [i for i in entrants if self._is_candidate(context, attempts[i])]
-        pairs = [p for p in combinations(entrants, 2) if p[0] in scored or p[1] in scored]
-        shares = await self._judge_all(context, attempts, pairs)
-        wins = dict.fromkeys(scored, 0.0)
-        for (a, b), share in shares.items():
-            if a in wins:
-                wins[a] += share
-            if b in wins:
-                wins[b] += 1.0 - share
-        return {i: won / max(1, len(entrants) - 1) for i, won in wins.items()}
+        pairs = [
+            (a, b)
+            for a, b in combinations(entrants, 2)
+            if self._is_candidate(attempts[a]) or self._is_candidate(attempts[b])
+        ]
+        won: dict[int, list[float]] = {i: [] for i in entrants}
+        for (a, b), share in (await self._judge_all(context, attempts, pairs)).items():
+            won[a].append(share)
+            won[b].append(1.0 - share)
+        return {i: math.fsum(shares) / max(1, len(shares)) for i, shares in won.items()}
 
     async def _judge_all(
         self,
@@ -118,7 +120,7 @@ class Pairwise:
             won += 0.5 if choice is None else float((choice == 0) != swapped)
         return won / self._config.k
 
-    def _is_candidate(self, context: Context, attempt: Trajectory) -> bool:
+    def _is_candidate(self, attempt: Trajectory) -> bool:
         name = self._config.candidates
         return name is None or attempt.origin.node.rpartition("/")[2] == name
 

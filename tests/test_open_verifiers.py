@@ -1,0 +1,71 @@
+"""From the verifiers that a pipeline names to verifiers that work."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.scripted import ScriptedEngine
+from tests.solving import says
+from tts import api
+from tts.errors import InputError
+from tts.operators.sample import sample
+from tts.operators.score import score
+from tts.protocols import Verifier
+from tts.verifiers.prm import PRM
+
+
+def open_all(*names: str, models: dict[str, str] | None = None) -> dict[str, Verifier]:
+    pipelines = [sample() >> score(name) for name in names]
+    return asyncio.run(api.open_verifiers(pipelines, models))
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the models of the engines that were started."""
+    models: list[str] = []
+
+    class Engine(ScriptedEngine):
+        def __init__(self, model: str, *, runner: str) -> None:
+            super().__init__(says(1))
+            models.append(model)
+
+        async def start(self) -> Any:
+            return self
+
+    monkeypatch.setattr(api, "VLLMEngine", Engine)
+    return models
+
+
+def test_verifiers_of_one_model_share_its_engine(opened: list[str]) -> None:
+    verifiers = open_all("prm", "prm(reduction=last)", "orm")
+    assert set(verifiers) == {"prm", "prm(reduction=last)", "orm"}
+    assert opened == ["bundled:prm"]
+
+
+def test_a_model_is_chosen_by_the_bare_name(opened: list[str]) -> None:
+    open_all("prm(reduction=last)", "orm", models={"prm": "my/prm"})
+    assert sorted(opened) == ["bundled:prm", "my/prm"]
+
+
+def test_verifiers_that_others_ask_are_opened_too(opened: list[str]) -> None:
+    verifiers = open_all("ensemble(verifiers=[rule, calibrated(verifier=prm)])")
+    assert {"rule", "calibrated(verifier=prm)", "prm"} <= set(verifiers)
+    assert isinstance(verifiers["prm"], PRM)
+
+
+@pytest.mark.parametrize(
+    ("name", "models", "message"),
+    [
+        ("prn", {}, "did you mean 'prm'"),
+        ("prm(reduction=first)", {}, r"verifier 'prm\(reduction=first\)': reduction: "),
+        ("prm(reductoin=last)", {}, "reductoin: Extra inputs are not permitted"),
+        ("ensemble(verifiers=[nobody])", {}, "unknown verifier 'nobody'"),
+        ("confidence", {"confidence": "my/model"}, "takes no model"),
+    ],
+)
+def test_what_cannot_be_opened_is_named(
+    opened: list[str], name: str, models: dict[str, str], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        open_all(name, models=models)

@@ -1,0 +1,126 @@
+"""Process and outcome reward models: reductions, memory, and everything that may be wrong."""
+
+import pytest
+
+from tests.scripted import Line, ScriptedEngine
+from tests.solving import solve
+from tts import prompts
+from tts.errors import ContextError, VerifierError
+from tts.operators.sample import sample
+from tts.operators.score import score
+from tts.operators.select import select
+from tts.types import ScoreRequest, StepScores
+from tts.verifiers import orm, prm
+from tts.verifiers._memo import StepMemo
+from tts.verifiers._step_reduce import Reduction, reduce_steps
+
+STEPS = "one\n\ntwo\n\nso \\boxed{12}"
+
+
+def reward(*values: float) -> ScriptedEngine:
+    """Says one thing; its reward model gives these values."""
+    return ScriptedEngine(lambda ask: Line(STEPS), rewards=lambda request: values)
+
+
+@pytest.mark.parametrize(
+    ("reduction", "expected"),
+    [("last", 0.1), ("min", 0.1), ("prod", 0.081), ("mean", 1.9 / 3)],  # .9, .9, .1
+)
+def test_reductions(reduction: Reduction, expected: float) -> None:
+    assert reduce_steps([0.9, 0.9, 0.1], reduction) == pytest.approx(expected)
+    name = f"prm(reduction={reduction})"
+    result = solve(reward(0.9, 0.9, 0.1), sample() >> score(name))
+    (scored,) = result.trajectories
+    assert scored.scores[name].value == pytest.approx(expected)
+    assert scored.scores[name].steps == (0.9, 0.9, 0.1)
+
+
+def test_what_the_process_reward_model_reads() -> None:
+    asked: list[ScoreRequest] = []
+
+    def rewards(request: ScoreRequest) -> tuple[float, ...]:
+        asked.append(request)
+        return (0.5, 0.5, 0.5)
+
+    solve(ScriptedEngine(lambda ask: Line(STEPS), rewards=rewards), sample() >> score("prm"))
+    (request,) = asked
+    tag = prompts.STEP_TAG
+    assert request.step_tag == tag
+    assert request.prompt.prefill == f"one{tag}two{tag}so \\boxed{{12}}{tag}"
+
+
+def test_steps_that_were_scored_are_not_scored_again() -> None:
+    asked: list[ScoreRequest] = []
+
+    def rewards(request: ScoreRequest) -> tuple[float, ...]:
+        asked.append(request)
+        return (0.5, 0.6, 0.7)
+
+    engine = ScriptedEngine(lambda ask: Line(STEPS), rewards=rewards)
+    result = solve(engine, sample(3, batch=1) >> score("prm") >> select("prm"))
+    assert len(asked) == 1
+    assert result.answer is not None
+    assert engine.requests and result.usage.calls == 3 + 1
+
+
+def test_a_prefix_of_scored_steps_is_known_and_other_steps_are_not() -> None:
+    memo = StepMemo(max_entries=3)
+    memo.keep("p", ["a", "b", "c"], [0.1, 0.2, 0.3])
+    assert memo.find("p", ["a", "b"]) == (0.1, 0.2)
+    assert memo.find("p", ["a", "c"]) is None
+    assert memo.find("q", ["a"]) is None
+    assert memo.find("p", ["ab"]) is None
+    memo.keep("p", ["x"], [0.9])  # "c" was unused for longest
+    assert memo.find("p", ["a", "b"]) == (0.1, 0.2)
+    assert memo.find("p", ["a", "b", "c"]) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ((0.5,), "gave 1 scores for 3 steps; its step tag may not be"),
+        ((0.5, 2.0, 0.5), "outside [0, 1]"),
+        ((0.5, float("nan"), 0.5), "outside [0, 1]"),
+    ],
+)
+def test_scores_that_cannot_be_right_are_errors(values: tuple[float, ...], message: str) -> None:
+    result = solve(reward(*values), sample(2) >> score("prm") >> select("prm"))
+    assert result.answer is None
+    assert message in result.reason
+
+
+class ShortEngine(ScriptedEngine):
+    """Its reward model reads little."""
+
+    async def score(self, request: ScoreRequest) -> StepScores:
+        raise ContextError("the prompt has 900 tokens: the model's context is 512 tokens")
+
+
+@pytest.mark.parametrize("name", ["prm", "orm"])
+def test_a_context_that_is_too_short_is_data(name: str) -> None:
+    result = solve(ShortEngine(lambda ask: Line(STEPS)), sample() >> score(name) >> select(name))
+    assert "the model's context is 512 tokens" in result.reason
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", f"a step{prompts.STEP_TAG}"])
+def test_a_trajectory_that_cannot_be_split_is_an_error(text: str) -> None:
+    engine = ScriptedEngine(lambda ask: Line(text), rewards=lambda request: (0.5,))
+    (scored,) = solve(engine, sample() >> score("prm")).trajectories
+    assert scored.scores["prm"].error is not None
+
+
+def test_outcome_is_the_last_value() -> None:
+    (scored,) = solve(reward(0.9, 0.8, 0.3), sample() >> score("orm")).trajectories
+    assert scored.scores["orm"].value == 0.3
+    name = "orm(reads=sequence)"
+    (scored,) = solve(reward(0.2, 0.8), sample() >> score(name)).trajectories
+    assert scored.scores[name].value == 0.8  # of two classes the second
+    (scored,) = solve(reward(3.5), sample() >> score(name)).trajectories
+    assert "3.5, which is no probability" in str(scored.scores[name].error)
+
+
+def test_a_reward_model_needs_an_engine() -> None:
+    with pytest.raises(VerifierError, match="needs an engine"):
+        prm.build(None, prm.Config())
+    with pytest.raises(VerifierError, match="needs an engine"):
+        orm.build(None, orm.Config())
