@@ -1,12 +1,13 @@
 """Several trajectories to one: fused, chosen among, distilled."""
 
 import re
+from collections.abc import Sequence
 
 import pytest
 from pydantic import ValidationError
 
 from tests.runs import answers, boxed, events, prompts_of, run
-from tests.scripted import Ask, Line, ScriptedEngine
+from tests.scripted import Ask, Line, Script, ScriptedEngine
 from tts.errors import PipelineError
 from tts.operators.choose import choose
 from tts.operators.follow import follow
@@ -20,6 +21,13 @@ def drafts(*said: str, then: str) -> ScriptedEngine:
     """Draft i says text i; whoever is shown attempts says `then`."""
     return ScriptedEngine(
         lambda ask: Line(then if "Attempt" in ask.prompt else said[ask.index % len(said)])
+    )
+
+
+def timed(ticks: Sequence[int]) -> Script:
+    """Draft i says i, and takes its own time."""
+    return lambda ask: Line(
+        boxed(ask.index), ticks=None if "Attempt" in ask.prompt else ticks[ask.index]
     )
 
 
@@ -39,11 +47,7 @@ def test_a_solution_is_written_from_all_attempts() -> None:
 def test_what_is_shown_does_not_depend_on_the_order_of_arrival() -> None:
     seen = []
     for order in ([1, 2, 3], [3, 2, 1]):
-        engine = ScriptedEngine(
-            lambda ask, order=order: Line(
-                boxed(ask.index), ticks=None if "Attempt" in ask.prompt else order[ask.index]
-            )
-        )
+        engine = ScriptedEngine(timed(order))
         run(sample(3) >> fuse(), engine)
         seen.append(prompts_of(engine)[1])
     assert seen[0] == seen[1]
@@ -167,11 +171,7 @@ def test_knock_out_leaves_one_and_windows_start_when_they_are_full() -> None:
 def test_windows_do_not_depend_on_the_order_of_arrival() -> None:
     seen = []
     for order in ([1, 2, 3, 4, 5], [5, 4, 3, 2, 1]):
-        engine = ScriptedEngine(
-            lambda ask, order=order: Line(
-                boxed(ask.index), ticks=None if "Attempt" in ask.prompt else order[ask.index]
-            )
-        )
+        engine = ScriptedEngine(timed(order))
         run(sample(5) >> choose(window=2), engine)
         seen.append(sorted(prompts_of(engine)[1:]))
     assert seen[0] == seen[1]

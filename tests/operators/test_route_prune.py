@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from tests.runs import PROBLEM, answers, boxed, events, run
-from tests.scripted import Ask, Line
+from tests.runs import answers, boxed, events, run
+from tests.scripted import Ask, Line, Script
+from tests.solving import PROBLEM
 from tts.operators._condition import Condition
 from tts.operators.prune import Prune, prune
 from tts.operators.refine import refine
@@ -37,8 +38,8 @@ class Value:
 VERIFIERS = {"value": Value()}
 
 
-def by_index(*texts: str) -> object:
-    return lambda ask: Line(texts[ask.index % len(texts)])
+def timed(values: Sequence[int], ticks: Sequence[int]) -> Script:
+    return lambda ask: Line(boxed(values[ask.index]), ticks=ticks[ask.index])
 
 
 def test_a_vote_with_little_support_goes_on_to_more_samples() -> None:
@@ -105,11 +106,8 @@ def test_enough_cancels_the_rest() -> None:
 def test_the_best_are_kept_whatever_the_order_of_arrival() -> None:
     pipeline = sample(4) >> score("value") >> prune("value", keep=2)
     for ticks in ([1, 2, 3, 4], [4, 3, 2, 1]):
-        result = run(
-            pipeline,
-            lambda ask, ticks=ticks: Line(boxed((7, 9, 8, 9)[ask.index]), ticks=ticks[ask.index]),
-            verifiers=VERIFIERS,
-        )
+        script = timed((7, 9, 8, 9), ticks)
+        result = run(pipeline, script, verifiers=VERIFIERS)
         assert [(t.origin.index, t.answer) for t in result.trajectories] == [(1, "9"), (3, "9")]
 
 
