@@ -53,7 +53,7 @@ def test_building_leaves_the_process_as_it_was(monkeypatch: pytest.MonkeyPatch) 
         assert "llvmlite" not in sys.modules
         assert os.environ["TORCHDYNAMO_DISABLE"] == "1"
         assert host.STEP_LOCK.locked()
-        torch.set_num_threads = sys.excepthook = None
+        torch.set_num_threads = sys.excepthook = lambda *_: None
     assert (torch.set_num_threads, sys.excepthook) == before
     assert "llvmlite" in sys.modules
     assert os.environ["TORCHDYNAMO_DISABLE"] == "0"

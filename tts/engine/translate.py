@@ -72,6 +72,14 @@ def pooling_params(options: Mapping[str, Any]) -> Any:
     return import_module("vllm.pooling_params").PoolingParams(**options)
 
 
+def reward_options(step_tag_id: int | None) -> dict[str, Any]:
+    """Return pooling parameters for one value per step tag, or for one of the whole prompt."""
+    if step_tag_id is None:
+        return {"task": "classify"}
+    # Column 1 is the probability that the step is right.
+    return {"task": "token_classify", "step_tag_id": step_tag_id, "returned_token_ids": [1]}
+
+
 def pooled(finished: Finished, block_size: int) -> Pooled:
     """Take the values of a pooling model's finished request."""
     output = finished.output

@@ -43,8 +43,8 @@ class VLLMEngine:
     Starts on first use, in `start`, or with `async with`. May be used from several event loops,
     each stream from one. Engines of one process take turns, one step at a time.
 
-    Seeds: completion i of a request draws with its own generator, seeded `seed + i`. The same
-    seeds give the same completions in the same batch; in other batches vLLM rounds differently.
+    Completion i of a request draws with seed `seed + i`. The same seeds give the same completions
+    in the same batch; in other batches vLLM rounds differently.
     """
 
     def __init__(
@@ -180,17 +180,12 @@ class VLLMEngine:
         Raises:
             CapabilityError: The engine was not made with `runner="pooling"`.
         """
-        params: dict[str, Any] = {"task": "classify"}
+        tag_id = None
         if request.step_tag and self._runner == "pooling":
             await self.start()
             assert self._encoder is not None
-            # Column 1 is the probability that the step is right.
-            params = {
-                "task": "token_classify",
-                "step_tag_id": self._encoder.token_id(request.step_tag),
-                "returned_token_ids": [1],
-            }
-        pooled = await self._pool(request.prompt, params)
+            tag_id = self._encoder.token_id(request.step_tag)
+        pooled = await self._pool(request.prompt, translate.reward_options(tag_id))
         values = pooled.values.reshape(-1)
         if not request.step_tag:
             values = values[-1:]  # of two classes, the second is the right one

@@ -1,0 +1,210 @@
+"""Recorded samples of a real model as an engine: `--engine replay --pool FILE[#model]`.
+
+A pool holds answers to one request, the plain one for a solution (`tts.prompts.solve`), so that the
+prompt itself says which problem is meant; any other request (a continuation, a revision, a verdict,
+token ids) is refused and not invented. Samples are drawn without replacement: completion i of a
+base seed is the i-th of an order that is shuffled by problem and base seed, so the same run draws
+the same samples at any concurrency, resumed or not. Two nodes have two base seeds and draw
+independently of each other.
+
+What a sample says is its recorded answer; its recorded text goes before it where there is one.
+Samples keep the temperature at which they were recorded.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Self
+
+from tts import prompts
+from tts.answers import extract_answer
+from tts.engine.stream import as_error
+from tts.errors import CapabilityError, EngineError, ProblemError, TTSError
+from tts.pools import Pool, RecordedProblem, RecordedSample, load_pool
+from tts.protocols import Capabilities
+from tts.types import (
+    AnswerType,
+    Completion,
+    FloatArray,
+    GenerationRequest,
+    ModelInfo,
+    Prompt,
+    ScoreRequest,
+    StepScores,
+    Usage,
+)
+
+# Turns of the event loop before each sample, in which a vote that has just been decided can close.
+_TURNS = 8
+
+
+class ReplayEngine:
+    """An `Engine` that draws from a pool.
+
+    Args:
+        pool: "FILE", "FILE#model", or a loaded pool.
+
+    Raises:
+        ProblemError: The pool cannot be read, or holds no sample.
+    """
+
+    def __init__(self, pool: str | Pool) -> None:
+        self.pool = load_pool(pool) if isinstance(pool, str) else pool
+        if not any(recorded.samples for recorded in self.pool.problems):
+            raise ProblemError(f"{self.pool.path}: no samples to replay")
+        self._by_prompt = {prompts.solve(r.problem): r for r in self.pool.problems}
+        if len(self._by_prompt) < len(self.pool.problems):
+            raise ProblemError(f"{self.pool.path}: two problems have the same statement")
+        self.info = ModelInfo(name=self.pool.series, fingerprint=f"replay:{self.pool.fingerprint}")
+        self.capabilities = Capabilities(cancel=True, seed=True, token_counts=self.pool.has_tokens)
+        self._is_closed = False
+
+    async def start(self) -> Self:
+        """Return the engine; there is nothing to load."""
+        return self
+
+    async def __aenter__(self) -> Self:
+        """Return the engine."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close."""
+        await self.aclose()
+
+    def generate(self, request: GenerationRequest) -> "ReplayStream":
+        """Draw `request.n` samples; a refusal arrives through the stream."""
+        try:
+            return ReplayStream(self._draw(request), request)
+        except TTSError as error:
+            return ReplayStream([], request, error)
+
+    async def score(self, request: ScoreRequest) -> StepScores:
+        """Refuse.
+
+        Raises:
+            CapabilityError: Always; recorded scores come from the verifier `recorded`.
+        """
+        raise CapabilityError(
+            f"{self.info.name} is a pool and runs no reward model; its recorded scores come from "
+            "the verifier 'recorded'"
+        )
+
+    async def embed(self, texts: Sequence[str]) -> FloatArray:
+        """Refuse.
+
+        Raises:
+            CapabilityError: Always.
+        """
+        raise CapabilityError(f"{self.info.name} is a pool and serves no embeddings")
+
+    async def aclose(self) -> None:
+        """Refuse further requests; idempotent."""
+        self._is_closed = True
+
+    def _draw(self, request: GenerationRequest) -> list[Completion]:
+        if self._is_closed:
+            raise EngineError("the engine is closed")
+        recorded = self._find(request.prompt)
+        self._check(request, recorded)
+        base = request.seed - request.start
+        order = list(range(len(recorded.samples)))
+        random.Random(f"{recorded.problem.id}\x1f{base}").shuffle(order)
+        places = range(request.start, request.start + request.n)
+        return [self._completion(i, p, order, recorded, request) for i, p in enumerate(places)]
+
+    def _find(self, prompt: Prompt) -> RecordedProblem:
+        recorded = self._by_prompt.get(prompt)
+        if recorded is None:
+            raise CapabilityError(
+                f"the pool {self.pool.path} holds only plain solutions of its own problems "
+                "(benchmark 'pool'); it cannot answer another prompt or continue a text"
+            )
+        return recorded
+
+    def _check(self, request: GenerationRequest, recorded: RecordedProblem) -> None:
+        sampling = request.sampling
+        if sampling.logprobs is not None:
+            raise CapabilityError(f"{self.info.name} is a pool without log-probabilities")
+        if sampling.stop:
+            raise CapabilityError(f"{self.info.name} is a pool; it cannot stop at other strings")
+        if sampling.temperature == 0 and len(recorded.samples) > 1:
+            raise CapabilityError(
+                f"{self.info.name} is a pool of samples at a temperature; it has no greedy one"
+            )
+
+    def _completion(
+        self,
+        index: int,
+        place: int,
+        order: Sequence[int],
+        recorded: RecordedProblem,
+        request: GenerationRequest,
+    ) -> Completion:
+        if place >= len(order):
+            error = f"the pool holds {len(order)} samples of problem {recorded.problem.id!r}"
+            return Completion(index, "", "error", Usage(), error=error)
+        sample = recorded.samples[order[place]]
+        text = _text(sample, recorded.problem.answer_type)
+        limit, tokens = request.sampling.max_tokens, sample.tokens
+        is_cut = tokens is not None and tokens > limit
+        if is_cut and tokens is not None:  # what was written by then, as far as it is known
+            text, tokens = sample.text[: len(sample.text) * limit // tokens], limit
+        return Completion(
+            index=index,
+            text=text,
+            finish_reason="length" if is_cut else "stop",
+            usage=Usage(
+                prompt_tokens=None,
+                cached_tokens=None,
+                generated_tokens=tokens,
+                calls=1,
+                kv_block_seconds=None,
+                peak_kv_blocks=None,
+                seconds=sample.seconds,
+            ),
+            score=None if is_cut else sample.score,
+            step_scores=() if is_cut else sample.step_scores,
+        )
+
+
+class ReplayStream:
+    """Hands out recorded samples one by one; one that is not asked for is not drawn or charged."""
+
+    def __init__(
+        self, waiting: list[Completion], request: GenerationRequest, error: TTSError | None = None
+    ) -> None:
+        self._waiting = waiting[::-1]
+        self._error = error
+        self._request = request
+
+    def __aiter__(self) -> Self:
+        """Return the stream itself."""
+        return self
+
+    async def __anext__(self) -> Completion:
+        """Return the next sample; see `tts.protocols.CompletionStream`."""
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        if self._error is not None:
+            raise as_error(self._error, "replay")
+        if not self._waiting:
+            raise StopAsyncIteration
+        return self._waiting.pop()
+
+    async def aclose(self) -> Usage:
+        """Draw no more; what was not returned costs nothing."""
+        self._waiting.clear()
+        self._error = None
+        return Usage()
+
+
+def _text(sample: RecordedSample, answer_type: AnswerType) -> str:
+    """Return a text whose final answer is the recorded one."""
+    if sample.answer is None:
+        text = sample.text
+        return text if text and extract_answer(text, answer_type) is None else ""
+    said = [sample.text] if sample.text else []
+    boxed = f"\\boxed{{{sample.answer}}}"
+    forms = [*said, "\n\n".join([*said, boxed]), f"<answer>{sample.answer}</answer>"]
+    same = (form for form in forms if extract_answer(form, answer_type) == sample.answer.strip())
+    return next(same, forms[-2])
