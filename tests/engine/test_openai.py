@@ -3,12 +3,13 @@
 import asyncio
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -245,7 +246,7 @@ def vllm_server() -> Iterator[str]:
     Without chunked prefill: with it, a seeded prompt that is prefilled in two steps ends vLLM 0.32
     on a CPU ("CPU Generator does not use offset").
     """
-    for module in ("vllm", "watchfiles", "model_hosting_container_standards"):
+    for module in ("watchfiles", "model_hosting_container_standards", "jmespath"):
         pytest.importorskip(module)
     port = free_port()
     options = f"--host 127.0.0.1 --port {port} --block-size 32 --dtype float32 --enforce-eager"
@@ -257,13 +258,18 @@ def vllm_server() -> Iterator[str]:
         env={**os.environ, "VLLM_LOGGING_LEVEL": "ERROR", "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         wait_for_server(process, port, seconds=360)
         yield f"http://127.0.0.1:{port}/v1"
     finally:
         process.terminate()
-        process.wait(60)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(20)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its engine process too
+        process.wait(20)
 
 
 def free_port() -> int:
