@@ -180,11 +180,25 @@ def _groups(pool: list[Row], batch_tokens: int, rng: random.Random) -> list[list
     return groups
 
 
+@torch.no_grad()
+def _centre(model: RewardModel) -> None:
+    """Make the logit of the wrong class 0, which changes no probability.
+
+    vLLM 0.32 cuts out `returned_token_ids` before its activation: asked for the right class alone,
+    it gives the sigmoid of that logit, and with this that is the softmax too.
+    """
+    last = model.score[2]
+    assert isinstance(last, nn.Linear), "the second layer of the head"
+    for p in last.parameters():
+        p.sub_(p[0].clone())
+
+
 def export_reward_model(
     model: RewardModel, tokenizer: PreTrainedTokenizerFast, folder: Path
 ) -> None:
     """Write a bf16 folder for vLLM's pooling runner."""
     folder.mkdir(parents=True, exist_ok=True)
+    _centre(model)
     tensors = {n: p.detach().to(torch.bfloat16).contiguous() for n, p in model.named_parameters()}
     temporary = folder / "model.safetensors.tmp"
     save_file(tensors, temporary, metadata={"format": "pt"})

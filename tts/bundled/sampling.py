@@ -69,11 +69,11 @@ class Scorer:
         """Return for each prompt of `prompts.reward` the probability of each step to be right."""
         from vllm import PoolingParams
 
-        params = PoolingParams(task="token_classify", step_tag_id=self._tag, returned_token_ids=[1])
+        params = PoolingParams(task="token_classify", step_tag_id=self._tag)
         outputs = self._llm.encode(
             [render(p) for p in prompts], params, pooling_task="token_classify", use_tqdm=False
         )
-        return [output.outputs.data.flatten().tolist() for output in outputs]
+        return [output.outputs.data[:, 1].tolist() for output in outputs]
 
 
 def _load(folder: Path, *, runner: str) -> Any:
