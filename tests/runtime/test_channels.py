@@ -112,3 +112,65 @@ def test_an_index_is_passed_on_before_the_stream_ends() -> None:
         assert (await anext(reader)).id == "sample:1"
 
     asyncio.run(run())
+
+
+def test_a_writer_learns_when_its_readers_want_more() -> None:
+    async def run() -> None:
+        source = outlet()
+        inlets = [source.connect(), source.connect()]
+        seen: list[str] = []
+        may_go_on = asyncio.Event()
+
+        async def slow(inlet: ChannelInlet) -> None:
+            async for t in inlet:
+                await may_go_on.wait()
+                seen.append(t.id)
+
+        readers = [asyncio.create_task(slow(inlet)) for inlet in inlets]
+        await asyncio.sleep(0)
+        source.send(trajectory(0, "1"))
+        source.send(trajectory(1, "1"))
+        wanted = asyncio.create_task(source.wanted())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not wanted.done() and seen == []
+        may_go_on.set()
+        await wanted
+        assert sorted(seen) == ["sample:0", "sample:0", "sample:1", "sample:1"]
+        source.finish()
+        await asyncio.gather(*readers)
+
+    asyncio.run(run())
+
+
+def test_a_closed_reader_and_one_that_has_not_come_are_not_waited_for() -> None:
+    async def run() -> None:
+        source = outlet()
+        closed, absent = source.connect(), source.connect()
+        closed.close()
+        source.send(trajectory(0, "1"))
+        await source.wanted()
+        assert absent.pop().id == "sample:0"
+
+    asyncio.run(run())
+
+
+def test_closing_while_a_writer_waits_lets_it_go() -> None:
+    async def run() -> None:
+        source = outlet()
+        inlet = source.connect()
+
+        async def read_one() -> None:
+            async for _ in inlet:
+                await asyncio.sleep(0)
+                break
+            inlet.close()
+
+        reader = asyncio.create_task(read_one())
+        await asyncio.sleep(0)
+        source.send(trajectory(0, "1"))
+        await source.wanted()
+        assert source.is_unread
+        await reader
+
+    asyncio.run(run())
