@@ -1,6 +1,7 @@
 """From the verifiers that a pipeline names to verifiers that work."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,9 +9,10 @@ import pytest
 from tests.scripted import ScriptedEngine
 from tests.solving import says
 from tts import api
-from tts.errors import InputError
+from tts.errors import InputError, PresetError
 from tts.operators.sample import sample
 from tts.operators.score import score
+from tts.presets import load_preset
 from tts.protocols import Verifier
 from tts.verifiers.prm import PRM
 
@@ -59,7 +61,8 @@ def test_verifiers_that_others_ask_are_opened_too(opened: list[str]) -> None:
     [
         ("prn", {}, "did you mean 'prm'"),
         ("prm(reduction=first)", {}, r"verifier 'prm\(reduction=first\)': reduction: "),
-        ("prm(reductoin=last)", {}, "reductoin: Extra inputs are not permitted"),
+        ("prm(reductoin=last)", {}, "unknown option 'reductoin'; did you mean 'reduction'"),
+        ("checklist(k=3)", {}, "unknown option 'k'; there are none"),
         ("ensemble(verifiers=[nobody])", {}, "unknown verifier 'nobody'"),
         ("confidence", {"confidence": "my/model"}, "takes no model"),
     ],
@@ -69,3 +72,12 @@ def test_what_cannot_be_opened_is_named(
 ) -> None:
     with pytest.raises(InputError, match=message):
         open_all(name, models=models)
+
+
+def test_a_preset_with_a_wrong_option_is_refused_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("strategy: best_of_n\nparameters: {verifier: prm(reductoin=last)}\n")
+    with pytest.raises(PresetError, match=r"mine\.yaml:2: .*did you mean 'reduction'"):
+        load_preset(str(file))
+    file.write_text("strategy: best_of_n\nparameters: {verifier: my_own}\n")
+    assert load_preset(str(file)).pipeline.sinks == ("select",)

@@ -7,8 +7,6 @@ from collections.abc import Coroutine, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
 from tts import catalog
 from tts.engine.vllm import VLLMEngine
 from tts.errors import InputError
@@ -135,14 +133,8 @@ async def open_verifiers(
 async def _open_verifier(
     text: str, models: Mapping[str, str], engines: dict[str, VLLMEngine]
 ) -> Verifier:
-    name, options = catalog.parse_verifier(text)
-    module = catalog.load("verifier", name)
-    try:
-        config = module.Config(**options)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise InputError(f"verifier {text!r}: {key}: {first['msg']}") from error
+    name, _ = catalog.parse_verifier(text)
+    module, config = catalog.load_verifier(text)
     model = models.get(name) or module.DEFAULT_MODEL
     if model is not None and module.DEFAULT_MODEL is None:
         raise InputError(f"the verifier {name!r} takes no model, got {model!r}")

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pydantic import ValidationError
+
 from tts.errors import InputError
 
 PACKAGES = {
@@ -73,6 +75,26 @@ def parse_verifier(text: str) -> tuple[str, dict[str, Any]]:
         ) from error
 
 
+def load_verifier(text: str) -> tuple[ModuleType, Any]:
+    """Return a verifier's module and its checked options.
+
+    Raises:
+        InputError: There is no such verifier, or it has no such option.
+    """
+    name, options = parse_verifier(text)
+    module = load("verifier", name)
+    try:
+        return module, module.Config(**options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            problem = unknown("option", key, module.Config.model_fields)
+        else:
+            problem = f"{key}: {first['msg']}" if key else first["msg"]
+        raise InputError(f"verifier {text!r}: {problem}") from error
+
+
 def _option(node: ast.expr) -> Any:
     if isinstance(node, ast.Name | ast.Attribute | ast.Call):
         return ast.unparse(node)
@@ -89,6 +111,8 @@ def summary(module: ModuleType) -> str:
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """Return the message for a name that is not among the known ones."""
     known = sorted(known)
+    if not known:
+        return f"unknown {kind} {name!r}; there are none"
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
     return f"unknown {kind} {name!r}; {hint}"

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from tts import catalog
-from tts.errors import BudgetError, PresetError
+from tts.errors import BudgetError, InputError, PresetError
 from tts.pipeline import Pipeline
 from tts.preset_graph import build_graph, build_strategy
 from tts.preset_values import no_such, validate
@@ -141,6 +141,18 @@ def _override(document: Document, override: str) -> None:
     document.places[path] = f"--set {override}"
 
 
+def _check_verifiers(pipeline: Pipeline, document: Document) -> None:
+    """Refuse wrong options now; a name that the catalogue lacks may be the caller's own."""
+    for node_name, node in pipeline:
+        for text in node.operator.spec.verifiers:
+            path = ("pipeline", node_name) if "pipeline" in document.values else ("parameters",)
+            try:
+                if catalog.parse_verifier(text)[0] in catalog.names("verifier"):
+                    catalog.load_verifier(text)
+            except InputError as error:
+                raise PresetError(f"{document.place(path)}: {error}") from error
+
+
 def _build(name: str, document: Document, depth: int) -> Preset:
     values = document.values
     if ("strategy" in values) == ("pipeline" in values):
@@ -155,6 +167,7 @@ def _build(name: str, document: Document, depth: int) -> Preset:
         pipeline = build_graph(document, ("pipeline",), load)
     else:
         pipeline = build_strategy(document, ())
+    _check_verifiers(pipeline, document)
     sampling = validate(_SamplingModel, values.get("sampling"), document, ("sampling",), "sampling")
     return Preset(
         name=name,
