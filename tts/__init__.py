@@ -18,9 +18,20 @@ if TYPE_CHECKING:
     from tts.api import solve as solve
     from tts.engine.openai import OpenAIEngine as OpenAIEngine
     from tts.engine.vllm import VLLMEngine as VLLMEngine
+    from tts.operators._condition import Condition as Condition
+    from tts.operators.choose import choose as choose
+    from tts.operators.follow import follow as follow
+    from tts.operators.fuse import fuse as fuse
+    from tts.operators.loop import loop as loop
+    from tts.operators.map import map_parts as map_parts
+    from tts.operators.plan import plan as plan
+    from tts.operators.prune import prune as prune
+    from tts.operators.refine import refine as refine
+    from tts.operators.route import route as route
     from tts.operators.sample import sample as sample
     from tts.operators.score import score as score
     from tts.operators.select import select as select
+    from tts.operators.think import think as think
     from tts.operators.vote import vote as vote
     from tts.pipeline import Pipeline as Pipeline
     from tts.presets import Preset as Preset
@@ -40,9 +51,20 @@ _HOMES = {
     "tts.api": ("asolve", "open_verifiers", "shutdown", "solve"),
     "tts.engine.openai": ("OpenAIEngine",),
     "tts.engine.vllm": ("VLLMEngine",),
+    "tts.operators._condition": ("Condition",),
+    "tts.operators.choose": ("choose",),
+    "tts.operators.follow": ("follow",),
+    "tts.operators.fuse": ("fuse",),
+    "tts.operators.loop": ("loop",),
+    "tts.operators.map": ("map_parts",),
+    "tts.operators.plan": ("plan",),
+    "tts.operators.prune": ("prune",),
+    "tts.operators.refine": ("refine",),
+    "tts.operators.route": ("route",),
     "tts.operators.sample": ("sample",),
     "tts.operators.score": ("score",),
     "tts.operators.select": ("select",),
+    "tts.operators.think": ("think",),
     "tts.operators.vote": ("vote",),
     "tts.pipeline": ("Pipeline",),
     "tts.presets": ("Preset", "load_preset"),
@@ -53,6 +75,7 @@ _HOME_BY_NAME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "Answer",
     "Budget",
+    "Condition",
     "OpenAIEngine",
     "Pipeline",
     "Preset",
@@ -64,13 +87,23 @@ __all__ = [
     "Usage",
     "VLLMEngine",
     "asolve",
+    "choose",
+    "follow",
+    "fuse",
     "load_preset",
+    "loop",
+    "map_parts",
     "open_verifiers",
+    "plan",
+    "prune",
+    "refine",
+    "route",
     "sample",
     "score",
     "select",
     "shutdown",
     "solve",
+    "think",
     "vote",
 ]
 

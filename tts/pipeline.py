@@ -250,7 +250,11 @@ def operator_parameters(operator: Operator) -> Mapping[str, Any]:
 def _label(name: str, operator: Operator) -> str:
     kind = operator_name(operator)
     title = name if name == kind else f"{name}: {kind}"
-    parameters = (f"{key}={value}" for key, value in operator_parameters(operator).items())
+    bodies: tuple[str, ...] = getattr(operator, "bodies", ())
+    parameters = (
+        f"{key}={', '.join(value) if key in bodies else value}"
+        for key, value in operator_parameters(operator).items()
+    )
     return "<br/>".join((title, *parameters)).replace('"', "#quot;")
 
 

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.runs import boxed, prompts_of, replies, run
-from tests.scripted import ScriptedEngine
+from tests.scripted import Ask, Line, ScriptedEngine
 from tts.errors import PipelineError
 from tts.operators.follow import follow
 from tts.operators.map import map_parts
@@ -45,6 +45,20 @@ def test_the_bound_holds_and_notes_without_a_list_pass() -> None:
     plain = replies(("Split", "just do it"), ("just do it", boxed(3)))
     result = run(plan("decompose") >> map_parts(sample(1)) >> follow(), plain)
     assert result.answer is not None and result.answer.text == "3"
+
+
+def test_parts_end_with_whoever_wanted_them() -> None:
+    def line(ask: Ask) -> Line:
+        if "Split" in ask.prompt:
+            return Line("Just add." if ask.index else PARTS, ticks=20 if ask.index else 1)
+        is_part = "3 * 4" not in ask.prompt
+        return Line(boxed(12), hangs=is_part)
+
+    # The second plan has no list, so its solution needs no part; the parts of the first never end.
+    pipeline = plan("decompose", n=2) >> map_parts(sample(2)) >> follow() >> vote(stop_at=0.7)
+    result = run(pipeline, line)
+    assert result.answer is not None and result.answer.support.votes == 1
+    assert result.usage.calls == 2 + 2 * 2 + 1
 
 
 def test_plans_build_on_each_other() -> None:

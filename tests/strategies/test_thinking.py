@@ -24,7 +24,8 @@ def thinker(*pieces: str) -> ScriptedEngine:
 
 
 def test_the_default_ignores_the_end_once() -> None:
-    result = solve(thinker("first\n</think>", ", again\n</think>"), "budget_forcing")
+    engine = thinker("first\n</think>", ", again\n</think>")
+    result = run(budget_forcing.build(budget_forcing.Config()), engine)
     text = result.trajectories[0].text
     assert text == "first\nWait, again\n</think>\n\nFinal Answer: \\boxed{12}"
     assert result.answer is not None and result.answer.text == "12"
