@@ -1,21 +1,23 @@
 """The engine's parts that need no engine: environment, context check, errors, seeds, digest."""
 
+import asyncio
 import os
 import sys
 import threading
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tts.engine import build, host
 from tts.engine.encoder import PromptEncoder
-from tts.engine.requests import check_context
+from tts.engine.requests import RequestTable, _Entry, check_context
 from tts.engine.stepper import Stepper
-from tts.engine.translate import folder_digest
+from tts.engine.stream import BufferedStream
+from tts.engine.translate import Finished, folder_digest
 from tts.errors import CapabilityError, ContextError, EngineError, ModelError
-from tts.types import Message, Prompt
+from tts.types import Completion, Message, Prompt, Usage
 
 
 @pytest.mark.parametrize(("prompt", "room"), [(0, 8), (7, 1)])
@@ -145,3 +147,27 @@ def test_a_chat_that_the_model_cannot_take_is_refused(monkeypatch: pytest.Monkey
     monkeypatch.setattr(Letters, "chat_template", None)
     with pytest.raises(CapabilityError, match="no chat template"):
         PromptEncoder(Letters(), {}).encode(chat)
+
+
+def test_a_dead_engine_tells_every_reader_even_of_sequences_that_it_lost() -> None:
+    scheduler = SimpleNamespace(requests={})
+    table = RequestTable()
+    table.engine = SimpleNamespace(
+        output_processor=SimpleNamespace(request_states={}),
+        engine_core=SimpleNamespace(engine_core=SimpleNamespace(scheduler=scheduler)),
+    )
+
+    async def main() -> Usage:
+        stream: BufferedStream[Finished, Completion] = BufferedStream(
+            2, convert=lambda _: pytest.fail("nothing finished"), abort=asyncio.Future
+        )
+        entry = _Entry(stream, (1, 2, 3), 0.0, {0: "r0-00000", 1: "r0-00001"})
+        table._entries["r0"] = entry
+        table._id_by_reader[id(stream)] = "r0"
+        table.bury(EngineError("the engine died"))
+        with pytest.raises(EngineError, match="the engine died"):
+            await anext(stream)
+        return await stream.aclose()
+
+    usage = asyncio.run(main())
+    assert (usage.calls, usage.generated_tokens) == (2, None)

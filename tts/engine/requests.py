@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from itertools import count
 from typing import Any, Protocol
@@ -27,6 +27,18 @@ class Reader(Protocol):
     def fail(self, error: TTSError, lost: Usage) -> None:
         """Learn that nothing more will come, and what the unfinished sequences had cost."""
         ...
+
+
+_UNKNOWN = Usage(
+    prompt_tokens=None,
+    cached_tokens=None,
+    generated_tokens=None,
+    calls=1,
+    kv_block_seconds=None,
+    peak_kv_blocks=None,
+    flops=None,
+    usd=None,
+)
 
 
 @dataclass(slots=True)
@@ -129,7 +141,10 @@ class RequestTable:
             batch = batches.setdefault(entry.reader.loop, [])
             batch.append((entry.reader, Finished(output, entry.token_ids, now - entry.started)))
         for loop, batch in batches.items():
-            self._call(loop, _put_all, batch)
+            try:
+                loop.call_soon_threadsafe(_put_all, batch)
+            except RuntimeError:
+                self._abandon(loop)
 
     def abort(self, reader: Reader) -> Usage:
         """Stop what the reader still waits for and return what that had cost so far."""
@@ -149,7 +164,8 @@ class RequestTable:
             self._forget(request_id)
             own = type(error)(str(error))
             own.__cause__ = error
-            self._call(entry.reader.loop, entry.reader.fail, own, lost)
+            with suppress(RuntimeError):  # its event loop is closed: nobody waits
+                entry.reader.loop.call_soon_threadsafe(entry.reader.fail, own, lost)
 
     def _spent(self, entry: _Entry) -> Usage:
         seconds = time.perf_counter() - entry.started
@@ -159,7 +175,9 @@ class RequestTable:
 
     def _spent_by(self, entry: _Entry, child: str, seconds: float) -> Usage:
         """Count a sequence that still runs: a prompt that waited in the queue cost nothing."""
-        state = self.engine.output_processor.request_states[child]
+        state = self.engine.output_processor.request_states.get(child)
+        if state is None:  # lost in the step that killed the engine
+            return replace(_UNKNOWN, seconds=seconds)
         request = self.engine.engine_core.engine_core.scheduler.requests.get(child)
         generated = state.detokenizer.num_output_tokens() if state.detokenizer else 0
         computed = request.num_computed_tokens if request is not None else 0
@@ -176,16 +194,11 @@ class RequestTable:
         entry = self._entries.pop(request_id)
         del self._id_by_reader[id(entry.reader)]
 
-    def _call(
-        self, loop: asyncio.AbstractEventLoop, function: Callable[..., None], *args: Any
-    ) -> None:
-        try:
-            loop.call_soon_threadsafe(function, *args)
-        except RuntimeError:
-            # The loop is closed, so nobody will ever read: stop generating for it.
-            for entry in list(self._entries.values()):
-                if entry.reader.loop is loop:
-                    self.abort(entry.reader)
+    def _abandon(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Stop generating for an event loop that was closed with requests under way."""
+        for entry in list(self._entries.values()):
+            if entry.reader.loop is loop:
+                self.abort(entry.reader)
 
 
 def _put_all(batch: list[tuple[Reader, Finished]]) -> None:
