@@ -6,126 +6,25 @@ replays its recorded completions.
 """
 
 import asyncio
-import hashlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tts.answers import Groups
-from tts.errors import BudgetError, ProblemError
 from tts.evals.metrics import Interval, wilson_interval
+from tts.evals.plan import Plan as Plan
 from tts.evals.report import summarise
 from tts.evals.run_store import Attempt, Record, RunStore
-from tts.presets import Preset
 from tts.protocols import Engine, Verifier
 from tts.runtime.executor import Job
-from tts.runtime.ledger import MIN_TOKENS, Ledger
 from tts.runtime.runtime import Runtime
 from tts.types import Answer, Budget, Grade, Problem, Result, Support, Trajectory, sum_usage
 
 _TICK_SECONDS = 1.0
 _ONE_VOTE = Support(votes=1, voters=1, weight=1.0, probability=1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """One benchmark by one preset: what fills one run folder.
-
-    Attributes:
-        benchmark: Its name.
-        problems: In order; ids are unique.
-        grade: Compares an answer with a problem's reference.
-        preset: How they are solved.
-        seed: Repeat r runs with seed + r.
-        repeats: How often each problem is solved.
-        budget: Per problem, in place of the preset's.
-        run_budget: For everything together.
-        options: What else decides the figures: engine, model, verifiers, split.
-    """
-
-    benchmark: str
-    problems: tuple[Problem, ...]
-    grade: Callable[[Problem, Answer], Grade]
-    preset: Preset
-    seed: int = 0
-    repeats: int = 1
-    budget: Budget | None = None
-    run_budget: Budget | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Refuse an empty plan, and problems that could not be told apart."""
-        if not self.problems:
-            raise ProblemError(f"{self.benchmark}: no problems to solve")
-        seen: set[str] = set()
-        for problem in self.problems:
-            if problem.id in seen:
-                raise ProblemError(f"{self.benchmark}: two problems have the id {problem.id!r}")
-            seen.add(problem.id)
-
-    @property
-    def size(self) -> int:
-        """Number of problems times repeats."""
-        return len(self.problems) * self.repeats
-
-    def config(self, engine: Engine) -> dict[str, Any]:
-        """Return all that decides the run's figures; another value means another folder."""
-        return {
-            "benchmark": self.benchmark,
-            "preset": self.preset.name,
-            "preset_values": dict(self.preset.values),
-            "budget": str(self._budget),
-            "run_budget": str(self.run_budget or Budget()),
-            "seed": self.seed,
-            "repeats": self.repeats,
-            "problems": len(self.problems),
-            "problems_digest": _digest(self.problems),
-            "model": engine.info.name,
-            "fingerprint": engine.info.fingerprint,
-            **self.options,
-        }
-
-    def jobs(self) -> Iterator[Job]:
-        """Yield every problem of the first repeat, then those of the next."""
-        for place in range(self.size):
-            repeat, index = divmod(place, len(self.problems))
-            yield Job(
-                pipeline=self.preset.pipeline,
-                problem=self.problems[index],
-                sampling=self.preset.sampling,
-                seed=self.seed + repeat,
-                budget=self._budget,
-                preset=self.preset.name,
-                priority=place,
-            )
-
-    def check(self, engine: Engine, verifiers: Mapping[str, Verifier]) -> None:
-        """Refuse what cannot run on this engine, before a token is spent.
-
-        Raises:
-            CapabilityError: The engine lacks something.
-            PipelineError: A verifier is missing, or its scores do not fit.
-            BudgetError: A budget cannot be counted, or buys not even one sample.
-        """
-        runtime = Runtime(engine, verifiers=verifiers, run_budget=self.run_budget)
-        try:
-            runtime.check(next(self.jobs()))
-        finally:
-            runtime.close()
-        for budget in (self._budget, self.run_budget or Budget()):
-            longest = self.preset.sampling.max_tokens
-            if Ledger(budget).reserve(engine.info, n=1, max_tokens=longest).n == 0:
-                raise BudgetError(
-                    f"the budget {budget} is too small for one sample, which takes at least "
-                    f"{min(MIN_TOKENS, longest)} generated tokens"
-                )
-
-    @property
-    def _budget(self) -> Budget:
-        return self.budget or self.preset.budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,15 +212,6 @@ def _is_cut(result: Result) -> bool:
 def _fresh_tokens(runtime: Runtime) -> int:
     usage = runtime.ledger.usage
     return (usage.generated_tokens or 0) - usage.reused_tokens
-
-
-def _digest(problems: Iterable[Problem]) -> str:
-    digest = hashlib.blake2b(digest_size=8)
-    for problem in problems:
-        facts = (problem.id, problem.statement, problem.reference, problem.answer_type)
-        messages = [asdict(message) for message in problem.messages]
-        digest.update(repr((facts, messages)).encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
 
 
 @asynccontextmanager

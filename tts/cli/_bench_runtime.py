@@ -10,7 +10,8 @@ add: streams, ledger, log in memory, trace, answer extraction, vote, and the oth
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from importlib import import_module
@@ -27,6 +28,7 @@ from tts.presets import Preset, load_preset
 from tts.runtime.executor import Job
 from tts.runtime.runtime import Runtime
 from tts.seeds import derive_seed
+from tts.stopping import is_settled, leader_probability
 from tts.tasks import chain
 from tts.types import Problem, Result
 
@@ -63,22 +65,24 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class EarlyStop:
-    """What stopping a settled vote gains, over the problems that were decided early.
+    """What stopping a decided vote gains.
 
     Attributes:
-        decided: Problems whose vote stopped before all samples had ended.
         problems: All problems.
-        decision_seconds: Median time from a problem's start to its decision.
-        slowest_seconds: Median time to the end of the same problems' slowest sample, without
-            stopping.
+        decided: Problems whose vote was decided before their last sample had ended.
+        decision_seconds: Median time from a problem's start to its decision, of those decided.
+        slowest_seconds: Median time to the end of the same problems' slowest sample, in the same
+            run without stopping.
+        aborted: Samples that were aborted in a run with stopping.
         tokens: Generated with stopping, those of aborted samples included, by all problems.
         tokens_without: Generated without stopping.
     """
 
-    decided: int
     problems: int
+    decided: int
     decision_seconds: float
     slowest_seconds: float
+    aborted: int
     tokens: int
     tokens_without: int
 
@@ -122,24 +126,6 @@ async def measure(engine: VLLMEngine, size: Size, *, note: Callable[[str], None]
     )
 
 
-def describe(figures: Figures) -> Iterator[str]:
-    """Yield the figures as lines for people."""
-    size, early = figures.size, figures.early_stop
-    yield f"{size.problems} problems x {size.samples} samples, {size.rounds} rounds, seed 0"
-    for name, ratio in (("CPU ", figures.cpu), ("wall", figures.wall)):
-        yield (
-            f"{name} time, ours to vLLM alone: {ratio.median:.3f} "
-            f"[{ratio.low:.3f}, {ratio.high:.3f}] ({ratio.median - 1:+.1%})"
-        )
-    yield (
-        f"early stop: {early.decided} of {early.problems} votes decided early, after "
-        f"{early.decision_seconds:.2f} s; their slowest samples end at "
-        f"{early.slowest_seconds:.2f} s (medians)"
-    )
-    saved = 1 - early.tokens / early.tokens_without
-    yield f"tokens: {early.tokens:,} in place of {early.tokens_without:,}, {saved:.0%} saved"
-
-
 class _Bench:
     """Both sides on one engine."""
 
@@ -167,18 +153,17 @@ class _Bench:
     async def early_stop(self) -> EarlyStop:
         """Solve the problems once more with early stop, and compare with the last round."""
         preset = load_preset("early_stop", [f"n={self._size.samples}"])
+        stop_at = float(preset.values["parameters"]["stop_at"])
+        times = [_decision(r, self._size.samples, stop_at) for r in self._without_stop]
+        decided = [pair for pair in times if pair is not None]
         stopped = await self._ours(preset, self._problems)
-        slowest = {r.problem.id: _last(r, "completion") for r in self._without_stop}
-        decided = {
-            r.problem.id: _last(r, "stopped")
-            for r in stopped
-            if any(event.kind == "abort" for event in r.trace)
-        }
+        aborts = (event for r in stopped for event in r.trace if event.kind == "abort")
         return EarlyStop(
-            decided=len(decided),
             problems=len(stopped),
-            decision_seconds=median(decided.values()) if decided else 0.0,
-            slowest_seconds=median(slowest[i] for i in decided) if decided else 0.0,
+            decided=len(decided),
+            decision_seconds=median(when for when, _ in decided) if decided else 0.0,
+            slowest_seconds=median(end for _, end in decided) if decided else 0.0,
+            aborted=sum(event.fields["calls"] for event in aborts),
             tokens=_tokens(stopped),
             tokens_without=_tokens(self._without_stop),
         )
@@ -280,8 +265,19 @@ def _ratio(values: Sequence[float]) -> Ratio:
     return Ratio(median(values), float(low), float(high))
 
 
-def _last(result: Result, kind: str) -> float:
-    return max(event.seconds for event in result.trace if event.kind == kind)
+def _decision(result: Result, num_samples: int, stop_at: float) -> tuple[float, float] | None:
+    """Return when the vote was decided and when the last sample ended; None if not before it."""
+    answers = {t.origin.index: t.answer for t in result.attempts}
+    ends = [event for event in result.trace if event.kind == "completion"]
+    votes: Counter[str] = Counter()
+    for place, event in enumerate(ends[:-1], start=1):
+        answer = answers.get(event.fields["index"])
+        if answer is not None:
+            votes[answer] += 1
+        counts = list(votes.values())
+        if leader_probability(counts) >= stop_at or is_settled(counts, num_samples - place):
+            return event.seconds, ends[-1].seconds
+    return None
 
 
 def _tokens(results: Sequence[Result]) -> int:

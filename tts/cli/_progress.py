@@ -11,7 +11,8 @@ from rich.progress import Progress as Bars
 
 from tts.evals.runner import Progress
 
-_LINE_SECONDS = 10.0
+_LINE_SECONDS = 10.0  # between lines of a pipe, while problems get finished
+_IDLE_LINE_SECONDS = 60.0
 
 
 class ProgressView:
@@ -35,7 +36,7 @@ class ProgressView:
                 transient=True,
             )
             self._task = self._bars.add_task(title, total=None, details="")
-        self._last_line = time.monotonic()
+        self._last_line, self._num_printed = time.monotonic(), 0
         self._last: Progress | None = None
 
     def __enter__(self) -> Self:
@@ -58,6 +59,7 @@ class ProgressView:
 
     def show(self, progress: Progress) -> None:
         """Draw the progress, or print a line if the last one is old."""
+        patience = _IDLE_LINE_SECONDS if progress.done == self._num_printed else _LINE_SECONDS
         self._last = progress
         if self._bars is not None:
             self._bars.update(
@@ -66,11 +68,11 @@ class ProgressView:
                 total=progress.total,
                 details=describe(progress, is_short=True),
             )
-        elif time.monotonic() - self._last_line >= _LINE_SECONDS:
+        elif time.monotonic() - self._last_line >= patience:
             self._print_line(progress)
 
     def _print_line(self, progress: Progress) -> None:
-        self._last_line = time.monotonic()
+        self._last_line, self._num_printed = time.monotonic(), progress.done
         details = describe(progress, is_short=False)
         typer.echo(f"{self._title}: {progress.done}/{progress.total} done{details}", err=True)
 

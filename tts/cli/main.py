@@ -18,7 +18,6 @@ import typer.core
 import typer.main
 
 import tts
-from tts.catalog import unknown
 from tts.cli import _output
 from tts.errors import CapabilityError, ContextError, InputError, ModelError, TTSError
 
@@ -38,9 +37,9 @@ class _Commands(typer.core.TyperGroup):
     """Subcommands that are imported when they are called."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the modules of this folder."""
+        """Return the modules of this folder; one with "_" in its name belongs to another."""
         names = (module.name for module in pkgutil.iter_modules([str(_FOLDER)]))
-        return sorted(name for name in names if name[0] != "_" and name != "main")
+        return sorted(name for name in names if "_" not in name and name != "main")
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import a subcommand; while only a list is wanted, read its first line instead.
@@ -49,7 +48,9 @@ class _Commands(typer.core.TyperGroup):
             InputError: There is no such subcommand.
         """
         if cmd_name not in self.list_commands(ctx):
-            raise InputError(unknown("command", cmd_name, self.list_commands(ctx)))
+            # Loads pydantic, which `tts --help` does without.
+            catalog = import_module("tts.catalog")
+            raise InputError(catalog.unknown("command", cmd_name, self.list_commands(ctx)))
         if ctx.meta.get(_Commands, False):
             return typer.core.TyperCommand(cmd_name, help=_first_line(cmd_name))
         command = typer.main.get_command(import_module(f"tts.cli.{cmd_name}").app)
