@@ -77,6 +77,7 @@ class Line:
         error: It ends with this error.
         logprobs: Of the tokens; None is -0.5 each.
         confidences: Of the tokens; None is 1.0 each.
+        score: Comes with the completion.
     """
 
     text: str
@@ -85,6 +86,7 @@ class Line:
     error: str | None = None
     logprobs: tuple[float, ...] | None = None
     confidences: tuple[float, ...] | None = None
+    score: float | None = None
 
 
 Script = Callable[[Ask], Line]
@@ -253,6 +255,7 @@ class ScriptedEngine:
             if request.sampling.logprobs
             else None,
             error=line.error,
+            score=line.score,
         )
 
     def _cached(self, prompt: str) -> int:

@@ -24,6 +24,8 @@ VOCABULARY = {
         "cost",
         "stopping",
         "limits",
+        "pools",
+        "hardware",
     )
 }
 GRAPH = {"tts.operators", "tts.runtime", "tts.pipeline"}

@@ -17,6 +17,7 @@ FloatArray = NDArray[np.float32]
 AnswerType = Literal["math", "integer", "choice", "code", "countdown", "free"]
 _Number = TypeVar("_Number", int, float)
 FinishReason = Literal["stop", "length", "pruned", "cancelled", "error"]
+RECORDED = "recorded"  # name of the score that came with a completion
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,8 @@ class GenerationRequest:
         n: Number of completions.
         seed: Base seed.
         priority: Lower runs earlier where the engine queues.
+        start: Completions of this prompt that earlier requests of the same node asked for; all of
+            them share the base seed `seed - start`.
     """
 
     prompt: Prompt
@@ -168,6 +171,7 @@ class GenerationRequest:
     n: int = 1
     seed: int = 0
     priority: int = 0
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +190,8 @@ class Completion:
         confidences: Per token, minus the mean log-probability of the top candidates; higher is
             more certain (Fu et al. 2025, arXiv:2508.15260). Present with `sampling.logprobs`.
         error: What went wrong, exactly when `finish_reason` is "error".
+        score: A verifier's score that came with the completion, such as a recorded one.
+        step_scores: The same for each step.
     """
 
     index: int
@@ -198,6 +204,8 @@ class Completion:
     logprobs: tuple[float, ...] | None = None
     confidences: tuple[float, ...] | None = None
     error: str | None = None
+    score: float | None = None
+    step_scores: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def engine_for(name: str, *, breaks: bool = False) -> ScriptedEngine:
     script = answered(
         ("Attempt 1:", (lambda _: noise) if breaks else says(12)),
         ("Attempt:", (lambda _: noise) if breaks else (lambda _: Line("Verdict: correct"))),
-        otherwise=lambda ask: Line(text_for(name)),
+        otherwise=lambda ask: Line(text_for(name), score=0.5),
     )
 
     def rewards(request: ScoreRequest) -> tuple[float, ...]:
@@ -90,7 +90,7 @@ def test_the_same_trajectory_gets_the_same_score_whatever_the_order(name: str) -
 
         def later(ask: Any, order: Any = order, script: Any = script) -> Line:
             line = script(ask)
-            return Line(line.text, ticks=order[ask.index % 3])
+            return Line(line.text, ticks=order[ask.index % 3], score=line.score)
 
         engine = ScriptedEngine(later, rewards=plain.rewards)
         result = scored(name, engine)

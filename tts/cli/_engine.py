@@ -10,14 +10,20 @@ import typer
 import tts
 from tts.api import DEFAULT_MODEL, open_verifiers
 from tts.catalog import load
+from tts.engine.replay import ReplayEngine
 from tts.errors import InputError
 from tts.pipeline import Pipeline
+from tts.pools import load_pool
 from tts.protocols import Engine, Verifier
 
-EngineKind = Literal["vllm", "openai"]
+EngineKind = Literal["vllm", "openai", "replay"]
 EngineFlag = Annotated[
     EngineKind,
-    typer.Option("--engine", help="vllm: embedded in this process; openai: a server.", metavar="E"),
+    typer.Option(
+        "--engine",
+        help="vllm: embedded in this process; openai: a server; replay: recorded samples.",
+        metavar="E",
+    ),
 ]
 ModelFlag = Annotated[
     str,
@@ -33,6 +39,10 @@ BaseUrlFlag = Annotated[
     str | None,
     typer.Option("--base-url", help="Address of an OpenAI-compatible server.", metavar="URL"),
 ]
+PoolFlag = Annotated[
+    str | None,
+    typer.Option("--pool", help="Recorded samples to replay.", metavar="FILE[#MODEL]"),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +54,14 @@ class EngineOptions:
         model: Its model.
         base_url: Of the server.
         verifiers: Model by verifier name.
+        pool: Of the engine replay.
     """
 
     kind: EngineKind = "vllm"
     model: str = DEFAULT_MODEL
     base_url: str | None = None
     verifiers: Mapping[str, str] = field(default_factory=dict)
+    pool: str | None = None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -58,29 +70,42 @@ class EngineOptions:
             "engine": self.kind,
             "base_url": self.base_url,
             "verifiers": dict(self.verifiers),
+            **({} if self.pool is None else {"pool": self.pool}),
         }
 
     def to_arguments(self) -> list[str]:
         """Return the flags as they are typed, defaults left out."""
         arguments = [] if self.kind == "vllm" else ["--engine", self.kind]
-        if self.model != DEFAULT_MODEL:
+        if self.model != DEFAULT_MODEL and self.kind != "replay":
             arguments += ["--model", self.model]
         if self.base_url is not None:
             arguments += ["--base-url", self.base_url]
+        if self.pool is not None:
+            arguments += ["--pool", self.pool]
         for name, model in self.verifiers.items():
             arguments += ["--verifier", f"{name}={model}"]
         return arguments
 
 
 def parse_engine(
-    kind: EngineKind, model: str, verifiers: Iterable[str], base_url: str | None
+    kind: EngineKind,
+    model: str,
+    verifiers: Iterable[str],
+    base_url: str | None,
+    pool: str | None = None,
 ) -> EngineOptions:
     """Check the engine flags.
 
     Raises:
         InputError: They do not fit together, or name an unknown verifier.
     """
-    if kind == "vllm" and base_url is not None:
+    if (kind == "replay") != (pool is not None):
+        raise InputError("--engine replay and --pool FILE[#MODEL] need each other")
+    if kind == "replay":
+        if model != DEFAULT_MODEL:
+            raise InputError(f"--model {model}: the pool says which model was recorded")
+        model = load_pool(pool or "").series
+    if kind != "openai" and base_url is not None:
         raise InputError("--base-url needs --engine openai")
     if kind == "openai" and model == DEFAULT_MODEL:
         raise InputError("--engine openai needs --model, the name that the server knows it by")
@@ -91,7 +116,7 @@ def parse_engine(
             raise InputError(f"--verifier {entry}: write NAME=MODEL, such as prm=bundled:prm")
         load("verifier", name)
         models[name] = verifier_model
-    return EngineOptions(kind, model, base_url, models)
+    return EngineOptions(kind, model, base_url, models, pool)
 
 
 async def make_engine(options: EngineOptions) -> Engine:
@@ -101,8 +126,10 @@ async def make_engine(options: EngineOptions) -> Engine:
         EngineError: The model cannot be loaded.
         MissingExtraError: The engine is not installed.
     """
-    engine: tts.OpenAIEngine | tts.VLLMEngine
-    if options.kind == "openai":
+    engine: tts.OpenAIEngine | tts.VLLMEngine | ReplayEngine
+    if options.pool is not None:
+        engine = ReplayEngine(options.pool)
+    elif options.kind == "openai":
         engine = tts.OpenAIEngine(options.model, base_url=options.base_url)
     else:
         engine = tts.VLLMEngine(options.model)

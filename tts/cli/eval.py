@@ -100,6 +100,7 @@ def evaluate_command(
     model: _engine.ModelFlag = DEFAULT_MODEL,
     verifier: _engine.VerifierFlag = None,
     base_url: _engine.BaseUrlFlag = None,
+    pool: _engine.PoolFlag = None,
 ) -> None:
     """Solve benchmarks by presets and report accuracy, tokens and seconds.
 
@@ -120,7 +121,7 @@ def evaluate_command(
         run_budget=None if run_budget is None else Budget.parse(run_budget),
         out=out,
         reuse=tuple(reuse or ()),
-        engine=_engine.parse_engine(engine, model, verifier or (), base_url),
+        engine=_engine.parse_engine(engine, model, verifier or (), base_url, pool),
     )
     plans = _plans(request)
     logs = [_log_of(run) for run in request.reuse]
@@ -149,7 +150,9 @@ def _plans(request: _Request) -> list[Plan]:
 
 
 def _plans_of_benchmark(name: str, presets: Sequence[Preset], request: _Request) -> list[Plan]:
-    benchmark = load("benchmark", name).load(request.data)
+    own_pool = request.engine.pool if name == "pool" else None
+    data = request.data if own_pool is None else Path(own_pool)
+    benchmark = load("benchmark", name).load(data)
     problems = tuple(islice(benchmark.problems(request.split), request.limit))
     if not problems:
         raise ProblemError(f"{name}: the split {request.split!r} has no problems")

@@ -10,7 +10,16 @@ from pydantic import BaseModel, ConfigDict
 from tts.answers import extract_answer
 from tts.errors import ContextError
 from tts.protocols import Context
-from tts.types import Completion, GenerationRequest, Origin, Prompt, Sampling, Trajectory
+from tts.types import (
+    RECORDED,
+    Completion,
+    GenerationRequest,
+    Origin,
+    Prompt,
+    Sampling,
+    Score,
+    Trajectory,
+)
 
 
 class OperatorModel(BaseModel):
@@ -52,6 +61,7 @@ def to_trajectory(
         prompt_token_ids=completion.prompt_token_ids,
         token_ids=completion.token_ids,
         answer=None if is_error else extract_answer(completion.text, context.problem.answer_type),
+        scores=_recorded(completion),
         logprobs=completion.logprobs,
         confidences=completion.confidences,
         usage=completion.usage,
@@ -83,6 +93,12 @@ async def ask(
     request = GenerationRequest(prompt, sampling or context.sampling, seed=seed)
     await draw(context, request, taken.append)
     return taken[0] if taken else None
+
+
+def _recorded(completion: Completion) -> dict[str, Score]:
+    if completion.score is None:
+        return {}
+    return {RECORDED: Score(completion.score, steps=completion.step_scores)}
 
 
 def _fingerprint(parents: Sequence[Trajectory]) -> str:

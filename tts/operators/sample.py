@@ -70,7 +70,7 @@ class Sample(OperatorModel):
         if greedy:
             sampling = replace(sampling, temperature=0.0)
         prompt = _PROMPTS[self.mode](context.problem)
-        request = GenerationRequest(prompt, sampling, n=count, seed=base + start)
+        request = GenerationRequest(prompt, sampling, n=count, seed=base + start, start=start)
         drawn = 0
         async with aclosing(context.generate(request)) as stream:
             async for completion in stream:

@@ -149,8 +149,8 @@ def _from_completion(completion: Completion) -> dict[str, Any]:
 def _to_completion(value: dict[str, Any]) -> Completion:
     sequences = {
         name: tuple(value[name])
-        for name in ("prompt_token_ids", "token_ids", "logprobs", "confidences")
-        if value[name] is not None
+        for name in ("prompt_token_ids", "token_ids", "logprobs", "confidences", "step_scores")
+        if value.get(name) is not None
     }
     completion = Completion(**{**value, **sequences, "usage": Usage(**value["usage"])})
     spent = completion.usage.generated_tokens or 0

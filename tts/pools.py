@@ -1,0 +1,195 @@
+"""Pools: recorded samples of real models, as JSON Lines, plain or compressed with gzip.
+
+A line is one problem by one model, with all its samples:
+
+    {"problem_id": "a", "model": "m", "gold": "4", "samples": [{"answer": "4", "correct": true}]}
+
+A sample may also have `tokens` (generated), `text`, `seconds`, `score` (higher is better) and
+`step_scores`. A line may have `problem` (the statement), `config` (settings of the model) and any
+other key, which becomes metadata. Lines of one model and configuration are a series; a file with
+several is read as "FILE#model" or, with a configuration, "FILE#model {"effort": "high"}".
+"""
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tts.errors import ProblemError
+from tts.types import AnswerType, Problem
+
+_ANSWER_TYPES: tuple[AnswerType, ...] = get_args(AnswerType)
+
+
+class RecordedSample(BaseModel):
+    """One sample as a pool's line writes it; other keys are ignored.
+
+    Attributes:
+        answer: The final answer; None where there was none, or none was recorded.
+        correct: Whether it is right; None if unknown.
+        tokens: Generated tokens; None if not counted.
+        text: Everything that was generated; empty if not kept.
+        score: Of the verifier that was recorded with it.
+        step_scores: Of each step.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    answer: str | None = None
+    correct: bool | None = None
+    tokens: int | None = Field(None, ge=0)
+    seconds: float | None = Field(None, ge=0)
+    text: str = ""
+    score: float | None = None
+    step_scores: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedProblem:
+    """A problem and its samples, in the order recorded."""
+
+    problem: Problem
+    samples: tuple[RecordedSample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The samples of one model by one configuration.
+
+    Attributes:
+        path: The file.
+        series: The model's name, with its configuration if it has one.
+        problems: In the order of the file; ids are unique.
+        fingerprint: Changes when the samples do.
+    """
+
+    path: Path
+    series: str
+    problems: tuple[RecordedProblem, ...]
+    fingerprint: str
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether every sample's tokens were counted."""
+        return all(s.tokens is not None for p in self.problems for s in p.samples)
+
+
+def split_address(address: str) -> tuple[Path, str]:
+    """Return the file and the series, empty if none, of "FILE#series"."""
+    file, _, series = address.partition("#")
+    return Path(file), series
+
+
+def load_pool(address: str) -> Pool:
+    """Read one series of a pool.
+
+    Args:
+        address: "FILE" or "FILE#series"; a part of the series' name will do if no other has it.
+
+    Raises:
+        ProblemError: The file cannot be read, a line is no recorded problem, or the series is not
+            in it or not named although there are several.
+    """
+    path, wanted = split_address(address)
+    found = load_series(path)
+    name = _choose(path, list(found), wanted)
+    return found[name]
+
+
+def load_series(path: Path) -> dict[str, Pool]:
+    """Read every series of a pool, by name.
+
+    Raises:
+        ProblemError: The file cannot be read, or a line is no recorded problem.
+    """
+    by_series: dict[str, dict[str, RecordedProblem]] = {}
+    digests: dict[str, Any] = {}
+    for number, line in enumerate(_lines(path), start=1):
+        if not line.strip():
+            continue
+        row = _object(line, f"{path}:{number}")
+        recorded = _to_recorded(row, f"{path}:{number}")
+        series = _series_of(row)
+        known = by_series.setdefault(series, {})
+        digests.setdefault(series, hashlib.blake2b(digest_size=8)).update(line)
+        before = known.get(recorded.problem.id)
+        if before is not None:  # another run of the same model and configuration
+            recorded = RecordedProblem(before.problem, before.samples + recorded.samples)
+        known[recorded.problem.id] = recorded
+    if not by_series:
+        raise ProblemError(f"{path}: no recorded problems")
+    return {
+        name: Pool(path, name, tuple(known.values()), digests[name].hexdigest())
+        for name, known in by_series.items()
+    }
+
+
+def _choose(path: Path, names: Sequence[str], wanted: str) -> str:
+    if wanted in names:
+        return wanted
+    near = [name for name in names if wanted in name]
+    if len(near) == 1:
+        return near[0]
+    shown = "\n".join(f"  {path}#{name}" for name in sorted(near or names)[:20])
+    what = "holds several models" if not wanted else f"has no single model {wanted!r}"
+    raise ProblemError(f"{path} {what}; name one of\n{shown}")
+
+
+def _series_of(row: Mapping[str, Any]) -> str:
+    model, config = str(row.get("model") or "recorded"), row.get("config")
+    return f"{model} {json.dumps(config, sort_keys=True)}" if config else model
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            yield from file
+    except (OSError, EOFError, zlib.error) as error:
+        raise ProblemError(f"cannot read the pool {path}: {error}") from error
+
+
+def _object(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ProblemError(f"{where}: not JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise ProblemError(f"{where}: each line is one object with problem_id and samples")
+    return row
+
+
+def _to_recorded(row: Mapping[str, Any], where: str) -> RecordedProblem:
+    problem_id = row.get("problem_id", row.get("id"))
+    if problem_id is None or problem_id == "":
+        raise ProblemError(f"{where}: no 'problem_id'")
+    gold = row.get("gold", row.get("answer"))
+    own_type = next((t for t in _ANSWER_TYPES if t == row.get("answer_type")), "math")
+    known = {"problem_id", "id", "problem", "gold", "answer", "answer_type", "samples"}
+    problem = Problem(
+        id=str(problem_id),
+        statement=str(row.get("problem") or f"Recorded problem {problem_id}"),
+        reference=None if gold is None else str(gold),
+        answer_type=own_type,
+        metadata={key: value for key, value in row.items() if key not in known},
+    )
+    samples = row.get("samples", [])
+    if not isinstance(samples, list):
+        raise ProblemError(f"{where}: 'samples' is not a list")
+    return RecordedProblem(
+        problem, tuple(_to_sample(s, f"{where}: sample {i}") for i, s in enumerate(samples))
+    )
+
+
+def _to_sample(values: Any, where: str) -> RecordedSample:
+    try:
+        return RecordedSample.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise ProblemError(f"{where}: {key}: {first['msg']}") from error
