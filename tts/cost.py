@@ -1,10 +1,15 @@
-"""Predicted floating-point operations of generation.
+"""Predicted cost of generation: operations, memory traffic, dollars.
 
 Dense decoder: 2 FLOPs per weight and token, plus attention, 4 FLOPs per query head, element and
-context token (2 for q.k, 2 for p.v). Sadhukhan et al. 2025, "Kinetics", arXiv:2506.05333, adds
-memory traffic to this; the count here is of operations only.
+context token (2 for q.k, 2 for p.v). `predicted_flops` counts the operations of a measured usage
+and is what ledgers limit. `prefill_work` and `decode_work` predict operations and memory traffic
+of a workload (Sadhukhan et al. 2025, "Kinetics", arXiv:2506.05333); `tts.hardware` turns them into
+seconds. Units: FLOPs, bytes, tokens, dollars.
 """
 
+from dataclasses import dataclass
+
+from tts.errors import InputError
 from tts.types import ModelInfo, Price, Usage
 
 
@@ -44,3 +49,185 @@ def price_usd(price: Price | None, usage: Usage) -> float | None:
         fresh * price.prompt + cached * cached_price + usage.generated_tokens * price.generated
     )
     return dollars / 1e6
+
+
+_DTYPE_BYTES = {
+    "float32": 4,
+    "float": 4,
+    "bfloat16": 2,
+    "float16": 2,
+    "half": 2,
+    "fp8": 1,
+    "float8_e4m3fn": 1,
+    "int8": 1,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SparseReading:
+    """Block-sparse attention: each decoded token reads the chosen blocks only.
+
+    Attributes:
+        kept_tokens: K, context tokens read at each step: the local window and the chosen blocks.
+        block_tokens: Tokens per block.
+        summaries: Vectors per block and KV head that choosing reads: 1 for the mean of the keys, 2
+            for their smallest and largest.
+    """
+
+    kept_tokens: int
+    block_tokens: int = 16
+    summaries: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Completions of one prompt that decode together.
+
+    Attributes:
+        prompt_tokens: c, computed once for all samples.
+        generated_tokens: L, of each sample.
+        num_samples: N.
+        cached_tokens: The part of the prompt whose KV blocks are already there.
+        batch: Sequences of all requests that decode together and share each reading of the
+            weights; the N samples alone if None.
+        shares_prefix: The prompt's KV is read once per step for all samples (a shared-prefix
+            kernel), and not once for each.
+        sparse: Reads chosen blocks only; their choice differs, so nothing is shared then.
+    """
+
+    prompt_tokens: int
+    generated_tokens: int
+    num_samples: int = 1
+    cached_tokens: int = 0
+    batch: int | None = None
+    shares_prefix: bool = False
+    sparse: SparseReading | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a workload asks of the hardware.
+
+    Attributes:
+        flops: Operations.
+        weight_bytes: Traffic of the weights.
+        kv_bytes: Traffic of the KV cache, block summaries included.
+    """
+
+    flops: float
+    weight_bytes: float
+    kv_bytes: float
+
+    @property
+    def num_bytes(self) -> float:
+        """All traffic."""
+        return self.weight_bytes + self.kv_bytes
+
+    def __add__(self, other: "Work") -> "Work":
+        """Add field by field."""
+        return Work(
+            self.flops + other.flops,
+            self.weight_bytes + other.weight_bytes,
+            self.kv_bytes + other.kv_bytes,
+        )
+
+
+def prefill_work(info: ModelInfo, load: Workload) -> Work:
+    """Return the work of the prompt: its uncached tokens, computed once in one pass.
+
+    flops = 2 P (c - h) + 4 Hq d A with h cached tokens and A the pairs of a computed token with
+    itself or one before it; the weights are read once, the cached KV once.
+
+    Raises:
+        InputError: The model's shape is unknown.
+    """
+    shape = _shape(info)
+    c, h = load.prompt_tokens, load.cached_tokens
+    if c == h:
+        return Work(0.0, 0.0, 0.0)
+    pairs = (c * (c + 1) - h * (h + 1)) / 2
+    flops = 2.0 * shape.parameters * (c - h) + 4.0 * shape.query_width * pairs
+    return Work(flops, shape.weight_bytes, float(h * shape.kv_token_bytes))
+
+
+def decode_work(info: ModelInfo, load: Workload) -> Work:
+    """Return the work of generating, L steps of N samples.
+
+    Step i of a sample attends to its c + i tokens, or to K of them:
+
+        flops     = N (2 P L + 4 Hq d R),       R = sum over i of min(K, c + i)
+        KV bytes  = 2 b Hkv d T,                T = N R, or c L + N L (L + 1) / 2 if shared
+        weights   = b P L N / batch
+
+    with d = head size times layers and b bytes per element. Sparse reading adds, per sample, the
+    choice of blocks: (c + i) / block summaries a step, read (b Hkv d each) and multiplied (2 Hq d).
+    Sadhukhan et al. 2025, "Kinetics", arXiv:2506.05333, whose L^2 / 2 is our L (L + 1) / 2 and
+    which leaves the weights out; where the budget exceeds the prompt its top-k sum has the sign
+    wrong, here it is summed exactly.
+
+    Raises:
+        InputError: The model's shape is unknown.
+    """
+    shape = _shape(info)
+    c, length, samples = load.prompt_tokens, load.generated_tokens, load.num_samples
+    whole = c * length + length * (length + 1) / 2
+    read, looked_up, summaries = whole, 0.0, 0
+    if load.sparse is not None:
+        read = _clipped_sum(c, length, load.sparse.kept_tokens)
+        summaries = load.sparse.summaries
+        looked_up = whole / load.sparse.block_tokens
+    flops = samples * (2.0 * shape.parameters * length + 4.0 * shape.query_width * read)
+    flops += samples * 2.0 * shape.query_width * summaries * looked_up
+    traffic = samples * read
+    if load.shares_prefix and load.sparse is None:
+        traffic = c * length + samples * (whole - c * length)
+    kv_bytes = shape.kv_token_bytes * (traffic + samples * summaries * looked_up / 2)
+    share = samples / (load.batch or samples)
+    return Work(flops, shape.weight_bytes * length * share, kv_bytes)
+
+
+def effective_flops(work: Work, intensity: float) -> float:
+    """Return eFLOPs: operations plus traffic, a byte priced as `intensity` operations.
+
+    Kinetics, arXiv:2506.05333, takes 562.5 (a B200's 4.5e15 FLOP/s over 8e12 bytes/s).
+    """
+    return work.flops + intensity * work.num_bytes
+
+
+def kv_token_bytes(info: ModelInfo) -> int:
+    """Return the bytes of one token's keys and values over all layers.
+
+    Raises:
+        InputError: The model's shape is unknown.
+    """
+    return _shape(info).kv_token_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    parameters: int
+    query_width: int  # Hq * D * layers
+    kv_token_bytes: int
+    weight_bytes: int
+
+
+def _shape(info: ModelInfo) -> _Shape:
+    known = (info.parameters, info.layers, info.query_heads, info.kv_heads, info.head_size)
+    bytes_each = _DTYPE_BYTES.get((info.dtype or "").removeprefix("torch."))
+    if None in known or bytes_each is None:
+        raise InputError(f"the shape of {info.name} is unknown; its memory traffic needs it")
+    parameters, layers, query_heads, kv_heads, head_size = (value or 0 for value in known)
+    width = layers * head_size
+    return _Shape(
+        parameters,
+        query_heads * width,
+        2 * kv_heads * width * bytes_each,
+        parameters * bytes_each,
+    )
+
+
+def _clipped_sum(prompt_tokens: int, length: int, most: int) -> float:
+    """Return the sum over i in 1 to `length` of min(most, prompt_tokens + i)."""
+    rising = min(max(most - prompt_tokens, 0), length)  # steps that still read everything
+    below = rising * prompt_tokens + rising * (rising + 1) / 2
+    return below + (length - rising) * most

@@ -1,0 +1,158 @@
+"""Operations, traffic, seconds and dollars of a workload, worked by hand."""
+
+from dataclasses import replace
+
+import pytest
+
+from tts.cost import (
+    SparseReading,
+    Work,
+    Workload,
+    decode_work,
+    effective_flops,
+    kv_token_bytes,
+    predicted_flops,
+    prefill_work,
+)
+from tts.errors import InputError
+from tts.hardware import (
+    PROFILES,
+    Hardware,
+    fit_hardware,
+    measure_hardware,
+    predicted_seconds,
+    prediction_accuracy,
+    rental_usd,
+    work_seconds,
+)
+from tts.types import ModelInfo, Usage
+
+# d = 2 layers * 4 = 8; Hq d = 48, Hkv d = 24; a token's KV has 2 * 24 * 2 = 96 bytes.
+INFO = ModelInfo(
+    "m", "f", parameters=1_000, layers=2, query_heads=6, kv_heads=3, head_size=4, dtype="bfloat16"
+)
+
+
+def test_decode_by_hand() -> None:
+    work = decode_work(INFO, Workload(prompt_tokens=10, generated_tokens=3, num_samples=2))
+    # Steps attend to 11, 12, 13 tokens: R = 36.
+    assert work.flops == 2 * (2 * 1_000 * 3 + 4 * 48 * 36)
+    assert work.kv_bytes == 96 * 2 * 36
+    assert work.weight_bytes == 2_000 * 3  # read once per step for both samples
+    assert work.num_bytes == 6_000 + 6_912
+
+
+def test_a_larger_batch_shares_the_weights() -> None:
+    load = Workload(10, 3, num_samples=2, batch=8)
+    assert decode_work(INFO, load).weight_bytes == 2_000 * 3 * 2 / 8
+
+
+def test_a_shared_prefix_is_read_once_for_all_samples() -> None:
+    load = Workload(10, 3, num_samples=2, shares_prefix=True)
+    # Prompt 10 tokens in 3 steps, generated 1 + 2 + 3 = 6 for each of two samples.
+    assert decode_work(INFO, load).kv_bytes == 96 * (10 * 3 + 2 * 6)
+    more = replace(load, num_samples=4)
+    grown = decode_work(INFO, more).kv_bytes - decode_work(INFO, load).kv_bytes
+    assert grown == 96 * 2 * 6  # doubling N doubles the generated part, not the prompt's
+
+
+def test_sparse_reading_by_hand() -> None:
+    sparse = SparseReading(kept_tokens=12, block_tokens=4, summaries=1)
+    work = decode_work(INFO, Workload(10, 3, sparse=sparse))
+    # Steps read min(12, 11 12 13) = 35 tokens and look at 36 / 4 = 9 summaries of 48 bytes.
+    assert work.kv_bytes == 96 * 35 + 48 * 9
+    assert work.flops == 2 * 1_000 * 3 + 4 * 48 * 35 + 2 * 48 * 9
+
+
+def test_sparse_with_room_for_all_reads_what_dense_reads() -> None:
+    dense = decode_work(INFO, Workload(10, 30))
+    roomy = SparseReading(kept_tokens=40, summaries=0)
+    assert decode_work(INFO, Workload(10, 30, sparse=roomy)) == dense
+
+
+def test_the_formula_of_kinetics_but_for_the_diagonal() -> None:
+    length = 1_000
+    work = decode_work(INFO, Workload(0, length))
+    assert work.flops == pytest.approx(2 * 1_000 * length + 2 * length**2 * 48, rel=1e-3)
+    work = decode_work(INFO, Workload(200, length, num_samples=4, shares_prefix=True))
+    # Bytes at 2 per element: 2 (2 c + L N) L Hkv d.
+    assert work.kv_bytes == pytest.approx(2 * (400 + 4 * length) * length * 24, rel=1e-3)
+
+
+def test_prefill_and_decode_are_what_the_ledger_counts() -> None:
+    load = Workload(10, 3, cached_tokens=4)
+    usage = Usage(prompt_tokens=10, cached_tokens=4, generated_tokens=3)
+    total = prefill_work(INFO, load) + decode_work(INFO, load)
+    assert total.flops == predicted_flops(INFO, usage)
+    assert prefill_work(INFO, load).kv_bytes == 4 * 96
+    assert prefill_work(INFO, replace(load, cached_tokens=10)) == Work(0, 0, 0)
+
+
+def test_a_byte_has_a_price_in_operations() -> None:
+    assert effective_flops(Work(100, 2, 3), 562.5) == 100 + 562.5 * 5
+
+
+def test_an_unknown_shape_is_refused() -> None:
+    for missing in (replace(INFO, kv_heads=None), replace(INFO, dtype="odd")):
+        with pytest.raises(InputError, match="shape of m is unknown"):
+            kv_token_bytes(missing)
+
+
+def test_seconds_are_those_of_the_tighter_limit() -> None:
+    slow = Hardware("slow", flops_per_second=100.0, bytes_per_second=10.0)
+    assert slow.intensity == 10.0
+    assert work_seconds(slow, Work(500, 20, 20)) == 5.0
+    assert work_seconds(slow, Work(100, 20, 20)) == 4.0
+    load, per_step = Workload(10, 3, cached_tokens=10), replace(slow, step_seconds=1.0)
+    decode = work_seconds(slow, decode_work(INFO, load))
+    assert predicted_seconds(per_step, INFO, load) == decode + 3
+    assert rental_usd(replace(slow, usd_per_hour=3.6), 10.0) == pytest.approx(0.01)
+    with pytest.raises(InputError, match="no price"):
+        rental_usd(slow, 1.0)
+    with pytest.raises(InputError, match="positive"):
+        Hardware("none", 0.0, 1.0)
+
+
+def test_the_profiles_differ_where_the_chips_do() -> None:
+    # H200 and H100 compute alike; 4.8 / 3.35 = 1.43 times the bytes.
+    h200, h100, a100 = (PROFILES[name] for name in ("h200", "h100", "a100"))
+    load = Workload(1_000, 1_000, num_samples=64)
+    info = replace(INFO, parameters=8_000_000_000, layers=36, kv_heads=8, head_size=128)
+    ratio = predicted_seconds(h100, info, load) / predicted_seconds(h200, info, load)
+    assert 1.3 < ratio <= 4.8 / 3.35
+    assert a100.flops_per_second < h100.flops_per_second
+
+
+def test_a_profile_is_found_from_measured_times() -> None:
+    true = (2e6, 5e6, 1e-4)
+    loads = [
+        Workload(c, length, num_samples=n)
+        for c in (10, 200)
+        for length in (20, 100)
+        for n in (1, 8, 32)
+    ]
+    seconds = []
+    for load in loads:
+        work = prefill_work(INFO, load) + decode_work(INFO, load)
+        steps = load.generated_tokens + 1
+        seconds.append(work.flops / true[0] + work.num_bytes / true[1] + steps * true[2])
+    found = fit_hardware("fitted", INFO, loads, seconds)
+    assert (found.flops_per_second, found.bytes_per_second) == pytest.approx(true[:2], rel=1e-3)
+    assert found.step_seconds == pytest.approx(true[2], rel=1e-2)
+    with pytest.raises(InputError, match="three measured"):
+        fit_hardware("few", INFO, loads[:2], seconds[:2])
+
+
+def test_predictions_are_judged_by_rank_and_error() -> None:
+    # Ranks 1 2 3 and 1 3 2: 1 - 6 * 2 / (3 * 8) = 0.5. Errors 0, 1/3, 1/2: median 1/3.
+    found = prediction_accuracy([1.0, 2.0, 3.0], [1.0, 3.0, 2.0])
+    assert found.rank_correlation == pytest.approx(0.5)
+    assert found.median_error == pytest.approx(1 / 3)
+    with pytest.raises(InputError, match="positive"):
+        prediction_accuracy([1.0, 0.0], [1.0, 1.0])
+
+
+def test_this_machine_can_be_measured() -> None:
+    found = measure_hardware(seconds=0.0)
+    assert found.flops_per_second > 1e8
+    assert found.bytes_per_second > 1e7
