@@ -1,0 +1,1 @@
+"""Who gets how much: difficulty, accuracy against cost, allocation, and the laws of the field."""

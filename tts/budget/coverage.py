@@ -1,0 +1,115 @@
+"""pass@k beyond the samples that were drawn, with an interval.
+
+Each problem's chance per sample is drawn from a Beta distribution with an atom at zero for problems
+that the model cannot solve; the chances are integrated out, so that a problem with no success in n
+samples still gives some at k. Source of the Beta law: Schaeffer et al. 2025, "How Do Large Language
+Monkeys Get Their Power (Laws)?", arXiv:2502.17578; the atom is ours, and `ceiling` reports it.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import betaln, expit
+
+from tts.errors import InputError
+
+_CONFIDENCE = 0.95
+_MOST_CONCENTRATION = 1e4
+
+
+class Coverage(NamedTuple):
+    """Success per sample, over problems: Beta(a, b), and 0 with weight `hopeless`."""
+
+    a: float
+    b: float
+    hopeless: float
+
+    @property
+    def ceiling(self) -> float:
+        """pass@k for k without end."""
+        return 1.0 - self.hopeless
+
+
+class Extrapolation(NamedTuple):
+    """pass@k and its 95 % interval of a bootstrap over problems."""
+
+    value: float
+    low: float
+    high: float
+
+
+def fit_coverage(num_samples: Sequence[int], num_correct: Sequence[int]) -> Coverage:
+    """Fit the distribution by maximum likelihood of the counts of right samples.
+
+    Raises:
+        InputError: No problems, or counts that cannot be; all right or all wrong cannot be
+            extrapolated, since nothing says how rare the other case is.
+    """
+    n, c = _counts(num_samples, num_correct)
+    if c.sum() == 0 or (c == n).all():
+        kind = "wrong" if c.sum() == 0 else "right"
+        raise InputError(f"every sample is {kind}: nothing tells how pass@k goes on")
+    return _fit(n, c)
+
+
+def extrapolated_pass_at_k(coverage: Coverage, k: int) -> float:
+    """Return (1 - hopeless) * (1 - B(a, b + k) / B(a, b)), the mean of 1 - (1 - p) ** k."""
+    missed = np.exp(betaln(coverage.a, coverage.b + k) - betaln(coverage.a, coverage.b))
+    return float(coverage.ceiling * (1.0 - missed))
+
+
+def extrapolate_pass_at_k(
+    num_samples: Sequence[int],
+    num_correct: Sequence[int],
+    k: int,
+    *,
+    seed: int = 0,
+    num_resamples: int = 200,
+) -> Extrapolation:
+    """Return pass@k for any k, with a 95 % percentile interval over resampled problems.
+
+    Raises:
+        InputError: As `fit_coverage`.
+    """
+    n, c = _counts(num_samples, num_correct)
+    value = extrapolated_pass_at_k(fit_coverage(num_samples, num_correct), k)
+    rng = np.random.default_rng(seed)
+    values = []
+    for _ in range(num_resamples):
+        drawn = rng.integers(len(n), size=len(n))
+        values.append(extrapolated_pass_at_k(_fit(n[drawn], c[drawn]), k))
+    tail = (1.0 - _CONFIDENCE) / 2
+    low, high = np.quantile(values, [tail, 1.0 - tail])
+    return Extrapolation(value, float(low), float(high))
+
+
+def _fit(n: NDArray[np.float64], c: NDArray[np.float64]) -> Coverage:
+    def loss(parameters: NDArray[np.float64]) -> float:
+        a, b, hopeless = _unpack(parameters)
+        likelihood = np.exp(betaln(a + c, b + n - c) - betaln(a, b)) * (1.0 - hopeless)
+        likelihood = likelihood + hopeless * (c == 0)
+        return -float(np.log(np.maximum(likelihood, 1e-300)).sum())
+
+    starts = ((0.0, 0.0, -2.0), (-1.0, 0.0, -4.0))
+    fits = [
+        minimize(loss, start, method="Nelder-Mead", options={"maxiter": 400}) for start in starts
+    ]
+    return _unpack(min(fits, key=lambda fit: float(fit.fun)).x)
+
+
+def _unpack(parameters: NDArray[np.float64]) -> Coverage:
+    limit = np.log(_MOST_CONCENTRATION)
+    a, b = np.exp(np.clip(parameters[:2], -limit, limit))
+    return Coverage(float(a), float(b), float(expit(parameters[2])))
+
+
+def _counts(
+    num_samples: Sequence[int], num_correct: Sequence[int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    n, c = np.asarray(num_samples, dtype=np.float64), np.asarray(num_correct, dtype=np.float64)
+    if not len(n) or n.shape != c.shape or (c < 0).any() or (c > n).any() or (n < 1).any():
+        raise InputError("coverage needs problems with samples, and 0 to n right ones of each")
+    return n, c
