@@ -53,11 +53,14 @@ class Observed:
 class Policy(SearchPolicy):
     """Begins attempts where Thompson sampling says, and plays each out to its end."""
 
-    by_level = False
-
     attempts: int = Field(16, ge=1, description="solutions begun in all")
     parallel: int = Field(5, ge=1, description="attempts that run at once")
     posterior: Posterior = "gaussian"
+
+    @property
+    def by_level(self) -> bool:
+        """Never waits for a level."""
+        return False
 
     def decide(self, tree: SearchTree, rng: np.random.Generator) -> Decision:
         """Play out what was begun, and begin as many attempts as there is room for."""

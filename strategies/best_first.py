@@ -18,12 +18,15 @@ from tts.strategies._tree_stats import num_expanding
 class Policy(SearchPolicy):
     """Expands the open leaves of highest reward."""
 
-    by_level = False
-
     branching: int = Field(4, ge=1, description="children of each expanded leaf")
     expansions: int = Field(32, ge=1, description="most expansions in all")
     solutions: int = Field(4, ge=1, description="solutions after which the search ends")
     parallel: int = Field(4, ge=1, description="expansions that run at once")
+
+    @property
+    def by_level(self) -> bool:
+        """Never waits for a level."""
+        return False
 
     def decide(self, tree: SearchTree, rng: np.random.Generator) -> Decision:
         """Fill up the expansions in flight."""

@@ -34,8 +34,6 @@ _PUCT_BASE, _PUCT_INIT = 19652, 1.25
 class Policy(SearchPolicy):
     """Selects leaves by PUCT or UCT."""
 
-    by_level = False
-
     branching: int = Field(4, ge=1, description="children of each expanded leaf")
     expansions: int = Field(32, ge=1, description="most expansions in all")
     solutions: int = Field(8, ge=1, description="solutions after which the search ends")
@@ -43,6 +41,11 @@ class Policy(SearchPolicy):
     rule: Rule = "puct"
     exploration: float = Field(math.sqrt(2), ge=0, description="of uct")
     prior: Literal["logprob", "uniform"] = Field("logprob", description="of puct")
+
+    @property
+    def by_level(self) -> bool:
+        """Never waits for a level."""
+        return False
 
     @property
     def logprobs(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.scripted import INFO, Ask, Line, ScriptedEngine
@@ -254,7 +254,9 @@ def test_zero_width_and_closed_nodes_are_not_expanded() -> None:
 
 def test_pruned_requests_are_aborted_while_they_run() -> None:
     class Impatient(SearchPolicy):
-        by_level = False
+        @property
+        def by_level(self) -> bool:
+            return False
 
         def decide(self, tree: SearchTree, rng: np.random.Generator) -> Decision:
             if tree.num_expansions == 0:
@@ -307,6 +309,7 @@ def test_a_deadline_ends_with_what_there_is() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(name=st.sampled_from(sorted(POLICIES)), turns=st.integers(0, 80))
+@example(name="mcts", turns=61)  # while a pruned request is being aborted
 def test_cancelled_at_any_moment_nothing_is_left(name: str, turns: int) -> None:
     async def run() -> None:
         engine = ScriptedEngine(digits(depth=3))

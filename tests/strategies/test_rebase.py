@@ -1,12 +1,13 @@
 """REBASE: allocations by hand, their sum, and whole searches."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.scripted import ScriptedEngine
+from tests.scripted import Ask, Line, ScriptedEngine
 from tests.searching import digits, events, expanded, grow, new_tree, search, solutions
 from tts.runtime.tree import ROOT
 from tts.strategies.rebase import Config, Policy, allocate, build
@@ -76,6 +77,67 @@ def test_merging_only_saves_blocks() -> None:
 
     assert run(True)[0] == run(False)[0] == 16
     assert run(True)[1] < run(False)[1]
+
+
+def test_without_a_barrier_a_scored_node_is_expanded_at_once() -> None:
+    tree = new_tree()
+    policy = Policy(width=4, barrier=False)
+    first = tree.add_children(ROOT, 4)
+    tree.set_step(first, [1])
+    tree.score(first, 1.0)
+    # The other three run, with the root's reward of 1: each has a share of 1.
+    assert expanded(policy, tree) == {first: 1}
+    tree.add_children(first, 1)
+    for node in range(first + 1, first + 4):
+        tree.set_step(node, [node])
+        tree.score(node, 0.0)
+    # e = 1, exp(-5) three times: ceil(4 / 1.0202) = 4, of which one child is there already.
+    decision = policy.decide(tree, None)  # type: ignore[arg-type]
+    assert decision.expand == ((first, 3),)
+    assert set(decision.prune) == {first + 1, first + 2, first + 3}
+
+
+def test_what_was_given_too_early_is_not_given_twice() -> None:
+    tree = new_tree()
+    policy = Policy(width=4, barrier=False)
+    first = tree.add_children(ROOT, 4)
+    tree.score(first, 0.0)
+    tree.score(first + 1, 0.0)
+    # Two running nodes with the root's reward of 1 take the whole width of 4: 2 each.
+    assert expanded(policy, tree) == {}
+    tree.score(first + 2, 0.9)
+    # ceil(4 / (1 + exp(-.5) + ...)) = ceil(4 / 1.62) = 3 for the running one, 1 for this one.
+    assert expanded(policy, tree) == {first + 2: 1}
+    tree.add_children(first + 2, 1)
+    tree.score(first + 3, 0.1)
+    assert expanded(policy, tree) == {first + 2: 3}
+
+
+def test_a_level_that_still_grows_is_not_shared_out_to_its_first_node() -> None:
+    tree = new_tree()
+    policy = Policy(width=4, barrier=False)
+    first = tree.add_children(ROOT, 4)
+    tree.score(first, 1.0)
+    below = tree.add_children(first, 1)
+    tree.score(below, 0.5)
+    # Three nodes of the first level run, so three more of the second may come: a share of 1 each.
+    assert expanded(policy, tree) == {below: 1}
+
+
+def test_without_a_barrier_slow_steps_hold_up_their_own_branch_only() -> None:
+    def say(ask: Ask) -> Line:
+        line = digits(depth=4)(ask)
+        return replace(line, ticks=40 if ask.seed % 5 == 0 else 5)
+
+    ticks, tokens = [], []
+    for barrier in (True, False):
+        engine = ScriptedEngine(say)
+        result = search(engine, Policy(width=8, balance=10.0, barrier=barrier))
+        assert len(solutions(result)) == 8
+        ticks.append(engine.ticks)
+        tokens.append(result.usage.generated_tokens or 0)
+    assert ticks[1] < 0.8 * ticks[0]
+    assert tokens[1] <= 1.05 * tokens[0]
 
 
 def test_no_leaf_is_left_when_the_width_is_used_up() -> None:

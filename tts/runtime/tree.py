@@ -267,16 +267,18 @@ class SearchPolicy(BaseModel):
     """Decides which tree nodes to continue: parameters, and a pure function of the tree.
 
     Attributes:
-        by_level: Asked only when nothing is running, so that it sees whole levels; otherwise
-            asked after every score.
         holds_finished: Finished nodes are sent on at the end, `Decision.copies` times each;
             otherwise as soon as they are there.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    by_level: ClassVar[bool] = True
     holds_finished: ClassVar[bool] = False
+
+    @property
+    def by_level(self) -> bool:
+        """Asked only when nothing is running, and so sees whole levels; else after every score."""
+        return True
 
     @property
     def logprobs(self) -> int:
