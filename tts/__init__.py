@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tts.operators.route import route as route
     from tts.operators.sample import sample as sample
     from tts.operators.score import score as score
+    from tts.operators.screen import screen as screen
     from tts.operators.select import select as select
     from tts.operators.think import think as think
     from tts.operators.vote import vote as vote
@@ -63,6 +64,7 @@ _HOMES = {
     "tts.operators.route": ("route",),
     "tts.operators.sample": ("sample",),
     "tts.operators.score": ("score",),
+    "tts.operators.screen": ("screen",),
     "tts.operators.select": ("select",),
     "tts.operators.think": ("think",),
     "tts.operators.vote": ("vote",),
@@ -100,6 +102,7 @@ __all__ = [
     "route",
     "sample",
     "score",
+    "screen",
     "select",
     "shutdown",
     "solve",

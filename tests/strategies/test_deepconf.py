@@ -1,5 +1,7 @@
 """DeepConf: filter and weights, the bar and the cut, by hand."""
 
+from collections.abc import Sequence
+
 import pytest
 from pydantic import ValidationError
 
@@ -19,7 +21,7 @@ def talk(text: str) -> str:
 class Talker:
     """Says one of several texts and, asked to go on, goes on with it."""
 
-    def __init__(self, texts: list[tuple[str, tuple[float, ...]]]) -> None:
+    def __init__(self, texts: Sequence[tuple[str, tuple[float, ...]]]) -> None:
         self._fresh = iter(texts)
         self._texts = texts
 

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.scripted import ScriptedEngine
+from tests.scripted import Ask, Line, ScriptedEngine
 from tests.solving import ByText, says, solve
 from tts.errors import InputError, PipelineError
 from tts.operators.sample import sample
 from tts.operators.score import score
+from tts.operators.select import select
 from tts.operators.vote import vote
 from tts.types import Result, Score
 from tts.verifiers._calibration import (
-    Isotonic,
     Platt,
     fit_isotonic,
     fit_platt,
@@ -89,6 +89,34 @@ def test_a_score_that_is_there_is_not_made_again() -> None:
     assert len(calls) == 1
 
 
+def hybrid(*patches: tuple[int, float, float]) -> str:
+    """Return the answer that tests and a model choose, of (answer, tests passed, opinion).
+
+    As in R2E-Gym: the two that the model likes best, then passed tests plus its opinion.
+    """
+
+    def number(at: int) -> ByText:
+        return ByText(lambda text: float(text.split()[at]))
+
+    def line(ask: Ask) -> Line:
+        answer, passed, opinion = patches[ask.index]
+        return Line(rf"{passed} {opinion} \boxed{{{answer}}}")
+
+    joined = "ensemble(mode=sum, verifiers=[tests, model], weights=[100, 1])"
+    top = sample(len(patches)) >> score("model") >> select("model", keep=2)
+    pipeline = top >> score("tests") >> score(joined) >> select(joined)
+    members = {"tests": number(0), "model": number(1)}
+    result = solve(ScriptedEngine(line), pipeline, verifiers=members)
+    assert result.answer is not None
+    return result.answer.text
+
+
+def test_tests_decide_and_the_model_breaks_ties_within_its_best() -> None:
+    assert hybrid((1, 0.5, 0.3), (2, 0.5, 0.9)) == "2"  # 50.3 < 50.9
+    assert hybrid((1, 0.6, 0.1), (2, 0.5, 0.9)) == "1"  # 60.1 > 50.9
+    assert hybrid((1, 1.0, 0.1), (2, 0.5, 0.9), (3, 0.4, 0.8)) == "2"  # 1 is not among the best
+
+
 def test_members_that_the_run_lacks_are_named() -> None:
     with pytest.raises(InputError, match="unknown verifier 'nobody'"):
         ensemble("verifiers=[nobody]")
@@ -113,7 +141,8 @@ def test_isotonic_pools_what_falls() -> None:
 
 def test_isotonic_takes_equal_scores_as_one_point() -> None:
     fitted = fit_isotonic([1.0, 1.0, 1.0, 2.0], [True, False, False, True])
-    assert fitted == Isotonic((1.0, 2.0), (pytest.approx(1 / 3), 1.0))
+    assert fitted.scores == (1.0, 2.0)
+    assert fitted.probabilities == pytest.approx((1 / 3, 1.0))
 
 
 def test_platt_finds_the_logistic_function() -> None:
