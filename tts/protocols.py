@@ -77,8 +77,9 @@ class CompletionStream(Protocol):
     async def aclose(self) -> Usage:
         """Abort what still runs and return once the engine has acknowledged.
 
-        Idempotent. Returns what the aborted completions had cost (their generated tokens
-        included); completions that were returned or had already finished are not counted again.
+        Returns what all completions cost that `__anext__` did not return: the aborted ones, with
+        the tokens that they had generated, and those that finished unread. Every call returns the
+        same figure.
         """
         ...
 
