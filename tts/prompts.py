@@ -42,7 +42,9 @@ def solve_without_thinking(problem: Problem) -> Prompt:
 def solve_in_another_language(problem: Problem) -> Prompt:
     """Ask for a solution in Chinese, or in English if the problem is not in English."""
     text = problem.messages[-1].content if problem.messages else problem.statement
-    language = "Chinese" if text.isascii() else "English"
+    letters = [letter for letter in text if letter.isalpha()]
+    is_english = sum(map(str.isascii, letters)) >= 0.9 * len(letters)
+    language = "Chinese" if is_english else "English"
     return _ask(problem, f"{SOLVE} Write in {language}.")
 
 

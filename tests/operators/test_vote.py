@@ -14,7 +14,7 @@ from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.vote import Vote, vote
 from tts.protocols import VerifierSpec
-from tts.types import Budget
+from tts.types import Budget, Score
 
 
 def scored(text: str) -> float:
@@ -262,3 +262,13 @@ def test_the_greedy_sample_is_the_first() -> None:
 def test_options_that_do_not_fit_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Vote(**options)
+
+
+def test_a_verifier_that_miscounts_is_data() -> None:
+    class Miscounting(ByText):
+        async def score(self, context: Any, trajectories: Any) -> list[Score]:
+            return []
+
+    verifiers = {"rule": Miscounting(scored)}
+    result = solve(with_scores(("12", 0.5)), weighted(1), verifiers=verifiers)
+    assert "0 scores for 1 trajectories" in result.reason

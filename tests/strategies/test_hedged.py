@@ -6,7 +6,9 @@ import pytest
 
 from tests.scripted import Ask, Line, Script, ScriptedEngine
 from tests.solving import answered, events, says, solve
+from tts import prompts
 from tts.strategies import chops, hedged, xmbr
+from tts.types import Problem
 
 
 def greedy(first: int, *others: int) -> Script:
@@ -75,6 +77,12 @@ def test_xmbr_asks_for_evidence_in_another_language() -> None:
     solve(engine, xmbr.build(xmbr.Config(n=1, evidence=1)))
     texts = [request.prompt.messages[-1].content for request in engine.requests]
     assert sum("Write in Chinese." in text for text in texts) == 1
+
+
+def test_another_language_than_the_problem_s() -> None:
+    for statement, language in (("Is π greater than three?", "Chinese"), ("三乘四等于多少", "English")):
+        prompt = prompts.solve_in_another_language(Problem("p", statement))
+        assert prompt.messages[-1].content.endswith(f"Write in {language}.")
 
 
 def test_chops_asks_once_and_keeps_the_chosen_one() -> None:

@@ -2,14 +2,14 @@
 
 import pytest
 
-from tests.scripted import Line, ScriptedEngine
+from tests.scripted import Line, ScriptedEngine, lines
 from tests.solving import solve
 from tts import prompts
-from tts.errors import ContextError, VerifierError
+from tts.errors import CapabilityError, ContextError, EngineError, VerifierError
 from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.select import select
-from tts.types import ScoreRequest, StepScores
+from tts.types import ScoreRequest
 from tts.verifiers import orm, prm
 from tts.verifiers._memo import StepMemo
 from tts.verifiers._step_reduce import Reduction, reduce_steps
@@ -89,17 +89,26 @@ def test_scores_that_cannot_be_right_are_errors(values: tuple[float, ...], messa
     assert message in result.reason
 
 
-class ShortEngine(ScriptedEngine):
-    """Its reward model reads little."""
-
-    async def score(self, request: ScoreRequest) -> StepScores:
-        raise ContextError("the prompt has 900 tokens: the model's context is 512 tokens")
-
-
 @pytest.mark.parametrize("name", ["prm", "orm"])
-def test_a_context_that_is_too_short_is_data(name: str) -> None:
-    result = solve(ShortEngine(lambda ask: Line(STEPS)), sample() >> score(name) >> select(name))
-    assert "the model's context is 512 tokens" in result.reason
+@pytest.mark.parametrize(
+    "error",
+    [
+        ContextError("the prompt has 900 tokens: the model's context is 512 tokens"),
+        CapabilityError("the model's tokenizer does not know '<extra_0>' as one token"),
+    ],
+)
+def test_a_model_that_cannot_read_it_is_data_and_the_rest_goes_on(
+    name: str, error: EngineError
+) -> None:
+    def rewards(request: ScoreRequest) -> tuple[float, ...]:
+        if "two" in request.prompt.prefill:
+            raise error
+        return (0.5,)
+
+    engine = ScriptedEngine(lines(STEPS, "so \\boxed{12}"), rewards=rewards)
+    result = solve(engine, sample(2) >> score(name) >> select(name))
+    assert result.answer is not None and result.answer.text == "12"
+    assert str(error) in result.reason
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", f"a step{prompts.STEP_TAG}"])

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from tts.errors import StoreError
+from tts.errors import StoreError, VerifierError
 from tts.operators.base import OperatorModel
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
@@ -43,6 +43,8 @@ class ScoreWith(OperatorModel):
         verifier = context.verifier(self.verifier)
         try:
             scores = await verifier.score(context, trajectories)
+            if len(scores) != len(trajectories):
+                raise VerifierError(f"{len(scores)} scores for {len(trajectories)} trajectories")
         except StoreError:
             raise
         except Exception as error:
