@@ -29,7 +29,7 @@ class ProgressView:
         if console.is_terminal:
             self._bars = Bars(
                 TextColumn("{task.description}"),
-                BarColumn(bar_width=14),
+                BarColumn(bar_width=8),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[details]}", style="dim"),
                 console=console,
@@ -78,16 +78,16 @@ class ProgressView:
 
 
 def describe(progress: Progress, *, is_short: bool) -> str:
-    """Return accuracy so far, speed, KV use and time left, in words."""
+    """Return accuracy so far, time left, speed and KV use, in words; the last may be cut off."""
     parts: list[str] = []
     if progress.accuracy is not None and progress.interval is not None:
         low, high = progress.interval
         text = f"{progress.accuracy:.1%} [{low:.0%}, {high:.0%}]"
         parts.append(text if is_short else f"accuracy {text}")
-    parts.append(f"{progress.tokens_per_second:,.0f} tok/s")
-    if progress.kv_usage is not None:
-        parts.append(f"KV {progress.kv_usage:.0%}")
     if progress.seconds_left is not None and progress.done < progress.total:
         minutes, seconds = divmod(round(progress.seconds_left), 60)
         parts.append(f"{minutes}:{seconds:02d} left")
+    parts.append(f"{progress.tokens_per_second:,.0f} tok/s")
+    if progress.kv_usage is not None:
+        parts.append(f"KV {progress.kv_usage:.0%}")
     return " ".join(parts) if is_short else "".join(f", {part}" for part in parts)
