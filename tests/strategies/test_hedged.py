@@ -80,7 +80,10 @@ def test_xmbr_asks_for_evidence_in_another_language() -> None:
 
 
 def test_another_language_than_the_problem_s() -> None:
-    for statement, language in (("Is π greater than three?", "Chinese"), ("三乘四等于多少", "English")):
+    for statement, language in (
+        ("Is π greater than three?", "Chinese"),
+        ("三乘四等于多少", "English"),
+    ):
         prompt = prompts.solve_in_another_language(Problem("p", statement))
         assert prompt.messages[-1].content.endswith(f"Write in {language}.")
 
