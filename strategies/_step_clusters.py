@@ -4,13 +4,14 @@ TF-IDF over character n-grams with smoothed idf, ln((1 + n) / (1 + df)) + 1, uni
 linkage on cosine distance. No model is needed, and equal texts always fall together.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from itertools import count
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.sparse import csr_array
 
 _SIZES = (1, 2, 3)
 
@@ -24,8 +25,11 @@ def cluster_steps(texts: Sequence[str], distance: float) -> list[int]:
     """
     if len(texts) < 2:
         return [0] * len(texts)
-    vectors = embed_texts(texts)
-    distances = np.clip(1.0 - vectors @ vectors.T, 0.0, None)
+    rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+    vectors = embed_texts(list(rows), [texts.count(text) for text in rows])
+    near = (vectors @ vectors.T).toarray()
+    place = [rows[text] for text in texts]
+    distances = np.clip(1.0 - near[np.ix_(place, place)], 0.0, None)
     upper = distances[np.triu_indices(len(texts), k=1)]
     labels = fcluster(linkage(upper, method="average"), t=distance, criterion="distance")
     numbers = count()
@@ -36,19 +40,28 @@ def cluster_steps(texts: Sequence[str], distance: float) -> list[int]:
     return [number_by_label[label] for label in labels.tolist()]
 
 
-def embed_texts(texts: Sequence[str]) -> NDArray[np.float64]:
-    """Return TF-IDF vectors of unit length, [len(texts), number of n-grams]; empty texts are 0."""
+def embed_texts(texts: Sequence[str], copies: Sequence[int]) -> csr_array:
+    """Return TF-IDF vectors of unit length, [len(texts), number of n-grams]; empty texts are 0.
+
+    Args:
+        texts: Steps, each once.
+        copies: How often each occurs; counts in the document frequencies.
+    """
     counts = [_ngrams(" ".join(text.split())) for text in texts]
-    frequency = Counter(ngram for c in counts for ngram in c)
+    frequency: Counter[str] = Counter()
+    for ngrams, number in zip(counts, copies, strict=True):
+        frequency.update(dict.fromkeys(ngrams, number))
     place = {ngram: column for column, ngram in enumerate(frequency)}
-    matrix = np.zeros((len(texts), max(1, len(place))))
-    for row, c in enumerate(counts):
-        for ngram, number in c.items():
-            idf = np.log((1 + len(texts)) / (1 + frequency[ngram])) + 1
-            matrix[row, place[ngram]] = number * idf
-    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-    result: NDArray[np.float64] = matrix / np.where(norms > 0, norms, 1.0)
-    return result
+    total = sum(copies)
+    idf = {ngram: math.log((1 + total) / (1 + df)) + 1 for ngram, df in frequency.items()}
+    rows, columns, values = [], [], []
+    for row, ngrams in enumerate(counts):
+        weights = {ngram: number * idf[ngram] for ngram, number in ngrams.items()}
+        norm = math.sqrt(math.fsum(weight * weight for weight in weights.values()))
+        rows += [row] * len(weights)
+        columns += [place[ngram] for ngram in weights]
+        values += [weight / norm for weight in weights.values()]
+    return csr_array((values, (rows, columns)), shape=(len(texts), max(1, len(place))))
 
 
 def _ngrams(text: str) -> Counter[str]:

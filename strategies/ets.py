@@ -190,21 +190,27 @@ def solve(program: Program, *, seconds: float) -> list[int] | None:
 
 def _constraints(program: Program, size: int) -> LinearConstraint:
     """Return all constraints as rows >= 0, the last one (keep a leaf) as a row >= 1."""
-    num_leaves, num_ancestors = len(program.rewards), len(program.below)
-    rows: list[dict[int, float]] = []
-    for ancestor in range(num_ancestors):
-        column = num_leaves + ancestor
-        leaves = np.flatnonzero(program.below[ancestor]).tolist()
-        rows += [{column: 1.0, leaf: -1.0} for leaf in leaves]
-        rows.append({column: -1.0, **dict.fromkeys(leaves, 1.0)})
-    for cluster in range(program.num_clusters):
-        leaves = np.flatnonzero(program.clusters == cluster).tolist()
-        column = num_leaves + num_ancestors + cluster
-        rows.append({column: -1.0, **dict.fromkeys(leaves, 1.0)})
-    rows.append(dict.fromkeys(range(num_leaves), 1.0))
-    entries = [(row, column, v) for row, r in enumerate(rows) for column, v in r.items()]
-    row_ids, columns, values = zip(*entries, strict=True)
-    matrix = csr_array((values, (row_ids, columns)), shape=(len(rows), size))
-    lower = np.zeros(len(rows))
-    lower[-1] = 1.0
+    num_leaves, num_ancestors = program.below.shape[1], program.below.shape[0]
+    of_ancestor, of_leaf = np.nonzero(program.below)
+    pair = np.arange(len(of_leaf))
+    first_sum = len(pair)  # then one row for each ancestor, one for each cluster, the last one
+    first_cluster = first_sum + num_ancestors
+    last = first_cluster + program.num_clusters
+    ancestors, clusters = np.arange(num_ancestors), np.arange(program.num_clusters)
+    in_cluster = np.arange(len(program.clusters))
+    entries = [
+        (pair, num_leaves + of_ancestor, 1.0),
+        (pair, of_leaf, -1.0),
+        (first_sum + of_ancestor, of_leaf, 1.0),
+        (first_sum + ancestors, num_leaves + ancestors, -1.0),
+        (first_cluster + program.clusters, in_cluster, 1.0),
+        (first_cluster + clusters, num_leaves + num_ancestors + clusters, -1.0),
+        (np.full(num_leaves, last), np.arange(num_leaves), 1.0),
+    ]
+    rows = np.concatenate([row for row, _, _ in entries])
+    columns = np.concatenate([column for _, column, _ in entries])
+    values = np.concatenate([np.full(len(row), value) for row, _, value in entries])
+    matrix = csr_array((values, (rows, columns)), shape=(last + 1, size))
+    lower = np.zeros(last + 1)
+    lower[last] = 1.0
     return LinearConstraint(matrix, lb=lower)
