@@ -21,16 +21,8 @@ from tts.runtime.runtime import Runtime
 from tts.types import Budget, Result, Sampling, ScoreRequest
 
 STRATEGIES = catalog.names("strategy")
-# What these ask next depends on what has arrived: they stop early, or search without levels.
-BY_ARRIVAL = {
-    "ab_mcts",
-    "adaptive_consistency",
-    "backtracking",
-    "best_first",
-    "deepconf",
-    "esc",
-    "mcts",
-}
+# What these ask next depends on what has arrived: they search without levels.
+BY_ARRIVAL = {"ab_mcts", "best_first", "mcts"}
 MANY_PARTS = "1. What is 1 + 1?\n2. What is 2 + 2?"
 
 

@@ -3,6 +3,19 @@
 No barrier: a trajectory enters the next round as soon as it leaves the one before, and leaves the
 loop as soon as its condition holds. What the body itself gathers (a vote, a choice among several)
 it gathers per round.
+
+    sample(n=4) >> loop(refine() >> score("prm"), until=Condition(measure="prm", at_least=0.9))
+
+In a preset the body is a block of nodes, where those that read and have no `from` read what enters
+the loop; or the name of a preset; or a strategy with its parameters:
+
+    mend:
+      operator: loop
+      from: draft
+      until: {measure: prm, at_least: 0.9}
+      body:
+        revise: {operator: refine}
+        judge: {operator: score, from: revise, verifier: prm}
 """
 
 import asyncio

@@ -1,4 +1,9 @@
-"""Solve the sub-problems that notes list, each with a pipeline of its own, and join the answers."""
+"""Solve the sub-problems that notes list, each with a pipeline of its own, and join the answers.
+
+    plan("decompose") >> map_parts(sample(4) >> vote()) >> follow()
+
+In a preset the body is written like that of a `loop`, and begins with a source.
+"""
 
 import asyncio
 import re

@@ -4,6 +4,16 @@ With a `from`, each trajectory goes by its own measures: a vote with little supp
 answer. Without one, the problem itself is routed by its level, and both branches begin with a
 source. A branch that begins with a source runs once, when the first trajectory is sent its way; the
 trajectory itself then ends there. A branch that is left out passes trajectories on.
+
+    sample(4) >> vote() >> route(Condition(measure="support", at_least=0.9), otherwise=more)
+
+In a preset a branch is written like the body of a `loop`:
+
+    more:
+      operator: route
+      from: answer
+      when: {measure: support, at_least: 0.9}
+      otherwise: {strategy: self_consistency, parameters: {n: 16}}
 """
 
 import asyncio
