@@ -17,7 +17,9 @@ Departures: exact by HiGHS instead of CBC; clusters by character n-grams instead
 encoder; `node_cost: tokens` (ours) makes c the node's share of all their tokens; where the solver
 finds nothing in time, REBASE's allocation stands and a warning says so; `merge` (ours) makes one
 leaf of those with equal token prefixes, with the sum of their O and of their widths, which changes
-nothing about the distribution of what follows.
+nothing about the distribution of what follows; `prune_above` (ours) makes the cost of a node rise
+from 0 with the engine's KV usage, which all problems in flight share: nothing is pruned while there
+is room, and what is decided then depends on time and load.
 """
 
 from collections.abc import Sequence
@@ -59,6 +61,9 @@ class Policy(SearchPolicy):
         "unit", description="unit: all nodes cost the same, as published; tokens: by length"
     )
     merge: bool = Field(False, description="treat equal prefixes as one leaf (ours)")
+    prune_above: float | None = Field(
+        None, ge=0, lt=1, description="KV usage from which on nodes cost anything (ours)"
+    )
     solver_seconds: float = Field(10.0, gt=0, description="limit of one solution")
 
     def decide(self, tree: SearchTree, rng: np.random.Generator) -> Decision:
@@ -71,6 +76,9 @@ class Policy(SearchPolicy):
             return stop_searching(tree)
         rewards = tree.reward[leaves]
         counts = allocate(rewards.tolist(), remaining, self.balance)
+        if self._scarcity(tree) == 0:
+            widths = merge_equal(tree, leaves, counts) if self.merge else counts
+            return by_widths(leaves, widths, reason="no share of the width", remaining=remaining)
         firsts = first_of_equal(tree, leaves) if self.merge else list(range(len(leaves)))
         rivals = sorted(set(firsts))
         merged = merge_equal(tree, leaves, counts) if self.merge else counts
@@ -110,8 +118,14 @@ class Policy(SearchPolicy):
             coverage=self.coverage,
         )
 
+    def _scarcity(self, tree: SearchTree) -> float:
+        """Return how scarce KV blocks are: 1 as published, or from 0 up as the cache fills."""
+        if self.prune_above is None:
+            return 1.0
+        return max(0.0, (tree.kv_usage - self.prune_above) / (1 - self.prune_above))
+
     def _costs(self, tree: SearchTree, nodes: list[int]) -> NDArray[np.float64]:
-        weight = self.kv_weight or -_FREE_BONUS
+        weight = self.kv_weight * self._scarcity(tree) or -_FREE_BONUS
         if self.node_cost == "unit":
             return np.full(len(nodes), weight / len(nodes))
         tokens = (tree.end[nodes] - tree.start[nodes]).astype(float)

@@ -22,6 +22,8 @@ from tests.searching import (
 )
 from tts import catalog
 from tts.errors import CapabilityError, ContextError, EngineError, PresetError
+from tts.operators.map import map_parts
+from tts.operators.plan import plan
 from tts.operators.select import select
 from tts.operators.tree_search import TreeSearch, tree_search
 from tts.operators.vote import vote
@@ -120,6 +122,19 @@ def test_a_vote_composes_after_a_search() -> None:
     assert result.answer.support.voters == 6
     best = search(ScriptedEngine(digits(depth=2)), tree_search(REBASE) >> select("prm"))
     assert best.answer is not None
+
+
+def test_a_search_within_a_map() -> None:
+    def say(ask: Ask) -> Line:
+        if "Part" not in ask.prompt:
+            return Line("1. Part one\n2. Part two")
+        return digits(depth=2)(ask)
+
+    pipeline = plan("decompose") >> map_parts(tree_search(REBASE) >> vote(weights="prm"))
+    result = search(ScriptedEngine(say), pipeline)
+    assert len(events(result, "search")) == 2
+    assert {e["finished"] for e in events(result, "search")} == {6}
+    assert result.usage.calls == 1 + 2 * 3 * 6
 
 
 def test_the_same_search_twice_and_in_any_order_of_arrival() -> None:

@@ -1,7 +1,7 @@
 """One tree search as it runs: expansions in flight, scores, cancellation."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import NoReturn
@@ -51,6 +51,7 @@ class Search:
         self._trajectories: dict[int, Trajectory] = {ROOT: empty_trajectory(context)}
         self._streams: dict[int, tuple[CompletionStream, range]] = {}
         self._changed = asyncio.Event()
+        self._kv_usage: Callable[[], float] = getattr(context.engine, "kv_usage", lambda: 0.0)
         self._num_running = 0
         self._is_spent = False
         self._recorded = {ROOT}
@@ -76,6 +77,7 @@ class Search:
         policy = self._options.policy
         while True:
             if not self._is_spent and not (policy.by_level and self._num_running):
+                self._tree.kv_usage = self._kv_usage()
                 self._act(policy.decide(self._tree, self._rng()), group)
             if not self._num_running:
                 return

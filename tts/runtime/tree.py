@@ -51,11 +51,15 @@ class SearchTree:
 
     Args:
         block_size: Tokens per KV block of the engine.
+
+    Attributes:
+        kv_usage: Fraction of the engine's KV cache in use by all problems; 0 where unknown.
     """
 
     def __init__(self, block_size: int = 16) -> None:
         self.blocks = BlockTrie(block_size)
         self.num_expansions = 0
+        self.kv_usage = 0.0
         self.texts: list[str] = [""]
         self.reasons: dict[int, str] = {}
         self._tokens: list[tuple[int, ...]] = [()]
