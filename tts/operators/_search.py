@@ -205,12 +205,8 @@ class Search:
                 break
             seed = context.seed(f"{trajectory.id}+{ahead}")
             sampling = options.steps.step_sampling(greedy, played)
-            try:
-                completion = await ask(
-                    context, prompt_after(context, played), seed=seed, sampling=sampling
-                )
-            except ContextError:
-                break
+            prompt = prompt_after(context, played)
+            completion = await ask(context, prompt, seed=seed, sampling=sampling)
             if completion is None or completion.finish_reason in ("error", "cancelled"):
                 break
             played = options.steps.continued(
