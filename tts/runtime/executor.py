@@ -10,27 +10,18 @@ import itertools
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tts.answers import canonical_form
 from tts.errors import CapabilityError, ContextError, EngineError, StoreError
 from tts.pipeline import Node, Pipeline
 from tts.protocols import AnswerGroups, Verifier
 from tts.runtime.channels import ChannelInlet, ChannelOutlet, Merged, NodeBranch
 from tts.runtime.context import NodeContext
+from tts.runtime.result import build_result
 from tts.runtime.stream import RequestStream, Services
-from tts.types import (
-    Answer,
-    Budget,
-    GenerationRequest,
-    Problem,
-    Result,
-    Sampling,
-    Support,
-    Trajectory,
-)
+from tts.types import Budget, GenerationRequest, Problem, Result, Sampling, Trajectory
 
 NO_BUDGET = Budget()
 logger = logging.getLogger(__name__)
@@ -112,7 +103,7 @@ class ProblemRun:
         finally:
             if deadline is not None:
                 deadline.cancel()
-        return self._result(sunk)
+        return build_result(self.job, self.services, self._seen, self._failures, sunk)
 
     def open_stream(self, request: GenerationRequest, node: str) -> RequestStream:
         """Start a request under this run's ledger; it stays known until closed."""
@@ -231,47 +222,6 @@ class ProblemRun:
         for stream in tuple(self._streams):
             self._create_task(_close(stream), "deadline")
 
-    def _result(self, sunk: list[Trajectory]) -> Result:
-        kept = self._with_ancestors(sunk)
-        total = self.services.ledger.usage
-        useful = sum(t.usage.generated_tokens or 0 for t in kept)
-        wasted = None if total.generated_tokens is None else total.generated_tokens - useful
-        answered = next((t for t in sunk if t.answer is not None), None)
-        return Result(
-            problem=self.problem,
-            answer=None if answered is None else _answer(answered, self.problem),
-            reason=self._reason(answered),
-            trajectories=tuple(kept),
-            usage=replace(total, wasted_tokens=wasted, seconds=self.services.trace.seconds()),
-            trace=tuple(self.services.trace.events),
-            seed=self.seed,
-            preset=self.job.preset,
-            engine=self.services.engine.info.name,
-            attempts=tuple(sorted(filter(_is_attempt, self._seen.values()), key=_place)),
-        )
-
-    def _with_ancestors(self, sunk: list[Trajectory]) -> list[Trajectory]:
-        kept: dict[str, Trajectory] = {}
-        waiting = list(sunk)
-        while waiting:
-            trajectory = waiting.pop(0)
-            if trajectory.id not in kept:
-                kept[trajectory.id] = trajectory
-                waiting += [self._seen[p] for p in trajectory.parents if p in self._seen]
-        return list(kept.values())
-
-    def _reason(self, answered: Trajectory | None) -> str:
-        events = self.services.trace.events
-        parts = list(self._failures)
-        short = any(e.kind == "request" and e.fields["granted"] < e.fields["asked"] for e in events)
-        if short or self.services.ledger.is_expired:
-            parts.append(self.services.ledger.shortfall())
-        parts += [str(e.fields["message"]) for e in events if e.kind == "warning"]
-        parts += sorted({t.error for t in self._seen.values() if t.error is not None})
-        if answered is None and not parts:
-            parts.append("no trajectory gave an answer")
-        return "; ".join(dict.fromkeys(parts))
-
 
 @dataclass(frozen=True, slots=True)
 class _Recorder:
@@ -292,21 +242,6 @@ def _end(inlets: Iterable[ChannelInlet], outlet: ChannelOutlet) -> None:
     outlet.finish()
     for inlet in inlets:
         inlet.close()
-
-
-def _is_attempt(trajectory: Trajectory) -> bool:
-    is_drawn = trajectory.usage.calls > 0 and trajectory.finish_reason in ("stop", "length")
-    return is_drawn and trajectory.support is None  # with support, it is a decision
-
-
-def _place(trajectory: Trajectory) -> tuple[str, int, str]:
-    return trajectory.origin.node, trajectory.origin.index, trajectory.id
-
-
-def _answer(trajectory: Trajectory, problem: Problem) -> Answer:
-    text = trajectory.answer or ""
-    support = trajectory.support or Support(votes=1, voters=1, weight=1.0, probability=1.0)
-    return Answer(text, canonical_form(text, problem.answer_type), support)
 
 
 def _innermost(error: Exception) -> Exception:
