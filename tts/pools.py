@@ -169,7 +169,7 @@ def _to_recorded(row: Mapping[str, Any], where: str) -> RecordedProblem:
     if problem_id is None or problem_id == "":
         raise ProblemError(f"{where}: no 'problem_id'")
     gold = row.get("gold", row.get("answer"))
-    own_type = next((t for t in _ANSWER_TYPES if t == row.get("answer_type")), "math")
+    own_type: AnswerType = next((t for t in _ANSWER_TYPES if t == row.get("answer_type")), "math")
     known = {"problem_id", "id", "problem", "gold", "answer", "answer_type", "samples"}
     problem = Problem(
         id=str(problem_id),
