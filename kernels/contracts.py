@@ -48,6 +48,16 @@ class Selection(NamedTuple):
     counts: Tensor
 
 
+def empty_attention(
+    sizes: Sequence[int], head_size: int, *, dtype: torch.dtype, device: torch.device
+) -> Attention:
+    """Allocate `out` as [*sizes, head_size] in `dtype`, and `lse` as [*sizes] in float32."""
+    return Attention(
+        torch.empty((*sizes, head_size), dtype=dtype, device=device),
+        torch.empty(tuple(sizes), dtype=torch.float32, device=device),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class CacheShape:
     """The sizes that a KV cache and a query agree on.

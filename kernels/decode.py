@@ -1,4 +1,4 @@
-# mypy: allow-untyped-defs, allow-untyped-decorators
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators
 """Decode attention over a paged KV cache: the whole context, or chosen pages of it.
 
 One query token per request. Program (request, KV head, split): the G query heads of the group are
@@ -23,6 +23,7 @@ from tts.kernels.contracts import (
     check_decode,
     check_same_device,
     check_shape,
+    empty_attention,
     next_power_of_two,
 )
 from tts.kernels.launch import Tiling, is_interpreted, launch
@@ -73,13 +74,10 @@ def build_decode_buffers(q: Tensor, splits: int) -> DecodeBuffers:
         raise ValueError(f"{splits} splits: use a power of two")
     batch, num_heads, head_size = q.shape
     parts = splits if splits > 1 else 0
-    single = {"dtype": torch.float32, "device": q.device}
+    rows = (batch, num_heads)
     return DecodeBuffers(
-        Attention(torch.empty_like(q), torch.empty(batch, num_heads, **single)),
-        Attention(
-            torch.empty(parts, batch, num_heads, head_size, **single),
-            torch.empty(parts, batch, num_heads, **single),
-        ),
+        empty_attention(rows, head_size, dtype=q.dtype, device=q.device),
+        empty_attention((parts, *rows), head_size, dtype=torch.float32, device=q.device),
         splits,
     )
 

@@ -1,4 +1,4 @@
-# mypy: allow-untyped-defs, allow-untyped-decorators
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators
 """Partial attention outputs and their log-sum-exp into one.
 
 With parts over disjoint key sets, lse = log sum_s exp(lse_s) and out = sum_s exp(lse_s - lse) *

@@ -1,4 +1,4 @@
-# mypy: allow-untyped-defs, allow-untyped-decorators
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators
 """Attention over selected blocks, for models trained with native sparse attention (NSA).
 
 Each token of each KV head names the blocks of its sequence that it sees (arXiv:2502.11089). Two
@@ -34,6 +34,7 @@ from tts.kernels.contracts import (
     check_int32,
     check_same_device,
     check_shape,
+    empty_attention,
     next_power_of_two,
 )
 from tts.kernels.decode import LOG2_E
@@ -82,8 +83,7 @@ def selected_attention(
     if order not in ("query", "kv"):
         raise ValueError(f"unknown order '{order}': use 'query' or 'kv'")
     num_tokens, num_heads, _ = q.shape
-    lse = torch.empty(num_tokens, num_heads, dtype=torch.float32, device=q.device)
-    result = Attention(torch.empty_like(q), lse)
+    result = empty_attention((num_tokens, num_heads), q.shape[2], dtype=q.dtype, device=q.device)
     if order == "query":
         _query_major(q, k, v, blocks, cu_seqlens, block_size, scale, group, result)
         return result

@@ -1,4 +1,4 @@
-# mypy: allow-untyped-defs, allow-untyped-decorators
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators
 """Compressed keys, and the score of each selection block from attention over them (NSA).
 
 A window of `window` tokens every `stride` becomes one key; a selection block's score is the

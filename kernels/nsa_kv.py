@@ -1,4 +1,4 @@
-# mypy: allow-untyped-defs, allow-untyped-decorators
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators
 """The KV-major order of `nsa.selected_attention`: a program per block and tokens that chose it.
 
 The lists token -> blocks are inverted with fixed-shape tensor operations, so nothing is copied to
@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from tts.kernels.contracts import Attention
+from tts.kernels.contracts import Attention, empty_attention
 from tts.kernels.decode import LOG2_E
 from tts.kernels.launch import Tiling, is_interpreted, launch
 from tts.kernels.merge import merge_states
@@ -40,11 +40,9 @@ def attend_kv_major(
     group = num_heads // num_kv_heads
     tokens_per_tile = KV_ROWS // group
     work = _invert(blocks, cu_seqlens, block_size, start, turn, tokens_per_tile)
-    single = {"dtype": torch.float32, "device": q.device}
-    partial = Attention(
-        torch.empty(num_tokens, max_selected, num_heads, head_size, **single),
-        torch.full((num_tokens, max_selected, num_heads), -torch.inf, **single),
-    )
+    sizes = (num_tokens, max_selected, num_heads)
+    partial = empty_attention(sizes, head_size, dtype=torch.float32, device=q.device)
+    partial.lse.fill_(-torch.inf)
     launch(
         kv_major_kernel,
         (work.block.shape[1], num_kv_heads),

@@ -1,4 +1,4 @@
-# mypy: allow-untyped-defs, allow-untyped-decorators
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators
 """One step of attention with a running maximum, shared by all attention kernels.
 
 State of M rows after some keys: m = max of the logits (base 2), total = sum of 2 ** (logit - m),

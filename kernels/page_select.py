@@ -1,4 +1,4 @@
-# mypy: allow-untyped-defs, allow-untyped-decorators
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators
 """Which pages a decode step attends to: a score per page, then the exact best ones.
 
 One selection per request and KV head, shared by the query heads of its group: their scores are

@@ -1,4 +1,4 @@
-# mypy: allow-untyped-defs, allow-untyped-decorators
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators
 """Mean, or minimum and maximum, of each page's keys: what `page_select` scores instead of keys.
 
 A summary is written once, when the last slot of its page is, from the keys in the cache. The last

@@ -23,8 +23,8 @@ def gather_context(kv: Tensor, pages: Tensor, seq_len: int) -> tuple[Tensor, Ten
     _, num_kv_heads, page_size, width = kv.shape
     num_pages = -(-seq_len // page_size)
     tokens = kv[pages[:num_pages].long()].transpose(0, 1).reshape(num_kv_heads, -1, width)
-    keys, values = tokens[:, :seq_len].double().split(width // 2, dim=2)
-    return keys, values
+    tokens = tokens[:, :seq_len].double()
+    return tokens[..., : width // 2], tokens[..., width // 2 :]
 
 
 def attend(q: Tensor, keys: Tensor, values: Tensor, visible: Tensor, scale: float) -> Attention:
@@ -120,8 +120,9 @@ def select_pages(
         num_pages = -(-seq_len // page_size)
         for h in range(num_kv_heads):
             row = scores[b, h, :num_pages].tolist()
-            best = sorted(range(num_pages), key=lambda p, row=row: (-row[p], p))[:max_selected]
-            pages[b, h, : len(best)] = torch.tensor(sorted(best), dtype=torch.int32)
+            best = sorted((-score, page) for page, score in enumerate(row))[:max_selected]
+            chosen = sorted(page for _, page in best)
+            pages[b, h, : len(best)] = torch.tensor(chosen, dtype=torch.int32)
             counts[b, h] = len(best)
     return Selection(pages.to(scores.device), counts.to(scores.device))
 

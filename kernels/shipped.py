@@ -5,11 +5,12 @@ compiles is what a card would run.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Literal
 
 import torch
 
-from tts.kernels.contracts import Selection
+from tts.kernels.contracts import Selection, SummaryKind
 from tts.kernels.decode import build_decode_buffers, paged_decode, sparse_decode
 from tts.kernels.launch import Launch, record_launches
 from tts.kernels.nsa import selected_attention
@@ -25,6 +26,7 @@ BATCH = 16
 CONTEXT = 32_768
 BUDGET = 2_048
 
+_KINDS: tuple[SummaryKind, ...] = ("mean", "minmax")
 _ORDERS: tuple[Literal["query", "kv"], ...] = ("query", "kv")
 _BF16, _FP16 = torch.bfloat16, torch.float16
 _NAMES = {_BF16: "bf16", _FP16: "fp16"}
@@ -51,24 +53,22 @@ def shipped_launches() -> Iterator[tuple[str, Launch]]:
         )
         words = f"G={group} D={head_size} N={page_size} {_NAMES[dtype]}"
         for form, splits in DECODE_FORMS[: None if i == 0 else 1]:
-            yield from _record(
-                f"{form} S={splits} {words}",
-                lambda w=workload, f=form, s=splits: _decode(w, f, s),
-            )
-    for kind in ("mean", "minmax"):
+            name = f"{form} S={splits} {words}"
+            yield from _record(name, partial(_decode, workload, form, splits))
+    for kind in _KINDS:
         for head_size, page_size in ((64, 16), (128, 16), (128, 64)):
             workload = DecodeWorkload((CONTEXT,) * BATCH, 32, 8, head_size, page_size)
             words = f"{kind} D={head_size} N={page_size} bf16"
-            yield from _record(words, lambda w=workload, k=kind: _summarise(w, k))
+            yield from _record(words, partial(_summarise, workload, kind))
     for group, head_size in ((4, 128), (1, 128), (8, 128), (8, 64)):
         workload = DecodeWorkload((CONTEXT,) * BATCH, 8 * group, 8, head_size, 16)
         words = f"G={group} D={head_size} N=16 bf16"
-        yield from _record(words, lambda w=workload: _share(w))
+        yield from _record(words, partial(_share, workload))
     for group, head_size in ((1, 128), (4, 128), (16, 64)):
         words = f"G={group} D={head_size} block=64 bf16"
-        yield from _record(words, lambda g=group, d=head_size: _select_blocks(g, d))
+        yield from _record(words, partial(_select_blocks, group, head_size))
     for max_pages in (1_024, 4_096, 8_192):
-        yield from _record(f"{max_pages} pages", lambda n=max_pages: _select(n))
+        yield from _record(f"{max_pages} pages", partial(_select, max_pages))
 
 
 def _record(words: str, call: Callable[[], None]) -> Iterator[tuple[str, Launch]]:
@@ -104,7 +104,7 @@ def _decode(workload: DecodeWorkload, form: str, splits: int) -> None:
     sparse_decode(*arguments, selection, scale=workload.scale, buffers=buffers)
 
 
-def _summarise(workload: DecodeWorkload, kind: str) -> None:
+def _summarise(workload: DecodeWorkload, kind: SummaryKind) -> None:
     x = meta_inputs(workload)
     width = summary_width(workload.head_size, kind)
     summary = torch.empty(*x.kv.shape[:2], width, dtype=workload.dtype, device=META)

@@ -1,4 +1,4 @@
-# mypy: allow-untyped-defs, allow-untyped-decorators
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators
 """Decode attention in which branches that share a prefix read it once.
 
 With n branches over a shared prefix of P tokens and S own tokens each, ordinary decode reads
@@ -25,6 +25,7 @@ from tts.kernels.contracts import (
     check_decode,
     check_same_device,
     check_shape,
+    empty_attention,
     next_power_of_two,
 )
 from tts.kernels.decode import BLOCK_TOKENS, LOG2_E
@@ -60,13 +61,9 @@ def build_tree_buffers(q: Tensor, max_rows: int) -> TreeBuffers:
         max_rows: Of the plan's `TreeLimits`.
     """
     batch, num_heads, head_size = q.shape
-    single = {"dtype": torch.float32, "device": q.device}
     return TreeBuffers(
-        Attention(torch.empty_like(q), torch.empty(batch, num_heads, **single)),
-        Attention(
-            torch.empty(max_rows, num_heads, head_size, **single),
-            torch.empty(max_rows, num_heads, **single),
-        ),
+        empty_attention((batch, num_heads), head_size, dtype=q.dtype, device=q.device),
+        empty_attention((max_rows, num_heads), head_size, dtype=_FLOAT, device=q.device),
     )
 
 

@@ -76,10 +76,10 @@ def build_cache(
 ) -> Tensor:
     """Return a cache of `num_pages` pages filled with one value, in the workload's layout."""
     heads, page, width = workload.num_kv_heads, workload.page_size, 2 * workload.head_size
-    options = {"dtype": workload.dtype, "device": device}
-    if workload.layout == "LBHNC":
-        return torch.full((num_pages, heads, page, width), fill, **options)
-    return torch.full((num_pages, page, heads, width), fill, **options).transpose(1, 2)
+    is_token_major = workload.layout == "LBNHC"
+    inner = (page, heads) if is_token_major else (heads, page)
+    kv = torch.full((num_pages, *inner, width), fill, dtype=workload.dtype, device=device)
+    return kv.transpose(1, 2) if is_token_major else kv
 
 
 def build_inputs(

@@ -1,5 +1,7 @@
 """Tolerances, and memory with guard bands, for the kernel tests."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -7,7 +9,7 @@ from tts.kernels.contracts import Attention
 
 # One rounding of the result, for values of size 1. The interpreter truncates to bfloat16 where the
 # card rounds to nearest, so a whole unit in the last place (2 ** -7) is allowed there.
-TOLERANCES = {
+TOLERANCES: dict[torch.dtype, dict[str, Any]] = {
     torch.float32: {"rtol": 2e-6, "atol": 2e-6},
     torch.float16: {"rtol": 1e-3, "atol": 5e-4},
     torch.bfloat16: {"rtol": 2**-7, "atol": 2e-3},

@@ -1,4 +1,5 @@
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -56,7 +57,7 @@ def test_a_long_context_is_sparse_and_says_why() -> None:
     ],
 )
 def test_choices(
-    change: dict[str, int], policy: SparsePolicy | None, kernel: str, reason: str
+    change: dict[str, Any], policy: SparsePolicy | None, kernel: str, reason: str
 ) -> None:
     choice = choose_decode(dataclasses.replace(STEP, **change), policy=policy)
     assert choice.kernel == kernel

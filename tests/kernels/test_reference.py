@@ -1,13 +1,14 @@
 """The references against numbers worked out by hand, and against torch's own attention."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 
 from tts.kernels import reference
 from tts.kernels.contracts import Attention, Selection
-from tts.kernels.workloads import DecodeWorkload, build_inputs
+from tts.kernels.workloads import DecodeWorkload, Layout, build_inputs
 
 LOG3 = math.log(3.0)
 
@@ -33,7 +34,7 @@ def test_attention_over_nothing() -> None:
 
 
 @pytest.mark.parametrize("layout", ["LBHNC", "LBNHC"])
-def test_paged_decode_is_torch_attention_on_gathered_pages(layout: str) -> None:
+def test_paged_decode_is_torch_attention_on_gathered_pages(layout: Layout) -> None:
     workload = DecodeWorkload((40, 1, 0), 6, 2, 32, 16, torch.float32, layout)
     x = build_inputs(workload, max_pages=4)
     result = reference.paged_decode(x.q, x.kv, x.block_table, x.seq_lens, scale=workload.scale)
@@ -61,7 +62,7 @@ def test_page_scores_by_hand() -> None:
     q = torch.tensor([[[1.0, -2.0], [3.0, 0.0]]])  # two query heads share one KV head
     table = torch.arange(4, dtype=torch.int32)[None]
     lens = torch.tensor([4 * 16], dtype=torch.int32)
-    options = {"page_size": 16, "scale": 0.5, "sink_pages": 1, "local_pages": 1}
+    options: dict[str, Any] = {"page_size": 16, "scale": 0.5, "sink_pages": 1, "local_pages": 1}
     mean = torch.tensor([[9.0, 9.0], [2.0, 1.0], [0.0, -1.0], [9.0, 9.0]])[:, None]
     scores = reference.page_scores(q, mean, table, lens, **options)
     # Page 1: (1*2 - 2*1 + 3*2) / 2 * 0.5 = 1.5; page 2: (0 + 2 + 0) / 2 * 0.5 = 0.5.
@@ -77,7 +78,7 @@ def test_the_mean_score_is_the_mean_logit_of_the_page() -> None:
     x = build_inputs(workload)
     summary = torch.zeros(x.kv.shape[0], 2, 32)
     reference.page_summary_update(x.kv, torch.arange(4 * 16), summary)
-    options = {"page_size": 16, "scale": 0.2, "sink_pages": 0, "local_pages": 1}
+    options: dict[str, Any] = {"page_size": 16, "scale": 0.2, "sink_pages": 0, "local_pages": 1}
     scores = reference.page_scores(x.q, summary, x.block_table, x.seq_lens, **options)
     keys, _ = reference.gather_context(x.kv, x.block_table[0], 48)
     logits = torch.einsum("hgd,hld->hgl", x.q[0].double().view(2, 2, 32), keys) * 0.2
@@ -112,8 +113,9 @@ def test_selected_attention_with_every_block_is_causal_attention() -> None:
     blocks = torch.arange(3, dtype=torch.int32).expand(2, 37, 3)
     bounds = torch.tensor([0, 37], dtype=torch.int32)
     result = reference.selected_attention(q, k, v, blocks, bounds, block_size=16, scale=0.25)
+    by_head = [tensor.transpose(0, 1)[None] for tensor in (q, k, v)]
     expected = torch.nn.functional.scaled_dot_product_attention(
-        *(z.transpose(0, 1)[None] for z in (q, k, v)), is_causal=True, enable_gqa=True
+        by_head[0], by_head[1], by_head[2], is_causal=True, enable_gqa=True
     )[0].transpose(0, 1)
     torch.testing.assert_close(result.out, expected)
 

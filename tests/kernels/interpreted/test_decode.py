@@ -5,7 +5,7 @@ from tests.kernels.helpers import Guarded, assert_attention_close
 from tts.kernels import reference
 from tts.kernels.contracts import Attention, Selection
 from tts.kernels.decode import DecodeBuffers, build_decode_buffers, paged_decode, sparse_decode
-from tts.kernels.workloads import DecodeInputs, DecodeWorkload, build_inputs
+from tts.kernels.workloads import DecodeInputs, DecodeWorkload, Layout, build_inputs
 
 FP32, FP16, BF16 = torch.float32, torch.float16, torch.bfloat16
 # 0, 1, N - 1, N, N + 1 tokens and a few pages, for N = 16.
@@ -50,7 +50,7 @@ def some_pages(x: DecodeInputs, num_kv_heads: int, keep: int) -> Selection:
     ],
 )
 def test_decode_is_the_reference(
-    group: int, head_size: int, page_size: int, dtype: torch.dtype, layout: str, splits: int
+    group: int, head_size: int, page_size: int, dtype: torch.dtype, layout: Layout, splits: int
 ) -> None:
     lens = tuple(n + (page_size - 16 if n > 1 else 0) for n in EDGES)
     workload = DecodeWorkload(lens, 2 * group, 2, head_size, page_size, dtype, layout)

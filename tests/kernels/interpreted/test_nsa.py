@@ -1,3 +1,5 @@
+from typing import Any, Literal
+
 import pytest
 import torch
 from torch import Tensor
@@ -40,11 +42,16 @@ def choose_blocks(bounds: Tensor, block_size: int, keep: int) -> Tensor:
     [((20, 3), 2, 16, 16, FP32), ((37,), 1, 64, 32, BF16), ((5, 0, 19), 6, 16, 16, FP16)],
 )
 def test_both_orders_are_the_reference(
-    order: str, lens: tuple[int, ...], group: int, size: int, block_size: int, dtype: torch.dtype
+    order: Literal["query", "kv"],
+    lens: tuple[int, ...],
+    group: int,
+    size: int,
+    block_size: int,
+    dtype: torch.dtype,
 ) -> None:
     q, k, v, bounds = inputs(lens, 2 * group, size, dtype)
     blocks = choose_blocks(bounds, block_size, 3)
-    options = {"block_size": block_size, "scale": size**-0.5}
+    options: dict[str, Any] = {"block_size": block_size, "scale": size**-0.5}
     result = selected_attention(q, k, v, blocks, bounds, order=order, **options)
     expected = reference.selected_attention(q, k, v, blocks, bounds, **options)
     assert_attention_close(result, expected)
@@ -53,7 +60,7 @@ def test_both_orders_are_the_reference(
 def test_little_workspace_takes_turns() -> None:
     q, k, v, bounds = inputs((20, 9), 4, 16, FP32)
     blocks = choose_blocks(bounds, 16, 3)
-    options = {"block_size": 16, "scale": 0.25, "order": "kv"}
+    options: dict[str, Any] = {"block_size": 16, "scale": 0.25, "order": "kv"}
     one = selected_attention(q, k, v, blocks, bounds, **options)
     # 4 * 3 slots * 4 heads * 17 values = 816 bytes per token: 13 tokens a turn, three turns.
     turns = selected_attention(q, k, v, blocks, bounds, max_workspace_bytes=13 * 816, **options)
@@ -70,7 +77,7 @@ def test_little_workspace_takes_turns() -> None:
 def test_bad_options(change: dict[str, object], message: str) -> None:
     q, k, v, bounds = inputs((16,), 4, 16, FP32)
     blocks = choose_blocks(bounds, 16, 2)
-    options = {"block_size": 16, "scale": 0.25, **change}
+    options: dict[str, Any] = {"block_size": 16, "scale": 0.25, **change}
     with pytest.raises(ValueError, match=message):
         selected_attention(q, k, v, blocks, bounds, **options)
 
@@ -107,7 +114,12 @@ def test_block_scores_are_the_reference(
     keys, starts = compress_keys(k, weight, bounds, window=window, stride=stride)
     lse = torch.full((len(q), 2 * group), 2.0)
     lse[0] = -torch.inf  # the first token sees no window
-    options = {"window": window, "stride": stride, "block_size": block_size, "scale": 0.25}
+    options: dict[str, Any] = {
+        "window": window,
+        "stride": stride,
+        "block_size": block_size,
+        "scale": 0.25,
+    }
     scores = block_scores(q, keys, lse, bounds, starts, **options)
     expected = reference.block_scores(q, keys, lse, bounds, starts, **options)
     torch.testing.assert_close(scores, expected, rtol=1e-5, atol=1e-5)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -27,7 +29,13 @@ def test_scores_are_the_reference(kind: SummaryKind, group: int, dtype: torch.dt
     lens = torch.tensor([39 * 16 + 5, 17, 0], dtype=torch.int32)
     guarded = Guarded()
     out = guarded.empty(3, 2, 45, dtype=torch.float32)
-    options = {"page_size": 16, "scale": 0.3, "kind": kind, "sink_pages": 1, "local_pages": 2}
+    options: dict[str, Any] = {
+        "page_size": 16,
+        "scale": 0.3,
+        "kind": kind,
+        "sink_pages": 1,
+        "local_pages": 2,
+    }
     page_scores(q, summary, table, lens, out=out, **options)
     guarded.check()
     expected = reference.page_scores(q, summary, table, lens, **options)

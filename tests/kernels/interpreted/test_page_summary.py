@@ -5,7 +5,7 @@ from tests.kernels.helpers import Guarded
 from tts.kernels import reference
 from tts.kernels.contracts import SummaryKind
 from tts.kernels.page_summary import page_summary_update, summary_width
-from tts.kernels.workloads import DecodeWorkload, build_cache
+from tts.kernels.workloads import DecodeWorkload, Layout, build_cache
 
 
 @pytest.mark.parametrize("kind", ["mean", "minmax"])
@@ -14,7 +14,7 @@ from tts.kernels.workloads import DecodeWorkload, build_cache
     [(16, torch.float32, "LBHNC"), (48, torch.float16, "LBNHC"), (16, torch.bfloat16, "LBNHC")],
 )
 def test_update_is_the_reference(
-    kind: SummaryKind, page_size: int, dtype: torch.dtype, layout: str
+    kind: SummaryKind, page_size: int, dtype: torch.dtype, layout: Layout
 ) -> None:
     workload = DecodeWorkload((), 2, 2, 32, page_size, dtype, layout)
     kv = build_cache(4, workload)

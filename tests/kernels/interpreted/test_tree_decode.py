@@ -6,7 +6,13 @@ from tts.kernels import reference
 from tts.kernels.contracts import Attention
 from tts.kernels.tree_decode import TreeBuffers, build_tree_buffers, tree_decode
 from tts.kernels.tree_plan import TreeLimits, TreePlan, build_tree_plan
-from tts.kernels.workloads import Branch, DecodeInputs, DecodeWorkload, build_tree_inputs
+from tts.kernels.workloads import (
+    Branch,
+    DecodeInputs,
+    DecodeWorkload,
+    Layout,
+    build_tree_inputs,
+)
 
 TREE = (
     Branch(32, (Branch(16, (Branch(3), Branch(20))), Branch(16, (Branch(0), Branch(9))))),
@@ -38,7 +44,7 @@ def plan_for(x: DecodeInputs, workload: DecodeWorkload, **limits: int) -> TreePl
     ],
 )
 def test_sharing_does_not_change_the_result(
-    group: int, head_size: int, dtype: torch.dtype, layout: str
+    group: int, head_size: int, dtype: torch.dtype, layout: Layout
 ) -> None:
     workload = DecodeWorkload((), 2 * group, 2, head_size, 16, dtype, layout)
     x = build_tree_inputs(TREE, workload, max_pages=8)
