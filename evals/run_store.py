@@ -194,7 +194,7 @@ class RunStore:
         Raises:
             StoreError: It cannot be written; what was written before is kept.
         """
-        place = {"id": record.id, "repeat": record.repeat}
+        place = {"problem": record.id, "repeat": record.repeat}
         self._trace.append(b"".join(_event_line(place, event) for event in events))
         self._problems.append(encode_line(record.to_line(self._trace.size)))
         self.records[record.id, record.repeat] = record

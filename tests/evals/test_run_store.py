@@ -51,7 +51,7 @@ def fill(root: Path, *numbers: int) -> Path:
 
 
 def trace_ids(folder: Path) -> list[str]:
-    return [json.loads(line)["id"] for line in (folder / "trace.jsonl").read_text().splitlines()]
+    return [json.loads(line)["problem"] for line in (folder / "trace.jsonl").read_text().splitlines()]
 
 
 def test_reopened_run_holds_what_was_added(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_cut_off_at_any_byte_loses_only_what_was_cut(tmp_path: Path, name: str) 
 def test_trace_of_a_problem_that_was_not_finished_is_dropped(tmp_path: Path) -> None:
     folder = fill(tmp_path, 0)
     with (folder / "trace.jsonl").open("a") as file:
-        file.write('{"id": "p/1", "kind": "sta')
+        file.write('{"problem": "p/1", "kind": "sta')
     fill(tmp_path, 1)
     assert trace_ids(folder) == ["p/0", "p/0", "p/1", "p/1"]
 
