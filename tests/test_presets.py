@@ -52,10 +52,10 @@ def test_a_graph_round_trips_through_yaml(tmp_path: Path) -> None:
 
 
 def test_extends_takes_over_what_is_not_said(tmp_path: Path) -> None:
-    text = "extends: early_stop\nparameters: {n: 4}\nsampling: {top_p: 0.9}\n"
+    text = "extends: early_stop\nparameters: {n: 8}\nsampling: {top_p: 0.9}\n"
     preset = load_preset(write(tmp_path, text))
     assert preset.pipeline.to_mapping() == {
-        "sample": {"operator": "sample", "n": 4},
+        "sample": {"operator": "sample", "n": 8, "batch": 4},
         "vote": {"operator": "vote", "from": "sample", "stop": "settled", "stop_at": 0.95},
     }
     assert (preset.sampling.temperature, preset.sampling.top_p) == (0.8, 0.9)

@@ -1,0 +1,74 @@
+"""What the README shows is true: its presets load, its commands parse, its Python runs."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+from tts.cli.main import app
+from tts.presets import load_preset
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+COMMANDS = [
+    line.partition("#")[0].strip()
+    for _, block in BLOCKS
+    for line in block.splitlines()
+    if line.startswith("tts ")
+]
+
+
+def of_language(language: str) -> list[str]:
+    return [block for name, block in BLOCKS if name == language]
+
+
+@pytest.mark.parametrize("text", of_language("yaml"))
+def test_presets_load(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "preset.yaml"
+    path.write_text(text)
+    assert load_preset(str(path)).pipeline.sinks
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands_parse(line: str) -> None:
+    command: click.Command = typer.main.get_command(app)
+    arguments = shlex.split(line)[1:]
+    with click.Context(command) as context:
+        while isinstance(command, click.Group):
+            name = arguments.pop(0)
+            found = command.get_command(context, name)
+            assert found is not None, f"tts has no command {name!r}"
+            command = found
+            if (
+                isinstance(command, click.Group)
+                and command.invoke_without_command
+                and not arguments
+            ):
+                return
+        command.make_context(command.name, arguments, resilient_parsing=False)
+
+
+@pytest.mark.parametrize("text", of_language("python"))
+def test_python_compiles(text: str) -> None:
+    compile(text, "README.md", "exec")
+
+
+@pytest.mark.slow
+def test_the_first_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    import tts
+
+    try:
+        exec(of_language("python")[0], {})
+    finally:
+        tts.shutdown()
+    assert "generated_tokens" in capsys.readouterr().out
+
+
+def test_links_lead_somewhere() -> None:
+    root = Path(__file__).resolve().parent.parent
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+    assert links
+    assert [link for link in links if not (root / link).exists()] == []
