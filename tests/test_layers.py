@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tts/tasks": VOCABULARY,
     "tts/engine": VOCABULARY | {"tts.bundled", "tts.kernels"},
     "verifiers": VOCABULARY | {"tts.tasks"},
-    "tts/operators": VOCABULARY | GRAPH,
+    "tts/operators": VOCABULARY | GRAPH | {"tts.budget"},
     "tts/runtime": VOCABULARY | GRAPH,
     "tts/pipeline.py": VOCABULARY,
     "strategies": VOCABULARY | {"tts.pipeline", "tts.operators", "tts.runtime.tree", "tts.budget"},

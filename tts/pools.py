@@ -37,6 +37,7 @@ class RecordedSample(BaseModel):
         text: Everything that was generated; empty if not kept.
         score: Of the verifier that was recorded with it.
         step_scores: Of each step.
+        model: Where the samples of one line come from several models.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
@@ -48,6 +49,7 @@ class RecordedSample(BaseModel):
     text: str = ""
     score: float | None = None
     step_scores: tuple[float, ...] = ()
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,11 @@ class Pool:
     def has_tokens(self) -> bool:
         """Whether every sample's tokens were counted."""
         return all(s.tokens is not None for p in self.problems for s in p.samples)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether a problem's samples come from several models."""
+        return any(len({s.model for s in p.samples}) > 1 for p in self.problems)
 
 
 def split_address(address: str) -> tuple[Path, str]:

@@ -123,7 +123,7 @@ def test_a_vote_is_followed_sample_by_sample() -> None:
     # 0 leads, still leads at 1 : 1 since it was first, then 1 leads.
     assert course.is_right[0].tolist() == [False, False, False, True, True]
     assert course.is_right[1].tolist() == [False, False, True, True, True]
-    assert course.lead[0].tolist() == [0, 1, 1, 2, 2]
+    assert course.votes[0].tolist() == [[0, 0], [1, 0], [1, 1], [2, 1], [2, 1]]
     assert course.costs[1].tolist() == [4.0, 3.0, 1.0, 2.0]
 
 

@@ -38,13 +38,13 @@ class Winners(NamedTuple):
 
     Attributes:
         is_right: [orders, samples + 1], whether the winner after n samples is right.
-        lead: Votes of the leader after n samples.
+        votes: [orders, samples + 1, 2], of the leader and of the second after n samples.
         classes: [orders, samples], the classes as drawn.
         costs: [orders, samples].
     """
 
     is_right: NDArray[np.bool_]
-    lead: NDArray[np.int64]
+    votes: NDArray[np.int64]
     classes: NDArray[np.int64]
     costs: NDArray[np.float64]
 
@@ -58,19 +58,19 @@ def follow_votes(problem: Recorded, orders: NDArray[np.int64]) -> Winners:
     """
     classes = np.asarray(problem.classes, dtype=np.int64)[orders]
     num_orders, num_samples = classes.shape
-    num_classes = max(1, int(classes.max(initial=-1)) + 1)
+    num_classes = max(2, int(classes.max(initial=-1)) + 1)
     votes = classes[:, :, None] == np.arange(num_classes)
     counts = np.cumsum(votes, axis=1)
     first = np.where(votes.any(axis=1), votes.argmax(axis=1), num_samples)  # [orders, classes]
     # The number of votes decides; among equals, who came first.
     rank = counts * (num_samples + 1) - first[:, None, :]
     winner = rank.argmax(axis=2)
-    lead = counts.max(axis=2)
-    is_right = np.isin(winner, list(problem.right)) & (lead > 0)
-    none = np.zeros((num_orders, 1), dtype=np.int64)
+    top = np.partition(counts, (-2, -1), axis=2)[:, :, :-3:-1]
+    is_right = np.isin(winner, list(problem.right)) & (top[:, :, 0] > 0)
+    none = np.zeros((num_orders, 1, 2), dtype=np.int64)
     return Winners(
-        np.hstack([none.astype(bool), is_right]),
-        np.hstack([none, lead]),
+        np.hstack([none[:, :, 0].astype(bool), is_right]),
+        np.hstack([none, top]),
         classes,
         np.asarray(problem.costs, dtype=np.float64)[orders],
     )
@@ -125,7 +125,7 @@ def _trust_points(
     final = course.is_right[:, -1].astype(float)
     weight = 1.0 / (_NUM_ORDERS * len(sizes))
     for n in sizes:
-        shares = (course.lead[:, n] + 0.5) / (n + 1.0)
+        shares = (course.votes[:, n, 0] + 0.5) / (n + 1.0)
         yield from zip(shares.tolist(), final.tolist(), [weight] * _NUM_ORDERS, strict=True)
 
 

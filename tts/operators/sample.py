@@ -48,10 +48,11 @@ class Sample(OperatorModel):
             count = min(size, self.n - start)
             if start:
                 await outlet.wanted()
-            if await self._draw_batch(context, outlet, start, count) < count:
+            if await self.draw(context, outlet, start, count) < count:
                 return
 
-    async def _draw_batch(self, context: Context, outlet: Outlet, start: int, count: int) -> int:
+    async def draw(self, context: Context, outlet: Outlet, start: int, count: int) -> int:
+        """Draw samples `start` to `start + count`; returns how many the budget let through."""
         if not self.greedy_first or start > 0:
             return await self._draw(context, outlet, start, count, greedy=False)
         if count == 1:
@@ -64,7 +65,6 @@ class Sample(OperatorModel):
     async def _draw(
         self, context: Context, outlet: Outlet, start: int, count: int, *, greedy: bool
     ) -> int:
-        """Draw samples `start` to `start + count`; returns how many the budget let through."""
         base = context.seed()
         sampling = context.sampling
         if greedy:

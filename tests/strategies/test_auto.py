@@ -1,0 +1,127 @@
+"""Auto: how much each problem gets, on scripted and on recorded samples."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.budget.test_policy import policy
+from tests.pools_data import recorded_pool, row, write_pool
+from tests.scripted import ScriptedEngine
+from tests.solving import events, in_order, solve
+from tts.budget.policy import save_policy
+from tts.engine.replay import ReplayEngine
+from tts.errors import PresetError
+from tts.operators.allocate import allocate
+from tts.operators.vote import vote
+from tts.presets import load_preset
+from tts.runtime.runtime import Runtime
+from tts.types import Budget
+
+
+@pytest.mark.parametrize(
+    ("answers", "calls"),
+    [
+        ((12,), 3),  # (2, 0) still gains more than the price, (3, 0) no more
+        ((12, 12, 13, 12, 12, 12), 6),
+    ],
+)
+def test_a_settled_problem_is_left(answers: tuple[int, ...], calls: int) -> None:
+    engine = ScriptedEngine(in_order(*answers))
+    result = solve(engine, allocate(price=1e-3) >> vote())
+    assert result.answer is not None and result.answer.text == "12"
+    assert result.usage.calls == calls
+
+
+def test_a_hopeless_problem_is_left_before_its_most() -> None:
+    engine = ScriptedEngine(in_order(*range(64)))
+    drawn = solve(engine, allocate(price=3e-3) >> vote()).usage.calls
+    assert 4 < drawn < 40
+    assert solve(ScriptedEngine(in_order(None)), allocate(price=3e-3) >> vote()).usage.calls < 40
+
+
+def test_a_close_race_gets_what_it_may_have() -> None:
+    engine = ScriptedEngine(in_order(12, 13))
+    result = solve(engine, allocate(n=20, price=1e-3) >> vote())
+    assert result.usage.calls == 20
+    decisions = [event.fields for event in events(result, "allocate")]
+    assert decisions[0]["votes"] == (1, 1)
+    assert [d["drawn"] for d in decisions] == list(range(2, 21))
+
+
+def test_a_budget_ends_it() -> None:
+    engine = ScriptedEngine(in_order(12, 13))
+    result = solve(engine, allocate(n=20, price=0) >> vote(), budget=Budget(calls=5))
+    assert result.usage.calls == 5
+    assert "budget" in result.reason
+
+
+def test_the_probe_and_what_follows_are_the_samples_of_sample() -> None:
+    drawn = [a.answer for a in solve(ScriptedEngine(in_order(1, 2)), "auto").attempts]
+    plain = solve(ScriptedEngine(in_order(1, 2)), "self_consistency", overrides=["n=64"])
+    place = [a.origin.index for a in plain.attempts]
+    assert drawn == ["1", "2"] * (len(drawn) // 2) and place == list(range(64))
+
+
+def test_a_policy_sets_belief_price_and_model(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    save_policy(policy(model="scripted"), path)
+    set_policy = f"policy={path}"
+    cheap = load_preset("auto", [set_policy, "share=200"]).pipeline
+    dear = load_preset("auto", [set_policy, "share=800"]).pipeline
+    calls = [solve(ScriptedEngine(in_order(1, 2, 1)), p).usage.calls for p in (cheap, dear)]
+    assert calls[0] < calls[1]
+    save_policy(policy(model="other"), path)
+    refused = solve(ScriptedEngine(in_order(1)), "auto", overrides=[set_policy])
+    assert refused.usage.calls == 0
+    assert "calibrated for other, this is scripted" in refused.reason
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["share=100"], "a share needs a policy"),
+        (["policy=nowhere.yaml"], "cannot be read as a policy"),
+        (["price=1", "share=1"], "not both"),
+        (["difficulty=oracle"], "has no 'difficulty'"),
+    ],
+)
+def test_bad_parameters_are_refused(overrides: list[str], message: str) -> None:
+    with pytest.raises(PresetError, match=message):
+        load_preset("auto", overrides)
+
+
+def test_it_runs_on_recorded_samples_within_the_run_budget(tmp_path: Path) -> None:
+    rows = [row(f"p{i}", ["4"] * 8 if i % 2 else ["4", "5"] * 4) for i in range(6)]
+    engine = ReplayEngine(str(write_pool(tmp_path, *rows)))
+
+    async def calls(budget: Budget) -> list[int]:
+        runtime = Runtime(engine, run_budget=budget)
+        problems = [r.problem for r in engine.pool.problems]
+        pipeline = load_preset("auto", ["n=8"]).pipeline
+        try:
+            async with runtime.run_many(pipeline, problems) as results:
+                spent = {r.problem.id: r.usage.calls async for r in results}
+            return [spent[problem.id] for problem in problems]
+        finally:
+            runtime.close()
+
+    free = asyncio.run(calls(Budget(calls=1_000)))
+    assert free == [8, 3, 8, 3, 8, 3]
+    assert sum(asyncio.run(calls(Budget(calls=20)))) == 20
+
+
+def test_it_spends_less_than_uniform_voting_on_real_samples() -> None:
+    engine = ReplayEngine(str(recorded_pool("math100_r1distill_llama8b")))
+
+    async def run() -> list[int]:
+        runtime = Runtime(engine)
+        problems = [r.problem for r in engine.pool.problems[:20]]
+        try:
+            async with runtime.run_many(load_preset("auto").pipeline, problems) as results:
+                return [r.usage.calls async for r in results]
+        finally:
+            runtime.close()
+
+    calls = asyncio.run(run())
+    assert sum(calls) / len(calls) < 20

@@ -1,0 +1,123 @@
+"""Draw as many samples as the problem is worth: a probe, then more while they buy enough.
+
+After each batch, the expected gain in accuracy of a further sample is worked out from the votes so
+far (`tts.budget.allocator.gain_per_cost`). Below the price the problem is left: its vote is settled
+or would hardly be mended. One price for all problems of a run is what a shared budget
+comes to where it is spent best, and each problem is decided by its own samples alone: problems may
+arrive at any time, and a resumed run decides the same.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import Field
+
+from tts.budget.allocator import Belief, gain_per_cost
+from tts.budget.race import DEFAULT_CONCENTRATION, GainTable
+from tts.errors import InputError
+from tts.operators.base import OperatorModel
+from tts.operators.sample import Sample
+from tts.pipeline import Pipeline
+from tts.protocols import Context, Inlet, Outlet, Spec
+from tts.types import Trajectory
+
+_PRIOR = Belief()
+
+
+class Allocate(OperatorModel):
+    """Sends the trajectories that it draws; sample i has the seed that `sample` would give it."""
+
+    n: int = Field(64, ge=1, description="most trajectories")
+    probe: int = Field(2, ge=1, description="trajectories before the first decision")
+    batch: int = Field(1, ge=1, description="trajectories between decisions")
+    price: float = Field(1e-3, ge=0, description="least gain in accuracy per trajectory")
+    model: str = Field("", description="refuse to run on any other; none runs on all")
+    concentration: float = Field(DEFAULT_CONCENTRATION, gt=0, description="of the race")
+    shares: tuple[float, ...] = Field(_PRIOR.shares, description="knots of trust")
+    trust: tuple[float, ...] = Field(_PRIOR.trust, description="chance that the winner is right")
+
+    @property
+    def spec(self) -> Spec:
+        """A source of finished trajectories."""
+        return Spec(accepts=None, emits="finished", fan_out=self.n)
+
+    async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
+        """Draw and decide in turns.
+
+        Raises:
+            InputError: The belief belongs to another model.
+        """
+        if self.model and self.model != context.engine.info.name:
+            raise InputError(
+                f"the policy was calibrated for {self.model}, this is {context.engine.info.name}; "
+                "run `tts calibrate` on this model"
+            )
+        groups = context.answers()
+        votes: Counter[int] = Counter()
+        belief = Belief(self.concentration, self.shares, self.trust)
+        table = GainTable(self.concentration)
+        drawn, size = 0, min(self.probe, self.n)
+        while drawn < self.n:
+            batch = _Batch(outlet)
+            count = min(size, self.n - drawn)
+            got = await Sample(n=self.n).draw(context, batch, drawn, count)
+            drawn += got
+            for trajectory in sorted(batch.sent, key=lambda t: t.origin.index):
+                group = await groups.add(trajectory.answer)
+                if group is not None:
+                    votes[group] += 1
+            gain = _gain(belief, table, votes, drawn)
+            context.emit("allocate", drawn=drawn, votes=_top_two(votes), gain=gain)
+            if got < count or gain < self.price:
+                return
+            size = self.batch
+
+
+class _Batch:
+    """An outlet that also keeps what it sent."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
+        self.sent: list[Trajectory] = []
+
+    def send(self, trajectory: Trajectory) -> None:
+        self.sent.append(trajectory)
+        self._outlet.send(trajectory)
+
+    async def wanted(self) -> None:
+        await self._outlet.wanted()
+
+
+def _gain(belief: Belief, table: GainTable, votes: Counter[int], drawn: int) -> float:
+    top = np.array([_top_two(votes)])
+    return float(gain_per_cost(belief, table, top, np.array([drawn]), np.ones(1))[0])
+
+
+def _top_two(votes: Counter[int]) -> tuple[int, int]:
+    ranked = [count for _, count in votes.most_common(2)] + [0, 0]
+    return ranked[0], ranked[1]
+
+
+def allocate(
+    belief: Belief = _PRIOR,
+    *,
+    n: int = 64,
+    probe: int = 2,
+    batch: int = 1,
+    price: float = 1e-3,
+    model: str = "",
+) -> Pipeline:
+    """Draw trajectories while one more is expected to gain at least `price` in accuracy."""
+    return Pipeline.of(
+        Allocate(
+            n=n,
+            probe=probe,
+            batch=batch,
+            price=price,
+            model=model,
+            concentration=belief.concentration,
+            shares=belief.shares,
+            trust=belief.trust,
+        )
+    )
