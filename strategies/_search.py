@@ -52,6 +52,11 @@ def num_finished(tree: SearchTree) -> int:
     return len(tree.with_state(NodeState.FINISHED))
 
 
+def num_solutions(tree: SearchTree) -> int:
+    """Return the number of different solutions found; equal texts are one."""
+    return len({tree.prefix(int(node)) for node in tree.with_state(NodeState.FINISHED)})
+
+
 def by_widths(
     leaves: Sequence[int], widths: Sequence[int], *, reason: str, **notes: object
 ) -> Decision:

@@ -24,7 +24,7 @@ from pydantic import Field
 
 from tts.pipeline import Pipeline
 from tts.runtime.tree import ROOT, Decision, NodeState, SearchPolicy, SearchTree
-from tts.strategies._search import SearchConfig, build_search, num_finished, stop_searching
+from tts.strategies._search import SearchConfig, build_search, num_solutions, stop_searching
 from tts.strategies._tree_stats import children_of, num_expanding, subtree_sums
 
 Rule = Literal["puct", "uct"]
@@ -36,7 +36,7 @@ class Policy(SearchPolicy):
 
     branching: int = Field(4, ge=1, description="children of each expanded leaf")
     expansions: int = Field(32, ge=1, description="most expansions in all")
-    solutions: int = Field(8, ge=1, description="solutions after which the search ends")
+    solutions: int = Field(8, ge=1, description="different solutions after which it ends")
     parallel: int = Field(4, ge=1, description="expansions that run at once")
     rule: Rule = "puct"
     exploration: float = Field(math.sqrt(2), ge=0, description="of uct")
@@ -56,7 +56,7 @@ class Policy(SearchPolicy):
         """Fill up the expansions in flight."""
         if tree.num_expansions == 0:
             return Decision(expand=((ROOT, self.branching),))
-        if num_finished(tree) >= self.solutions:
+        if num_solutions(tree) >= self.solutions:
             return stop_searching(tree)
         room = min(self.parallel - num_expanding(tree), self.expansions - tree.num_expansions)
         repeated = repeated_steps(tree)

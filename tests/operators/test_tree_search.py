@@ -105,6 +105,8 @@ def test_kv_blocks_by_hand() -> None:
     assert len(prompt) % 10 <= 5, "the step does not fill another block"
     assert [d["kv_blocks"] for d in decisions] == [0, full + 2, 0]
     assert [d["kv_blocks_kept"] for d in decisions] == [0, full + 1, 0]
+    # Tokens: the prompt once, and two steps of 4, which differ in their second token alone.
+    assert [d["kv_tokens"] for d in decisions] == [0, len(prompt) + 4 + 3, 0]
     assert figures(result)["peak_kv_blocks"] == full + 2 == result.usage.peak_kv_blocks
 
 

@@ -48,7 +48,7 @@ def test_nobody_waits_for_a_slow_branch() -> None:
             return Line("d1\n\n", hangs=True)  # the most promising branch never comes back
         return Line(f"\\boxed{{{steps[0][1]}}}" if len(steps) == 3 else "d5\n\n")
 
-    policy = Policy(branching=2, parallel=2, solutions=2)
+    policy = Policy(branching=2, parallel=2, solutions=1)
     result = search(ScriptedEngine(say), policy)
     assert {t.answer for t in solutions(result)} == {"8"}
     assert "abort" in {event.kind for event in result.trace}

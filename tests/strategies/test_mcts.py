@@ -55,6 +55,13 @@ def test_solutions_and_exhausted_subtrees_are_not_selected() -> None:
     assert expanded(Policy(parallel=4), tree) == {3: 4}
 
 
+def test_equal_solutions_are_one() -> None:
+    tree = new_tree()
+    grow(tree, ROOT, [0.9, 0.8, 0.1], texts=["s", "s", "t"], finished=[0, 1])
+    assert expanded(Policy(solutions=2), tree) == {3: 4}
+    assert expanded(Policy(solutions=1), tree) == {}
+
+
 def test_repeated_steps_are_given_up() -> None:
     tree = new_tree()
     grow(tree, ROOT, [0.5, 0.5, 0.5], texts=["a", "b", "a"])

@@ -90,7 +90,7 @@ class Search:
         return np.random.default_rng((self._context.seed("policy"), *place))
 
     def _act(self, decision: Decision, group: asyncio.TaskGroup) -> None:
-        tree, before = self._tree, self._account.live_blocks()
+        tree, before = self._tree, self._account.held()
         for node, count in decision.copies.items():
             tree.copies[node] = count
         self._prune(decision.prune, group)

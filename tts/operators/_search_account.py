@@ -5,15 +5,26 @@ Events: `decide` (KV blocks before and after pruning, what is expanded and why),
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
 from tts.protocols import Context
-from tts.runtime.kv_blocks import reusable_tokens
+from tts.runtime.kv_blocks import NO_BLOCK, BlockTrie, reusable_tokens
 from tts.runtime.tree import ROOT, Decision, NodeState, SearchTree
 from tts.runtime.tree_view import to_json
 from tts.types import Trajectory, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the live leaves hold, shared parts once: KV blocks of the engine's size, and tokens.
+
+    Tokens are what the count would be with blocks of one token, the literature's measure.
+    """
+
+    blocks: int
+    tokens: int
 
 
 class SearchAccount:
@@ -27,25 +38,36 @@ class SearchAccount:
     def __init__(self, context: Context, tree: SearchTree) -> None:
         self._context = context
         self._tree = tree
-        self._before: list[int] = []
-        self._kept: list[int] = []
+        self._before: list[Held] = []
+        self._kept: list[Held] = []
+        self._tokens = BlockTrie(1)
+        self._last_token: dict[int, int] = {}
         self._cached = 0
         self._reusable = 0
 
-    def live_blocks(self) -> int:
-        """Return the KV blocks of the live leaves."""
-        return self._tree.kv_blocks(self._tree.live_leaves())
+    def held(self) -> "Held":
+        """Return what the live leaves hold; a running one counts with its prompt."""
+        leaves = self._tree.live_leaves().tolist()
+        places = [
+            node if node in self._last_token else int(self._tree.parent[node]) for node in leaves
+        ]
+        tokens = self._tokens.count(self._last_token.get(node, NO_BLOCK) for node in places)
+        return Held(self._tree.kv_blocks(leaves), tokens)
 
-    def decided(self, before: int, expand: Sequence[tuple[int, int]], decision: Decision) -> None:
-        """Note a decision and the KV blocks before and after its pruning."""
-        kept = self.live_blocks()
+    def decided(
+        self, before: "Held", expand: Sequence[tuple[int, int]], decision: Decision
+    ) -> None:
+        """Note a decision and what was held before and after its pruning."""
+        kept = self.held()
         if len(self._tree) > 1:
             self._before.append(before)
             self._kept.append(kept)
         self._context.emit(
             "decide",
-            kv_blocks=before,
-            kv_blocks_kept=kept,
+            kv_blocks=before.blocks,
+            kv_blocks_kept=kept.blocks,
+            kv_tokens=before.tokens,
+            kv_tokens_kept=kept.tokens,
             expand=[[node, count] for node, count in expand],
             **decision.notes,
         )
@@ -62,8 +84,12 @@ class SearchAccount:
         self._context.emit("fail", tree_node=node, reason=reason)
 
     def arrived(self, node: int, usage: Usage) -> None:
-        """Note a step's cache hits; first steps share a prefill instead."""
-        if self._tree.parent[node] != ROOT and usage.cached_tokens is not None:
+        """Note a step, and its cache hits; first steps share a prefill instead."""
+        parent = int(self._tree.parent[node])
+        if parent == ROOT and ROOT not in self._last_token:
+            self._last_token[ROOT] = self._extend(NO_BLOCK, ROOT)
+        self._last_token[node] = self._extend(self._last_token[parent], node)
+        if parent != ROOT and usage.cached_tokens is not None:
             self._cached += usage.cached_tokens
             size = self._tree.blocks.block_size
             self._reusable += reusable_tokens(usage.prompt_tokens or 0, size)
@@ -94,19 +120,29 @@ class SearchAccount:
             usage=Usage(),
         )
 
+    def _extend(self, before: int, node: int) -> int:
+        own = self._tree.token_ids(node)[int(self._tree.start[node]) :]
+        return self._tokens.extend(before, own)[0]
+
     def close(self) -> None:
         """Emit the figures and the tree, and charge the most KV blocks held at once."""
         tree, info = self._tree, self._context.engine.info
-        peak = max([self.live_blocks(), *self._before])
+        peak = max(held.blocks for held in [self.held(), *self._before])
         figures: dict[str, Any] = {
             "steps": len(tree) - 1,
             "finished": len(tree.with_state(NodeState.FINISHED)),
             "peak_kv_blocks": peak,
-            "mean_kv_blocks": round(fmean(self._before), 2) if self._before else 0.0,
-            "mean_kv_blocks_kept": round(fmean(self._kept), 2) if self._kept else 0.0,
+            "mean_kv_blocks": _mean([held.blocks for held in self._before]),
+            "mean_kv_blocks_kept": _mean([held.blocks for held in self._kept]),
+            "mean_kv_tokens": _mean([held.tokens for held in self._before]),
+            "mean_kv_tokens_kept": _mean([held.tokens for held in self._kept]),
             "cached_tokens": self._cached,
             "reusable_tokens": self._reusable,
         }
         self._context.emit("search", **figures, tree=to_json(tree))
         if info.kv_block_size is not None:
             self._context.charge(info, Usage(peak_kv_blocks=peak))
+
+
+def _mean(values: Sequence[int]) -> float:
+    return round(fmean(values), 2) if values else 0.0
