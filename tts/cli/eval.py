@@ -16,6 +16,7 @@ from tts.api import DEFAULT_MODEL, DEFAULT_PRESET
 from tts.catalog import load
 from tts.cli import _engine, _output, _tables
 from tts.cli._progress import ProgressView
+from tts.cli._share import with_share
 from tts.errors import InputError, ProblemError, StoreError
 from tts.evals.run_store import GENERATIONS, load_run
 from tts.evals.runner import Plan, evaluate
@@ -156,19 +157,20 @@ def _plans_of_benchmark(name: str, presets: Sequence[Preset], request: _Request)
     problems = tuple(islice(benchmark.problems(request.split), request.limit))
     if not problems:
         raise ProblemError(f"{name}: the split {request.split!r} has no problems")
+    size = len(problems) * request.repeats
     return [
         Plan(
             benchmark=name,
             problems=problems,
             grade=benchmark.grade,
-            preset=preset,
+            preset=with_share(preset, preset_name, request.overrides, request.run_budget, size),
             seed=request.seed,
             repeats=request.repeats,
             budget=request.budget,
             run_budget=request.run_budget,
             options={"split": request.split, **request.engine.config},
         )
-        for preset in presets
+        for preset_name, preset in zip(request.presets, presets, strict=True)
     ]
 
 

@@ -1,0 +1,134 @@
+"""Run presets on calibration problems and fit the policy that `auto` reads."""
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from tts.api import DEFAULT_MODEL
+from tts.budget.policy import Policy, save_policy
+from tts.catalog import load
+from tts.cli import _engine, _output
+from tts.cli._progress import ProgressView
+from tts.errors import InputError, ProblemError
+from tts.evals.calibrate import calibrate
+from tts.evals.environment import versions
+from tts.evals.run_store import load_run
+from tts.evals.runner import Plan, evaluate
+from tts.presets import load_preset
+
+_SHOWN_PRICES = 7
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command("calibrate")
+def calibrate_command(
+    benchmarks: Annotated[
+        list[str], typer.Argument(help="Names, such as chain or pool.", metavar="BENCHMARK")
+    ],
+    presets: Annotated[
+        str, typer.Option("--presets", help="Comma-separated; one must draw many samples.")
+    ] = "self_consistency",
+    out: Annotated[Path, typer.Option("--out", help="The policy file.")] = Path("policy.yaml"),
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change the presets, such as n=32.", metavar="K=V"),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="JSON Lines in place of the download.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Part of the benchmark [default: calibration].")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Only the first problems.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of samples, halves and orders.")] = 0,
+    runs: Annotated[Path, typer.Option("--runs", help="Holds the run folders.")] = Path("runs"),
+    engine: _engine.EngineFlag = "vllm",
+    model: _engine.ModelFlag = DEFAULT_MODEL,
+    verifier: _engine.VerifierFlag = None,
+    base_url: _engine.BaseUrlFlag = None,
+    pool: _engine.PoolFlag = None,
+) -> None:
+    """Fit the policy that --preset auto reads, from runs on problems kept for calibration.
+
+    Its figures are two-fold cross-validated. The same command again goes on where it was
+    interrupted.
+
+    Example: tts calibrate chain countdown --presets self_consistency --set n=32 --out policy.yaml
+    """
+    options = _engine.parse_engine(engine, model, verifier or (), base_url, pool)
+    names = [name.strip() for name in presets.split(",") if name.strip()]
+    if not names:
+        raise InputError("--presets names no preset")
+    if data is not None and len(benchmarks) > 1:
+        raise InputError("--data belongs to one benchmark; name one")
+    loaded = [load_preset(name, overrides or ()) for name in dict.fromkeys(names)]
+    plans: list[Plan] = []
+    for name in dict.fromkeys(benchmarks):
+        own = Path(pool) if name == "pool" and pool is not None else data
+        part = split or ("test" if name == "pool" else "calibration")
+        benchmark = load("benchmark", name).load(own)
+        problems = tuple(islice(benchmark.problems(part), limit))
+        if not problems:
+            raise ProblemError(f"{name}: the split {part!r} has no problems")
+        plans += [
+            Plan(
+                name,
+                problems,
+                benchmark.grade,
+                preset,
+                seed,
+                options={"split": part, **options.config},
+            )
+            for preset in loaded
+        ]
+    folders = _output.run_async(
+        _run(plans, options, runs), if_interrupted="interrupted; the same command goes on"
+    )
+    policy = calibrate(
+        [load_run(folder) for folder in folders], seed=seed, provenance={"versions": versions()}
+    )
+    save_policy(policy, out)
+    _print(policy, out)
+
+
+async def _run(plans: Sequence[Plan], options: _engine.EngineOptions, runs: Path) -> list[Path]:
+    pipelines = [plan.preset.pipeline for plan in plans]
+    folders = []
+    async with _engine.open_engine(options, pipelines) as (engine, verifiers):
+        for plan in plans:
+            plan.check(engine, verifiers)
+        for plan in plans:
+            with ProgressView(f"{plan.benchmark} {plan.preset.name}") as view:
+                summary: dict[str, Any] = await evaluate(
+                    plan, engine, root=runs, verifiers=verifiers, on_progress=view.show
+                )
+            folders.append(Path(summary["out"]))
+    return folders
+
+
+def _print(policy: Policy, out: Path) -> None:
+    numbers = ("price", "samples", "tokens", "accuracy", "95 % interval")
+    table: Table = _output.new_table(*numbers, right=numbers)
+    step = max(1, len(policy.prices) // _SHOWN_PRICES)
+    for point in policy.prices[::step]:
+        _output.add_row(
+            table,
+            f"{point.price:.1e}",
+            f"{point.samples:.1f}",
+            "?" if point.tokens is None else f"{point.tokens:,.0f}",
+            f"{point.accuracy:.1%}",
+            f"[{point.low:.1%}, {point.high:.1%}]",
+        )
+    _output.print_table(table)
+    typer.echo()
+    for note in policy.notes:
+        typer.echo(f"note   {note}")
+    typer.echo(f"policy {out}, {policy.provenance['problems']} problems by {policy.model}")
+    unit = "400k" if policy.in_tokens else "2kcalls"
+    typer.echo(f"use    tts eval ... --preset auto --set policy={out} --run-budget {unit}")
