@@ -67,7 +67,7 @@ class RequestStream:
         known = {seed for seed, _ in self._recorded}
         self._missing = [seed - request.seed for seed in seeds if seed not in known]
         self._live: list[tuple[int, CompletionStream]] | None = None
-        self._closed = False
+        self._closing: asyncio.Task[Usage] | None = None
         services.trace.emit(
             "request",
             node,
@@ -83,14 +83,14 @@ class RequestStream:
 
     async def __anext__(self) -> Completion:
         """Return the next completion, already charged and logged."""
-        if self._closed:
+        if self._closing is not None:
             raise StopAsyncIteration
         if self._recorded:
             seed, completion = self._recorded.pop(0)
             return self._settle(replace(completion, index=seed - self._request.seed))
         if self._live is None:
             await self._let_readers_decide()
-            if self._closed:
+            if self._closing is not None:
                 raise StopAsyncIteration
             self._live = self._start()
         while self._live:
@@ -109,11 +109,20 @@ class RequestStream:
         raise StopAsyncIteration
 
     async def aclose(self) -> Usage:
-        """Abort what still runs; its cost goes to the ledger and is returned. Idempotent."""
-        if self._closed:
-            return Usage()
-        self._closed = True
-        self._on_close(self)
+        """Abort what still runs; its cost goes to the ledger and is returned. Idempotent.
+
+        A caller that is cancelled meanwhile goes only when the ledger knows.
+        """
+        if self._closing is None:
+            self._on_close(self)
+            self._closing = asyncio.get_running_loop().create_task(self._close())
+        try:
+            return await asyncio.shield(self._closing)
+        except asyncio.CancelledError:
+            await asyncio.wait([self._closing])
+            raise
+
+    async def _close(self) -> Usage:
         aborted = Usage()
         for _, stream in self._live or ():
             aborted = aborted + await stream.aclose()
