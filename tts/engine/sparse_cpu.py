@@ -274,7 +274,7 @@ def add_keys(key_sums: Tensor, key: Tensor, slots: Tensor, page_size: int) -> No
         key, slots = key[real], slots[real]
     pages = slots // page_size
     key_sums[pages[slots % page_size == 0]] = 0.0
-    key_sums.index_add_(0, pages, key.reshape(len(slots), -1).float())
+    key_sums.index_add_(0, pages, key.flatten(1).float())
 
 
 def select_table(q: Tensor, key_sums: Tensor | None, step: SparseStep) -> Tensor:
