@@ -212,8 +212,17 @@ class Context(Protocol):
         """Read several inlets as one: by arrival, or by origin index (deterministic)."""
         ...
 
+    async def score(self, engine: Engine, request: ScoreRequest) -> StepScores:
+        """Like a reward model's engine's, within the budget.
+
+        Raises:
+            BudgetError: The budget is spent.
+            EngineError: The engine refused the request, or died.
+        """
+        ...
+
     def charge(self, info: ModelInfo, usage: Usage) -> None:
-        """Count work done beside `generate`, such as a reward model's."""
+        """Count work done beside `generate` and `score`."""
         ...
 
     def verifier(self, name: str) -> "Verifier":

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from tts import prompts
-from tts.errors import CapabilityError, ContextError, VerifierError
+from tts.errors import BudgetError, CapabilityError, ContextError, VerifierError
 from tts.protocols import Context, Engine, VerifierSpec
 from tts.tasks.splits import split_steps
 from tts.types import Problem, Prompt, Score, ScoreRequest, Trajectory
@@ -60,10 +60,9 @@ class ORM:
             return Score(None, error="the trajectory is empty")
         request = ScoreRequest(self._prompt(context.problem, trajectory.text), self._tag)
         try:
-            scores = await self._engine.score(request)
-        except (ContextError, CapabilityError) as error:
+            scores = await context.score(self._engine, request)
+        except (BudgetError, ContextError, CapabilityError) as error:
             return Score(None, error=f"{self._engine.info.name}: {error}")
-        context.charge(self._engine.info, scores.usage)
         value = scores.values[-1] if scores.values else math.nan
         if not 0.0 <= value <= 1.0:
             return Score(

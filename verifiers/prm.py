@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from tts import prompts
-from tts.errors import CapabilityError, ContextError, VerifierError
+from tts.errors import BudgetError, CapabilityError, ContextError, VerifierError
 from tts.protocols import Context, Engine, VerifierSpec
 from tts.tasks.splits import split_steps
 from tts.types import Problem, Score, ScoreRequest, Trajectory
@@ -66,10 +66,9 @@ class PRM:
         if values is None:
             request = ScoreRequest(prompts.reward(context.problem, steps), prompts.STEP_TAG)
             try:
-                scores = await self._engine.score(request)
-            except (ContextError, CapabilityError) as error:
+                scores = await context.score(self._engine, request)
+            except (BudgetError, ContextError, CapabilityError) as error:
                 return Score(None, error=f"{self._engine.info.name}: {error}")
-            context.charge(self._engine.info, scores.usage)
             values = scores.values
             if problem := self._problem_with(values, len(steps)):
                 return Score(None, error=problem)

@@ -23,6 +23,7 @@ from tts.runtime.log import GenerationLog, LogFile
 from tts.runtime.runtime import Runtime
 from tts.seeds import derive_seed
 from tts.types import Budget, Problem, Result, Sampling, Score, Trajectory, Usage
+from tts.verifiers.prm import PRM, Config
 
 PROBLEM = Problem(id="p", statement="What is 3 * 4?", answer_type="integer")
 SEED = derive_seed(0, "p", "sample")
@@ -375,3 +376,20 @@ def test_usage_starts_at_zero_and_knows_the_wall_time() -> None:
     assert result.usage.seconds is not None and result.usage.seconds > 0
     assert result.usage.flops is not None and result.usage.flops > 2_000 * len(RIGHT)
     assert result.trajectories[0].usage != Usage()
+
+
+@settings(max_examples=30, deadline=None)
+@given(calls=st.integers(1, 20), n=st.integers(1, 10))
+def test_scoring_never_passes_a_budget_of_calls(calls: int, n: int) -> None:
+    engine = by_seed([RIGHT, WRONG])
+    reward_model = ScriptedEngine(lambda ask: Line(""), rewards=lambda request: (0.5,))
+    verifier = PRM(reward_model, Config())
+    result = solve(
+        engine,
+        sample(n) >> score("prm") >> vote(weights="prm"),
+        budget=Budget(calls=calls),
+        verifiers={"prm": verifier},
+    )
+    assert result.usage.calls <= calls
+    if calls < 2 * n:
+        assert f"the budget of {calls}calls is spent" in result.reason

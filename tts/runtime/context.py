@@ -4,11 +4,22 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from tts.errors import BudgetError
 from tts.pipeline import Pipeline
 from tts.protocols import AnswerGroups, Branch, CompletionStream, Engine, Inlet, Verifier
 from tts.runtime.channels import ChannelInlet, merge
+from tts.runtime.stream import prompt_token_bound
 from tts.seeds import derive_seed
-from tts.types import GenerationRequest, ModelInfo, Problem, Sampling, Trajectory, Usage
+from tts.types import (
+    GenerationRequest,
+    ModelInfo,
+    Problem,
+    Sampling,
+    ScoreRequest,
+    StepScores,
+    Trajectory,
+    Usage,
+)
 
 if TYPE_CHECKING:
     from tts.runtime.executor import ProblemRun
@@ -58,8 +69,22 @@ class NodeContext:
         """Read several inlets as one."""
         return merge(cast("Sequence[ChannelInlet]", inputs), order)
 
+    async def score(self, engine: Engine, request: ScoreRequest) -> StepScores:
+        """Like a reward model's engine's, within the budget."""
+        ledger, info = self.run.services.ledger, engine.info
+        bound = prompt_token_bound(request.prompt)
+        grant = ledger.reserve(info, n=1, max_tokens=0, prompt_tokens=bound)
+        if grant.n == 0:
+            raise BudgetError(ledger.shortfall())
+        try:
+            scores = await engine.score(request)
+            ledger.record(info, scores.usage)
+        finally:
+            ledger.release(grant, info, prompt_tokens=bound)
+        return scores
+
     def charge(self, info: ModelInfo, usage: Usage) -> None:
-        """Count work done beside `generate`, such as a reward model's."""
+        """Count work done beside `generate` and `score`."""
         self.run.services.ledger.record(info, usage)
 
     def verifier(self, name: str) -> Verifier:

@@ -1,8 +1,8 @@
 """What a problem has spent and may still spend.
 
 Every generation reserves its worst case before it is asked for and is settled when the engine has
-acknowledged its end, so that no budget is ever passed. Scoring has no worst case to reserve: it is
-recorded after the fact and counts against `flops`, `usd` and `calls`.
+acknowledged its end, so that no budget is ever passed. A reward model's call is reserved as one
+that generates nothing: it counts against `flops`, `usd`, `calls` and the deadline.
 """
 
 import math
@@ -14,6 +14,7 @@ from tts.types import Budget, ModelInfo, Usage
 
 # A completion shorter than this cannot hold an answer; asking for it would waste its prefill.
 MIN_TOKENS = 16
+_REFUSED = -1  # a share below any that can be asked for, 0 tokens (a reward model's) included
 
 
 @dataclass(slots=True)
@@ -116,11 +117,11 @@ class Ledger:
 
     def _own_share(self, info: ModelInfo, n: int, max_tokens: int, prompt_tokens: int) -> int:
         if self.is_expired:
-            return 0
+            return _REFUSED
         budget, spent = self.budget, self._spent
         share = max_tokens
         if budget.calls is not None and budget.calls - spent.calls - self._reserved_calls < n:
-            return 0
+            return _REFUSED
         if budget.tokens is not None:
             left = budget.tokens - (spent.generated_tokens or 0) - self._reserved_tokens
             share = min(share, left // n)
