@@ -11,7 +11,6 @@ from tts.evals.metrics import (
     Interval,
     bootstrap_interval,
     maj_at_k,
-    paired_bootstrap,
     pass_at_k,
     wilson_interval,
 )
@@ -86,40 +85,6 @@ def accuracy_by_problem(records: Iterable[Record]) -> dict[str, float]:
     return {problem_id: fmean(values) for problem_id, values in marks.items()}
 
 
-def compare(first: StoredRun, second: StoredRun) -> dict[str, Any]:
-    """Return how the second run differs from the first on the problems that both finished.
-
-    Differences are second minus first, with 95 % paired bootstrap intervals over problems.
-
-    Raises:
-        InputError: The runs are of different benchmarks, or share no problem.
-    """
-    if first.config["benchmark"] != second.config["benchmark"]:
-        raise InputError(
-            f"{second.folder} is a run of {second.config['benchmark']}, "
-            f"{first.folder} of {first.config['benchmark']}: only runs of one benchmark compare"
-        )
-    before, after = accuracy_by_problem(first.records), accuracy_by_problem(second.records)
-    shared = [problem_id for problem_id in before if problem_id in after]
-    if not shared:
-        raise InputError(f"{first.folder} and {second.folder} share no finished problem")
-    difference = paired_bootstrap(
-        [before[problem_id] for problem_id in shared],
-        [after[problem_id] for problem_id in shared],
-        seed=_BOOTSTRAP_SEED,
-    )
-    tokens = [_tokens_per_problem(run, shared) for run in (first, second)]
-    return {
-        "first": str(first.folder),
-        "second": str(second.folder),
-        "problems": len(shared),
-        "accuracy": [fmean(side[problem_id] for problem_id in shared) for side in (before, after)],
-        "difference": difference.mean,
-        "ci95": [difference.low, difference.high],
-        "tokens_per_problem": tokens,
-    }
-
-
 def generated_per_problem(summary: Mapping[str, Any]) -> float | None:
     """Return the generated tokens of one problem and repeat, on average."""
     generated = summary["tokens"]["generated"]
@@ -151,10 +116,3 @@ def _maj_at(record: Record, k: int) -> float:
     groups = [attempt.group for attempt in record.attempts]
     right = {a.group for a in record.attempts if a.correct and a.group is not None}
     return maj_at_k(groups, right, k)
-
-
-def _tokens_per_problem(run: StoredRun, problem_ids: Iterable[str]) -> float | None:
-    wanted = set(problem_ids)
-    kept = [record for record in run.records if record.id in wanted]
-    total = sum_usage(record.usage for record in kept).generated_tokens
-    return None if total is None else total / len(kept)

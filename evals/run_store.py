@@ -19,7 +19,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -113,6 +113,7 @@ class StoredRun:
         records: What is finished, in order of completion.
         seconds: Time that all its sessions took.
         summary: The figures, if it was finished.
+        versions: Of the packages that ran and graded it.
     """
 
     folder: Path
@@ -120,6 +121,7 @@ class StoredRun:
     records: tuple[Record, ...]
     seconds: float
     summary: Mapping[str, Any] | None
+    versions: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load_run(folder: Path) -> StoredRun:
@@ -138,6 +140,7 @@ def load_run(folder: Path) -> StoredRun:
         records=tuple(Record.from_line(line) for line in lines),
         seconds=sum(_session_seconds(folder, session) for session in head["sessions"]),
         summary=read_json(folder / _SUMMARY),
+        versions=head.get("versions", {}),
     )
 
 

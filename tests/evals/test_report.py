@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from tts.errors import InputError
+from tts.evals.compare import compare
 from tts.evals.page import build_page
 from tts.evals.plot import plot_accuracy, render_plot
-from tts.evals.report import compare, summarise
+from tts.evals.report import summarise
 from tts.evals.run_store import Attempt, Record, StoredRun
 from tts.types import Usage
 

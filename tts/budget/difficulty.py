@@ -53,8 +53,8 @@ class Difficulty:
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Return the central interval of the chance."""
         tail = (1.0 - confidence) / 2
-        low, high = beta_distribution.ppf([tail, 1.0 - tail], self.a, self.b)
-        return float(low), float(high)
+        low = beta_distribution.ppf(tail, self.a, self.b)
+        return float(low), float(beta_distribution.ppf(1.0 - tail, self.a, self.b))
 
     def after(self, num_samples: int, num_correct: int) -> "Difficulty":
         """Return the posterior once samples were graded."""
@@ -195,18 +195,20 @@ class DifficultyModel:
         """
         try:
             rows = dict(values["features"])
-            columns = [tuple(float(row[key]) for row in rows.values()) for key in _COLUMNS]
+            means, scales, weights = (
+                tuple(float(row[key]) for row in rows.values())
+                for key in ("mean", "scale", "weight")
+            )
             return cls(
                 tuple(map(str, rows)),
-                *columns,
+                means,
+                scales,
+                weights,
                 offset=float(values["offset"]),
                 concentration=float(values["concentration"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"not a difficulty model: {error!r}") from error
-
-
-_COLUMNS = ("mean", "scale", "weight")
 
 
 def fit_difficulty(
@@ -257,7 +259,7 @@ def _fit(
         likelihood = float(np.sum(betaln(a + c, b + n - c) - betaln(a, b)))
         # A weak prior on s keeps it finite where the features explain everything.
         penalty = 0.5 * _RIDGE * float(weights @ weights) + 0.05 * (log_s - 1.0) ** 2
-        return penalty - likelihood
+        return float(penalty - likelihood)
 
     rate = float((c.sum() + 0.5) / (n.sum() + 1.0))
     start = np.append(np.zeros(x.shape[1]), [math.log(rate / (1.0 - rate)), 1.0])

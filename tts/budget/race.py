@@ -106,7 +106,7 @@ def fit_race(lead: Sequence[int], second: Sequence[int]) -> float:
     def loss(log_a: float) -> float:
         a = np.exp(log_a)
         likelihood = float(np.sum(betaln(x + a, y + a) - betaln(a, a)))
-        return 0.25 * (log_a - np.log(DEFAULT_CONCENTRATION)) ** 2 - likelihood
+        return float(0.25 * (log_a - np.log(DEFAULT_CONCENTRATION)) ** 2 - likelihood)
 
     low, high = np.log(_LIMITS)
     return float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from tts.cli import _output, _tables
 from tts.errors import InputError
-from tts.evals.report import compare
+from tts.evals.compare import compare
 from tts.evals.run_store import load_run
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -34,6 +34,9 @@ def compare_command(
         return
     typer.echo(f"against {first.folder}")
     _output.print_table(_table(comparisons))
+    for comparison in comparisons:
+        for line in _equal_cost(comparison):
+            typer.echo(line)
 
 
 def _table(comparisons: list[dict[str, Any]]) -> Table:
@@ -53,6 +56,27 @@ def _table(comparisons: list[dict[str, Any]]) -> Table:
             _ratio(*comparison["tokens_per_problem"]),
         )
     return table
+
+
+def _equal_cost(comparison: dict[str, Any]) -> list[str]:
+    """Say what voting over the first run's samples gives at equal cost, and what else differs."""
+    name, equal = Path(comparison["second"]).name, comparison["equal_cost"]
+    lines = [f"note: {name}: {note}" for note in comparison["notes"]]
+    if "reason" in equal:
+        return [*lines, f"equal cost, {name}: {equal['reason']}"]
+    (low, high), unit = equal["ci95"], equal["unit"]
+    before, after = equal["accuracy"]
+    lines.append(f"equal cost, {name}: at {equal['cost']:,.1f} {unit} a problem")
+    lines.append(
+        f"  {after:.1%} against {before:.1%} by voting over the first run's samples: "
+        f"{after - before:+.1%} [{low:+.1%}, {high:+.1%}]"
+    )
+    if equal["ratio"] is None:
+        return [*lines, f"  which never reach {after:.1%}"]
+    low, high = equal["ratio_ci95"]
+    same = f"{equal['cost_of_same_accuracy']:,.1f} {unit}"
+    ratio = f"x{equal['ratio']:.2f} [{low:.2f}, {high:.2f}]"
+    return [*lines, f"  which need {same} for {after:.1%}: {ratio}"]
 
 
 def _ratio(before: float | None, after: float | None) -> str:
