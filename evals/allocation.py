@@ -153,13 +153,13 @@ def _allocate(belief: Belief, courses: Sequence[Winners], levels: _Floats) -> Cu
 def _run(belief: Belief, classes: NDArray[np.int64], fewest: int) -> list[NDArray[np.int64]]:
     """Return the samples of each problem after each slice, until the pool is dry."""
     num_problems = len(classes)
-    allocator = RunAllocator(belief, num_problems * fewest, most=fewest)
+    allocator = RunAllocator(belief, num_problems * fewest, probe=1, most=fewest)
     allocator.add(num_problems)
     steps = [allocator.num_samples]
     while True:
         size = max(1.0, num_problems / 20, _GROWTH * allocator.spent)
-        if allocator.spent < 2 * num_problems:
-            size = num_problems  # a probe is one sample of each, then another
+        if not allocator.spent:
+            size = num_problems  # the probe
         grants = allocator.next_slice(size)
         if not grants.any():
             return steps

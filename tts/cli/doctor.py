@@ -12,6 +12,7 @@ from tts import bundled, catalog
 from tts.cli import _output
 from tts.errors import MissingExtraError, TTSError
 from tts.evals import environment
+from tts.hardware import measure_hardware
 from tts.presets import load_preset
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -38,6 +39,9 @@ class Finding:
 @app.command()
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Measure this CPU's FLOP/s and bytes/s too.")
+    ] = False,
 ) -> None:
     """Say what this machine can run, and why not.
 
@@ -45,13 +49,21 @@ def doctor(
     """
     engines = _engines()
     presets = _presets(has_embedded=bool(engines[0].is_ready))
-    findings = [*_machine(), *engines, *_models(), *_benchmarks(), *presets]
+    measured = [_profile()] if profile else []
+    findings = [*_machine(), *measured, *engines, *_models(), *_benchmarks(), *presets]
     if as_json:
         _output.print_json({"schema": 1, "findings": [asdict(finding) for finding in findings]})
     else:
         _print(findings)
     if not any(finding.is_ready for finding in findings if finding.kind == "engine"):
         raise typer.Exit(1)
+
+
+def _profile() -> Finding:
+    found = measure_hardware()
+    flops, speed = found.flops_per_second / 1e9, found.bytes_per_second / 1e9
+    details = f"{flops:,.1f} GFLOP/s (float32 matrix product), {speed:,.1f} GB/s (copy)"
+    return Finding("machine", "profile", None, details)
 
 
 def _print(findings: list[Finding]) -> None:
