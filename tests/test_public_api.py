@@ -16,8 +16,9 @@ def test_every_public_name_can_be_loaded() -> None:
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
     code = f"import sys, tts; print([m for m in {HEAVY} if m in sys.modules])"
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert output.stdout.strip() == "[]"
+    command = [sys.executable, "-c", code]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert output.strip() == "[]"
 
 
 def test_unknown_names_are_refused() -> None:

@@ -51,7 +51,9 @@ def fill(root: Path, *numbers: int) -> Path:
 
 
 def trace_ids(folder: Path) -> list[str]:
-    return [json.loads(line)["problem"] for line in (folder / "trace.jsonl").read_text().splitlines()]
+    return [
+        json.loads(line)["problem"] for line in (folder / "trace.jsonl").read_text().splitlines()
+    ]
 
 
 def test_reopened_run_holds_what_was_added(tmp_path: Path) -> None:

@@ -22,12 +22,12 @@ def test_gaussian_posterior_in_closed_form() -> None:
     assert gaussian_posterior(observe([])) == (0.0, 1.0, 1.0, 0.1)
     # n = 2, y = .7, SS = 2 * .2^2 = .08: m' = 1.4 / 3; tau2' = (.1 + .08 + 2 * .49 / 3) / 3.
     mean, kappa, nu, tau2 = gaussian_posterior(observe([0.5, 0.9]))
-    assert (mean, kappa, nu) == (pytest.approx(1.4 / 3), 3.0, 3.0)
+    assert (mean, kappa, nu) == pytest.approx((1.4 / 3, 3.0, 3.0))
     assert tau2 == pytest.approx((0.1 + 0.08 + 0.98 / 3) / 3)
 
 
 def test_beta_posterior_in_closed_form() -> None:
-    assert beta_posterior(observe([0.5, 0.9])) == (pytest.approx(1.9), pytest.approx(1.1))
+    assert beta_posterior(observe([0.5, 0.9])) == pytest.approx((1.9, 1.1))
 
 
 def attempt(tree: SearchTree, begin: int, reward: float) -> list[int]:

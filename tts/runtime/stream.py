@@ -156,7 +156,12 @@ class RequestStream:
             (
                 run[0],
                 self._services.engine.generate(
-                    replace(self._request, n=len(run), seed=self._request.seed + run[0])
+                    replace(
+                        self._request,
+                        n=len(run),
+                        seed=self._request.seed + run[0],
+                        start=self._request.start + run[0],
+                    )
                 ),
             )
             for run in _neighbouring(self._missing)
