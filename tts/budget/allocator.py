@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tts.budget.race import DEFAULT_CONCENTRATION, GainTable, certainty
+from tts.budget.race import DEFAULT_CONCENTRATION, GainTable, certainty, gain_table
 from tts.errors import BudgetError, InputError
 
 _Ints = NDArray[np.int64]
@@ -112,7 +112,7 @@ class RunAllocator:
         self._probe = probe
         self._most = most
         self._least_gain = least_gain
-        self._table = GainTable(belief.concentration)
+        self._table = gain_table(belief.concentration)
         self._counts = np.zeros((0, 4), dtype=np.int64)
         self._asked = np.zeros(0, dtype=np.int64)  # granted, whether observed yet or not
         self._seen = np.zeros(0, dtype=np.int64)

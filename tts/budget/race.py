@@ -13,6 +13,7 @@ the knowledge gradient (Frazier, Powell and Dayanik 2008, doi:10.1137/070693424)
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +87,12 @@ class GainTable:
             self._gains[pairs[0], pairs[1]] = gain_per_vote(x, y, self.concentration)
             found = self._gains[lead, second]
         return np.asarray(found)
+
+
+@lru_cache(maxsize=8)
+def gain_table(concentration: float) -> GainTable:
+    """Return the table of a concentration, the same one each time: it only ever grows."""
+    return GainTable(concentration)
 
 
 def fit_race(lead: Sequence[int], second: Sequence[int]) -> float:

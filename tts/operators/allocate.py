@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from tts.budget.allocator import Belief, gain_per_cost
-from tts.budget.race import DEFAULT_CONCENTRATION, GainTable
+from tts.budget.race import DEFAULT_CONCENTRATION, GainTable, gain_table
 from tts.errors import InputError
 from tts.operators.base import OperatorModel
 from tts.operators.sample import Sample
@@ -56,7 +56,7 @@ class Allocate(OperatorModel):
         groups = context.answers()
         votes: Counter[int] = Counter()
         belief = Belief(self.concentration, self.shares, self.trust)
-        table = GainTable(self.concentration)
+        table = gain_table(self.concentration)
         drawn, size = 0, min(self.probe, self.n)
         while drawn < self.n:
             batch = _Batch(outlet)
