@@ -1,5 +1,6 @@
 """Compare runs with the first one, problem by problem."""
 
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,7 +37,7 @@ def compare_command(
     _output.print_table(_table(comparisons))
     for comparison in comparisons:
         for line in _equal_cost(comparison):
-            typer.echo(line)
+            typer.echo(textwrap.fill(line, _output.WIDTH, subsequent_indent="  "))
 
 
 def _table(comparisons: list[dict[str, Any]]) -> Table:
