@@ -1,6 +1,7 @@
 """Run presets on calibration problems and fit the policy that `auto` reads."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,10 +19,20 @@ from tts.evals.calibrate import calibrate
 from tts.evals.environment import versions
 from tts.evals.run_store import load_run
 from tts.evals.runner import Plan, evaluate
-from tts.presets import load_preset
+from tts.presets import Preset, load_preset
 
 _SHOWN_PRICES = 7
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Which problems: a file in place of the download, a split, the first few; and the seed."""
+
+    data: Path | None
+    split: str | None
+    limit: int | None
+    seed: int
 
 
 @app.command("calibrate")
@@ -68,25 +79,11 @@ def calibrate_command(
     if data is not None and len(benchmarks) > 1:
         raise InputError("--data belongs to one benchmark; name one")
     loaded = [load_preset(name, overrides or ()) for name in dict.fromkeys(names)]
-    plans: list[Plan] = []
-    for name in dict.fromkeys(benchmarks):
-        own = Path(pool) if name == "pool" and pool is not None else data
-        part = split or ("test" if name == "pool" else "calibration")
-        benchmark = load("benchmark", name).load(own)
-        problems = tuple(islice(benchmark.problems(part), limit))
-        if not problems:
-            raise ProblemError(f"{name}: the split {part!r} has no problems")
-        plans += [
-            Plan(
-                name,
-                problems,
-                benchmark.grade,
-                preset,
-                seed,
-                options={"split": part, **options.config},
-            )
-            for preset in loaded
-        ]
+    plans = [
+        plan
+        for name in dict.fromkeys(benchmarks)
+        for plan in _plans(name, loaded, _Part(data, split, limit, seed), options)
+    ]
     folders = _output.run_async(
         _run(plans, options, runs), if_interrupted="interrupted; the same command goes on"
     )
@@ -95,6 +92,30 @@ def calibrate_command(
     )
     save_policy(policy, out)
     _print(policy, out)
+
+
+def _plans(
+    name: str, presets: Sequence[Preset], part: _Part, options: _engine.EngineOptions
+) -> list[Plan]:
+    """Load the calibration problems of one benchmark."""
+    is_pool = name == "pool" and options.pool is not None
+    data = Path(options.pool or "") if is_pool else part.data
+    split = part.split or ("test" if name == "pool" else "calibration")
+    benchmark = load("benchmark", name).load(data)
+    problems = tuple(islice(benchmark.problems(split), part.limit))
+    if not problems:
+        raise ProblemError(f"{name}: the split {split!r} has no problems")
+    return [
+        Plan(
+            name,
+            problems,
+            benchmark.grade,
+            preset,
+            part.seed,
+            options={"split": split, **options.config},
+        )
+        for preset in presets
+    ]
 
 
 async def _run(plans: Sequence[Plan], options: _engine.EngineOptions, runs: Path) -> list[Path]:
