@@ -203,7 +203,7 @@ def _attempt(trajectory: Trajectory, group: int | None, grades: Mapping[int, Gra
 
 def _is_cut(result: Result) -> bool:
     return any(
-        event.kind in ("abort", "deadline")
+        event.kind in ("abort", "deadline", "stopped")
         or (event.kind == "request" and event.fields["granted"] < event.fields["asked"])
         for event in result.trace
     )

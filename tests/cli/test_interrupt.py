@@ -15,7 +15,7 @@ from tests.cli.conftest import Outcome
 
 Tts = Callable[..., Outcome]
 ROOT = Path(__file__).resolve().parent.parent.parent
-# Slow enough to be hit in the middle: some 25 ticks of 20 ms for each of 12 problems in turn.
+# Slow enough to be hit in the middle: some 25 ticks of 20 ms for each round of problems in flight.
 SCRIPT = """
 import sys
 from tests.cli.conftest import answer
@@ -50,7 +50,7 @@ def test_interrupted_process_is_resumed(tts: Tts, blow: signal.Signals) -> None:
     rows = [{"id": str(i), "problem": f"What is {i} plus 2?", "answer": "2"} for i in range(12)]
     Path("sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     command = ["eval", "jsonl", "--data", "sums.jsonl", "--preset", "self_consistency"]
-    command += ["--set", "n=4", "--repeat", "8"]
+    command += ["--set", "n=4", "--repeat", "24"]
     process = start(*command)
     deadline = time.monotonic() + 60
     while finished_lines() < 2 and process.poll() is None and time.monotonic() < deadline:
@@ -58,7 +58,7 @@ def test_interrupted_process_is_resumed(tts: Tts, blow: signal.Signals) -> None:
     process.send_signal(blow)
     _, err = process.communicate(timeout=60)
     finished = finished_lines()
-    assert 2 <= finished < 96
+    assert 2 <= finished < 288
     if blow is signal.SIGINT:
         assert process.returncode == 130
         assert "interrupted; what was finished is kept. Go on with:\n  tts eval jsonl" in err
@@ -67,7 +67,7 @@ def test_interrupted_process_is_resumed(tts: Tts, blow: signal.Signals) -> None:
     (run,) = resumed.json["runs"]
     lines = (Path(run["out"]) / "problems.jsonl").read_text().splitlines()
     places = [(row["id"], row["repeat"]) for row in map(json.loads, lines)]
-    assert len(places) == len(set(places)) == 96
-    assert run["samples"] == 384  # 12 x 8 x 4
+    assert len(places) == len(set(places)) == 288
+    assert run["samples"] == 1152  # 12 x 24 x 4
     seconds = json.loads((Path(run["out"]) / "run.json").read_text())["sessions"]
     assert len(seconds) == 2 and run["seconds"] > seconds[1]["seconds"] - 0.01

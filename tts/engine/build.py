@@ -6,7 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tts.engine import host
+from tts.engine import host, vllm_plugin
+from tts.engine.vllm_plugin import SparseConfig
 from tts.errors import EngineError, ModelError, TTSError
 
 _BUNDLED = "bundled:"
@@ -46,9 +47,12 @@ def build_engine(
     Raises:
         ModelError: The model cannot be found or loaded.
         EngineError: The engine cannot start, with what to change.
+        CapabilityError: Sparse decode was asked for where there is none.
         MissingExtraError: vLLM is not installed.
     """
     host.load_vllm()
+    if SparseConfig.from_vllm(arguments.get("additional_config")) is not None:
+        vllm_plugin.install()
     on_cpu = bool(import_module("vllm.platforms").current_platform.is_cpu())
     chosen = {**arguments, "kv_cache_memory_bytes": kv_cache_memory_bytes}
     if on_cpu:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tts.engine.vllm_plugin import SparseConfig
 from tts.errors import EngineError
 from tts.types import Completion, FinishReason, FloatArray, ModelInfo, Sampling, Usage
 
@@ -167,7 +168,8 @@ def model_info(engine: Any, *, name: str, path: Path | None) -> ModelInfo:
     model, parallel = config.model_config, config.parallel_config
     dtype = str(model.dtype).removeprefix("torch.")
     source = folder_digest(path) if path else getattr(model.hf_config, "_commit_hash", None)
-    facts = (name if path is None else "", source, dtype, model.quantization, _version())
+    sparse = SparseConfig.from_vllm(config.additional_config)
+    facts = (name if path is None else "", source, dtype, model.quantization, _version(), sparse)
     return ModelInfo(
         name=name,
         fingerprint=hashlib.sha256(repr(facts).encode()).hexdigest()[:16],

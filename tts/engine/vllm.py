@@ -21,6 +21,7 @@ from tts.engine.requests import RequestTable, check_context
 from tts.engine.stepper import Stepper
 from tts.engine.stream import BufferedStream, R, as_error
 from tts.engine.translate import Finished
+from tts.engine.vllm_plugin import SparseConfig
 from tts.errors import CapabilityError, EngineError, TTSError
 from tts.protocols import Capabilities
 from tts.types import (
@@ -60,6 +61,7 @@ class VLLMEngine:
         seed: int = 0,
         cpu_threads: int | None = None,
         chat_template_options: Mapping[str, Any] | None = None,
+        sparse: SparseConfig | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         """Describe the engine; nothing is loaded yet.
@@ -76,6 +78,7 @@ class VLLMEngine:
             seed: Of vLLM itself; requests carry their own.
             cpu_threads: Threads of the CPU kernels; None takes every core.
             chat_template_options: Passed to the model's chat template.
+            sparse: Decode attends to chosen KV pages only, on a CPU; None is dense.
             options: Further arguments of vLLM's `EngineArgs`.
 
         Raises:
@@ -98,6 +101,7 @@ class VLLMEngine:
             "scheduling_policy": "priority",
             "disable_log_stats": True,
             "use_tqdm_on_load": False,
+            "additional_config": {} if sparse is None else sparse.to_vllm(),
             **(options or {}),
         }
         self._info: ModelInfo | None = None
