@@ -53,5 +53,7 @@ def test_special_tokens() -> None:
 
 @pytest.mark.parametrize("name", ["prm", "draft"])
 def test_all_models_share_the_tokenizer(name: str) -> None:
-    mine = (bundled.WEIGHTS / "reasoner" / "tokenizer.json").read_bytes()
-    assert (bundled.WEIGHTS / name / "tokenizer.json").read_bytes() == mine
+    # Loaded as vLLM does: a model type may bring a tokenizer class that splits texts otherwise.
+    text = render(prompts.solve(Problem("p", "Start with 315. Add 20.")))
+    other = AutoTokenizer.from_pretrained(bundled.WEIGHTS / name)
+    assert other(text)["input_ids"] == tokenizer()(text)["input_ids"]

@@ -36,6 +36,8 @@ class Example:
 FIRST = {"solve": 80, "answer": 3, "think": 7, "revise": 5, "verify": 4, "choose": 1}
 LATER = {"solve": 50, "answer": 4, "think": 13, "revise": 15, "verify": 14, "choose": 4}
 
+CHAIN_SHARE = 0.45  # of the examples; the rest is countdown
+
 
 def render(prompt: Prompt) -> str:
     """Return a prompt as the chat template renders it."""
@@ -43,18 +45,22 @@ def render(prompt: Prompt) -> str:
     return "".join(turns) + "<|im_start|>assistant\n" + prompt.prefill
 
 
-def draw_example(rng: random.Random, weights: dict[str, int]) -> Example:
+def draw_example(
+    rng: random.Random, weights: dict[str, int], chain_share: float = CHAIN_SHARE
+) -> Example:
     """Draw one example of the mixture."""
-    task = chain_task(rng) if rng.random() < 0.45 else countdown_task(rng)
+    task = chain_task(rng) if rng.random() < chain_share else countdown_task(rng)
     behaviour = rng.choices(list(weights), list(weights.values()))[0]
     return _BEHAVIOURS[behaviour](rng, task)
 
 
-def examples(seed: int, weights: dict[str, int], *, start: int = 0) -> Iterator[Example]:
+def examples(
+    seed: int, weights: dict[str, int], *, start: int = 0, chain_share: float = CHAIN_SHARE
+) -> Iterator[Example]:
     """Yield the stream of a seed from position `start` on."""
     index = start
     while True:
-        yield draw_example(random.Random(f"{seed}/{index}"), weights)
+        yield draw_example(random.Random(f"{seed}/{index}"), weights, chain_share)
         index += 1
 
 

@@ -44,7 +44,7 @@ def measure_solve(lab: Path, weights: Path, split: str, count: int, n: int) -> R
     report: Report = {}
     with (lab / SAMPLES.format(split=split)).open("w", encoding="utf-8") as file:
         for task, problems in load_problems(split, count).items():
-            rows = sampler.sample([prompts.solve(p) for p in problems], n=n, seed=1)
+            rows = sampler.sample([prompts.solve(p) for p in problems], n=n)
             for problem, row in zip(problems, rows, strict=True):
                 texts = [s.text for s in row]
                 file.write(json.dumps({"id": problem.id, "task": task, "texts": texts}) + "\n")
@@ -140,7 +140,7 @@ def measure_behaviours(lab: Path, weights: Path, split: str, count: int, n: int)
 
 
 def _ask(sampler: Sampler, asked: Iterable[Prompt], n: int = 1) -> list[list[Sample]]:
-    return sampler.sample(list(asked), n=n, seed=2)
+    return sampler.sample(list(asked), n=n)
 
 
 def _revise(sampler: Sampler, pairs: Sequence[tuple[Problem, str]]) -> Report:

@@ -20,6 +20,7 @@ from tts.bundled.prm import (
     RewardModel,
     RewardPlan,
     export_reward_model,
+    load_reward_weights,
     start_from_policy,
     train_reward_model,
 )
@@ -62,6 +63,7 @@ def train_policy(options: argparse.Namespace) -> None:
             batch_tokens=options.batch_tokens,
             lr=options.lr or 0.02,
             seed=options.seed,
+            chain_share=options.chain_share,
         ),
         device="cuda" if torch.cuda.is_available() else "cpu",
         on_save=export,
@@ -71,9 +73,9 @@ def train_policy(options: argparse.Namespace) -> None:
 def make_prm_data(options: argparse.Namespace) -> None:
     """Sample the policy on training problems and label its steps."""
     problems = train_problems(options.problems or 3000, options.seed)
-    sampler = Sampler(options.weights / "reasoner", max_tokens=256)
+    sampler = Sampler(options.weights / "reasoner", max_tokens=256, seed=options.seed)
     asked = [prompts.solve(p) for p in problems]
-    samples = sampler.sample(asked, n=options.samples or 4, seed=options.seed)
+    samples = sampler.sample(asked, n=options.samples or 4)
     rows = [
         build_row(problem, sample.text)
         for problem, row in zip(problems, samples, strict=True)
@@ -92,12 +94,15 @@ def train_prm(options: argparse.Namespace) -> None:
     (tag,) = tokenizer(prompts.STEP_TAG)["input_ids"]
     policy = Qwen3ForCausalLM.from_pretrained(options.weights / "reasoner", dtype=torch.float32)
     texts = encode(tokenizer, list(islice(examples(options.seed, {"solve": 1}), 64)))
-    start_from_policy(model, policy, pad(texts, 0)[0], tag, newline)
+    if options.resume:
+        load_reward_weights(model, options.weights / "prm")
+    else:
+        start_from_policy(model, policy, pad(texts, 0)[0], tag, newline)
     rows = list(load_rows(options.lab / "prm.jsonl"))
     plan = RewardPlan(
         minutes=options.minutes,
         batch_tokens=options.batch_tokens,
-        lr=options.lr or 0.01,
+        lr=options.lr or 0.02,
         seed=options.seed,
     )
     train_reward_model(model, tokenizer, rows, plan)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from tts.bundled.checkpoint import Progress, load_checkpoint, save_checkpoint
-from tts.bundled.corpus import FIRST, LATER, Example, examples
+from tts.bundled.corpus import CHAIN_SHARE, FIRST, LATER, Example, examples
 from tts.bundled.optim import build_optimizers, rate
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ class Plan:
         seed: Of weights and corpus.
         save_minutes: Time between checkpoints.
         later_from: Share of the time after which all behaviours get their full weight.
+        chain_share: Share of the examples that are chains.
     """
 
     minutes: float
@@ -42,6 +43,7 @@ class Plan:
     seed: int = 1
     save_minutes: float = 3.0
     later_from: float = 0.5
+    chain_share: float = CHAIN_SHARE
 
 
 def encode(
@@ -138,7 +140,7 @@ def train_language_model(
     while progress.seconds < limit:
         share = progress.seconds / limit
         weights = FIRST if share < plan.later_from else LATER
-        stream = examples(plan.seed, weights, start=progress.examples)
+        stream = examples(plan.seed, weights, start=progress.examples, chain_share=plan.chain_share)
         for ids, labels in batches(tokenizer, stream, plan, f"{plan.seed}/{progress.examples}"):
             factor = rate(progress.seconds / limit, progress.steps)
             for optimizer, base in zip(optimizers, rates, strict=True):

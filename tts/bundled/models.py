@@ -3,6 +3,7 @@
 from transformers import Qwen2Config, Qwen3Config
 
 MAX_POSITIONS = 16384
+NEW_LAYERS = 2  # of the reward model, above the policy's
 
 
 def policy_config(vocabulary: int, ids: dict[str, int]) -> Qwen3Config:
@@ -37,12 +38,12 @@ def _qwen3(
 
 
 def prm_config(vocabulary: int, ids: dict[str, int]) -> Qwen2Config:
-    """Return the shape of the process reward model's trunk."""
+    """Return the shape of the reward model's trunk: the policy's, and two layers to compare."""
     return Qwen2Config(
         vocab_size=vocabulary,
         hidden_size=128,
         intermediate_size=384,
-        num_hidden_layers=5,
+        num_hidden_layers=5 + NEW_LAYERS,
         num_attention_heads=2,
         num_key_value_heads=1,
         max_position_embeddings=MAX_POSITIONS,

@@ -10,17 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2Model, Qwen3ForCausalLM
 
 from tts.bundled.checkpoint import save_tokenizer
-from tts.bundled.optim import build_optimizers, rate
+from tts.bundled.models import NEW_LAYERS
+from tts.bundled.optim import Muon, rate
 from tts.bundled.prm_data import Row, draw_row
 from tts.prompts import STEP_TAG
 
 log = logging.getLogger(__name__)
-LANGUAGE_WEIGHT = 0.2  # of the auxiliary next-token loss on right steps
+TOKEN_WEIGHT = 1.0  # of the loss at tokens that are no tags
+LANGUAGE_WEIGHT = 1.0  # of the next-token loss on right steps, which keeps the policy's knowledge
 
 
 class RewardModel(nn.Module):
@@ -51,7 +53,7 @@ def start_from_policy(
 
     Args:
         reward: Gets the weights.
-        policy: Of the same width, layers and heads.
+        policy: Of the same width and heads, with as many layers or fewer.
         ids: [B, T] texts on which sizes are measured; right-padding does little harm.
         tag: Id of the step tag.
         newline: Id of the blank line.
@@ -66,6 +68,11 @@ def start_from_policy(
         scale = weights[f"{name}.weight"][None, :] / size[:, None]
         own[f"{base}_proj.weight"].mul_(scale.flatten()[:, None])
         own[f"{base}_proj.bias"].zero_()
+    for index in range(policy.config.num_hidden_layers, reward.model.config.num_hidden_layers):
+        # Without effect at first. The policy's last layer knows what should come next; these
+        # compare it with what came.
+        own[f"layers.{index}.self_attn.o_proj.weight"].zero_()
+        own[f"layers.{index}.mlp.down_proj.weight"].zero_()
     table = own["embed_tokens.weight"]
     table[tag] = table[newline]
 
@@ -103,36 +110,39 @@ class RewardPlan:
     batch_tokens: int = 6144
     lr: float = 0.01
     seed: int = 1
-    own_from: float = 0.4
+    own_from: float = 0.3
 
 
 def reward_loss(
     model: RewardModel, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]
-) -> Tensor:
-    """Return the loss at the tags, plus a little next-token loss on right steps."""
-    (tag,) = tokenizer(STEP_TAG)["input_ids"]
+) -> tuple[Tensor, Tensor]:
+    """Return the loss at the tags, and it with those of the auxiliary tasks.
+
+    Those are: is the text right up to here, at every token, which finds the comparison with what
+    should have come far sooner than the tags alone; and a little next-token loss on right steps.
+    """
     encoded = tokenizer([row.text for row in rows], return_offsets_mapping=True)
+    (tag,) = tokenizer(STEP_TAG)["input_ids"]
     longest = max(map(len, encoded["input_ids"]))
     ids = torch.full((len(rows), longest), tokenizer.pad_token_id or 0)
     labels = torch.full(ids.shape, -100)
-    language = torch.full(ids.shape, -100)
     for i, row in enumerate(rows):
         line = torch.tensor(encoded["input_ids"][i])
         ids[i, : len(line)] = line
-        places = torch.eq(line, tag).nonzero().flatten()
-        labels[i, places] = torch.tensor(row.labels).long()
-        if right := sum(row.labels):
-            starts = (start for start, _ in encoded["offset_mapping"][i])
-            first = sum(start < row.response_start for start in starts)
-            last = int(places[right - 1])
-            language[i, first:last] = line[first:last]
+        begins = torch.tensor(encoded["offset_mapping"][i])[:, 0]
+        right = (begins >= row.response_start) & (begins < row.right_until)
+        labels[i, : len(line)][right] = 1
+        labels[i, : len(line)][begins >= row.wrong_from] = 0
+        labels[i, : len(line)][torch.eq(line, tag)] = torch.tensor(row.labels).long()
     states = model(ids)
-    tags, words = labels != -100, language[:, 1:] != -100
-    scored = nn.functional.cross_entropy(model.score(states[tags]), labels[tags])
-    if not words.any():
-        return scored
+    is_tag = torch.eq(ids, tag)
+    others = (labels != -100) & ~is_tag
+    at_tags = nn.functional.cross_entropy(model.score(states[is_tag]), labels[is_tag])
+    elsewhere = nn.functional.cross_entropy(model.score(states[others]), labels[others])
+    words = (labels[:, 1:] == 1) & ~is_tag[:, :-1]
     logits = states[:, :-1][words] @ model.model.embed_tokens.weight.T
-    return scored + LANGUAGE_WEIGHT * nn.functional.cross_entropy(logits, language[:, 1:][words])
+    language = nn.functional.cross_entropy(logits, ids[:, 1:][words])
+    return at_tags, at_tags + TOKEN_WEIGHT * elsewhere + LANGUAGE_WEIGHT * language
 
 
 def train_reward_model(
@@ -142,7 +152,7 @@ def train_reward_model(
     plan: RewardPlan,
 ) -> None:
     """Train on synthetic steps first, on the policy's own steps in the end."""
-    optimizers = build_optimizers(model, plan.lr)
+    optimizers = _build_optimizers(model, plan.lr)
     rates = [[g["lr"] for g in o.param_groups] for o in optimizers]
     rng = random.Random(plan.seed)
     begun, step, mean = time.monotonic(), 0, 0.7
@@ -158,15 +168,38 @@ def train_reward_model(
             for optimizer, base in zip(optimizers, rates, strict=True):
                 for group, lr in zip(optimizer.param_groups, base, strict=True):
                     group["lr"] = lr * factor
-            loss = reward_loss(model, tokenizer, rows)
+            at_tags, loss = reward_loss(model, tokenizer, rows)
             torch.autograd.backward([loss])
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
-            step, mean = step + 1, 0.98 * mean + 0.02 * loss.item()
-            if step % 50 == 0:
-                log.info("step %d, %.0f %% of the time, loss %.4f", step, 100 * share, mean)
+            step, mean = step + 1, 0.95 * mean + 0.05 * at_tags.item()
+            if step % 25 == 0:
+                log.info("step %d, %.0f %% of the time, tags %.4f", step, 100 * share, mean)
+
+
+def _build_optimizers(model: RewardModel, lr: float) -> list[torch.optim.Optimizer]:
+    """Return a slow pace for what the policy knew, a tenfold one for the layers above it.
+
+    At the full pace Muon, whose steps do not shrink with the gradient, wipes out the policy's
+    arithmetic before the tags have taught anything: their loss stayed at that of a constant.
+    """
+    layers = list(model.model.layers)
+    old = [p for layer in layers[:-NEW_LAYERS] for p in layer.parameters()]
+    new = [p for layer in layers[-NEW_LAYERS:] for p in layer.parameters()]
+    rest = [p for n, p in model.model.named_parameters() if not n.startswith("layers.")]
+
+    def matrices(params: list[nn.Parameter]) -> list[nn.Parameter]:
+        return [p for p in params if p.ndim == 2]
+
+    vectors = [p for p in old + new if p.ndim == 1]
+    return [
+        Muon(matrices(old), lr=lr / 10),
+        Muon(matrices(new), lr=lr),
+        torch.optim.AdamW(rest + vectors, lr=lr / 40, weight_decay=0.0),
+        torch.optim.AdamW(model.score.parameters(), lr=lr / 5, weight_decay=0.0),
+    ]
 
 
 def _groups(pool: list[Row], batch_tokens: int, rng: random.Random) -> list[list[Row]]:
@@ -178,6 +211,14 @@ def _groups(pool: list[Row], batch_tokens: int, rng: random.Random) -> list[list
         groups[-1].append(row)
     rng.shuffle(groups)
     return groups
+
+
+@torch.no_grad()
+def load_reward_weights(model: RewardModel, folder: Path) -> None:
+    """Take up an exported model's weights."""
+    tensors = load_file(folder / "model.safetensors")
+    for name, p in model.named_parameters():
+        p.copy_(tensors[name])
 
 
 @torch.no_grad()
@@ -206,6 +247,10 @@ def export_reward_model(
     os.replace(temporary, folder / "model.safetensors")
     config = model.model.config.to_dict() | {
         "architectures": ["Qwen2ForProcessRewardModel"],
+        # Of type qwen2, transformers 5 would split texts as Qwen2 does, whatever tokenizer.json
+        # says. vLLM takes the architecture above either way.
+        "model_type": "qwen3",
+        "head_dim": model.model.config.hidden_size // model.model.config.num_attention_heads,
         "dtype": "bfloat16",
         "num_labels": 2,
     }

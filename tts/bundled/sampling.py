@@ -38,22 +38,19 @@ def prepare() -> None:
 class Sampler:
     """A policy in vLLM."""
 
-    def __init__(self, folder: Path, *, max_tokens: int = 512) -> None:
-        self._llm = _load(folder, runner="generate")
+    def __init__(self, folder: Path, *, max_tokens: int = 512, seed: int = 0) -> None:
+        self._llm = _load(folder, runner="generate", seed=seed)
         self._max_tokens = max_tokens
 
     def sample(
-        self, prompts: Sequence[Prompt], *, n: int, seed: int, temperature: float = 0.8
+        self, prompts: Sequence[Prompt], *, n: int, temperature: float = 0.8
     ) -> list[list[Sample]]:
         """Return n completions of each prompt."""
         from vllm import SamplingParams
 
-        params = [
-            SamplingParams(
-                n=n, temperature=temperature, max_tokens=self._max_tokens, seed=seed + 1000 * i
-            )
-            for i in range(len(prompts))
-        ]
+        # No seed per request: vLLM 0.32 on a CPU dies when a seeded request's prompt is split
+        # between two engine steps. The engine's own seed serves as well for statistics.
+        params = SamplingParams(n=n, temperature=temperature, max_tokens=self._max_tokens)
         outputs = self._llm.generate([render(p) for p in prompts], params, use_tqdm=False)
         return [[Sample(c.text, len(c.token_ids)) for c in output.outputs] for output in outputs]
 
@@ -76,17 +73,18 @@ class Scorer:
         return [output.outputs.data[:, 1].tolist() for output in outputs]
 
 
-def _load(folder: Path, *, runner: str) -> Any:
+def _load(folder: Path, *, runner: str, seed: int = 0) -> Any:
     from vllm import LLM
 
     return LLM(
         str(folder),
         runner=runner,
+        seed=seed,
         dtype="float32",
         enforce_eager=True,
         block_size=32,
         kv_cache_memory_bytes=KV_BYTES,
-        max_model_len=2048,
+        max_model_len=8192,
         max_num_seqs=256,
         disable_log_stats=True,
         skip_mm_profiling=True,

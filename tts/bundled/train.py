@@ -44,6 +44,8 @@ def _parse() -> argparse.Namespace:
     add("--seed", type=int, default=1)
     add("--lr", type=float, default=None, help="learning rate of the matrices")
     add("--batch-tokens", type=int, default=6144)
+    add("--chain-share", type=float, default=0.45, help="of the examples; countdown the rest")
+    add("--resume", action="store_true", help="prm: go on from the exported reward model")
     add("--threads", type=int, default=os.cpu_count())
     add("--problems", type=int, default=None, help="problems to sample or measure")
     add("--samples", type=int, default=None, help="samples of each problem")
