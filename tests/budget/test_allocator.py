@@ -82,7 +82,7 @@ def test_bad_input_is_refused() -> None:
         {"concentration": 0.0},
     ):
         with pytest.raises(InputError):
-            Belief(**belief)  # type: ignore[arg-type]
+            Belief(**belief)
 
 
 @settings(max_examples=300, deadline=None)

@@ -1,6 +1,7 @@
 """Laws of test-time scaling, worked by hand."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 
@@ -108,7 +109,7 @@ def test_arise(accuracy: list[float], tokens: list[float], expected: float) -> N
 
 
 def test_bad_input_is_refused() -> None:
-    bad = [
+    bad: list[Callable[[], object]] = [
         lambda: saturation_point(Saturation(1.2, 0.5), 0.1),
         lambda: saturation_point(Saturation(0.5, 0.5), 0.0),
         lambda: fit_saturation([1, 1], [0.1, 0.2]),
