@@ -1,9 +1,9 @@
 """Countdown: combine all the given numbers, each once, with + - * / to make a target.
 
 Rules as in Stream of Search (Gandhi et al. 2024, arXiv:2404.03683): differences are written larger
-minus smaller, divisions are exact. Numbers here go to `MAX_NUMBER` instead of 99, and targets are drawn
-through ways that mostly add and subtract, so that a small model gets somewhere; levels have 3, 4 or
-5 numbers.
+minus smaller, divisions are exact. Numbers here go to `MAX_NUMBER` instead of 99, and targets are
+drawn through ways that mostly add and subtract, so that a small model gets somewhere; levels have
+3, 4 or 5 numbers.
 """
 
 import random
