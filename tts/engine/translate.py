@@ -74,11 +74,13 @@ def pooling_params(options: Mapping[str, Any]) -> Any:
 
 
 def reward_options(step_tag_id: int | None) -> dict[str, Any]:
-    """Return pooling parameters for one value per step tag, or for one of the whole prompt."""
+    """Return pooling parameters for a row of classes per step tag, or one for the whole prompt.
+
+    vLLM's `returned_token_ids` would pick a class before the softmax over both.
+    """
     if step_tag_id is None:
         return {"task": "classify"}
-    # Column 1 is the probability that the step is right.
-    return {"task": "token_classify", "step_tag_id": step_tag_id, "returned_token_ids": [1]}
+    return {"task": "token_classify", "step_tag_id": step_tag_id}
 
 
 def pooled(finished: Finished, block_size: int) -> Pooled:

@@ -190,9 +190,8 @@ class VLLMEngine:
             assert self._encoder is not None
             tag_id = self._encoder.token_id(request.step_tag)
         pooled = await self._pool(request.prompt, translate.reward_options(tag_id))
-        values = pooled.values.reshape(-1)
-        if not request.step_tag:
-            values = values[-1:]  # of two classes, the second is the right one
+        # Of two classes the second is the right one; a single one is the score itself.
+        values = np.atleast_2d(pooled.values)[:, -1]
         return StepScores(tuple(values.tolist()), pooled.usage)
 
     async def embed(self, texts: Sequence[str]) -> FloatArray:
