@@ -12,7 +12,9 @@ from tts.types import Problem
 
 @lru_cache
 def tokenizer() -> PreTrainedTokenizerFast:
-    return AutoTokenizer.from_pretrained(bundled.WEIGHTS / "reasoner")  # type: ignore[no-any-return]
+    loaded = AutoTokenizer.from_pretrained(bundled.WEIGHTS / "reasoner")
+    assert isinstance(loaded, PreTrainedTokenizerFast)
+    return loaded
 
 
 @given(st.text(max_size=200))
