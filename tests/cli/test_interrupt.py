@@ -16,8 +16,11 @@ from tests.cli.conftest import Outcome
 Tts = Callable[..., Outcome]
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Slow enough to be hit in the middle: some 25 ticks of 20 ms for each round of problems in flight.
+# A parent in the background may have told it to ignore SIGINT.
 SCRIPT = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from tests.cli.conftest import answer
 from tests.scripted import ScriptedEngine
 from tts.cli import _engine
