@@ -71,6 +71,13 @@ class MissingExtraError(TTSError, ModuleNotFoundError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 
 
+def innermost(error: BaseException) -> BaseException:
+    """Return the first error within nested exception groups; an error that is no group itself."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def require(module: str, *, extra: str, purpose: str) -> ModuleType:
     """Import an optional dependency.
 

@@ -15,7 +15,7 @@ import openai
 
 from tts.engine.openai_wire import Call, explain, to_calls, to_completions
 from tts.engine.stream import BufferedStream, as_error
-from tts.errors import CapabilityError, EngineError, ModelError, TTSError
+from tts.errors import CapabilityError, EngineError, ModelError, TTSError, innermost
 from tts.protocols import Capabilities
 from tts.types import (
     Completion,
@@ -228,7 +228,7 @@ class OpenAIEngine:
                 for call in calls:
                     group.create_task(self._call(call, stream, progress))
         except* Exception as errors:
-            error = as_error(_first(errors), f"{self.base_url} sent what we cannot read")
+            error = as_error(innermost(errors), f"{self.base_url} sent what we cannot read")
             stream.fail(error, _unknown(progress.in_flight))
 
     async def _call(self, call: Call, stream: _Stream, progress: _Progress) -> None:
@@ -275,9 +275,3 @@ def _unknown(calls: int) -> Usage:
         seconds=None,
         usd=None,
     )
-
-
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import NoReturn
 
 import numpy as np
 
-from tts.errors import ContextError
+from tts.errors import ContextError, innermost
 from tts.operators._search_account import SearchAccount
 from tts.operators._step_score import Reduction, StepScorer
 from tts.operators._steps import Stepwise, empty_trajectory, mean_probability, prompt_after
@@ -69,7 +68,7 @@ class Search:
             if self._options.policy.holds_finished:
                 self._send_held()
         except ExceptionGroup as errors:
-            _raise_first(errors)
+            raise innermost(errors) from None
         finally:
             self._account.close()
 
@@ -255,10 +254,3 @@ async def _next(stream: CompletionStream, *, may_fail: bool) -> Completion | Con
 
 async def _close(stream: CompletionStream) -> None:
     await stream.aclose()
-
-
-def _raise_first(errors: ExceptionGroup) -> NoReturn:
-    error: Exception = errors
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    raise error from None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tts.errors import CapabilityError, ContextError, EngineError, StoreError
+from tts.errors import CapabilityError, ContextError, EngineError, StoreError, innermost
 from tts.pipeline import Node, Pipeline
 from tts.protocols import AnswerGroups, Verifier
 from tts.runtime.channels import ChannelInlet, ChannelOutlet, Merged, NodeBranch
@@ -99,7 +99,7 @@ class ProblemRun:
                 inlet = self._start(self.job.pipeline, self.problem, prefix="")
                 sunk = [trajectory async for trajectory in inlet]
         except* (EngineError, StoreError) as errors:
-            raise _innermost(errors) from None
+            raise innermost(errors) from None
         finally:
             if deadline is not None:
                 deadline.cancel()
@@ -202,7 +202,7 @@ class ProblemRun:
 
     def _judge(self, node: str, raised: Exception) -> None:
         """Record the failure of one node; raise what ends the run."""
-        error = _innermost(raised)
+        error = innermost(raised)
         if isinstance(error, EngineError | StoreError):
             if not isinstance(error, ContextError | CapabilityError):
                 raise error
@@ -210,7 +210,7 @@ class ProblemRun:
             logger.error("node %s failed on %s", node, self.problem.id, exc_info=raised)
         self._fail(node, error)
 
-    def _fail(self, node: str, error: Exception) -> None:
+    def _fail(self, node: str, error: BaseException) -> None:
         message = f"{node}: {error}" if str(error) else f"{node}: {type(error).__name__}"
         self._failures.append(message)
         self.services.trace.emit("error", node, message=str(error), type=type(error).__name__)
@@ -242,12 +242,6 @@ def _end(inlets: Iterable[ChannelInlet], outlet: ChannelOutlet) -> None:
     outlet.finish()
     for inlet in inlets:
         inlet.close()
-
-
-def _innermost(error: Exception) -> Exception:
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 async def _close(stream: RequestStream) -> None:

@@ -86,10 +86,8 @@ class Ledger:
         """Add a cost that was not reserved; returns it with FLOPs and dollars filled in."""
         flops = usage.flops or predicted_flops(info, usage)
         priced = replace(usage, flops=flops, usd=price_usd(info.price, usage))
-        ledger: Ledger | None = self
-        while ledger is not None:
+        for ledger in self._line():
             ledger._spent = ledger._spent + priced
-            ledger = ledger._parent
         return priced
 
     def shortfall(self) -> str:
@@ -108,12 +106,8 @@ class Ledger:
             ledger = ledger._parent
 
     def _share(self, info: ModelInfo, n: int, max_tokens: int, prompt_tokens: int) -> int:
-        shares = [max_tokens]
-        ledger: Ledger | None = self
-        while ledger is not None:
-            shares.append(ledger._own_share(info, n, max_tokens, prompt_tokens))
-            ledger = ledger._parent
-        return min(shares)
+        shares = (ledger._own_share(info, n, max_tokens, prompt_tokens) for ledger in self._line())
+        return min(max_tokens, *shares)
 
     def _own_share(self, info: ModelInfo, n: int, max_tokens: int, prompt_tokens: int) -> int:
         if self.is_expired:
@@ -136,13 +130,11 @@ class Ledger:
 
     def _hold(self, grant: Grant, info: ModelInfo, prompt_tokens: int, sign: int) -> None:
         worst = Usage(prompt_tokens=prompt_tokens, generated_tokens=grant.max_tokens)
-        ledger: Ledger | None = self
-        while ledger is not None:
+        for ledger in self._line():
             ledger._reserved_calls += sign * grant.n
             ledger._reserved_tokens += sign * grant.n * grant.max_tokens
             ledger._reserved_flops += sign * grant.n * (predicted_flops(info, worst) or 0.0)
             ledger._reserved_usd += sign * grant.n * (price_usd(info.price, worst) or 0.0)
-            ledger = ledger._parent
 
 
 def _affordable_tokens(info: ModelInfo, flops: float, prompt_tokens: int, max_tokens: int) -> int:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from tts.answers import AnswerChecker, Groups
-from tts.errors import BudgetError
+from tts.errors import BudgetError, innermost
 from tts.pipeline import Pipeline
 from tts.protocols import AnswerGroups, Engine, Verifier
 from tts.runtime.admission import Admission
@@ -205,7 +205,7 @@ class RunMany:
                     await self._admission.acquire()
                     group.create_task(self._run(job), name=job.problem.id)
         except ExceptionGroup as errors:
-            raise _innermost(errors) from None
+            raise innermost(errors) from None
         finally:
             self._results.put_nowait(None)
 
@@ -215,10 +215,3 @@ class RunMany:
         finally:
             self._admission.release()
         self._results.put_nowait(result)
-
-
-def _innermost(errors: ExceptionGroup) -> Exception:
-    error: Exception = errors
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return error
