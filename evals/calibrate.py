@@ -18,6 +18,7 @@ from tts.budget.fit import Recorded, draw_orders, fit_belief, follow_votes
 from tts.budget.policy import BeliefPart, CurvePoint, Policy, PricePoint
 from tts.budget.race import GainTable
 from tts.errors import InputError
+from tts.evals.ladder import Dearer, fit_ladder
 from tts.evals.metrics import bootstrap_interval
 from tts.evals.run_store import Record, StoredRun
 
@@ -51,7 +52,10 @@ def calibrate(
         raise InputError(
             f"a policy is for one model, these runs have {', '.join(models) or 'none'}"
         )
-    recorded, in_tokens = _recorded(runs)
+    best = _best_records(runs)
+    verifier = _common_verifier(best.values())
+    in_tokens = all(a.tokens is not None for record in best.values() for a in record.attempts)
+    recorded = {k: _to_recorded(record, in_tokens, verifier) for k, record in best.items()}
     if len(recorded) < 4:
         raise InputError(
             f"calibration needs four problems with {_LEAST_SAMPLES} whole samples each, got "
@@ -60,9 +64,8 @@ def calibrate(
     keys = sorted(recorded)
     halves = _halves(keys, seed)
     hardness, model = _difficulties(recorded, keys, halves)
-    curves = {
-        name: _curve(records, hardness, in_tokens) for name, records in _by_preset(runs).items()
-    }
+    by_preset = _by_preset(runs)
+    curves = {name: _curve(records, hardness, in_tokens) for name, records in by_preset.items()}
     belief = fit_belief(list(recorded.values()), seed=seed)
     return Policy(
         schema=1,
@@ -74,31 +77,89 @@ def calibrate(
         prices=_prices(recorded, keys, halves, in_tokens=in_tokens, seed=seed),
         curves=curves,
         difficulty={} if model is None else model.to_mapping(),
+        ladder=None
+        if verifier is None
+        else fit_ladder(
+            [recorded[key] for key in keys],
+            [[keys.index(key) for key in half] for half in halves],
+            verifier=verifier,
+            in_tokens=in_tokens,
+            dearer=_dearer(runs, best, keys),
+            seed=seed,
+        ),
         notes=_notes(recorded, is_graded=model is not None),
     )
 
 
-def _recorded(runs: Iterable[StoredRun]) -> tuple[dict[Key, Recorded], bool]:
-    """Return the samples of each problem, and whether their cost is in tokens."""
+def _best_records(runs: Iterable[StoredRun]) -> dict[Key, Record]:
+    """Return, for each problem, the record with scores if there is one, and with most samples."""
     best: dict[Key, Record] = {}
     for run in runs:
         for record in run.records:
             key = (str(run.config["benchmark"]), record.id, record.repeat)
-            known = best.get(key)
-            is_more = known is None or len(record.attempts) > len(known.attempts)
-            if not record.is_cut and len(record.attempts) >= _LEAST_SAMPLES and is_more:
+            is_fair = not record.is_cut and len(record.attempts) >= _LEAST_SAMPLES
+            if is_fair and (key not in best or _worth(record) > _worth(best[key])):
                 best[key] = record
-    in_tokens = all(a.tokens is not None for r in best.values() for a in r.attempts)
-    return {key: _to_recorded(record, in_tokens) for key, record in best.items()}, in_tokens
+    return best
 
 
-def _to_recorded(record: Record, in_tokens: bool) -> Recorded:
+def _worth(record: Record) -> tuple[bool, int]:
+    return all(attempt.scores for attempt in record.attempts), len(record.attempts)
+
+
+def _common_verifier(records: Iterable[Record]) -> str | None:
+    """Return a verifier that scored every sample with an answer; None if there is none."""
+    answered = [set(a.scores) for record in records for a in record.attempts if a.answer]
+    shared = set.intersection(*answered) if answered else set()
+    return min(shared, default=None)
+
+
+def _to_recorded(record: Record, in_tokens: bool, verifier: str | None) -> Recorded:
     attempts = record.attempts
     return Recorded(
         classes=tuple(-1 if a.group is None else a.group for a in attempts),
         right=frozenset(a.group for a in attempts if a.correct and a.group is not None),
         costs=tuple(float(a.tokens or 0) if in_tokens else 1.0 for a in attempts),
+        scores=() if verifier is None else tuple(a.scores.get(verifier, 0.0) for a in attempts),
     )
+
+
+def _dearer(
+    runs: Iterable[StoredRun], best: Mapping[Key, Record], keys: Sequence[Key]
+) -> list[Dearer]:
+    """Return what strategies that draw samples of their own did on each problem.
+
+    One that decides over the very samples that were recorded has nothing to add to them.
+    """
+    by_strategy: dict[str, dict[Key, Record]] = defaultdict(dict)
+    values: dict[str, Mapping[str, Any]] = {}
+    for run in runs:
+        given = run.config.get("preset_values", {})
+        if "strategy" in given:
+            name = str(run.config["preset"])
+            values[name] = given
+            benchmark = str(run.config["benchmark"])
+            by_strategy[name] |= {(benchmark, r.id, r.repeat): r for r in run.records}
+    return [
+        Dearer(
+            str(values[name]["strategy"]),
+            values[name].get("parameters") or {},
+            [_outcome(records.get(key)) for key in keys],
+        )
+        for name, records in by_strategy.items()
+        if not any(_are_its_samples(records[key], best[key]) for key in keys if key in records)
+    ]
+
+
+def _outcome(record: Record | None) -> tuple[bool, float] | None:
+    if record is None or record.usage.generated_tokens is None:
+        return None
+    return record.correct is True, float(record.usage.generated_tokens)
+
+
+def _are_its_samples(record: Record, other: Record) -> bool:
+    pairs = list(zip(record.attempts, other.attempts, strict=False))
+    return bool(pairs) and all(a.answer == b.answer and a.tokens == b.tokens for a, b in pairs)
 
 
 def _halves(keys: Sequence[Key], seed: int) -> tuple[list[Key], list[Key]]:

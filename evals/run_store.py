@@ -56,12 +56,14 @@ class Attempt:
         group: Equal answers of one problem and repeat have the same group; None without answer.
         correct: Whether it equals the reference.
         tokens: Generated tokens.
+        scores: By verifier, as shares; those that are none, or failed, are left out.
     """
 
     answer: str | None
     group: int | None
     correct: bool
     tokens: int | None
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

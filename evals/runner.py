@@ -198,6 +198,11 @@ def _attempt(trajectory: Trajectory, group: int | None, grades: Mapping[int, Gra
         group=group,
         correct=group is not None and grades[group].correct is True,
         tokens=trajectory.usage.generated_tokens,
+        scores={
+            name: round(share, 6)
+            for name, score in trajectory.scores.items()
+            if (share := score.share) is not None
+        },
     )
 
 

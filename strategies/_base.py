@@ -1,9 +1,30 @@
-"""What all strategies share: validated parameters."""
+"""What all strategies share: validated parameters, and how one is built within another."""
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tts.errors import InputError
+from tts.pipeline import Pipeline
 
 
 class StrategyConfig(BaseModel):
     """A strategy's parameters, as a preset's `parameters:` block writes them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def build_strategy(name: str, parameters: Mapping[str, Any]) -> Pipeline:
+    """Return the pipeline of another strategy.
+
+    Raises:
+        InputError: No such strategy, or parameters that it does not take.
+    """
+    try:
+        module = import_module(f"tts.strategies.{name}")
+        pipeline: Pipeline = module.build(module.Config(**parameters))
+    except (ImportError, ValidationError) as error:
+        raise InputError(f"strategy {name!r} cannot be built: {error}") from error
+    return pipeline

@@ -1,28 +1,37 @@
-"""Auto: a probe of each problem, then as many samples as it is worth, then a vote.
+"""Auto: as much of as dear a strategy as each problem is worth.
 
-With a policy file (`tts calibrate`) the belief about the model is fitted and `share` is what a
-problem may cost on average: generated tokens, or samples where the policy counts no tokens. Without
-one, a prior belief and a fixed price decide. The allocation is that of Damani et al. 2024,
-"Learning How Hard to Think", arXiv:2410.04707, with the votes so far in place of a trained
-predictor; `tts.budget.allocator` says how.
+With a policy file (`tts calibrate`) whose samples a verifier scored, it climbs a ladder: samples in
+growing steps, each answer's chance to be right from votes and scores, and on while that is worth
+its price; then the vote's answer or the verifier's, whichever has the better chance, or that of a
+dearer strategy (a search, say) where the policy knows it to do better on such problems by more than
+it costs (`tts.operators.escalate`).
 
-With `verifier`, the samples are also scored and vote with their scores; how many are drawn is still
-decided by counting. It saves nothing where every problem needs the same number of samples, and it
-answers later than drawing all at once: batches are drawn one after the other.
+Without scores it sizes self-consistency: a probe of each problem, then as many samples as it is
+worth, then a vote (`tts.operators.allocate`). Without a policy a prior belief and a fixed price
+decide. The allocation is that of Damani et al. 2024, "Learning How Hard to Think",
+arXiv:2410.04707, with the samples so far in place of a trained predictor.
+
+`share` is what a problem may cost on average: generated tokens, or samples where the policy counts
+no tokens. It saves nothing where every problem needs the same number of samples, and it answers
+later than drawing all at once: batches are drawn one after the other.
 """
 
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from tts.budget.policy import Default, load_policy
+from tts.budget.allocator import Belief
+from tts.budget.policy import Default, LadderPart, Policy, load_policy
 from tts.errors import InputError
 from tts.operators.allocate import allocate
+from tts.operators.escalate import Escalate
 from tts.operators.score import score
 from tts.operators.vote import vote
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
+from tts.strategies._base import StrategyConfig, build_strategy
+
+_SAMPLE = "sample"  # as in the other strategies, so that its samples are theirs
 
 
 class Config(StrategyConfig):
@@ -35,6 +44,7 @@ class Config(StrategyConfig):
     probe: int = Field(2, ge=1, description="trajectories before the first decision")
     batch: int = Field(1, ge=1, description="trajectories between decisions")
     verifier: str | None = Field(None, description="whose scores weigh the votes; counts if none")
+    escalate: bool = Field(True, description="ask the policy's dearer strategy where it pays")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -51,22 +61,46 @@ class Config(StrategyConfig):
 
 
 def build(config: Config) -> Pipeline:
-    """Allocate, vote."""
-    default = Default()
-    belief, price, model = default.belief, default.price, ""
-    if config.policy:
-        policy = load_policy(Path(config.policy))
-        belief, model = policy.belief.to_belief(), policy.model
-        if config.share is not None:
-            price = policy.price_for(config.share)
+    """Allocate and vote, or climb the policy's ladder."""
+    if not config.policy:
+        default = Default()
+        price = default.price if config.price is None else config.price
+        return _vote(config, default.belief, price)
+    policy = load_policy(Path(config.policy))
+    if policy.ladder is not None and config.price is None:
+        return _climb(config, policy, policy.ladder)
+    price = config.price
+    if price is None:
+        price = Default().price if config.share is None else policy.price_for(config.share)
+    return _vote(config, policy.belief.to_belief(), price, policy.model)
+
+
+def _vote(config: Config, belief: Belief, price: float, model: str = "") -> Pipeline:
     drawn = allocate(
-        belief,
-        n=config.n,
-        probe=config.probe,
-        batch=config.batch,
-        price=price if config.price is None else config.price,
-        model=model,
-    )
+        belief, n=config.n, probe=config.probe, batch=config.batch, price=price, model=model
+    ).named(_SAMPLE)
     if config.verifier is None:
         return drawn >> vote()
     return drawn >> score(config.verifier) >> vote(weights=config.verifier)
+
+
+def _climb(config: Config, policy: Policy, ladder: LadderPart) -> Pipeline:
+    rule, price = ladder.rule_for(config.share)
+    steps = [size for size in rule.sizes if size <= config.n] or [config.n]
+    dearer = ladder.dearer if config.escalate else None
+    asked: dict[str, Any] = {}
+    if dearer is not None:
+        asked = {
+            "dearer": build_strategy(dearer.strategy, dearer.parameters),
+            "chances": dearer.chances,
+            "accuracy": tuple(a - price * dearer.cost for a in dearer.accuracy),
+        }
+    operator = Escalate(
+        sizes=tuple(steps),
+        weights=rule.weights[: len(steps) - 1],
+        answer=ladder.answer,
+        verifier=ladder.verifier,
+        model=policy.model,
+        **asked,
+    )
+    return Pipeline.of(operator).named(_SAMPLE)

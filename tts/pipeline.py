@@ -126,7 +126,8 @@ class Pipeline:
         """Refuse an engine or verifiers that lack what a node needs.
 
         Raises:
-            CapabilityError: The engine lacks a capability.
+            CapabilityError: The engine lacks a capability, or runs another model than a node was
+                calibrated for.
             PipelineError: A node names an unknown verifier, or sums scores that are no
                 probabilities.
         """
@@ -138,6 +139,11 @@ class Pipeline:
                 raise CapabilityError(
                     f"node {name!r} needs {', '.join(missing)}, which {type(engine).__name__} "
                     f"({engine.info.name}) does not offer"
+                )
+            if spec.model not in ("", engine.info.name):
+                raise CapabilityError(
+                    f"node {name!r}: its policy was calibrated for {spec.model}, this is "
+                    f"{engine.info.name}; run `tts calibrate` on this model"
                 )
             if unknown := set(asked) - set(verifiers):
                 raise PipelineError(

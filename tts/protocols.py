@@ -285,6 +285,7 @@ class Spec:
         max_outputs: Most trajectories sent in all, whatever comes in; None for no such limit.
         bounded: Needs to know how many trajectories can come in.
         logprobs: Candidates per token whose log-probabilities it reads; 0 for none.
+        model: The only model that it was calibrated for; empty for any.
     """
 
     accepts: State | None = "any"
@@ -297,6 +298,7 @@ class Spec:
     max_outputs: int | None = None
     bounded: bool = False
     logprobs: int = 0
+    model: str = ""
 
 
 class Operator(Protocol):

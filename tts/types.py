@@ -104,6 +104,7 @@ class Usage:
 
     Attributes:
         prompt_tokens: Tokens sent, cache hits included.
+        scored_tokens: The part of `prompt_tokens` that went to reward models.
         cached_tokens: The part of `prompt_tokens` whose KV blocks were already resident.
         generated_tokens: Tokens sampled, those of pruned and cancelled trajectories included.
         wasted_tokens: The part of `generated_tokens` whose trajectory reached no sink.
@@ -127,6 +128,7 @@ class Usage:
     flops: float | None = 0.0
     seconds: float | None = 0.0
     usd: float | None = 0.0
+    scored_tokens: int | None = 0
 
     def __add__(self, other: "Usage") -> "Usage":
         """Add field by field; `peak_kv_blocks` takes the larger."""
@@ -145,6 +147,7 @@ class Usage:
             _plus(self.flops, other.flops),
             _plus(self.seconds, other.seconds),
             _plus(self.usd, other.usd),
+            _plus(self.scored_tokens, other.scored_tokens),
         )
 
 
@@ -247,6 +250,12 @@ class Score:
         """Refuse a score that has both a value and an error, or neither."""
         if (self.value is None) != (self.error is not None):
             raise ValueError("a score has a value or an error, never both or neither")
+
+    @property
+    def share(self) -> float | None:
+        """The probability, or a value that lies in [0, 1] as one does; None otherwise."""
+        share = self.value if self.probability is None else self.probability
+        return share if share is not None and 0.0 <= share <= 1.0 else None
 
 
 @dataclass(frozen=True, slots=True)

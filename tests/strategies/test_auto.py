@@ -11,7 +11,7 @@ from tests.scripted import ScriptedEngine
 from tests.solving import events, in_order, solve
 from tts.budget.policy import save_policy
 from tts.engine.replay import ReplayEngine
-from tts.errors import PresetError
+from tts.errors import CapabilityError, PresetError
 from tts.operators.allocate import allocate
 from tts.operators.vote import vote
 from tts.presets import load_preset
@@ -72,9 +72,8 @@ def test_a_policy_sets_belief_price_and_model(tmp_path: Path) -> None:
     calls = [solve(ScriptedEngine(in_order(1, 2, 1)), p).usage.calls for p in (cheap, dear)]
     assert calls[0] < calls[1]
     save_policy(policy(model="other"), path)
-    refused = solve(ScriptedEngine(in_order(1)), "auto", overrides=[set_policy])
-    assert refused.usage.calls == 0
-    assert "calibrated for other, this is scripted" in refused.reason
+    with pytest.raises(CapabilityError, match="calibrated for other, this is scripted"):
+        solve(ScriptedEngine(in_order(1)), "auto", overrides=[set_policy])
 
 
 @pytest.mark.parametrize(

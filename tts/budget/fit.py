@@ -26,11 +26,13 @@ class Recorded:
         classes: Class of equal answers of each sample, from 0; -1 for no answer.
         right: The classes that are right; usually one, or none.
         costs: Of each sample.
+        scores: A verifier's, of each, in [0, 1]; empty without one.
     """
 
     classes: tuple[int, ...]
     right: frozenset[int]
     costs: tuple[float, ...]
+    scores: tuple[float, ...] = ()
 
 
 class Winners(NamedTuple):

@@ -14,10 +14,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tts.budget.allocator import Belief
+from tts.budget.evidence import AnswerModel
+from tts.budget.stopping import StoppingRule
 from tts.errors import InputError
 
 SCHEMA = 1
 _DEFAULT_PRICE = 1e-3
+_HALF_A_POINT = 0.005
 
 
 class _Part(BaseModel):
@@ -86,6 +89,101 @@ class BeliefPart(_Part):
             raise ValueError(str(error)) from error
 
 
+class LadderPoint(_Part):
+    """What stopping at one price brought, cross-validated, and the rule that stops there.
+
+    Attributes:
+        price: Least gain in accuracy for which one more mean sample is drawn.
+        samples: Mean samples per problem.
+        tokens: Mean generated tokens per problem; None where they were not counted.
+        accuracy: Share of right answers.
+        low: Of its 95 % interval.
+        high: The other end.
+        weights: Of the rule, one row for each step but the last.
+    """
+
+    price: float = Field(ge=0)
+    samples: float = Field(gt=0)
+    tokens: float | None = Field(None, gt=0)
+    accuracy: float = Field(ge=0, le=1)
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+    weights: tuple[tuple[float, ...], ...]
+
+
+class DearerPart(_Part):
+    """A dearer strategy, and how right it is where the samples leave a chance.
+
+    Attributes:
+        strategy: Its name.
+        parameters: Its own.
+        cost: In mean samples.
+        chances: Rising; knots of `accuracy`.
+        accuracy: Share of right answers of the strategy at these chances.
+    """
+
+    strategy: str
+    parameters: dict[str, Any] = {}
+    cost: float = Field(gt=0)
+    chances: tuple[float, ...]
+    accuracy: tuple[float, ...]
+
+
+class LadderPart(_Part):
+    """From one sample to many, and on to a dearer strategy (`tts.operators.escalate`).
+
+    Attributes:
+        verifier: Whose scores were recorded; None if none were.
+        sizes: Samples after each step.
+        answer: Weights of the answer model (`tts.budget.evidence`).
+        points: Rising in cost.
+        dearer: None where no strategy that was tried gains anything.
+    """
+
+    verifier: str | None = None
+    sizes: tuple[int, ...]
+    answer: tuple[float, ...]
+    points: tuple[LadderPoint, ...]
+    dearer: DearerPart | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        try:
+            AnswerModel(self.answer)
+            for point in self.points:
+                StoppingRule(self.sizes, point.weights)
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        if not self.points:
+            raise ValueError("a ladder needs a point")
+        return self
+
+    @property
+    def in_tokens(self) -> bool:
+        """Whether its costs are generated tokens, and not samples."""
+        return all(point.tokens is not None for point in self.points)
+
+    def rule_for(self, share: float | None) -> tuple[StoppingRule, float]:
+        """Return the stopping rule that costs `share` on average, and its price.
+
+        Linear between the two points around it, in the logarithm of the cost; the cheapest or the
+        dearest beyond. Without a share, the cheapest within half a point of the best accuracy.
+        """
+        if share is None:
+            enough = max(point.accuracy for point in self.points) - _HALF_A_POINT
+            point = next(point for point in self.points if point.accuracy >= enough)
+            return StoppingRule(self.sizes, point.weights), point.price
+        costs = [(p.tokens if self.in_tokens else p.samples) or 0.0 for p in self.points]
+        rising = np.maximum.accumulate(np.log(costs))  # cross-validated, so not quite by itself
+        place = float(np.interp(np.log(share), rising, np.arange(len(costs))))
+        i = min(int(place), len(costs) - 1)
+        j, part = min(i + 1, len(costs) - 1), place - int(place)
+        low, high = np.asarray(self.points[i].weights), np.asarray(self.points[j].weights)
+        rows = (1 - part) * low + part * high
+        price = (1 - part) * self.points[i].price + part * self.points[j].price
+        return StoppingRule(self.sizes, tuple(map(tuple, rows.tolist()))), price
+
+
 class Policy(_Part):
     """A policy file.
 
@@ -97,6 +195,7 @@ class Policy(_Part):
         prices: Rising in price, and so falling in cost.
         curves: By preset.
         difficulty: A fitted difficulty model (`tts.budget.difficulty`); empty if none.
+        ladder: Where a verifier's scores were recorded; then `auto` goes by it.
         notes: What to know before trusting it.
     """
 
@@ -107,6 +206,7 @@ class Policy(_Part):
     prices: tuple[PricePoint, ...] = ()
     curves: dict[str, tuple[CurvePoint, ...]] = {}
     difficulty: dict[str, Any] = {}
+    ladder: LadderPart | None = None
     notes: tuple[str, ...] = ()
 
     @property

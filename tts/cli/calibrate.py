@@ -136,8 +136,9 @@ async def _run(plans: Sequence[Plan], options: _engine.EngineOptions, runs: Path
 def _print(policy: Policy, out: Path) -> None:
     numbers = ("price", "samples", "tokens", "accuracy", "95 % interval")
     table: Table = _output.new_table(*numbers, right=numbers)
-    step = max(1, len(policy.prices) // _SHOWN_PRICES)
-    for point in policy.prices[::step]:
+    points = policy.prices if policy.ladder is None else policy.ladder.points
+    step = max(1, len(points) // _SHOWN_PRICES)
+    for point in points[::step]:
         _output.add_row(
             table,
             f"{point.price:.1e}",
@@ -150,6 +151,10 @@ def _print(policy: Policy, out: Path) -> None:
     typer.echo()
     for note in policy.notes:
         typer.echo(f"note   {note}")
+    if policy.ladder is not None:
+        then = policy.ladder.dearer
+        rest = "" if then is None else f", then {then.strategy}"
+        typer.echo(f"ladder samples scored by {policy.ladder.verifier}{rest}")
     typer.echo(f"policy {out}, {policy.provenance['problems']} problems by {policy.model}")
     unit = "400k" if policy.in_tokens else "2kcalls"
     typer.echo(f"use    tts eval ... --preset auto --set policy={out} --run-budget {unit}")

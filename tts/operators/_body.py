@@ -67,6 +67,7 @@ def body_spec(bodies: Iterable[Pipeline], *, passes_on: bool = False) -> Spec:
         weights=_union(part.weights for part in parts),
         fan_out=None,
         logprobs=max((part.logprobs for part in parts), default=0),
+        model=max((part.model for part in parts), default=""),
     )
 
 

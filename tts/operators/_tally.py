@@ -47,11 +47,19 @@ class Tally:
         """Return the answer that leads; empty when nobody voted."""
         return self.groups.text(self._leader()) if self.voters else ""
 
-    def winner(self, node: str) -> Trajectory | None:
-        """Return the outcome as a trajectory; None when nobody voted."""
+    def winner(
+        self, node: str, *, leader: int | None = None, probability: float | None = None
+    ) -> Trajectory | None:
+        """Return the outcome as a trajectory; None when nobody voted.
+
+        Args:
+            node: Of the trajectory.
+            leader: Class that wins, by another rule than the largest weight.
+            probability: That it is right, by that rule.
+        """
         if not self.voters:
             return None
-        leader = self._leader()
+        leader = self._leader() if leader is None else leader
         ranked = sorted(self.voters, key=lambda v: (v[0] != leader, v[2].origin.index, v[2].id))
         first = ranked[0][2]
         return replace(
@@ -60,13 +68,15 @@ class Tally:
             origin=Origin(node, 0, first.origin.seed),
             parents=tuple(t.id for _, _, t in ranked),
             usage=Usage(),
-            support=self._support(leader),
+            support=self._support(leader, probability),
         )
 
-    def _support(self, leader: int) -> Support:
+    def _support(self, leader: int, probability: float | None) -> Support:
         counts, weights = self.counts(), self.weights()
         total = math.fsum(weights)
-        if weights[leader] == counts[leader]:
+        if probability is not None:
+            pass
+        elif weights[leader] == counts[leader]:
             probability = leader_probability(counts)
         else:
             probability = weights[leader] / total if total > 0 else 0.0

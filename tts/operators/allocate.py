@@ -15,7 +15,6 @@ from pydantic import Field
 
 from tts.budget.allocator import Belief, gain_per_cost
 from tts.budget.race import DEFAULT_CONCENTRATION, GainTable, gain_table
-from tts.errors import InputError
 from tts.operators.base import OperatorModel
 from tts.operators.sample import Sample
 from tts.pipeline import Pipeline
@@ -40,19 +39,10 @@ class Allocate(OperatorModel):
     @property
     def spec(self) -> Spec:
         """A source of finished trajectories."""
-        return Spec(accepts=None, emits="finished", fan_out=self.n)
+        return Spec(accepts=None, emits="finished", fan_out=self.n, model=self.model)
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
-        """Draw and decide in turns.
-
-        Raises:
-            InputError: The belief belongs to another model.
-        """
-        if self.model and self.model != context.engine.info.name:
-            raise InputError(
-                f"the policy was calibrated for {self.model}, this is {context.engine.info.name}; "
-                "run `tts calibrate` on this model"
-            )
+        """Draw and decide in turns."""
         groups = context.answers()
         votes: Counter[int] = Counter()
         belief = Belief(self.concentration, self.shares, self.trust)

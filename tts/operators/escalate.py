@@ -1,0 +1,176 @@
+"""Sample in growing steps until more is not worth it; then answer, or ask a dearer strategy.
+
+After each step, the chance of each answer is worked out from votes and scores
+(`tts.budget.evidence`), and whether going on is worth its price (`tts.budget.stopping`). The answer
+of largest chance wins: that of the vote where answers agree, that of the verifier where they do
+not. Where even that has little chance, and the dearer strategy is known to do better on such
+problems by more than it costs, its answer is taken instead.
+
+One price for all problems of a run is what a shared budget comes to where it is spent best, and
+each problem is decided by its own samples alone: problems may arrive at any time, and a resumed run
+decides the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+from pydantic import ConfigDict, Field, model_validator
+
+from tts.budget.evidence import AnswerModel, gather
+from tts.budget.stopping import Standing, StoppingRule, standing
+from tts.errors import InputError
+from tts.operators._body import Body, body_spec
+from tts.operators._tally import Tally
+from tts.operators.base import OperatorModel
+from tts.operators.sample import Sample
+from tts.operators.score import score
+from tts.protocols import Context, Inlet, Outlet, Spec
+from tts.types import Trajectory
+
+
+class Escalate(OperatorModel):
+    """Sends one trajectory: the winner, with all samples that gave an answer as its parents.
+
+    Sample i has the seed that `sample` would give it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    bodies = ("dearer",)
+
+    sizes: tuple[int, ...] = Field(description="samples drawn after each step")
+    weights: tuple[tuple[float, ...], ...] = Field(description="of the stopping rule")
+    answer: tuple[float, ...] = Field(AnswerModel().weights, description="of the answer model")
+    verifier: str | None = Field(None, description="whose scores count; votes alone if none")
+    model: str = Field("", description="refuse to run on any other; none runs on all")
+    dearer: Body | None = Field(None, description="strategy for what the samples do not settle")
+    chances: tuple[float, ...] = Field((0.0,), description="knots of accuracy")
+    accuracy: tuple[float, ...] = Field(
+        (0.0,), description="of the dearer strategy less its price, at these chances"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.chances) != len(self.accuracy) or list(self.chances) != sorted(self.chances):
+            raise ValueError("the dearer strategy needs one accuracy for each chance, rising")
+        try:
+            self._rule()
+            AnswerModel(self.answer)
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    @property
+    def spec(self) -> Spec:
+        """A source of one finished trajectory."""
+        verifiers = () if self.verifier is None else (self.verifier,)
+        inner = Spec() if self.dearer is None else body_spec([self.dearer])
+        return Spec(
+            accepts=None,
+            emits="finished",
+            needs=inner.needs,
+            verifiers=tuple(dict.fromkeys((*verifiers, *inner.verifiers))),
+            logprobs=inner.logprobs,
+            max_outputs=1,
+            model=self.model or inner.model,
+        )
+
+    async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
+        """Draw, judge and decide in turns."""
+        samples = _Samples(context, self)
+        rule, model = self._rule(), AnswerModel(self.answer)
+        now: Standing | None = None
+        for step, size in enumerate(self.sizes):
+            is_whole = await samples.draw(size)
+            now = standing(model, gather(samples.classes, samples.scores))
+            gain = float(rule.gain(step, now.facts))
+            chance = float(now.chance)
+            context.emit("allocate", drawn=samples.drawn, chance=chance, gain=gain)
+            if gain <= 0.0 or not is_whole:
+                break
+        assert now is not None, "a stopping rule has a size"
+        if self.dearer is not None:
+            gain = float(np.interp(now.chance, self.chances, self.accuracy) - now.chance)
+            if gain > 0.0:
+                context.emit("escalate", gain=gain)
+                if await self._ask_dearer(context, outlet):
+                    return
+        winner = samples.tally.winner(
+            f"{context.node}/answer", leader=int(now.answer), probability=float(now.chance)
+        )
+        if winner is not None:
+            outlet.send(winner)
+
+    async def _ask_dearer(self, context: Context, outlet: Outlet) -> bool:
+        """Run the dearer strategy; returns whether it gave an answer."""
+        branch = context.branch(self.dearer, name="dearer")
+        branch.finish()
+        has_answer = False
+        async for trajectory in branch.results:
+            if trajectory.answer is not None:
+                outlet.send(trajectory)
+                has_answer = True
+        return has_answer
+
+    def _rule(self) -> StoppingRule:
+        return StoppingRule(self.sizes, self.weights)
+
+
+@dataclass(slots=True)
+class _Samples:
+    """What was drawn so far."""
+
+    context: Context
+    operator: Escalate
+    drawn: int = 0
+    classes: list[int] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    tally: Tally = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tally = Tally(self.context.answers())
+
+    async def draw(self, size: int) -> bool:
+        """Draw until there are `size`; returns whether the budget let all through."""
+        fresh = _Kept()
+        count = size - self.drawn
+        got = await Sample(n=size).draw(self.context, fresh, self.drawn, count)
+        self.drawn += got
+        for trajectory in sorted(await self._judged(fresh.sent), key=lambda t: t.origin.index):
+            # One vote each; the scores weigh in the answer's chance.
+            group = await self.tally.add(trajectory, 1.0)
+            self.classes.append(-1 if group is None else group)
+            if self.operator.verifier is not None:
+                self.scores.append(_score(trajectory, self.operator.verifier))
+        return got == count
+
+    async def _judged(self, drawn: list[Trajectory]) -> list[Trajectory]:
+        if self.operator.verifier is None:
+            for trajectory in drawn:
+                self.context.record(trajectory)
+            return drawn
+        branch = self.context.branch(score(self.operator.verifier), name=f"judge{self.drawn}")
+        for trajectory in drawn:
+            self.context.record(trajectory)
+            branch.send(trajectory)
+        branch.finish()
+        return [trajectory async for trajectory in branch.results]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An outlet that keeps what is sent."""
+
+    sent: list[Trajectory] = field(default_factory=list)
+
+    def send(self, trajectory: Trajectory) -> None:
+        self.sent.append(trajectory)
+
+    async def wanted(self) -> None:
+        return
+
+
+def _score(trajectory: Trajectory, verifier: str) -> float:
+    """Return the score as a share; 0 where the verifier failed."""
+    return trajectory.scores[verifier].share or 0.0
