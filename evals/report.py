@@ -53,6 +53,7 @@ def summarise(
         "maj_at_k": _at_powers_of_two(records, _maj_at),
         "tokens": {
             "prompt": usage.prompt_tokens,
+            "scored": usage.scored_tokens,
             "cached": usage.cached_tokens,
             "generated": usage.generated_tokens,
             "wasted": usage.wasted_tokens,

@@ -97,13 +97,17 @@ def make_job(
 
 
 async def open_verifiers(
-    pipelines: Iterable[Pipeline], models: Mapping[str, str] | None = None
+    pipelines: Iterable[Pipeline],
+    models: Mapping[str, str] | None = None,
+    *,
+    engines: Mapping[str, VLLMEngine] | None = None,
 ) -> dict[str, Verifier]:
     """Build the verifiers that pipelines name, with one engine for each reward model.
 
     Args:
         pipelines: What is to be run.
         models: Model by verifier name (without its options), in place of the verifier's default.
+        engines: Reward models that run already, by model; a verifier that is closed closes its own.
 
     Raises:
         InputError: No such verifier or option, or a model for one that takes none.
@@ -118,14 +122,14 @@ async def open_verifiers(
     }
     wanted = sorted(names)
     verifiers: dict[str, Verifier] = {}
-    engines: dict[str, VLLMEngine] = {}
+    known = dict(engines or {})
     try:
         for name in wanted:
-            verifiers[name] = await _open_verifier(name, models or {}, engines)
+            verifiers[name] = await _open_verifier(name, models or {}, known)
             wanted += [n for n in verifiers[name].spec.verifiers if n not in wanted]
     except BaseException:
-        for engine in engines.values():
-            await engine.aclose()
+        for model in known.keys() - (engines or {}).keys():
+            await known[model].aclose()
         raise
     return verifiers
 

@@ -42,7 +42,14 @@ def test_json_is_the_public_contract(tts: Tts, data: str) -> None:
     (run,) = outcome.json["runs"]
     assert set(run) == set(RUN_SCHEMA)
     assert all(isinstance(run[name], kind) for name, kind in RUN_SCHEMA.items())
-    assert set(run["tokens"]) == {"prompt", "cached", "generated", "wasted", "reused"}
+    assert set(run["tokens"]) == {
+        "prompt",
+        "scored",
+        "cached",
+        "generated",
+        "wasted",
+        "reused",
+    }
     low, high = run["ci95"]
     assert 0 <= low <= run["accuracy"] <= high <= 1
     assert set(run["pass_at_k"]) == {"1"}

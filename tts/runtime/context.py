@@ -78,7 +78,8 @@ class NodeContext:
             raise BudgetError(ledger.shortfall())
         try:
             scores = await engine.score(request)
-            ledger.record(info, scores.usage)
+            read = scores.usage.prompt_tokens
+            ledger.record(info, replace(scores.usage, scored_tokens=read))
         finally:
             ledger.release(grant, info, prompt_tokens=bound)
         return scores
