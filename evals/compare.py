@@ -57,9 +57,10 @@ def compare(first: StoredRun, second: StoredRun) -> dict[str, Any]:
     }
 
 
-class _Curve(NamedTuple):
-    """maj@k of each shared problem, [levels, problems], and the cost of each level."""
+class Curve(NamedTuple):
+    """maj@k of each problem, [levels, problems], with k and the cost of each level."""
 
+    sizes: list[int]
     costs: list[float]
     accuracy: NDArray[np.float64]
 
@@ -98,7 +99,7 @@ def _equal_cost(first: StoredRun, second: StoredRun, shared: Sequence[str]) -> d
     unit = "samples"
     if all(_cost(run, shared, "tokens") is not None for run in (first, second)):
         unit = "tokens"
-    curve = _voting_curve(first, shared, unit)
+    curve = voting_curve(first, shared, unit)
     if curve is None:
         return {"reason": "the first run has no two whole samples of each problem to vote over"}
     cost = _cost(second, shared, unit) or 0.0
@@ -127,7 +128,17 @@ def _equal_cost(first: StoredRun, second: StoredRun, shared: Sequence[str]) -> d
     }
 
 
-def _voting_curve(run: StoredRun, shared: Sequence[str], unit: str) -> _Curve | None:
+def voting_curve(run: StoredRun, shared: Sequence[str], unit: str) -> Curve | None:
+    """Return voting over 1, 2, 4, ... of a run's samples, at what those cost on average.
+
+    Args:
+        run: Whose samples vote.
+        shared: Ids of the problems, in order.
+        unit: "tokens" (generated) or "samples".
+
+    Returns:
+        None where samples were cut off, or a problem has fewer than two.
+    """
     by_problem = _by_problem(run, shared)
     records = [record for group in by_problem for record in group]
     fewest = min(len(record.attempts) for record in records)
@@ -138,11 +149,11 @@ def _voting_curve(run: StoredRun, shared: Sequence[str], unit: str) -> _Curve | 
         each = fmean(float(a.tokens or 0) for record in records for a in record.attempts)
     sizes = sorted({fewest, *(2**i for i in range(fewest.bit_length()) if 2**i <= fewest)})
     accuracy = [[fmean(_maj(record, k) for record in group) for group in by_problem] for k in sizes]
-    return _Curve([k * each for k in sizes], np.array(accuracy))
+    return Curve(sizes, [k * each for k in sizes], np.array(accuracy))
 
 
 def _ratio_interval(
-    curve: _Curve, reached: NDArray[np.float64], costs: NDArray[np.float64]
+    curve: Curve, reached: NDArray[np.float64], costs: NDArray[np.float64]
 ) -> tuple[float, float | None]:
     """Return the bootstrap interval of the second run's cost over that of the same accuracy.
 
