@@ -151,6 +151,11 @@ def without_thought(text: str) -> str:
     return text.rpartition("</think>")[2].strip()
 
 
+def solution_part(text: str) -> str:
+    """Return the solution without the thought before it; all of a text that ends in its thought."""
+    return without_thought(text) or text
+
+
 def revise_last(problem: Problem, attempts: Sequence[str]) -> Prompt:
     """Ask to mend the last of several attempts, each a revision of the one before."""
     if len(attempts) == 1:

@@ -3,7 +3,8 @@
 Source: Cobbe et al. 2021, "Training Verifiers to Solve Math Word Problems", arXiv:2110.14168.
 `last_step` reads a process reward model at the end of the solution only, which is how its last
 value is used as an outcome score (Snell et al. 2024, arXiv:2408.03314); `sequence` runs a model
-that classifies a whole sequence, and takes its last class.
+that classifies a whole sequence, and takes its last class. A thought before the solution is not
+read: reward models know solutions.
 """
 
 import math
@@ -58,7 +59,8 @@ class ORM:
     async def _score(self, context: Context, trajectory: Trajectory) -> Score:
         if not trajectory.text.strip():
             return Score(None, error="the trajectory is empty")
-        request = ScoreRequest(self._prompt(context.problem, trajectory.text), self._tag)
+        solution = prompts.solution_part(trajectory.text)
+        request = ScoreRequest(self._prompt(context.problem, solution), self._tag)
         try:
             scores = await context.score(self._engine, request)
         except (BudgetError, ContextError, CapabilityError) as error:

@@ -3,7 +3,8 @@
 Sources: Lightman et al. 2023, "Let's Verify Step by Step", arXiv:2305.20050; the input format is
 that of Qwen2.5-Math-PRM (Zhang et al. 2025, arXiv:2501.07301): the steps of the assistant's turn,
 each followed by a tag, two classes read at every tag. The number of scores is the number of steps,
-and a step's score does not depend on later steps, so scores are remembered by prefix.
+and a step's score does not depend on later steps, so scores are remembered by prefix. Of a text
+with a thought only the solution after it is read, which is all that such models have seen.
 """
 
 import math
@@ -56,7 +57,7 @@ class PRM:
         await self._engine.aclose()
 
     async def _score(self, context: Context, trajectory: Trajectory) -> Score:
-        steps = split_steps(trajectory.text)
+        steps = split_steps(prompts.solution_part(trajectory.text))
         if not steps:
             return Score(None, error="the trajectory has no steps")
         if any(prompts.STEP_TAG in step for step in steps):

@@ -49,6 +49,29 @@ def test_what_the_process_reward_model_reads() -> None:
     assert request.prompt.prefill == f"one{tag}two{tag}so \\boxed{{12}}{tag}"
 
 
+@pytest.mark.parametrize("name", ["prm", "orm", "orm(reads=sequence)"])
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("<think>\n3 * 4 = 13? No.\n</think>\n\nso \\boxed{12}", "so \\boxed{12}"),
+        ("<think>a</think>b<think>c</think>\n\n\\boxed{12}", "\\boxed{12}"),
+        ("<think>so \\boxed{12}</think>\n", "<think>so \\boxed{12}</think>"),  # nothing follows
+        ("<think>so \\boxed{12}", "<think>so \\boxed{12}"),  # cut off within
+    ],
+)
+def test_reward_models_read_the_solution_and_not_the_thought(
+    name: str, text: str, read: str
+) -> None:
+    asked: list[str] = []
+
+    def rewards(request: ScoreRequest) -> tuple[float, ...]:
+        asked.append(request.prompt.prefill.removesuffix(request.step_tag).strip())
+        return (0.5,)
+
+    solve(ScriptedEngine(lines(text), rewards=rewards), sample() >> score(name))
+    assert asked == [read]
+
+
 def test_steps_that_were_scored_are_not_scored_again() -> None:
     asked: list[ScoreRequest] = []
 
