@@ -107,6 +107,11 @@ def test_kv_blocks_by_hand() -> None:
     assert [d["kv_blocks_kept"] for d in decisions] == [0, full + 1, 0]
     # Tokens: the prompt once, and two steps of 4, which differ in their second token alone.
     assert [d["kv_tokens"] for d in decisions] == [0, len(prompt) + 4 + 3, 0]
+    # As tree nodes: the prompt and two steps of 4, then one of them.
+    assert [d["kv_node_tokens"] for d in decisions] == [0, len(prompt) + 8, 0]
+    assert [d["kv_node_tokens_kept"] for d in decisions] == [0, len(prompt) + 4, 0]
+    assert figures(result)["tree_tokens"] == len(prompt) + 8 + 2 * len(r"so \boxed{0}")
+    assert figures(result)["mean_solution_tokens"] == 4 + len(r"so \boxed{0}")
     assert figures(result)["peak_kv_blocks"] == full + 2 == result.usage.peak_kv_blocks
 
 

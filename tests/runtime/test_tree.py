@@ -148,6 +148,15 @@ def test_pruning_takes_what_is_below_and_leaves_the_finished() -> None:
     assert tree.with_state(NodeState.FINISHED, NodeState.PRUNED).tolist() == [a, c, 4, 5]
 
 
+def test_ancestors_count_once() -> None:
+    tree = SearchTree()
+    a, b = grow(tree, ROOT, [1], [2])
+    c, d = grow(tree, a, [1], [2])
+    assert tree.with_ancestors(np.array([c, d])).tolist() == [ROOT, a, c, d]
+    assert tree.with_ancestors(np.array([b, c])).tolist() == [ROOT, a, b, c]
+    assert tree.with_ancestors(np.array([], dtype=int)).tolist() == []
+
+
 def test_the_arrays_grow() -> None:
     tree = SearchTree()
     parent = ROOT

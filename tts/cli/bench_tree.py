@@ -1,205 +1,20 @@
-"""Tree searches side by side: KV blocks, tokens, accuracy and pace, on one engine in one run.
+"""Tree searches side by side: KV held, tokens, accuracy and pace, in one resumable run."""
 
-Every cell (method, width, task) is a run of `tts eval` in a folder of its own, so that the same
-command goes on where it was killed, and prints all cells once they are there. KV blocks are the
-logical ones of the live leaves at every decision, shared ones counted once (`tts.runtime.tree`),
-before and after the decision's pruning; the mean is over decisions, then over problems. `x` says
-how much fewer distinct tokens than REBASE's a search holds before pruning (the literature's
-measure; blocks of 32 hide what steps of ten tokens share, since each leaf has a partly filled one).
-"""
-
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from dataclasses import asdict, replace
 from pathlib import Path
-from statistics import fmean
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from tts.api import DEFAULT_MODEL, open_verifiers
-from tts.catalog import load
+from tts.api import DEFAULT_MODEL
 from tts.cli import _output
-from tts.engine.vllm import VLLMEngine
-from tts.evals.runner import Plan, evaluate
-from tts.presets import Preset, load_preset
-from tts.types import Problem
+from tts.cli._bench_tree import BASE, METHODS, Bench, Cell, CellFigures, plan_cells
+from tts.evals.tree_figures import Comparison, Outcome, Ratio, compare_searches
 
-LEVELS = (3, 4, 5)
-COVERAGE = {16: 1.5, 64: 1.4, 256: 1.45}  # as published for ETS, by width
-METHODS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "weighted_vote": ("weighted_vote", ("n={width}",)),
-    "beam_search": ("beam_search", ("width={width}", "branching=4")),
-    "dvts": ("dvts", ("width={width}", "branching=4")),
-    "mcts": ("mcts", ("solutions={width}", "expansions={twice}")),
-    "rebase": ("rebase", ("width={width}",)),
-    "rebase-async": ("rebase", ("width={width}", "barrier=false")),
-    "rebase+merge": ("rebase", ("width={width}", "merge=true")),
-    "ets": ("ets", ("width={width}", "coverage={coverage}")),
-    "ets+merge": ("ets", ("width={width}", "coverage={coverage}", "merge=true")),
-}
-WIDEST = ("rebase", "rebase+merge", "ets", "ets+merge")  # those that --full runs at width 256
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One method at one width on one task."""
-
-    task: str
-    method: str
-    width: int
-
-
-@dataclass(frozen=True, slots=True)
-class CellFigures:
-    """What came of a cell.
-
-    Attributes:
-        task: Benchmark.
-        method: Name in `METHODS`.
-        width: Leaves, beam width or samples.
-        accuracy: Share of right answers.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
-        tokens: Generated per problem, lookahead and pruned branches included.
-        kv_mean: Logical KV blocks before pruning, mean over decisions; None without a tree.
-        kv_kept: The same after pruning.
-        kv_peak: Most blocks of one problem, mean over problems.
-        kv_tokens: Distinct tokens held before pruning, mean over decisions.
-        kv_tokens_kept: The same after pruning.
-        cached_share: Part of the reusable prompt tokens that the engine reused.
-        steps: Tree nodes per problem.
-        steps_per_second: Over the whole cell.
-        seconds: Of the whole cell, all its sessions.
-    """
-
-    task: str
-    method: str
-    width: int
-    accuracy: float
-    low: float
-    high: float
-    tokens: float | None
-    kv_mean: float | None
-    kv_kept: float | None
-    kv_peak: float | None
-    kv_tokens: float | None
-    kv_tokens_kept: float | None
-    cached_share: float | None
-    steps: float | None
-    steps_per_second: float | None
-    seconds: float
-
-
-def cells(tasks: Sequence[str], widths: Sequence[int], methods: Sequence[str]) -> list[Cell]:
-    """Return all cells, methods of one task and width next to each other."""
-    return [
-        Cell(task, method, width)
-        for task in tasks
-        for width in widths
-        for method in methods
-        if width < 256 or method in WIDEST
-    ]
-
-
-def cell_preset(cell: Cell, verifier: str) -> Preset:
-    """Return the preset of a cell, all with the same sampling profile."""
-    name, settings = METHODS[cell.method]
-    values = {
-        "width": cell.width,
-        "twice": 2 * cell.width,
-        "coverage": COVERAGE.get(cell.width, 1.5),
-    }
-    overrides = [setting.format(**values) for setting in settings]
-    overrides += [f"verifier={verifier}", "sampling.temperature=1.0", "sampling.max_tokens=512"]
-    return replace(load_preset(name, overrides), name=cell.method)
-
-
-def task_problems(task: str, number: int) -> tuple[Problem, ...]:
-    """Return the first problems of the hard levels of a task."""
-    found = load("benchmark", task).load().problems("test")
-    return tuple(islice((p for p in found if p.metadata.get("level") in LEVELS), number))
-
-
-def cell_figures(cell: Cell, summary: Mapping[str, Any]) -> CellFigures:
-    """Return the figures of a finished cell from its summary and its trace."""
-    searches = _searches(Path(summary["out"]) / "trace.jsonl")
-    reusable = sum(search["reusable_tokens"] for search in searches)
-    generated = summary["tokens"]["generated"]
-    steps = [search["steps"] for search in searches]
-    return CellFigures(
-        **asdict(cell),
-        accuracy=summary["accuracy"],
-        low=summary["ci95"][0],
-        high=summary["ci95"][1],
-        tokens=None if generated is None else generated / summary["problems"],
-        kv_mean=_mean(searches, "mean_kv_blocks"),
-        kv_kept=_mean(searches, "mean_kv_blocks_kept"),
-        kv_peak=_mean(searches, "peak_kv_blocks"),
-        kv_tokens=_mean(searches, "mean_kv_tokens"),
-        kv_tokens_kept=_mean(searches, "mean_kv_tokens_kept"),
-        cached_share=sum(s["cached_tokens"] for s in searches) / reusable if reusable else None,
-        steps=fmean(steps) if steps else None,
-        steps_per_second=sum(steps) / summary["seconds"] if steps and summary["seconds"] else None,
-        seconds=summary["seconds"],
-    )
-
-
-def figures_table(task: str, rows: Sequence[CellFigures]) -> Table:
-    """Return one row per cell of a task; KV blocks and tokens are those before pruning."""
-    numbers = ("width", "right", "95 %", "tokens", "blocks", "peak", "KV tok", "x", "step/s")
-    table = _output.new_table(task, *numbers, right=numbers)
-    base = {row.width: row.kv_tokens for row in rows if row.method == "rebase"}
-    for row in rows:
-        rebase = base.get(row.width)
-        _output.add_row(
-            table,
-            row.method,
-            str(row.width),
-            f"{row.accuracy:.0%}",
-            f"{row.low:.0%}-{row.high:.0%}",
-            _number(row.tokens, "{:.0f}"),
-            _number(row.kv_mean, "{:.1f}"),
-            _number(row.kv_peak, "{:.0f}"),
-            _number(row.kv_tokens, "{:.0f}"),
-            _number(rebase / row.kv_tokens if rebase and row.kv_tokens else None, "{:.2f}"),
-            _number(row.steps_per_second, "{:.0f}"),
-        )
-    return table
-
-
-async def measure(
-    plan: Sequence[Cell],
-    *,
-    problems: int,
-    verifier: str,
-    model: str,
-    kv_bytes: int | None,
-    out: Path,
-) -> list[CellFigures]:
-    """Run all cells on one engine, or what is left of them."""
-    presets = {cell: cell_preset(cell, verifier) for cell in plan}
-    rows = []
-    async with VLLMEngine(model, kv_cache_memory_bytes=kv_bytes) as engine:
-        verifiers = await open_verifiers([preset.pipeline for preset in presets.values()])
-        try:
-            for cell, preset in presets.items():
-                _output.print_note(f"{cell.task} {cell.method} {cell.width}")
-                run = Plan(
-                    benchmark=cell.task,
-                    problems=task_problems(cell.task, problems),
-                    grade=load("benchmark", cell.task).load().grade,
-                    preset=preset,
-                    options={"engine": "vllm", "kv_bytes": kv_bytes},
-                )
-                summary = await evaluate(run, engine, root=out, verifiers=verifiers)
-                rows.append(cell_figures(cell, summary))
-        finally:
-            for verifier_object in verifiers.values():
-                await verifier_object.aclose()
-    return rows
+DEFAULT_METHODS = tuple(name for name in METHODS if name != "rebase+merge")
+_POOLED = "all"
 
 
 def tree(
@@ -208,7 +23,7 @@ def tree(
         list[int] | None, typer.Option("--width", help="May be repeated; 16 and 64.")
     ] = None,
     methods: Annotated[
-        list[str] | None, typer.Option("--method", help="May be repeated; all of them.")
+        list[str] | None, typer.Option("--method", help=f"May be repeated: {', '.join(METHODS)}.")
     ] = None,
     tasks: Annotated[
         list[str] | None, typer.Option("--task", help="chain or countdown; both.")
@@ -216,59 +31,170 @@ def tree(
     verifier: Annotated[str, typer.Option("--verifier", help="Scores steps.")] = "prm",
     model: Annotated[str, typer.Option("--model", help="Of the embedded vLLM.")] = DEFAULT_MODEL,
     kv_bytes: Annotated[
-        int | None, typer.Option("--kv-bytes", help="Size of the KV cache; the engine's choice.")
+        int | None, typer.Option("--kv-bytes", help="Of the scarce KV cache; 128 blocks.")
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="200 problems, and width 256.")] = False,
     out: Annotated[Path, typer.Option("--out", help="Holds the runs.")] = Path("runs/bench_tree"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure tree searches side by side: KV blocks, tokens, accuracy, pace.
+    """Measure tree searches side by side: KV held, tokens, accuracy, pace.
 
-    The same command again goes on where it was interrupted.
+    Best-of-n draws as many samples as cost what REBASE generated. The same command again goes on
+    where it was interrupted.
 
     Example: tts bench tree --problems 50 --width 16 --method rebase --method ets
     """
-    chosen = tuple(methods or METHODS)
+    chosen = methods or DEFAULT_METHODS
     if unknown := sorted(set(chosen) - set(METHODS)):
         raise typer.BadParameter(f"no method {unknown[0]!r}; there are {', '.join(METHODS)}")
-    plan = cells(
+    plan = plan_cells(
         tasks or ("chain", "countdown"), widths or ((16, 64, 256) if full else (16, 64)), chosen
     )
-    work = measure(
-        plan,
+    bench = Bench(
         problems=200 if full else problems,
         verifier=verifier,
         model=model,
         kv_bytes=kv_bytes,
         out=out,
+        note=_output.print_note,
     )
-    rows = _output.run_async(work, if_interrupted="interrupted; the same command goes on")
+    _output.run_async(bench.run(plan), if_interrupted="interrupted; the same command goes on")
+    compared = comparisons(plan, {cell: bench.outcomes(cell) for cell in plan})
     if as_json:
-        _output.print_json({"schema": 1, "model": model, "cells": [asdict(row) for row in rows]})
-    else:
-        for task in dict.fromkeys(row.task for row in rows):
-            _output.print_table(figures_table(task, [row for row in rows if row.task == task]))
+        _output.print_json(_to_json(model, bench.rows, compared))
+        return
+    for title in dict.fromkeys((row.cell.task, row.cell.cache) for row in bench.rows.values()):
+        rows = [row for row in bench.rows.values() if (row.cell.task, row.cell.cache) == title]
+        typer.echo(f"\n{title[0]}, {title[1]} KV cache")
+        _output.print_table(figures_table(rows))
+    if compared:
+        typer.echo("\nhow many times less than REBASE, and points of accuracy")
+        _output.print_table(comparison_table(compared, bench.rows))
 
 
-def _searches(trace: Path) -> list[dict[str, Any]]:
-    """Return the figures of the searches in a run's trace, without their trees."""
-    found = []
-    with trace.open(encoding="utf-8") as file:
-        for line in file:
-            event = json.loads(line)
-            if event.get("kind") == "search":
-                event.pop("tree", None)
-                found.append(event)
-    return found
+def comparisons(
+    plan: Sequence[Cell], outcomes: Mapping[Cell, Mapping[str, Outcome]]
+) -> dict[Cell, Comparison]:
+    """Set every cell against REBASE's of the same task, width and cache.
+
+    Where a method ran on several tasks, a cell with the task "all" pools their problems.
+    """
+    compared = {}
+    for cell in plan:
+        base = replace(cell, method=BASE)
+        if cell.method != BASE and base in outcomes:
+            compared[cell] = compare_searches(outcomes[base], outcomes[cell])
+    for pooled in dict.fromkeys(replace(cell, task=_POOLED) for cell in compared):
+        parts = [cell for cell in compared if replace(cell, task=_POOLED) == pooled]
+        if len(parts) > 1:
+            bases = [replace(cell, method=BASE) for cell in parts]
+            compared[pooled] = compare_searches(_pool(bases, outcomes), _pool(parts, outcomes))
+    return compared
 
 
-def _mean(searches: Sequence[Mapping[str, Any]], name: str) -> float | None:
-    return fmean(search[name] for search in searches) if searches else None
+def figures_table(rows: Sequence[CellFigures]) -> Table:
+    """Return one row per cell; what is held is that of one problem before pruning."""
+    numbers = ("w", "right", "95 %", "tokens", "blocks", "peak", "KV tok", "hits", "step/s", "own")
+    table = _output.new_table("method", *numbers, right=numbers)
+    for row in rows:
+        low, high = row.interval
+        _output.add_row(
+            table,
+            row.cell.method,
+            str(row.samples),
+            f"{row.accuracy:.0%}",
+            f"{100 * low:.0f}-{100 * high:.0f}",
+            _number(row.tokens, "{:.0f}"),
+            _number(row.search.kv_blocks, "{:.1f}"),
+            _number(row.search.kv_blocks_peak, "{:.0f}"),
+            _number(row.search.kv_node_tokens, "{:.0f}"),
+            _number(row.search.cached_share, "{:.0%}"),
+            _number(row.steps_per_second, "{:.0f}"),
+            f"{row.loop.of_wall:.0%}",
+        )
+    return table
+
+
+def comparison_table(
+    compared: Mapping[Cell, Comparison], rows: Mapping[Cell, CellFigures]
+) -> Table:
+    """Return one row per cell: how many times less than REBASE, and points of accuracy."""
+    numbers = ("w", "KV tok", "95 %", "kept", "blocks", "right", "95 %", "time")
+    table = _output.new_table("method", "on", *numbers, right=numbers)
+    for cell, figure in compared.items():
+        shown = cell.task if cell.cache == "ample" else f"{cell.task} ({cell.cache})"
+        speed = _speed_up(cell, rows)
+        points = [100 * value for value in figure.accuracy]
+        _output.add_row(
+            table,
+            cell.method,
+            shown,
+            str(cell.width),
+            _value(figure.kv_node_tokens),
+            _bounds(figure.kv_node_tokens),
+            _value(figure.kv_node_tokens_kept),
+            _value(figure.kv_blocks),
+            f"{points[0]:+.1f}",
+            f"{points[1]:+.0f}..{points[2]:+.0f}",
+            _number(speed, "{:.2f}"),
+        )
+    return table
+
+
+def _speed_up(cell: Cell, rows: Mapping[Cell, CellFigures]) -> float | None:
+    """Return REBASE's seconds over the cell's; None for pooled cells."""
+    if cell not in rows or not rows[cell].seconds:
+        return None
+    return rows[replace(cell, method=BASE)].seconds / rows[cell].seconds
+
+
+def _pool(
+    cells: Sequence[Cell], outcomes: Mapping[Cell, Mapping[str, Outcome]]
+) -> dict[str, Outcome]:
+    return {
+        f"{cell.task} {name}": outcome for cell in cells for name, outcome in outcomes[cell].items()
+    }
+
+
+def _to_json(
+    model: str, rows: Mapping[Cell, CellFigures], compared: Mapping[Cell, Comparison]
+) -> dict[str, Any]:
+    return {
+        "schema": 2,
+        "model": model,
+        "cells": [row.to_json() for row in rows.values()],
+        "against_rebase": [
+            {**asdict(cell), "speed_up": _speed_up(cell, rows), **_named(figure)}
+            for cell, figure in compared.items()
+        ],
+    }
+
+
+def _named(figure: Comparison) -> dict[str, Any]:
+    """Return a comparison with its named tuples as objects."""
+    return {
+        "problems": figure.problems,
+        "accuracy": figure.accuracy._asdict(),
+        **{
+            name: None if ratio is None else ratio._asdict()
+            for name, ratio in (
+                ("kv_node_tokens", figure.kv_node_tokens),
+                ("kv_node_tokens_kept", figure.kv_node_tokens_kept),
+                ("kv_tokens", figure.kv_tokens),
+                ("kv_blocks", figure.kv_blocks),
+                ("tokens", figure.tokens),
+            )
+        },
+    }
+
+
+def _value(ratio: Ratio | None) -> str:
+    return "-" if ratio is None else f"{ratio.value:.2f}"
+
+
+def _bounds(ratio: Ratio | None) -> str:
+    return "-" if ratio is None else f"{ratio.low:.2f}-{ratio.high:.2f}"
 
 
 def _number(value: float | None, form: str) -> str:
     return "-" if value is None else form.format(value)
-
-
-if __name__ == "__main__":
-    typer.run(tree)

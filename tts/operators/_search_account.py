@@ -18,13 +18,18 @@ from tts.types import Trajectory, Usage
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the live leaves hold, shared parts once: KV blocks of the engine's size, and tokens.
+    """What the live leaves and their ancestors hold, a running leaf with its prompt alone.
 
-    Tokens are what the count would be with blocks of one token, the literature's measure.
+    Attributes:
+        blocks: KV blocks of the engine's size; equal prefixes share theirs.
+        tokens: The same with blocks of one token.
+        node_tokens: Tokens of the tree nodes, each once: the literature's KV size, in which equal
+            steps of different nodes share nothing.
     """
 
     blocks: int
     tokens: int
+    node_tokens: int
 
 
 class SearchAccount:
@@ -45,18 +50,24 @@ class SearchAccount:
         self._cached = 0
         self._reusable = 0
 
-    def held(self) -> "Held":
-        """Return what the live leaves hold; a running one counts with its prompt."""
-        leaves = self._tree.live_leaves().tolist()
-        places = [
-            node if node in self._last_token else int(self._tree.parent[node]) for node in leaves
-        ]
-        tokens = self._tokens.count(self._last_token.get(node, NO_BLOCK) for node in places)
-        return Held(self._tree.kv_blocks(leaves), tokens)
+    def held(self) -> Held:
+        """Return what the live leaves hold."""
+        tree = self._tree
+        leaves = tree.live_leaves()
+        places = leaves.tolist()
+        parents = tree.parent[leaves].tolist()
+        last = (
+            self._last_token.get(node, self._last_token.get(parent, NO_BLOCK))
+            for node, parent in zip(places, parents, strict=True)
+        )
+        nodes = tree.with_ancestors(leaves)
+        return Held(
+            blocks=tree.kv_blocks(places),
+            tokens=self._tokens.count(last),
+            node_tokens=int((tree.end[nodes] - tree.start[nodes]).sum()),
+        )
 
-    def decided(
-        self, before: "Held", expand: Sequence[tuple[int, int]], decision: Decision
-    ) -> None:
+    def decided(self, before: Held, expand: Sequence[tuple[int, int]], decision: Decision) -> None:
         """Note a decision and what was held before and after its pruning."""
         kept = self.held()
         if len(self._tree) > 1:
@@ -68,6 +79,8 @@ class SearchAccount:
             kv_blocks_kept=kept.blocks,
             kv_tokens=before.tokens,
             kv_tokens_kept=kept.tokens,
+            kv_node_tokens=before.node_tokens,
+            kv_node_tokens_kept=kept.node_tokens,
             expand=[[node, count] for node, count in expand],
             **decision.notes,
         )
@@ -136,12 +149,21 @@ class SearchAccount:
             "mean_kv_blocks_kept": _mean([held.blocks for held in self._kept]),
             "mean_kv_tokens": _mean([held.tokens for held in self._before]),
             "mean_kv_tokens_kept": _mean([held.tokens for held in self._kept]),
+            "mean_kv_node_tokens": _mean([held.node_tokens for held in self._before]),
+            "mean_kv_node_tokens_kept": _mean([held.node_tokens for held in self._kept]),
+            "tree_tokens": int((tree.end - tree.start).sum()),
             "cached_tokens": self._cached,
             "reusable_tokens": self._reusable,
+            "mean_solution_tokens": _mean(self._solution_tokens()),
         }
         self._context.emit("search", **figures, tree=to_json(tree))
         if info.kv_block_size is not None:
             self._context.charge(info, Usage(peak_kv_blocks=peak))
+
+    def _solution_tokens(self) -> list[int]:
+        tree = self._tree
+        finished = tree.with_state(NodeState.FINISHED)
+        return [int(tree.end[node] - tree.end[ROOT]) for node in finished]
 
 
 def _mean(values: Sequence[int]) -> float:

@@ -209,6 +209,15 @@ class SearchTree:
             node = int(self.parent[node])
         return nodes
 
+    def with_ancestors(self, nodes: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
+        """Return these nodes and all above them up to the root, each once, in order."""
+        found = np.zeros(self._size, dtype=bool)
+        while nodes.size:
+            found[nodes] = True
+            nodes = np.unique(self.parent[nodes])
+            nodes = nodes[(nodes >= 0) & ~found[nodes]]
+        return np.flatnonzero(found)
+
     def token_ids(self, node: int) -> tuple[int, ...]:
         """Return the prompt and all steps down to `node`."""
         return tuple(t for n in reversed(self.path(node)) for t in self._tokens[n])

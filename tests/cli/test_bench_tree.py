@@ -1,0 +1,124 @@
+"""`tts bench tree`: what it plans, and one whole run on a scripted engine, twice."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.scripted import Ask, Line, ScriptedEngine
+from tests.searching import steps_of
+from tts.cli import _bench_tree
+from tts.cli._bench_tree import (
+    METHODS,
+    Cell,
+    CellFigures,
+    LoopShare,
+    cell_preset,
+    equal_samples,
+    plan_cells,
+    task_problems,
+)
+from tts.cli.main import run
+from tts.evals.tree_figures import search_figures
+
+
+def figures(tokens: float, solution_tokens: float | None) -> CellFigures:
+    return CellFigures(
+        cell=Cell("chain", "rebase", 16, "ample"),
+        samples=16,
+        problems=1,
+        accuracy=1.0,
+        interval=(0.0, 1.0),
+        tokens=tokens,
+        seconds=1.0,
+        steps_per_second=None,
+        loop=LoopShare(0.1, 0.1),
+        search=replace(search_figures({}), solution_tokens=solution_tokens),
+        out="",
+    )
+
+
+def test_rebase_comes_before_what_is_measured_by_it() -> None:
+    plan = plan_cells(["chain", "countdown"], [16, 64], ["best_of_n", "dvts", "rebase"])
+    assert [cell.method for cell in plan[:3]] == ["rebase", "best_of_n", "dvts"]
+    assert len(plan) == 2 * 2 * 3 + 1
+    assert plan[-1] == Cell("chain", "rebase", 64, "scarce")
+
+
+def test_only_some_methods_run_at_width_256() -> None:
+    wide = [c for c in plan_cells(["chain"], [256], list(METHODS)) if c.cache == "ample"]
+    assert {cell.method for cell in wide} == set(_bench_tree.WIDEST)
+
+
+def test_best_of_n_at_equal_tokens() -> None:
+    # 1,000 generated tokens buy 25 solutions of 40.
+    assert equal_samples(figures(1_000, 40.0), 16) == 25
+    assert equal_samples(figures(1, 40.0), 16) == 1
+    assert equal_samples(figures(1_000, None), 16) == equal_samples(None, 16) == 16
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_is_a_preset(method: str) -> None:
+    preset = cell_preset(Cell("chain", method, 64, "ample"), samples=5, verifier="rule")
+    assert preset.name == method
+    assert (preset.sampling.temperature, preset.sampling.max_tokens) == (1.0, 512)
+
+
+def test_only_hard_levels_are_measured() -> None:
+    problems = task_problems("countdown", 4)
+    assert len(problems) == 4
+    assert {p.metadata["level"] for p in problems} <= set(_bench_tree.LEVELS)
+
+
+def say(ask: Ask) -> Line:
+    steps = steps_of(ask)
+    return Line(f"{ask.seed % 3}\n\nmore" if len(steps) < 3 else rf"\boxed{{{ask.seed % 3}}}")
+
+
+def test_a_whole_run_is_read_again_without_the_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engines: list[ScriptedEngine] = []
+
+    def engine(*arguments: Any, **options: Any) -> ScriptedEngine:
+        engines.append(ScriptedEngine(say))
+        return engines[-1]
+
+    monkeypatch.setattr(_bench_tree, "VLLMEngine", engine)
+    methods = ["rebase", "ets+merge", "best_of_n"]
+    command = ["bench", "tree", "--problems", "2", "--width", "4", "--verifier", "rule"]
+    command += ["--task", "chain", "--task", "countdown", "--kv-bytes", "1", "--out", str(tmp_path)]
+    command += [word for name in methods for word in ("--method", name)]
+    assert run([*command, "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert run([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["against_rebase"] is not None
+    assert [bool(e.requests) for e in engines] == [True, True, False, False]
+
+    assert [(c["task"], c["method"], c["cache"]) for c in first["cells"]] == [
+        *[("chain", m, "ample") for m in methods],
+        *[("countdown", m, "ample") for m in methods],
+        ("chain", "rebase", "scarce"),
+        ("chain", "ets+merge", "scarce"),
+    ]
+    rebase = first["cells"][0]
+    assert rebase["steps"] == 16.0 and rebase["solution_tokens"] > 0
+    assert rebase["cached_share"] == 1.0 and rebase["loop"]["of_wall"] > 0
+    compared = {(c["task"], c["method"], c["cache"]): c for c in first["against_rebase"]}
+    assert compared["all", "ets+merge", "ample"]["problems"] == 4
+    merged = compared["chain", "ets+merge", "ample"]
+    assert merged["kv_node_tokens"]["value"] >= 1 and merged["speed_up"] > 0
+    assert compared["chain", "best_of_n", "ample"]["kv_blocks"] is None
+    assert ("chain", "ets+merge", "scarce") in compared
+
+    assert run(command) == 0
+    shown = capsys.readouterr().out
+    assert "chain, scarce KV cache" in shown and "less than REBASE" in shown
+    assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+def test_an_unknown_method_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "tree", "--method", "best"]) == 2
+    assert "no method 'best'" in capsys.readouterr().err

@@ -1,0 +1,264 @@
+"""The cells of the tree benchmark: what is run, in which order, on which engine.
+
+A cell is one method at one width on one task: a run of `tts eval` in a folder of its own, so that
+the same command goes on where it was killed. Cells with a scarce KV cache run on a second engine.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from tts.api import open_verifiers
+from tts.catalog import load
+from tts.cost import kv_token_bytes
+from tts.engine.vllm import VLLMEngine
+from tts.evals.runner import Plan, evaluate
+from tts.evals.tree_figures import Outcome, SearchFigures, load_outcomes, search_figures
+from tts.presets import Preset, load_preset
+from tts.protocols import Engine, Verifier
+from tts.types import Problem
+
+LEVELS = (3, 4, 5)
+COVERAGE = {16: 1.5, 64: 1.4, 256: 1.45}  # as published for ETS, by width
+BASE = "rebase"
+METHODS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "rebase": ("rebase", ("width={width}",)),
+    "rebase-async": ("rebase", ("width={width}", "barrier=false")),
+    "rebase+merge": ("rebase", ("width={width}", "merge=true")),
+    "ets": ("ets", ("width={width}", "coverage={coverage}")),
+    "ets+merge": ("ets", ("width={width}", "coverage={coverage}", "merge=true")),
+    "beam_search": ("beam_search", ("width={width}", "branching=4")),
+    "dvts": ("dvts", ("width={width}", "branching=4")),
+    "mcts": ("mcts", ("solutions={width}", "expansions={width}", "parallel=16")),
+    "best_of_n": ("weighted_vote", ("n={samples}", "stop=never")),
+}
+WIDEST = ("rebase", "ets", "ets+merge")  # those that run at width 256
+SCARCE = ("rebase", "ets", "ets+merge")  # those that run with a scarce KV cache
+SCARCE_BLOCKS = 128
+_LOOP_FILE = "loop.json"
+
+Cache = Literal["ample", "scarce"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One method at one width on one task."""
+
+    task: str
+    method: str
+    width: int
+    cache: Cache
+
+
+@dataclass(frozen=True, slots=True)
+class LoopShare:
+    """What all but the engines and the reward model took, measured on the event loop's thread.
+
+    Attributes:
+        of_wall: CPU seconds of the thread over wall seconds.
+        of_cpu: The same over the CPU seconds of the whole process, which a busy machine leaves as
+            they are.
+    """
+
+    of_wall: float
+    of_cpu: float
+
+
+@dataclass(frozen=True, slots=True)
+class CellFigures:
+    """What came of a cell.
+
+    Attributes:
+        cell: Which one.
+        samples: Of best-of-n: drawn for each problem, at REBASE's tokens; the width elsewhere.
+        problems: How many.
+        accuracy: Share of right answers.
+        interval: Its 95 % interval.
+        tokens: Generated per problem, look-ahead and pruned branches included.
+        seconds: Of the whole cell, all its sessions.
+        steps_per_second: Tree nodes over all problems and the cell's seconds.
+        loop: Bookkeeping.
+        search: What was held.
+        out: The run's folder.
+    """
+
+    cell: Cell
+    samples: int
+    problems: int
+    accuracy: float
+    interval: tuple[float, float]
+    tokens: float | None
+    seconds: float
+    steps_per_second: float | None
+    loop: LoopShare
+    search: SearchFigures
+    out: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return one flat object."""
+        values = asdict(self)
+        return {**values.pop("cell"), **values.pop("search"), **values}
+
+
+def plan_cells(tasks: Sequence[str], widths: Sequence[int], methods: Sequence[str]) -> list[Cell]:
+    """Return all cells, those of one task and width next to each other, REBASE first.
+
+    Best-of-n needs REBASE's tokens, and so comes after it. The cells with a scarce cache are the
+    last, on the first task at the second width (the first if there is no other): there one
+    problem's tree does not fill the cache alone, but a few do.
+    """
+    ordered = sorted(methods, key=lambda method: method != BASE)
+    ample = [
+        Cell(task, method, width, "ample")
+        for task in tasks
+        for width in widths
+        for method in ordered
+        if width < 256 or method in WIDEST
+    ]
+    width = widths[:2][-1]
+    return ample + [Cell(tasks[0], m, width, "scarce") for m in ordered if m in SCARCE]
+
+
+def cell_preset(cell: Cell, *, samples: int, verifier: str) -> Preset:
+    """Return the preset of a cell, all with the same sampling profile.
+
+    Args:
+        cell: Which one.
+        samples: Of best-of-n.
+        verifier: Scores steps.
+    """
+    name, settings = METHODS[cell.method]
+    values = {
+        "width": cell.width,
+        "samples": samples,
+        "coverage": COVERAGE.get(cell.width, COVERAGE[16]),
+    }
+    overrides = [setting.format(**values) for setting in settings]
+    overrides += [f"verifier={verifier}", "sampling.temperature=1.0", "sampling.max_tokens=512"]
+    return replace(load_preset(name, overrides), name=cell.method)
+
+
+def equal_samples(base: CellFigures | None, width: int) -> int:
+    """Return how many whole samples cost what REBASE generated; `width` without REBASE."""
+    if base is None or not base.tokens or not base.search.solution_tokens:
+        return width
+    return max(1, round(base.tokens / base.search.solution_tokens))
+
+
+def task_problems(task: str, number: int) -> tuple[Problem, ...]:
+    """Return the first problems of the hard levels of a task."""
+    found = load("benchmark", task).load().problems("test")
+    return tuple(islice((p for p in found if p.metadata.get("level") in LEVELS), number))
+
+
+class Bench:
+    """Runs cells and remembers what came of them.
+
+    Args:
+        problems: Of each task.
+        verifier: Scores steps.
+        model: Of the embedded vLLM.
+        kv_bytes: Of the scarce KV cache; None is `SCARCE_BLOCKS` blocks.
+        out: Holds the runs.
+        note: Told what begins.
+    """
+
+    def __init__(
+        self,
+        *,
+        problems: int,
+        verifier: str,
+        model: str,
+        kv_bytes: int | None,
+        out: Path,
+        note: Callable[[str], None],
+    ) -> None:
+        self._problems = problems
+        self._verifier = verifier
+        self._model = model
+        self._kv_bytes = kv_bytes
+        self._out = out
+        self._note = note
+        self.rows: dict[Cell, CellFigures] = {}
+
+    async def run(self, plan: Sequence[Cell]) -> None:
+        """Run all cells, or what is left of them, those with a scarce cache on a second engine."""
+        first = cell_preset(plan[0], samples=1, verifier=self._verifier)
+        async with AsyncExitStack() as opened:
+            engine = await opened.enter_async_context(VLLMEngine(self._model))
+            verifiers = await open_verifiers([first.pipeline])
+            for verifier in verifiers.values():
+                opened.push_async_callback(verifier.aclose)
+            for cell in plan:
+                if cell.cache == "ample":
+                    await self._run(cell, engine, verifiers, None)
+            scarce = [cell for cell in plan if cell.cache == "scarce"]
+            if not scarce:
+                return
+            block = kv_token_bytes(engine.info) * (engine.info.kv_block_size or 1)
+            size = self._kv_bytes or SCARCE_BLOCKS * block
+            small = VLLMEngine(self._model, kv_cache_memory_bytes=size)
+            await opened.enter_async_context(small)
+            for cell in scarce:
+                await self._run(cell, small, verifiers, size)
+
+    def outcomes(self, cell: Cell) -> dict[str, Outcome]:
+        """Return what came of each problem of a finished cell."""
+        return load_outcomes(Path(self.rows[cell].out))
+
+    async def _run(
+        self, cell: Cell, engine: Engine, verifiers: Mapping[str, Verifier], kv_bytes: int | None
+    ) -> None:
+        samples = cell.width
+        if cell.method == "best_of_n":
+            samples = equal_samples(self.rows.get(replace(cell, method=BASE)), cell.width)
+        plan = Plan(
+            benchmark=cell.task,
+            problems=task_problems(cell.task, self._problems),
+            grade=load("benchmark", cell.task).load().grade,
+            preset=cell_preset(cell, samples=samples, verifier=self._verifier),
+            options={"engine": "vllm", "kv_bytes": kv_bytes},
+        )
+        self._note(f"{cell.task} {cell.method} {samples} {cell.cache}")
+        cpu, loop, wall = time.process_time(), time.thread_time(), time.monotonic()
+        summary = await evaluate(plan, engine, root=self._out, verifiers=verifiers)
+        spent = time.thread_time() - loop
+        share = LoopShare(
+            spent / (time.monotonic() - wall), spent / max(1e-9, time.process_time() - cpu)
+        )
+        share = _kept_share(Path(summary["out"]) / _LOOP_FILE, share)
+        self.rows[cell] = cell_figures(cell, samples, summary, share)
+
+
+def cell_figures(
+    cell: Cell, samples: int, summary: Mapping[str, Any], loop: LoopShare
+) -> CellFigures:
+    """Return the figures of a finished cell from its summary and its folder."""
+    search = search_figures(load_outcomes(Path(summary["out"])))
+    generated, seconds = summary["tokens"]["generated"], summary["seconds"]
+    steps = None if search.steps is None else search.steps * summary["problems"]
+    return CellFigures(
+        cell=cell,
+        samples=samples,
+        problems=summary["problems"],
+        accuracy=summary["accuracy"],
+        interval=(summary["ci95"][0], summary["ci95"][1]),
+        tokens=None if generated is None else generated / summary["problems"],
+        seconds=seconds,
+        steps_per_second=steps / seconds if steps and seconds else None,
+        loop=loop,
+        search=search,
+        out=summary["out"],
+    )
+
+
+def _kept_share(file: Path, share: LoopShare) -> LoopShare:
+    """Return what the session that ran the cell had measured; later ones only read the cell."""
+    if not file.exists():
+        file.write_text(json.dumps(asdict(share)), encoding="utf-8")
+    return LoopShare(**json.loads(file.read_text(encoding="utf-8")))
