@@ -78,6 +78,15 @@ def innermost(error: BaseException) -> BaseException:
     return error
 
 
+def ends_run(error: BaseException) -> bool:
+    """Return whether nothing can go on after an error: the engine or the run's folder is lost.
+
+    A prompt that does not fit, or a request for what an engine cannot do, concerns a node alone.
+    """
+    concerns_node = isinstance(error, ContextError | CapabilityError)
+    return isinstance(error, EngineError | StoreError) and not concerns_node
+
+
 def require(module: str, *, extra: str, purpose: str) -> ModuleType:
     """Import an optional dependency.
 

@@ -16,7 +16,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from tts.errors import StoreError
+from tts.errors import ends_run, innermost
 from tts.protocols import Context, Engine, VerifierSpec
 from tts.types import Score, Trajectory
 from tts.verifiers._base import VerifierConfig
@@ -109,9 +109,10 @@ async def _ask(
     if score is None:
         try:
             (score,) = await context.verifier(name).score(context, [trajectory])
-        except StoreError:
-            raise
-        except Exception as error:
+        except Exception as raised:
+            error = innermost(raised)
+            if ends_run(error):
+                raise error from None
             return None, f"{type(error).__name__}: {error}"
     value = score.value if score.probability is None else score.probability
     if value is not None and not 0.0 <= value <= 1.0:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.scripted import Ask, Line, Script, ScriptedEngine
 from tests.solving import answered, events, says, solve
+from tts.errors import EngineError
 from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.select import select
@@ -120,6 +121,15 @@ def test_a_choice_that_cannot_be_read_is_counted(text: str) -> None:
     assert result.answer is not None and result.answer.text == "12"
     (choice,) = events(result, "choice")
     assert choice.fields["readable"] is False
+
+
+@pytest.mark.parametrize("name", ["judge", "pairwise", "ensemble(verifiers=[judge])"])
+def test_a_policy_that_dies_while_it_judges_ends_the_run(name: str) -> None:
+    def line(ask: Ask) -> Line:
+        return Line("hm", hangs=True) if "Attempt" in ask.prompt else says(12, 13)(ask)
+
+    with pytest.raises(EngineError, match="died"):
+        solve(ScriptedEngine(line, die_at=60), sample(2) >> score(name))
 
 
 def test_attempts_without_an_answer_do_not_play() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Literal
 
-from tts.errors import StoreError
+from tts.errors import ends_run, innermost
 from tts.protocols import Context
 from tts.types import FinishReason, Score, Trajectory
 
@@ -55,9 +55,10 @@ class StepScorer:
     async def _ask(self, trajectory: Trajectory) -> Score:
         try:
             (score,) = await self._context.verifier(self._name).score(self._context, [trajectory])
-        except StoreError:
-            raise
-        except Exception as error:
+        except Exception as raised:
+            error = innermost(raised)
+            if ends_run(error):
+                raise error from None
             score = Score(value=None, error=f"{type(error).__name__}: {error}")
         reduced = self._reduce(score)
         if reduced.error is not None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from tts.errors import StoreError, VerifierError
+from tts.errors import VerifierError, ends_run, innermost
 from tts.operators.base import OperatorModel
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
@@ -45,9 +45,10 @@ class ScoreWith(OperatorModel):
             scores = await verifier.score(context, trajectories)
             if len(scores) != len(trajectories):
                 raise VerifierError(f"{len(scores)} scores for {len(trajectories)} trajectories")
-        except StoreError:
-            raise
-        except Exception as error:
+        except Exception as raised:
+            error = innermost(raised)
+            if ends_run(error):
+                raise error from None
             failed = Score(value=None, error=f"{type(error).__name__}: {error}")
             scores = [failed] * len(trajectories)
         for trajectory, score in zip(trajectories, scores, strict=True):

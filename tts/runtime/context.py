@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from tts.errors import BudgetError
+from tts.errors import BudgetError, EngineError, VerifierError, ends_run
 from tts.pipeline import Pipeline
 from tts.protocols import AnswerGroups, Branch, CompletionStream, Engine, Inlet, Verifier
 from tts.runtime.channels import ChannelInlet, merge
@@ -23,6 +23,16 @@ from tts.types import (
 
 if TYPE_CHECKING:
     from tts.runtime.executor import ProblemRun
+
+
+async def _read(engine: Engine, request: ScoreRequest) -> StepScores:
+    """Run a reward model; that it died is its verifier's failure, since the policy still runs."""
+    try:
+        return await engine.score(request)
+    except EngineError as error:
+        if ends_run(error):
+            raise VerifierError(f"{engine.info.name}: {error}") from error
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +87,7 @@ class NodeContext:
         if grant.n == 0:
             raise BudgetError(ledger.shortfall())
         try:
-            scores = await engine.score(request)
+            scores = await _read(engine, request)
             read = scores.usage.prompt_tokens
             ledger.record(info, replace(scores.usage, scored_tokens=read))
         finally:

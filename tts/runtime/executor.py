@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tts.errors import CapabilityError, ContextError, EngineError, StoreError, innermost
+from tts.errors import EngineError, StoreError, ends_run, innermost
 from tts.pipeline import Node, Pipeline
 from tts.protocols import AnswerGroups, Verifier
 from tts.runtime.channels import ChannelInlet, ChannelOutlet, Merged, NodeBranch
@@ -203,10 +203,9 @@ class ProblemRun:
     def _judge(self, node: str, raised: Exception) -> None:
         """Record the failure of one node; raise what ends the run."""
         error = innermost(raised)
-        if isinstance(error, EngineError | StoreError):
-            if not isinstance(error, ContextError | CapabilityError):
-                raise error
-        else:
+        if ends_run(error):
+            raise error
+        if not isinstance(error, EngineError):
             logger.error("node %s failed on %s", node, self.problem.id, exc_info=raised)
         self._fail(node, error)
 
