@@ -1,6 +1,6 @@
 """The plug points: engines, operators, verifiers, benchmarks, and what the runtime gives them."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol, Self
 
@@ -131,6 +131,10 @@ class Inlet(Protocol):
 
     def close(self) -> None:
         """Read no more; the last reader of an outlet to close cancels the node behind it."""
+        ...
+
+    def defer(self, ready: Callable[[], Awaitable[None]]) -> None:
+        """Want more only once `ready` has returned: for a node that passes on what it reads."""
         ...
 
 

@@ -219,6 +219,18 @@ def test_a_window_is_drawn_in_parallel_and_nothing_is_wasted() -> None:
     assert result.usage.calls == 12
 
 
+@pytest.mark.parametrize("scores", [1, 2])
+def test_batches_wait_for_the_vote_through_scores(scores: int) -> None:
+    engine = ScriptedEngine(says(12, 12, 13, 12))
+    verifier = ByText(lambda text: 1.0)
+    pipeline = sample(16, batch=4)
+    for i in range(scores):
+        pipeline >>= score(f"v{i}")
+    ballot = vote(stop_at=0.95)
+    solve(engine, pipeline >> ballot, verifiers={f"v{i}": verifier for i in range(scores)})
+    assert [request.n for request in engine.requests] == [4, 4, 4]  # as without a score
+
+
 def test_the_next_batch_has_the_seeds_that_one_request_would_have() -> None:
     seen: list[int] = []
 

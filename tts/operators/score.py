@@ -15,7 +15,8 @@ class ScoreWith(OperatorModel):
 
     Requests are made one trajectory at a time, so that scoring starts when the first trajectory
     ends; the engine batches them across nodes and problems. A verifier that compares trajectories
-    with each other gets all of them at once, by node and index.
+    with each other gets all of them at once, by node and index. Otherwise the node behind is asked
+    for more only when the reader, too, has dealt with all that was scored.
     """
 
     verifier: str
@@ -33,9 +34,20 @@ class ScoreWith(OperatorModel):
             if arrived:
                 await self._score(context, arrived, outlet)
             return
+        running: set[asyncio.Task[None]] = set()
+
+        async def ready() -> None:
+            while running:
+                await asyncio.wait(running)
+            await outlet.wanted()
+
+        for inlet in inputs:
+            inlet.defer(ready)
         async with asyncio.TaskGroup() as group:
             async for trajectory in context.merge(inputs):
-                group.create_task(self._score(context, [trajectory], outlet))
+                task = group.create_task(self._score(context, [trajectory], outlet))
+                running.add(task)
+                task.add_done_callback(running.discard)
 
     async def _score(
         self, context: Context, trajectories: Sequence[Trajectory], outlet: Outlet

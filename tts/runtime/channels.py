@@ -7,7 +7,7 @@ flight is bounded by the ledger and by admission. Everything here runs in one ev
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -25,6 +25,7 @@ class ChannelInlet:
         self._closed = False  # the reader wants no more
         self._begun = False  # the reader has come here at least once
         self._wanting = asyncio.Event()  # the reader waits for more
+        self._ready: Callable[[], Awaitable[None]] | None = None
 
     def __aiter__(self) -> "Merged":
         """Read this inlet alone, by arrival."""
@@ -82,6 +83,10 @@ class ChannelInlet:
         self._begun = True
         self._wanting.set()
 
+    def defer(self, ready: Callable[[], Awaitable[None]]) -> None:
+        """Want more only once `ready` has returned: for a node that passes on what it reads."""
+        self._ready = ready
+
     async def wanted(self) -> None:
         """Return once the reader has dealt with all that was sent, or has closed.
 
@@ -94,6 +99,8 @@ class ChannelInlet:
         if self._items:
             self._wanting.clear()
         await self._wanting.wait()
+        if self._ready is not None and not self._closed:
+            await self._ready()
 
 
 class Merged:
