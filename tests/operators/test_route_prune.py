@@ -78,6 +78,19 @@ def test_the_problem_itself_is_routed_by_its_level(level: int | None, calls: int
     assert result.usage.calls == calls
 
 
+def test_a_route_whose_branches_both_have_enough_cancels_what_it_reads() -> None:
+    by_score = Condition(measure="value", at_least=5)
+    high, low = (prune("value", at_least=0, enough=1) for _ in range(2))
+    pipeline = sample(4) >> score("value") >> route(by_score, then=high, otherwise=low)
+
+    def line(ask: Ask) -> Line:
+        return Line(boxed((7, 3, 8, 2)[ask.index]), hangs=ask.index > 1, ticks=1)
+
+    result = run(pipeline, line, verifiers=VERIFIERS)
+    assert sorted(map(str, answers(result))) == ["3", "7"]
+    assert events(result, "abort")[0]["calls"] == 2
+
+
 def test_routes_that_lead_nowhere_are_refused() -> None:
     level = Condition(measure="level", at_least=3)
     with pytest.raises(ValidationError, match="needs `then`"):

@@ -19,6 +19,7 @@ In a preset a branch is written like the body of a `loop`:
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Self
 
 from pydantic import ConfigDict, Field, model_validator
@@ -64,7 +65,10 @@ class Route(OperatorModel):
         return replace(inner, scores=tuple(sorted({*inner.scores, *self.when.scores})))
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
-        """Start each branch with the first trajectory that goes its way."""
+        """Start each branch with the first trajectory that goes its way.
+
+        When both branches have enough, nothing more is read.
+        """
         if self.is_source:
             nothing = Trajectory("", Origin(context.node, 0, 0), "", None)
             body = self.then if self.when.holds(context.problem, nothing) else self.otherwise
@@ -72,6 +76,14 @@ class Route(OperatorModel):
             await _forward(context.branch(body, name=self._name(body)), outlet)
             return
         branches: dict[str, Branch] = {}
+        sated: set[str] = set()
+
+        def close(name: str) -> None:
+            sated.add(name)
+            if len(sated) == len(self._branches()):
+                for inlet in inputs:
+                    inlet.close()
+
         async with asyncio.TaskGroup() as group:
             async for trajectory in context.merge(inputs):
                 holds = self.when.holds(context.problem, trajectory)
@@ -82,7 +94,7 @@ class Route(OperatorModel):
                     continue
                 name = self._name(body)
                 if name not in branches:
-                    branches[name] = context.branch(body, name=name)
+                    branches[name] = context.branch(body, name=name, on_unread=partial(close, name))
                     group.create_task(_forward(branches[name], outlet))
                 branches[name].send(trajectory)
             for branch in branches.values():
