@@ -141,12 +141,12 @@ def voting_curve(run: StoredRun, shared: Sequence[str], unit: str) -> Curve | No
     """
     by_problem = _by_problem(run, shared)
     records = [record for group in by_problem for record in group]
-    fewest = min(len(record.attempts) for record in records)
+    fewest = min(len(record.drafts) for record in records)
     if fewest < 2 or any(record.is_cut for record in records):
         return None
     each = 1.0
     if unit == "tokens":
-        each = fmean(float(a.tokens or 0) for record in records for a in record.attempts)
+        each = fmean(float(a.tokens or 0) for record in records for a in record.drafts)
     sizes = sorted({fewest, *(2**i for i in range(fewest.bit_length()) if 2**i <= fewest)})
     accuracy = [[fmean(_maj(record, k) for record in group) for group in by_problem] for k in sizes]
     return Curve(sizes, [k * each for k in sizes], np.array(accuracy))
@@ -172,8 +172,8 @@ def _ratio_interval(
 
 
 def _maj(record: Record, k: int) -> float:
-    right = {a.group for a in record.attempts if a.correct and a.group is not None}
-    return maj_at_k([attempt.group for attempt in record.attempts], right, k)
+    right = {d.group for d in record.drafts if d.correct and d.group is not None}
+    return maj_at_k([draft.group for draft in record.drafts], right, k)
 
 
 def _by_problem(run: StoredRun, shared: Sequence[str]) -> list[list[Record]]:

@@ -26,8 +26,8 @@ def summarise(
     """Return the figures of a run: `summary.json`, and one element of `tts eval --json`.
 
     A problem without an answer counts as wrong. pass@k and maj@k stand at powers of two up to the
-    fewest samples of any problem; they are left out where samples were aborted or refused, because
-    those that are left are no fair draw.
+    fewest drafts of any problem, the samples that were drawn in view of no other; they are left out
+    where samples were aborted or refused, because those that are left are no fair draw.
 
     Args:
         config: The run's configuration.
@@ -101,7 +101,7 @@ def _accuracy_interval(records: Sequence[Record], shares: Mapping[str, float]) -
 def _at_powers_of_two(
     records: Sequence[Record], figure: Callable[[Record, int], float]
 ) -> dict[str, float]:
-    fewest = min(len(record.attempts) for record in records)
+    fewest = min(len(record.drafts) for record in records)
     if any(record.is_cut for record in records):
         return {}
     powers = [2**i for i in range(fewest.bit_length()) if 2**i <= fewest]
@@ -109,11 +109,11 @@ def _at_powers_of_two(
 
 
 def _pass_at(record: Record, k: int) -> float:
-    num_correct = sum(attempt.correct for attempt in record.attempts)
-    return pass_at_k(len(record.attempts), num_correct, k)
+    num_correct = sum(draft.correct for draft in record.drafts)
+    return pass_at_k(len(record.drafts), num_correct, k)
 
 
 def _maj_at(record: Record, k: int) -> float:
-    groups = [attempt.group for attempt in record.attempts]
-    right = {a.group for a in record.attempts if a.correct and a.group is not None}
+    groups = [draft.group for draft in record.drafts]
+    right = {d.group for d in record.drafts if d.correct and d.group is not None}
     return maj_at_k(groups, right, k)

@@ -57,6 +57,7 @@ class Attempt:
         correct: Whether it equals the reference.
         tokens: Generated tokens.
         scores: By verifier, as shares; those that are none, or failed, are left out.
+        is_draft: It was drawn in view of no other: not a revision, a comparison or a continuation.
     """
 
     answer: str | None
@@ -64,6 +65,7 @@ class Attempt:
     correct: bool
     tokens: int | None
     scores: Mapping[str, float] = field(default_factory=dict)
+    is_draft: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,11 @@ class Record:
     error: str
     attempts: tuple[Attempt, ...]
     is_cut: bool
+
+    @property
+    def drafts(self) -> tuple[Attempt, ...]:
+        """The attempts that are independent of each other, as pass@k and maj@k need them."""
+        return tuple(attempt for attempt in self.attempts if attempt.is_draft)
 
     @classmethod
     def from_line(cls, values: Mapping[str, Any]) -> Self:

@@ -203,6 +203,7 @@ def _attempt(trajectory: Trajectory, group: int | None, grades: Mapping[int, Gra
             for name, score in trajectory.scores.items()
             if (share := score.share) is not None
         },
+        is_draft=not trajectory.parents,
     )
 
 

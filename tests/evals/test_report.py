@@ -1,5 +1,6 @@
 """Figures of a run, worked out by hand, and what is drawn of them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,16 @@ def record(problem_id: str, marks: str, *, repeat: int = 0, is_cut: bool = False
 
 def summary(*records: Record, **config: Any) -> dict[str, Any]:
     return summarise({**CONFIG, **config}, records, seconds=2.0, out=Path("out"))
+
+
+def test_revisions_are_no_draws() -> None:
+    first = record("p", "rarr")
+    attempts = tuple(replace(a, is_draft=i < 2) for i, a in enumerate(first.attempts))
+    figures = summary(replace(first, attempts=attempts))
+    # Of the two drafts one is right: pass@1 1/2, pass@2 1, and maj@2 is a tie.
+    assert figures["pass_at_k"] == {"1": 0.5, "2": 1.0}
+    assert figures["maj_at_k"] == {"1": 0.5, "2": 0.5}
+    assert figures["samples"] == 4
 
 
 def test_figures_by_hand() -> None:
