@@ -101,6 +101,7 @@ async def open_verifiers(
     models: Mapping[str, str] | None = None,
     *,
     engines: Mapping[str, VLLMEngine] | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Verifier]:
     """Build the verifiers that pipelines name, with one engine for each reward model.
 
@@ -108,6 +109,7 @@ async def open_verifiers(
         pipelines: What is to be run.
         models: Model by verifier name (without its options), in place of the verifier's default.
         engines: Reward models that run already, by model; a verifier that is closed closes its own.
+        options: By verifier name, for what its text leaves open: `{"execution": {"unsafe": True}}`.
 
     Raises:
         InputError: No such verifier or option, or a model for one that takes none.
@@ -125,7 +127,7 @@ async def open_verifiers(
     known = dict(engines or {})
     try:
         for name in wanted:
-            verifiers[name] = await _open_verifier(name, models or {}, known)
+            verifiers[name] = await _open_verifier(name, models or {}, known, options or {})
             wanted += [n for n in verifiers[name].spec.verifiers if n not in wanted]
     except BaseException:
         for model in known.keys() - (engines or {}).keys():
@@ -135,10 +137,13 @@ async def open_verifiers(
 
 
 async def _open_verifier(
-    text: str, models: Mapping[str, str], engines: dict[str, VLLMEngine]
+    text: str,
+    models: Mapping[str, str],
+    engines: dict[str, VLLMEngine],
+    options: Mapping[str, Mapping[str, Any]],
 ) -> Verifier:
     name, _ = catalog.parse_verifier(text)
-    module, config = catalog.load_verifier(text)
+    module, config = catalog.load_verifier(text, options.get(name))
     model = models.get(name) or module.DEFAULT_MODEL
     if model is not None and module.DEFAULT_MODEL is None:
         raise InputError(f"the verifier {name!r} takes no model, got {model!r}")

@@ -8,7 +8,7 @@ import ast
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -75,16 +75,20 @@ def parse_verifier(text: str) -> tuple[str, dict[str, Any]]:
         ) from error
 
 
-def load_verifier(text: str) -> tuple[ModuleType, Any]:
+def load_verifier(text: str, options: Mapping[str, Any] | None = None) -> tuple[ModuleType, Any]:
     """Return a verifier's module and its checked options.
+
+    Args:
+        text: Its name, with options or without.
+        options: More of them; those of the text come first.
 
     Raises:
         InputError: There is no such verifier, or it has no such option.
     """
-    name, options = parse_verifier(text)
+    name, own = parse_verifier(text)
     module = load("verifier", name)
     try:
-        return module, module.Config(**options)
+        return module, module.Config(**{**(options or {}), **own})
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))

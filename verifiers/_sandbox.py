@@ -129,7 +129,8 @@ class Sandbox:
             return "unsafe"
         raise VerifierError(
             "nothing here isolates untrusted code: install bubblewrap, or allow user namespaces "
-            "(sysctl kernel.unprivileged_userns_clone=1); unsafe=True runs it all the same"
+            "(sysctl kernel.unprivileged_userns_clone=1); --unsafe-execution, or "
+            "execution(unsafe=True), runs it all the same"
         )
 
     def _works(self, mode: Mode) -> bool:

@@ -5,10 +5,12 @@ import inspect
 from typing import Any
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from tests.scripted import Line, ScriptedEngine
 from tests.solving import PROBLEM, answered, open_verifier, says, solve
 from tts import catalog
+from tts.errors import VerifierError
 from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.select import select
@@ -19,7 +21,22 @@ from tts.runtime.runtime import Runtime
 from tts.tasks import countdown
 from tts.types import Budget, Problem, Result, Sampling, ScoreRequest
 
-NAMES = catalog.names("verifier")
+
+def _without_sandbox() -> str:
+    """Return why code cannot be run safely here; empty where it can."""
+    try:
+        open_verifier("execution")
+    except VerifierError as error:
+        return str(error)
+    return ""
+
+
+def _marked(name: str) -> ParameterSet:
+    reason = _without_sandbox() if name == "execution" else ""
+    return pytest.param(name, marks=pytest.mark.skipif(bool(reason), reason=reason))
+
+
+NAMES = [_marked(name) for name in catalog.names("verifier")]
 CODE = Problem(
     id="p", statement="Square.", answer_type="code", metadata={"tests": ["assert f(3) == 9"]}
 )

@@ -10,7 +10,7 @@ import typer
 
 from tts import bundled, catalog
 from tts.cli import _output
-from tts.errors import MissingExtraError, TTSError
+from tts.errors import MissingExtraError, TTSError, VerifierError
 from tts.evals import environment
 from tts.hardware import measure_hardware
 from tts.presets import load_preset
@@ -50,7 +50,8 @@ def doctor(
     engines = _engines()
     presets = _presets(has_embedded=bool(engines[0].is_ready))
     measured = [_profile()] if profile else []
-    findings = [*_machine(), *measured, *engines, *_models(), *_benchmarks(), *presets]
+    machine = [*_machine(), *measured, _sandbox()]
+    findings = [*machine, *engines, *_models(), *_benchmarks(), *presets]
     if as_json:
         _output.print_json({"schema": 1, "findings": [asdict(finding) for finding in findings]})
     else:
@@ -64,6 +65,16 @@ def _profile() -> Finding:
     flops, speed = found.flops_per_second / 1e9, found.bytes_per_second / 1e9
     details = f"{flops:,.1f} GFLOP/s (float32 matrix product), {speed:,.1f} GB/s (copy)"
     return Finding("machine", "profile", None, details)
+
+
+def _sandbox() -> Finding:
+    """Say what protects this machine from the code that the verifier `execution` runs."""
+    try:
+        module, config = catalog.load_verifier("execution")
+        protection = module.build(None, config).protection
+    except VerifierError as error:
+        return Finding("machine", "sandbox", False, str(error))
+    return Finding("machine", "sandbox", True, f"code is run with {protection}")
 
 
 def _print(findings: list[Finding]) -> None:
