@@ -16,6 +16,7 @@ from typing import Literal
 
 import torch
 
+from tts.kernels.budget import select_budget_pages
 from tts.kernels.contracts import (
     DTYPES,
     HEAD_SIZES,
@@ -23,7 +24,6 @@ from tts.kernels.contracts import (
     MAX_SELECT_PAGES,
     PAGE_MULTIPLE,
     SummaryKind,
-    select_budget_pages,
 )
 
 KernelName = Literal["reference", "dense", "sparse", "tree"]

@@ -136,7 +136,7 @@ def select_pages(
     Args:
         scores: [B, Hkv, max_pages] float32, without NaN in the context; at most 8192 pages.
         seq_lens: [B] int32.
-        max_selected: K / N, see `contracts.select_budget_pages`.
+        max_selected: K / N, see `budget.select_budget_pages`.
         page_size: N.
         out: Tensors to write to; None allocates.
 

@@ -1,12 +1,12 @@
 import pytest
 import torch
 
+from tts.kernels.budget import select_budget_pages
 from tts.kernels.contracts import (
     check_cache,
     check_decode,
     check_same_device,
     next_power_of_two,
-    select_budget_pages,
 )
 
 
