@@ -1,6 +1,7 @@
 """What is to be run: one benchmark by one preset, checked before a token is spent."""
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -61,6 +62,7 @@ class Plan:
             "benchmark": self.benchmark,
             "preset": self.preset.name,
             "preset_values": dict(self.preset.values),
+            "pipeline_digest": _digest_of(self.preset.pipeline.to_mapping()),
             "budget": str(self._budget),
             "run_budget": str(self.run_budget or Budget()),
             "seed": self.seed,
@@ -93,7 +95,15 @@ class Plan:
             CapabilityError: The engine lacks something.
             PipelineError: A verifier is missing, or its scores do not fit.
             BudgetError: A budget cannot be counted, or buys not even one sample.
+            ProblemError: The engine only replays samples, and has none of a problem.
         """
+        holds: Callable[[Problem], bool] = getattr(engine, "holds", lambda _: True)
+        if missing := [problem.id for problem in self.problems if not holds(problem)]:
+            raise ProblemError(
+                f"{engine.info.name} is recorded and has no samples of {len(missing)} of "
+                f"{len(self.problems)} problems, such as {missing[0]!r}; its own are those of the "
+                "benchmark pool"
+            )
         runtime = Runtime(engine, verifiers=verifiers, run_budget=self.run_budget)
         try:
             runtime.check(next(self.jobs()))
@@ -110,6 +120,12 @@ class Plan:
     @property
     def _budget(self) -> Budget:
         return self.budget or self.preset.budget
+
+
+def _digest_of(graph: Mapping[str, Any]) -> str:
+    """Return a hash of a pipeline, which may hold what a file (a policy) said at the time."""
+    text = json.dumps(graph, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def _digest(problems: Iterable[Problem]) -> str:

@@ -37,6 +37,7 @@ class Capabilities:
         rewards: Serves reward models through `score`.
         embeddings: Serves `embed`.
         token_counts: Reports how many tokens it generated.
+        own_prompts: Answers any prompt, and not only those that were recorded.
     """
 
     token_ids: bool = False
@@ -48,6 +49,7 @@ class Capabilities:
     rewards: bool = False
     embeddings: bool = False
     token_counts: bool = True
+    own_prompts: bool = True
 
     def missing(self, needs: frozenset[str]) -> list[str]:
         """Return the names in `needs` that this engine lacks, sorted."""

@@ -28,7 +28,7 @@ class Checklist:
     @property
     def spec(self) -> VerifierSpec:
         """Sees all attempts at once; its values rank, they are no probabilities."""
-        return VerifierSpec(compares=True)
+        return VerifierSpec(needs=frozenset({"own_prompts"}), compares=True)
 
     async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
         """Ask once; attempts without an answer are not shown and have an error."""

@@ -45,8 +45,8 @@ class Judge:
     @property
     def spec(self) -> VerifierSpec:
         """A probability; `logprob` needs log-probabilities and prompts of token ids."""
-        needs = {"logprobs", "token_ids"} if self._config.reads == "logprob" else set()
-        return VerifierSpec(needs=frozenset(needs), unit_interval=True)
+        reads = {"logprobs", "token_ids"} if self._config.reads == "logprob" else set()
+        return VerifierSpec(needs=frozenset({"own_prompts"} | reads), unit_interval=True)
 
     async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
         """Check each trajectory."""

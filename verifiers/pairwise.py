@@ -46,7 +46,7 @@ class Pairwise:
     @property
     def spec(self) -> VerifierSpec:
         """Sees all attempts at once; its values rank, they are no probabilities."""
-        return VerifierSpec(compares=True)
+        return VerifierSpec(needs=frozenset({"own_prompts"}), compares=True)
 
     async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
         """Score attempts that have an answer; the others have an error."""

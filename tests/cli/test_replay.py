@@ -36,3 +36,39 @@ def test_flags_that_do_not_fit_are_refused(
 ) -> None:
     assert run(["eval", "pool", *words]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["pool", "--preset", "self_refine"], "needs own_prompts, which ReplayEngine"),
+        (["pool", "--preset", "no_thinking"], "needs own_prompts"),
+        (["pool", "--preset", "genselect"], "needs own_prompts"),
+        (["pool", "--preset", "hedged"], "needs own_prompts"),
+        (["chain", "--limit", "3"], "no samples of 3 of 3 problems, such as 'chain"),
+    ],
+)
+def test_what_a_pool_cannot_answer_is_refused_before_anything_runs(
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write_pool(tmp_path, row("a", ["4", "5"]))
+    assert run(["eval", *words, "--engine", "replay", "--pool", str(path)]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_samples_are_shown_where_tokens_were_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    uncounted = row("a", ["4", "4", "5"])
+    for sample in uncounted["samples"]:
+        del sample["tokens"]
+    path = write_pool(tmp_path, uncounted)
+    assert run(["eval", "pool", "--engine", "replay", "--pool", str(path), "--set", "n=3"]) == 0
+    assert "3 samples" in capsys.readouterr().out

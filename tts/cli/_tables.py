@@ -20,11 +20,17 @@ def summary_table(summaries: Sequence[Mapping[str, Any]]) -> Table:
             summary["preset"],
             f"{summary['accuracy']:.1%}",
             f"[{low:.1%}, {high:.1%}]",
-            count(summary["tokens"]["generated"]),
+            spent(summary),
             count(summary["tokens"]["reused"]),
             f"{summary['seconds']:,.1f}",
         )
     return table
+
+
+def spent(summary: Mapping[str, Any]) -> str:
+    """Return the generated tokens of a run; its samples where tokens were not counted."""
+    tokens = summary["tokens"]["generated"]
+    return f"{summary['samples']:,} samples" if tokens is None else f"{tokens:,}"
 
 
 def count(value: int | None) -> str:

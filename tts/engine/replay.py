@@ -28,6 +28,7 @@ from tts.types import (
     FloatArray,
     GenerationRequest,
     ModelInfo,
+    Problem,
     Prompt,
     ScoreRequest,
     StepScores,
@@ -56,8 +57,14 @@ class ReplayEngine:
         if len(self._by_prompt) < len(self.pool.problems):
             raise ProblemError(f"{self.pool.path}: two problems have the same statement")
         self.info = ModelInfo(name=self.pool.series, fingerprint=f"replay:{self.pool.fingerprint}")
-        self.capabilities = Capabilities(cancel=True, seed=True, token_counts=self.pool.has_tokens)
+        self.capabilities = Capabilities(
+            cancel=True, seed=True, token_counts=self.pool.has_tokens, own_prompts=False
+        )
         self._is_closed = False
+
+    def holds(self, problem: Problem) -> bool:
+        """Return whether the pool has samples of a problem."""
+        return prompts.solve(problem) in self._by_prompt
 
     async def start(self) -> Self:
         """Return the engine; there is nothing to load."""
@@ -160,6 +167,8 @@ class ReplayEngine:
                 calls=1,
                 kv_block_seconds=None,
                 peak_kv_blocks=None,
+                kv_bytes=None,
+                dense_kv_bytes=None,
                 seconds=sample.seconds,
             ),
             score=None if is_cut else sample.score,

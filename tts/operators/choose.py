@@ -33,7 +33,7 @@ class Choose(OperatorModel):
     @property
     def spec(self) -> Spec:
         """Reads and sends finished trajectories."""
-        return Spec(accepts="finished", emits="finished")
+        return Spec(accepts="finished", emits="finished", needs=frozenset({"own_prompts"}))
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
         """Ask about each window as soon as it is full."""

@@ -20,7 +20,8 @@ class Follow(OperatorModel):
     @property
     def spec(self) -> Spec:
         """Partial in, finished out."""
-        return Spec(accepts="partial", emits="finished", fan_out=self.n)
+        needs = frozenset({"own_prompts"})
+        return Spec(accepts="partial", emits="finished", needs=needs, fan_out=self.n)
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
         """Draw concurrently, in order of arrival."""

@@ -57,6 +57,7 @@ class Fuse(OperatorModel):
         return Spec(
             accepts="finished",
             emits="partial" if self.into == "notes" else "finished",
+            needs=frozenset({"own_prompts"}),
             scores=(self.by,) if self.by else (),
             max_outputs=self.n,
         )

@@ -13,7 +13,7 @@ from tts import prompts
 from tts.operators.base import OperatorModel, draw, to_trajectory
 from tts.operators.fuse import to_notes
 from tts.pipeline import Pipeline
-from tts.protocols import Context, Inlet, Outlet, Spec
+from tts.protocols import Context, Inlet, Outlet, Spec, State
 from tts.types import Completion, GenerationRequest, Trajectory
 
 Ask = Literal["select", "adapt", "plan", "structure", "decompose"]
@@ -41,7 +41,9 @@ class Plan(OperatorModel):
     def spec(self) -> Spec:
         """A source, or partial in and partial out."""
         is_source = self.ask in _SOURCES
-        return Spec(accepts=None if is_source else "partial", emits="partial", fan_out=self.n)
+        needs = frozenset({"own_prompts"})
+        accepts: State | None = None if is_source else "partial"
+        return Spec(accepts=accepts, emits="partial", needs=needs, fan_out=self.n)
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
         """Write from each of the notes as soon as it arrives."""

@@ -49,7 +49,8 @@ class Refine(OperatorModel):
     def spec(self) -> Spec:
         """Reads and sends finished trajectories."""
         fan_out = self.rounds + 1 if self.emit == "all" else 1
-        return Spec(accepts="finished", emits="finished", fan_out=fan_out)
+        needs = frozenset({"own_prompts"})
+        return Spec(accepts="finished", emits="finished", needs=needs, fan_out=fan_out)
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
         """Revise concurrently; nobody waits for another chain."""

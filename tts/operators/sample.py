@@ -39,7 +39,9 @@ class Sample(OperatorModel):
     @property
     def spec(self) -> Spec:
         """A source of finished trajectories."""
-        return Spec(accepts=None, emits="finished", fan_out=self.n)
+        is_plain = self.mode == "solve" and not self.greedy_first
+        needs = frozenset[str]() if is_plain else frozenset({"own_prompts"})
+        return Spec(accepts=None, emits="finished", needs=needs, fan_out=self.n)
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
         """Send the trajectories in order of arrival."""

@@ -66,7 +66,7 @@ class Think(OperatorModel):
     @property
     def spec(self) -> Spec:
         """A source of finished trajectories."""
-        needs = frozenset({"token_ids"}) if self.slice_tokens else frozenset[str]()
+        needs = frozenset({"own_prompts"} | ({"token_ids"} if self.slice_tokens else set()))
         return Spec(accepts=None, emits="finished", needs=needs, fan_out=self.n)
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
