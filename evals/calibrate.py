@@ -20,7 +20,7 @@ from tts.budget.race import GainTable
 from tts.errors import InputError
 from tts.evals.ladder import Dearer, fit_ladder
 from tts.evals.metrics import bootstrap_interval
-from tts.evals.run_store import Record, StoredRun
+from tts.evals.run_store import Attempt, Record, StoredRun
 
 PRICES = tuple(float(p) for p in np.geomspace(0.1, 1e-5, 25))
 _NUM_ORDERS = 8
@@ -108,10 +108,14 @@ def _worth(record: Record) -> tuple[bool, int]:
 
 
 def _common_verifier(records: Iterable[Record]) -> str | None:
-    """Return a verifier that scored every sample with an answer; None if there is none."""
-    answered = [set(a.scores) for record in records for a in record.attempts if a.answer]
-    shared = set.intersection(*answered) if answered else set()
-    return min(shared, default=None)
+    """Return a verifier that scored every sample with an answer, in [0, 1]; None without one."""
+    answered = [
+        {name for name, score in a.scores.items() if 0.0 <= score <= 1.0}
+        for record in records
+        for a in record.attempts
+        if a.answer is not None
+    ]
+    return min(set.intersection(*answered), default=None) if answered else None
 
 
 def _to_recorded(record: Record, in_tokens: bool, verifier: str | None) -> Recorded:
@@ -120,8 +124,26 @@ def _to_recorded(record: Record, in_tokens: bool, verifier: str | None) -> Recor
         classes=tuple(-1 if a.group is None else a.group for a in attempts),
         right=frozenset(a.group for a in attempts if a.correct and a.group is not None),
         costs=tuple(float(a.tokens or 0) if in_tokens else 1.0 for a in attempts),
-        scores=() if verifier is None else tuple(a.scores.get(verifier, 0.0) for a in attempts),
+        scores=() if verifier is None else tuple(_share(a, verifier) for a in attempts),
     )
+
+
+def _share(attempt: Attempt, verifier: str) -> float:
+    score = attempt.scores.get(verifier, 0.0)
+    return score if 0.0 <= score <= 1.0 else 0.0
+
+
+def labelled_scores(runs: Iterable[StoredRun]) -> dict[str, tuple[list[float], list[bool]]]:
+    """Return each verifier's scores of samples with an answer, and whether those are right."""
+    found: dict[str, tuple[list[float], list[bool]]] = {}
+    for run in runs:
+        for attempt in (a for record in run.records for a in record.attempts):
+            for name, score in attempt.scores.items():
+                if attempt.answer is not None:
+                    scores, labels = found.setdefault(name, ([], []))
+                    scores.append(score)
+                    labels.append(attempt.correct)
+    return found
 
 
 def _dearer(

@@ -56,7 +56,7 @@ class Attempt:
         group: Equal answers of one problem and repeat have the same group; None without answer.
         correct: Whether it equals the reference.
         tokens: Generated tokens.
-        scores: By verifier, as shares; those that are none, or failed, are left out.
+        scores: By verifier: the probability, else the value; failed ones are left out.
         is_draft: It was drawn in view of no other: not a revision, a comparison or a continuation.
     """
 

@@ -69,9 +69,9 @@ def build(config: Config) -> Pipeline:
     policy = load_policy(Path(config.policy))
     if policy.ladder is not None and config.price is None:
         return _climb(config, policy, policy.ladder)
-    price = config.price
-    if price is None:
-        price = Default().price if config.share is None else policy.price_for(config.share)
+    price = Default().price if config.share is None else policy.price_for(config.share)
+    if config.price is not None:
+        price = config.price
     return _vote(config, policy.belief.to_belief(), price, policy.model)
 
 

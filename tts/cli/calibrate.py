@@ -1,5 +1,6 @@
 """Run presets on calibration problems and fit the policy that `auto` reads."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -15,13 +16,16 @@ from tts.catalog import load
 from tts.cli import _engine, _output
 from tts.cli._progress import ProgressView
 from tts.errors import InputError, ProblemError
-from tts.evals.calibrate import calibrate
+from tts.evals.calibrate import calibrate, labelled_scores
 from tts.evals.environment import versions
-from tts.evals.run_store import load_run
+from tts.evals.lines import write_json
+from tts.evals.run_store import StoredRun, load_run
 from tts.evals.runner import Plan, evaluate
 from tts.presets import Preset, load_preset
+from tts.verifiers._calibration import fit_isotonic, fit_platt
 
 _SHOWN_PRICES = 7
+_ENOUGH_FOR_ISOTONIC = 300  # labelled scores; fewer fit two numbers
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
@@ -87,11 +91,13 @@ def calibrate_command(
     folders = _output.run_async(
         _run(plans, options, runs), if_interrupted="interrupted; the same command goes on"
     )
-    policy = calibrate(
-        [load_run(folder) for folder in folders], seed=seed, provenance={"versions": versions()}
-    )
+    stored = [load_run(folder) for folder in folders]
+    policy = calibrate(stored, seed=seed, provenance={"versions": versions()})
     save_policy(policy, out)
+    files = _save_calibrators(stored, out)
     _print(policy, out)
+    for name, file in files.items():
+        typer.echo(f"scores calibrated(verifier={name}, file='{file}') gives probabilities")
 
 
 def _plans(
@@ -131,6 +137,19 @@ async def _run(plans: Sequence[Plan], options: _engine.EngineOptions, runs: Path
                 )
             folders.append(Path(summary["out"]))
     return folders
+
+
+def _save_calibrators(runs: Sequence[StoredRun], out: Path) -> dict[str, Path]:
+    """Write a calibration of each verifier that scored samples: right and wrong ones, that is."""
+    files = {}
+    for name, (scores, labels) in labelled_scores(runs).items():
+        if len(set(labels)) < 2:
+            continue
+        fit = fit_isotonic if len(scores) >= _ENOUGH_FOR_ISOTONIC else fit_platt
+        short = re.sub(r"\W+", "_", name).strip("_")
+        files[name] = out.with_name(f"{out.stem}.{short}.json")
+        write_json(files[name], fit(scores, labels).to_mapping())
+    return files
 
 
 def _print(policy: Policy, out: Path) -> None:
