@@ -20,10 +20,11 @@ from tts.evals.report import summarise
 from tts.evals.run_store import Attempt, Record, RunStore
 from tts.protocols import Engine, Verifier
 from tts.runtime.executor import Job
-from tts.runtime.runtime import Runtime
+from tts.runtime.runtime import DEFAULT_MAX_PROBLEMS, Runtime
 from tts.types import Answer, Budget, Grade, Problem, Result, Support, Trajectory, sum_usage
 
 _TICK_SECONDS = 1.0
+_RESERVED = 0.1  # of a run's budget, by one sample of each problem in flight
 _ONE_VOTE = Support(votes=1, voters=1, weight=1.0, probability=1.0)
 
 
@@ -82,7 +83,13 @@ async def evaluate(
         for log in reuse:
             store.log.load(log)
         budget = _left(plan.run_budget, store)
-        runtime = Runtime(engine, verifiers=verifiers, log=store.log, run_budget=budget)
+        runtime = Runtime(
+            engine,
+            verifiers=verifiers,
+            log=store.log,
+            run_budget=budget,
+            max_problems=_max_problems(plan),
+        )
         try:
             await _Session(plan, store, runtime, on_progress).run()
         finally:
@@ -185,6 +192,19 @@ class _Session:
         )
 
 
+def _max_problems(plan: Plan) -> int:
+    """Return how many problems may be in flight.
+
+    With a budget of tokens, so few that one sample of each reserves at most a tenth of it:
+    what others hold in reserve would cut the samples of the rest short.
+    """
+    tokens = None if plan.run_budget is None else plan.run_budget.tokens
+    if tokens is None:
+        return DEFAULT_MAX_PROBLEMS
+    fitting = int(_RESERVED * tokens / plan.preset.sampling.max_tokens)
+    return max(1, min(DEFAULT_MAX_PROBLEMS, fitting))
+
+
 def _left(run_budget: Budget | None, store: RunStore) -> Budget | None:
     """Return the run's budget less the time of earlier sessions; the ledger knows the rest."""
     if run_budget is None or run_budget.seconds is None or not store.records:
@@ -199,9 +219,9 @@ def _attempt(trajectory: Trajectory, group: int | None, grades: Mapping[int, Gra
         correct=group is not None and grades[group].correct is True,
         tokens=trajectory.usage.generated_tokens,
         scores={
-            name: round(share, 6)
+            name: round(score.value if score.probability is None else score.probability, 6)
             for name, score in trajectory.scores.items()
-            if (share := score.share) is not None
+            if score.value is not None
         },
         is_draft=not trajectory.parents,
     )

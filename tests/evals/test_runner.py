@@ -11,7 +11,7 @@ import pytest
 from tests.scripted import Ask, Line, ScriptedEngine
 from tts.errors import BudgetError, CapabilityError, EngineError, ProblemError
 from tts.evals.run_store import GENERATIONS, Record, load_run
-from tts.evals.runner import Plan, Progress, evaluate
+from tts.evals.runner import Plan, Progress, _max_problems, evaluate
 from tts.presets import load_preset
 from tts.protocols import Capabilities
 from tts.types import Answer, Budget, Grade, Problem
@@ -260,3 +260,15 @@ def test_run_deadline_ends_what_runs_and_starts_nothing_more(tmp_path: Path) -> 
     assert len(found) == 120
     assert all("the deadline of 0.2 s passed" in r.error for r in found)
     assert summary["samples"] == 0 and summary["seconds"] < 30
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [(None, 64), (Budget(calls=3), 64), (Budget(tokens=100_000), 20), (Budget(tokens=100), 1)],
+)
+def test_what_is_in_flight_reserves_little_of_the_run_budget(
+    budget: Budget | None, expected: int
+) -> None:
+    made = plan("single", run_budget=budget)
+    sampling = replace(made.preset.sampling, max_tokens=500)
+    assert _max_problems(replace(made, preset=replace(made.preset, sampling=sampling))) == expected

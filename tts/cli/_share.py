@@ -6,6 +6,8 @@ from tts.budget.policy import load_policy
 from tts.presets import Preset, load_preset
 from tts.types import Budget
 
+SHARED = 0.9  # of the run's budget; the rest is for a forecast that was too low
+
 
 def with_share(
     preset: Preset, name: str, overrides: tuple[str, ...], run_budget: Budget | None, size: int
@@ -13,7 +15,8 @@ def with_share(
     """Return `auto` with its share of the run's budget, and any other preset as it is.
 
     Only where a policy is given, no share or price is, and the run's budget limits what the policy
-    counts: generated tokens, or samples.
+    counts: generated tokens, or samples. A tenth is kept back: a run that is over its forecast
+    would otherwise leave its last problems without a sample.
 
     Args:
         preset: As loaded.
@@ -28,4 +31,6 @@ def with_share(
         return preset
     in_tokens = load_policy(Path(given["policy"])).in_tokens
     whole = run_budget.tokens if in_tokens else run_budget.calls
-    return preset if whole is None else load_preset(name, [*overrides, f"share={whole / size:g}"])
+    if whole is None:
+        return preset
+    return load_preset(name, [*overrides, f"share={SHARED * whole / size:g}"])

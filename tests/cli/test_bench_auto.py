@@ -1,0 +1,54 @@
+"""The benchmark of `auto`, end to end on a scripted engine."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Outcome
+from tests.scripted import Ask, Line, ScriptedEngine
+from tests.solving import ByText
+from tts.cli import bench_auto
+from tts.presets import load_preset
+
+
+def test_tasks_take_turns_and_are_graded_by_their_own_rules() -> None:
+    plan = bench_auto.mixed_plan(load_preset("single"), "test", 3)
+    assert [p.answer_type for p in plan.problems] == ["integer", "countdown"] * 3
+
+
+def test_the_whole_benchmark(tts: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
+    references = {
+        str(p.statement): str(p.reference)
+        for split in ("calibration", "test")
+        for p in bench_auto.mixed_plan(load_preset("single"), split, 8).problems
+    }
+
+    def line(ask: Ask) -> Line:
+        known = next(r for s, r in references.items() if s in ask.prompt)
+        return Line(rf"\boxed{{{known if ask.seed % 3 else ask.seed % 7}}}")
+
+    @asynccontextmanager
+    async def engine(model: str) -> AsyncIterator[ScriptedEngine]:
+        yield ScriptedEngine(line)
+
+    async def verifiers(*_: Any) -> dict[str, ByText]:
+        return {"prm": ByText(lambda text: 0.1 if len(text) == len(r"\boxed{0}") else 0.8)}
+
+    monkeypatch.setattr(bench_auto, "VLLMEngine", engine)
+    monkeypatch.setattr(bench_auto, "open_verifiers", verifiers)
+    words = ("bench", "auto", "--problems", "8", "--calibration", "8", "--samples", "4")
+    outcome = tts(*words, "--json")
+    assert outcome.code == 0, outcome.err
+    names = [curve["name"] for curve in outcome.json["curves"]]
+    assert names == ["self_consistency", "best_of_n", "weighted_vote", "oracle", "auto"]
+    assert outcome.json["problems"] == 16
+    assert len(outcome.json["equal_tokens"]) >= 2  # so small budgets may buy the same
+    again = tts(*words)
+    assert again.code == 0 and "at its plateau" in again.out
+    assert "a slice for 10,000 problems" in again.out
+
+
+def test_ten_thousand_problems_in_a_second() -> None:
+    assert bench_auto.slice_seconds(10_000) < 1.0
