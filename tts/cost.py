@@ -72,27 +72,32 @@ class SparseReading:
         block_tokens: Tokens per block.
         summaries: Vectors per block and KV head that choosing reads: 1 for the mean of the keys, 2
             for their smallest and largest.
+        dense_layers: Layers that read everything.
+        min_context: Steps with at most this many context tokens read everything.
     """
 
     kept_tokens: int
     block_tokens: int = 16
     summaries: int = 1
+    dense_layers: int = 0
+    min_context: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """Completions of one prompt that decode together.
+    """Completions that decode together, of one prompt or of several of the same length.
 
     Attributes:
-        prompt_tokens: c, computed once for all samples.
+        prompt_tokens: c, computed once for all samples of a prompt.
         generated_tokens: L, of each sample.
-        num_samples: N.
+        num_samples: N, of each prompt.
         cached_tokens: The part of the prompt whose KV blocks are already there.
         batch: Sequences of all requests that decode together and share each reading of the
             weights; the N samples alone if None.
         shares_prefix: The prompt's KV is read once per step for all samples (a shared-prefix
             kernel), and not once for each.
         sparse: Reads chosen blocks only; their choice differs, so nothing is shared then.
+        num_prompts: Different prompts; all of them are one batch.
     """
 
     prompt_tokens: int
@@ -102,6 +107,7 @@ class Workload:
     batch: int | None = None
     shares_prefix: bool = False
     sparse: SparseReading | None = None
+    num_prompts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +139,10 @@ class Work:
 
 
 def prefill_work(info: ModelInfo, load: Workload) -> Work:
-    """Return the work of the prompt: its uncached tokens, computed once in one pass.
+    """Return the work of the prompts: their uncached tokens, computed once in one pass.
 
     flops = 2 P (c - h) + 4 Hq d A with h cached tokens and A the pairs of a computed token with
-    itself or one before it; the weights are read once, the cached KV once.
+    itself or one before it, for each prompt; the weights are read once, the cached KV once.
 
     Raises:
         InputError: The model's shape is unknown.
@@ -147,11 +153,12 @@ def prefill_work(info: ModelInfo, load: Workload) -> Work:
         return Work(0.0, 0.0, 0.0)
     pairs = (c * (c + 1) - h * (h + 1)) / 2
     flops = 2.0 * shape.parameters * (c - h) + 4.0 * shape.query_width * pairs
-    return Work(flops, shape.weight_bytes, float(h * shape.kv_token_bytes))
+    kv_bytes = float(h * shape.kv_token_bytes)
+    return Work(load.num_prompts * flops, shape.weight_bytes, load.num_prompts * kv_bytes)
 
 
 def decode_work(info: ModelInfo, load: Workload) -> Work:
-    """Return the work of generating, L steps of N samples.
+    """Return the work of generating, L steps of N samples of each prompt.
 
     Step i of a sample attends to its c + i tokens, or to K of them:
 
@@ -161,6 +168,7 @@ def decode_work(info: ModelInfo, load: Workload) -> Work:
 
     with d = head size times layers and b bytes per element. Sparse reading adds, per sample, the
     choice of blocks: (c + i) / block summaries a step, read (b Hkv d each) and multiplied (2 Hq d).
+    Layers and steps that stay dense count as such.
     Sadhukhan et al. 2025, "Kinetics", arXiv:2506.05333, whose L^2 / 2 is our L (L + 1) / 2 and
     which leaves the weights out; where the budget exceeds the prompt its top-k sum has the sign
     wrong, here it is summed exactly.
@@ -173,17 +181,34 @@ def decode_work(info: ModelInfo, load: Workload) -> Work:
     whole = c * length + length * (length + 1) / 2
     read, looked_up, summaries = whole, 0.0, 0
     if load.sparse is not None:
-        read = _clipped_sum(c, length, load.sparse.kept_tokens)
         summaries = load.sparse.summaries
-        looked_up = whole / load.sparse.block_tokens
+        read, looked_up = _sparse_sums(load, load.sparse, shape.layers)
     flops = samples * (2.0 * shape.parameters * length + 4.0 * shape.query_width * read)
     flops += samples * 2.0 * shape.query_width * summaries * looked_up
     traffic = samples * read
     if load.shares_prefix and load.sparse is None:
         traffic = c * length + samples * (whole - c * length)
     kv_bytes = shape.kv_token_bytes * (traffic + samples * summaries * looked_up / 2)
-    share = samples / (load.batch or samples)
-    return Work(flops, shape.weight_bytes * length * share, kv_bytes)
+    prompts = load.num_prompts
+    share = prompts * samples / (load.batch or prompts * samples)
+    return Work(prompts * flops, shape.weight_bytes * length * share, prompts * kv_bytes)
+
+
+def decode_kv_bytes(
+    info: ModelInfo,
+    prompt_tokens: int,
+    generated_tokens: int,
+    sparse: SparseReading | None = None,
+) -> int | None:
+    """Return the KV bytes that decoding one sequence reads; None when the shape is unknown.
+
+    The first token comes with the prompt, so there is one decode step less than tokens.
+    """
+    load = Workload(prompt_tokens, max(0, generated_tokens - 1), sparse=sparse)
+    try:
+        return round(decode_work(info, load).kv_bytes)
+    except InputError:
+        return None
 
 
 def effective_flops(work: Work, intensity: float) -> float:
@@ -206,6 +231,7 @@ def kv_token_bytes(info: ModelInfo) -> int:
 @dataclass(frozen=True, slots=True)
 class _Shape:
     parameters: int
+    layers: int
     query_width: int  # Hq * D * layers
     kv_token_bytes: int
     weight_bytes: int
@@ -220,10 +246,23 @@ def _shape(info: ModelInfo) -> _Shape:
     width = layers * head_size
     return _Shape(
         parameters,
+        layers,
         query_heads * width,
         2 * kv_heads * width * bytes_each,
         parameters * bytes_each,
     )
+
+
+def _sparse_sums(load: Workload, sparse: SparseReading, layers: int) -> tuple[float, float]:
+    """Return the tokens that all steps read and the summaries they look up, mean over layers."""
+    c, length = load.prompt_tokens, load.generated_tokens
+    whole = c * length + length * (length + 1) / 2
+    short = min(max(sparse.min_context - c, 0), length)  # steps that are dense
+    before = c * short + short * (short + 1) / 2
+    kept = before + _clipped_sum(c + short, length - short, sparse.kept_tokens)
+    share = max(0, layers - sparse.dense_layers) / layers
+    read = share * kept + (1 - share) * whole
+    return read, share * (whole - before) / sparse.block_tokens
 
 
 def _clipped_sum(prompt_tokens: int, length: int, most: int) -> float:

@@ -72,6 +72,17 @@ def predicted_seconds(hardware: Hardware, info: ModelInfo, load: Workload) -> fl
     return busy + num_steps * hardware.step_seconds
 
 
+def summed_seconds(hardware: Hardware, info: ModelInfo, load: Workload) -> float:
+    """Return the time of a workload whose operations and bytes do not overlap; see `fit_hardware`.
+
+    Raises:
+        InputError: The model's shape is unknown.
+    """
+    work = prefill_work(info, load) + decode_work(info, load)
+    busy = work.flops / hardware.flops_per_second + work.num_bytes / hardware.bytes_per_second
+    return busy + (load.generated_tokens + 1) * hardware.step_seconds
+
+
 def rental_usd(hardware: Hardware, seconds: float) -> float:
     """Return the dollars of a time on hired hardware.
 
