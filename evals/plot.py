@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
+from tts.budget.laws import fit_saturation, saturating_accuracy
 from tts.evals.lines import cannot_write
 from tts.evals.report import generated_per_problem
 
@@ -23,7 +24,8 @@ def plot_accuracy(summaries: Sequence[Mapping[str, Any]]) -> Figure:
     """Draw one panel per benchmark, one point per run, with 95 % intervals.
 
     Where the samples of a run allow it, its maj@k is drawn as a line: what voting would have
-    reached with fewer samples, at the tokens that those would have cost.
+    reached with fewer samples, at the tokens that those would have cost; and, dotted, the
+    saturating curve fitted to it (TTSPM, arXiv:2505.20522).
     """
     known = [s for s in summaries if generated_per_problem(s)]
     benchmarks = list(dict.fromkeys(s["benchmark"] for s in known))
@@ -103,6 +105,7 @@ def _draw_curve(axes: Axes, summary: Mapping[str, Any], colour: str) -> None:
     if len(curve) < 2:
         return
     per_sample = summary["tokens"]["generated"] / summary["samples"]
+    _draw_fit(axes, curve, per_sample, colour)
     axes.plot(
         [k * per_sample for k in curve],
         list(curve.values()),
@@ -112,4 +115,19 @@ def _draw_curve(axes: Axes, summary: Mapping[str, Any], colour: str) -> None:
         marker=".",
         label=f"{summary['preset']}: maj@1 to maj@{max(curve)}",
         zorder=2,
+    )
+
+
+def _draw_fit(axes: Axes, curve: Mapping[int, float], per_sample: float, colour: str) -> None:
+    """Draw the saturating curve of maj@k (TTSPM), on to twice the samples."""
+    fit = fit_saturation(list(curve), [min(1.0, share) for share in curve.values()])
+    sizes = [*curve, 2 * max(curve)]
+    axes.plot(
+        [k * per_sample for k in sizes],
+        [saturating_accuracy(fit, k) for k in sizes],
+        color=colour,
+        alpha=0.35,
+        linewidth=1.0,
+        linestyle=":",
+        zorder=1,
     )

@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from tts.cli import _output, _tables
+from tts.cli._laws import law_lines
 from tts.errors import InputError
 from tts.evals.compare import compare
 from tts.evals.run_store import load_run
@@ -37,6 +38,9 @@ def compare_command(
     _output.print_table(_table(comparisons))
     for comparison in comparisons:
         for line in _equal_cost(comparison):
+            typer.echo(textwrap.fill(line, _output.WIDTH, subsequent_indent="  "))
+    for run in (first, *others):
+        for line in law_lines(run.folder.name, run.records):
             typer.echo(textwrap.fill(line, _output.WIDTH, subsequent_indent="  "))
 
 

@@ -1,5 +1,7 @@
 """Print the figures of runs, or write them as one HTML page."""
 
+import textwrap
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from tts.cli import _output, _tables
+from tts.cli._laws import law_lines
+from tts.evals.laws import laws_of
 from tts.evals.report import summary_of
 from tts.evals.run_store import load_run
 
@@ -26,16 +30,21 @@ def report(
 
     Example: tts report runs/chain-* --html report.html
     """
-    summaries: list[Any] = [dict(summary_of(load_run(folder))) for folder in runs]
+    stored = [load_run(folder) for folder in runs]
+    summaries: list[Any] = [dict(summary_of(run)) for run in stored]
     if png is not None:
         # Loads matplotlib, which the table alone does not need.
         import_module("tts.evals.plot").save_plot(summaries, png)
     if html is not None:
         import_module("tts.evals.page").save_page(summaries, html)
     if as_json:
-        _output.print_json({"schema": 1, "runs": summaries})
+        laws = [None if (law := laws_of(run.records)) is None else asdict(law) for run in stored]
+        _output.print_json({"schema": 1, "runs": summaries, "laws": laws})
         return
     _output.print_table(_tables.summary_table(summaries))
+    for run in stored:
+        for line in law_lines(f"{run.config['benchmark']} {run.config['preset']}", run.records):
+            typer.echo(textwrap.fill(line, _output.WIDTH, subsequent_indent="  "))
     for path in (png, html):
         if path is not None:
             typer.echo(f"wrote {path}")
