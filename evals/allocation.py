@@ -61,6 +61,7 @@ class PoolFigures:
         series: Model and configuration.
         num_problems: Its problems.
         num_samples: Fewest samples of a problem.
+        single: Accuracy of one sample.
         plateau: At the smallest uniform size within half a point of all samples.
         whole: At all samples.
     """
@@ -68,8 +69,14 @@ class PoolFigures:
     series: str
     num_problems: int
     num_samples: int
+    single: float
     plateau: Ratio
     whole: Ratio
+
+    @property
+    def voting_gains(self) -> float:
+        """What voting over all samples gains on one sample; where it is nothing, no ratio tells."""
+        return self.whole.accuracy - self.single
 
 
 def to_recorded(problem: RecordedProblem) -> Recorded:
@@ -123,7 +130,12 @@ def compare_allocation(
     accuracy = uniform.mean(axis=1)
     plateau = int(np.argmax(accuracy >= accuracy[-1] - _PLATEAU))
     return PoolFigures(
-        pool.series, len(problems), fewest, judge.ratio(max(1, plateau)), judge.ratio(fewest)
+        series=pool.series,
+        num_problems=len(problems),
+        num_samples=fewest,
+        single=float(accuracy[1]),
+        plateau=judge.ratio(max(1, plateau)),
+        whole=judge.ratio(fewest),
     )
 
 

@@ -15,6 +15,7 @@ from tts.evals.allocation import PoolFigures, Ratio, compare_allocation
 from tts.pools import Pool, load_series
 
 _MIN_WRONG_RECORDED = 0.9
+_LEAST_GAIN = 0.02  # of voting over one sample, for the second pair of medians
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,8 @@ def budget(
         _output.print_json(_to_json(figures, left, orders, seed))
         return
     _output.print_table(_table(figures))
-    for which in ("plateau", "whole"):
-        typer.echo(f"median ratio, {_describe(figures, which)}")
+    for line in _medians(figures):
+        typer.echo(line)
     for entry in left:
         typer.echo(f"left out: {entry.pool} {entry.series}: {entry.reason}")
     words = " ".join(map(str, pools))
@@ -119,6 +120,20 @@ def _table(figures: Sequence[tuple[str, PoolFigures]]) -> Table:
     return table
 
 
+def _medians(figures: Sequence[tuple[str, PoolFigures]]) -> list[str]:
+    """Return the medians over all series, and over those in which voting gains anything to share.
+
+    Where voting over all samples is hardly better than one sample, its plateau is one sample, and
+    no allocation can do with fewer. The rule looks at uniform voting alone.
+    """
+    helped = [(name, f) for name, f in figures if f.voting_gains >= _LEAST_GAIN]
+    lines = [f"median ratio, {_describe(figures, which)}" for which in ("plateau", "whole")]
+    if helped and len(helped) < len(figures):
+        lines.append(f"where voting gains {_LEAST_GAIN * 100:g} points on one sample or more:")
+        lines += [f"median ratio, {_describe(helped, which)}" for which in ("plateau", "whole")]
+    return lines
+
+
 def _describe(figures: Sequence[tuple[str, PoolFigures]], which: str) -> str:
     by_file: dict[str, list[float]] = {}
     for name, figure in figures:
@@ -149,11 +164,12 @@ def _to_json(
                 "series": figure.series,
                 "problems": figure.num_problems,
                 "samples": figure.num_samples,
+                "single": figure.single,
                 "plateau": figure.plateau._asdict(),
                 "whole": figure.whole._asdict(),
             }
             for name, figure in figures
         ],
-        "median": {which: _describe(figures, which) for which in ("plateau", "whole")},
+        "medians": _medians(figures),
         "left_out": [asdict(entry) for entry in left],
     }
