@@ -1,12 +1,14 @@
 """`tts solve`: an answer on standard output, the rest on standard error."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Outcome
 from tests.scripted import ScriptedEngine, lines
 from tts.cli import _engine
+from tts.verifiers._sandbox import Sandbox
 
 Tts = Callable[..., Outcome]
 
@@ -54,6 +56,23 @@ def test_model_that_says_nothing_is_a_failure(tts: Tts, monkeypatch: pytest.Monk
     monkeypatch.setattr(_engine, "make_engine", make_engine)
     outcome = tts("solve", "What is 1 plus 1?")
     assert (outcome.code, outcome.err) == (1, "error: no answer: no trajectory gave an answer\n")
+
+
+def test_code_is_run_without_a_sandbox_only_if_that_is_said(
+    tts: Tts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Sandbox, "_works", lambda self, mode: False)
+    preset = tmp_path / "code.yaml"
+    preset.write_text(
+        "pipeline:\n"
+        "  draft: {operator: sample, n: 9}\n"
+        "  run: {operator: score, from: draft, verifier: execution}\n"
+        "  answer: {operator: vote, from: run}\n"
+    )
+    words = ["solve", "What is 3 plus 4?", "--preset", str(preset)]
+    refused = tts(*words)
+    assert refused.code == 1 and "--unsafe-execution" in refused.err
+    assert tts(*words, "--unsafe-execution").out == "7\n"
 
 
 def test_budget_is_a_hard_limit(tts: Tts) -> None:

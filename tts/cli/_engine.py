@@ -39,6 +39,13 @@ BaseUrlFlag = Annotated[
     str | None,
     typer.Option("--base-url", help="Address of an OpenAI-compatible server.", metavar="URL"),
 ]
+UnsafeFlag = Annotated[
+    bool,
+    typer.Option(
+        "--unsafe-execution",
+        help="Let the verifier `execution` run code even where nothing isolates it.",
+    ),
+]
 PoolFlag = Annotated[
     str | None,
     typer.Option("--pool", help="Recorded samples to replay.", metavar="FILE[#MODEL]"),
@@ -55,6 +62,7 @@ class EngineOptions:
         base_url: Of the server.
         verifiers: Model by verifier name.
         pool: Of the engine replay.
+        unsafe_execution: Code may be run without isolation where there is none.
     """
 
     kind: EngineKind = "vllm"
@@ -62,6 +70,7 @@ class EngineOptions:
     base_url: str | None = None
     verifiers: Mapping[str, str] = field(default_factory=dict)
     pool: str | None = None
+    unsafe_execution: bool = False
 
     @property
     def config(self) -> dict[str, Any]:
@@ -82,6 +91,8 @@ class EngineOptions:
             arguments += ["--base-url", self.base_url]
         if self.pool is not None:
             arguments += ["--pool", self.pool]
+        if self.unsafe_execution:
+            arguments += ["--unsafe-execution"]
         for name, model in self.verifiers.items():
             arguments += ["--verifier", f"{name}={model}"]
         return arguments
@@ -147,7 +158,8 @@ async def open_engine(
     """Start an engine, and the verifiers that the pipelines name; close them at the end."""
     engine = await make_engine(options)
     try:
-        verifiers = await open_verifiers(pipelines, options.verifiers)
+        unsafe = {"execution": {"unsafe": True}} if options.unsafe_execution else {}
+        verifiers = await open_verifiers(pipelines, options.verifiers, options=unsafe)
         try:
             yield engine, verifiers
         finally:

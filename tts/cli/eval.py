@@ -4,7 +4,7 @@ import hashlib
 import shlex
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -102,6 +102,7 @@ def evaluate_command(
     verifier: _engine.VerifierFlag = None,
     base_url: _engine.BaseUrlFlag = None,
     pool: _engine.PoolFlag = None,
+    unsafe_execution: _engine.UnsafeFlag = False,
 ) -> None:
     """Solve benchmarks by presets and report accuracy, tokens and seconds.
 
@@ -122,7 +123,10 @@ def evaluate_command(
         run_budget=None if run_budget is None else Budget.parse(run_budget),
         out=out,
         reuse=tuple(reuse or ()),
-        engine=_engine.parse_engine(engine, model, verifier or (), base_url, pool),
+        engine=replace(
+            _engine.parse_engine(engine, model, verifier or (), base_url, pool),
+            unsafe_execution=unsafe_execution,
+        ),
     )
     plans = _plans(request)
     logs = [_log_of(run) for run in request.reuse]

@@ -1,6 +1,6 @@
 """Solve one problem."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
@@ -36,12 +36,16 @@ def solve(
     model: _engine.ModelFlag = DEFAULT_MODEL,
     verifier: _engine.VerifierFlag = None,
     base_url: _engine.BaseUrlFlag = None,
+    unsafe_execution: _engine.UnsafeFlag = False,
 ) -> None:
     """Solve one problem and print its answer.
 
     Example: tts solve "What is 7 * 8?" --preset self_consistency --budget 8k
     """
-    options = _engine.parse_engine(engine, model, verifier or (), base_url)
+    options = replace(
+        _engine.parse_engine(engine, model, verifier or (), base_url),
+        unsafe_execution=unsafe_execution,
+    )
     job = make_job(
         problem,
         preset=load_preset(preset, overrides or ()),
