@@ -1,6 +1,6 @@
 """What all tree searches share: parameters, and how their solutions become an answer."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -83,9 +83,9 @@ def merge_equal(tree: SearchTree, leaves: Sequence[int], widths: Sequence[int]) 
 
 def first_of_equal(tree: SearchTree, leaves: Sequence[int]) -> list[int]:
     """Return, for each leaf, the place of the first leaf with the same token prefix."""
-    first_by_prefix: dict[tuple[int, ...], int] = {}
+    first_by_prefix: dict[Hashable, int] = {}
     return [
-        first_by_prefix.setdefault(tree.token_ids(leaf), place) for place, leaf in enumerate(leaves)
+        first_by_prefix.setdefault(tree.token_key(leaf), place) for place, leaf in enumerate(leaves)
     ]
 
 

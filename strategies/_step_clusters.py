@@ -4,16 +4,15 @@ TF-IDF over character n-grams with smoothed idf, ln((1 + n) / (1 + df)) + 1, uni
 linkage on cosine distance. No model is needed, and equal texts always fall together.
 """
 
-import math
 from collections import Counter
 from collections.abc import Sequence
-from itertools import count
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 _SIZES = (1, 2, 3)
+_CODE_BITS = 21  # of a Unicode character; three fit an int64
 
 
 def cluster_steps(texts: Sequence[str], distance: float) -> list[int]:
@@ -23,21 +22,41 @@ def cluster_steps(texts: Sequence[str], distance: float) -> list[int]:
         texts: Steps.
         distance: Cosine distance at which the dendrogram is cut, 0 to 1.
     """
-    if len(texts) < 2:
-        return [0] * len(texts)
-    rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-    vectors = embed_texts(list(rows), [texts.count(text) for text in rows])
-    near = (vectors @ vectors.T).toarray()
-    place = [rows[text] for text in texts]
-    distances = np.clip(1.0 - near[np.ix_(place, place)], 0.0, None)
-    upper = distances[np.triu_indices(len(texts), k=1)]
-    labels = fcluster(linkage(upper, method="average"), t=distance, criterion="distance")
-    numbers = count()
-    number_by_label: dict[int, int] = {}
-    for label in labels.tolist():
-        if label not in number_by_label:
-            number_by_label[label] = next(numbers)
-    return [number_by_label[label] for label in labels.tolist()]
+    copies = Counter(texts)
+    vectors = embed_texts(list(copies), list(copies.values()))
+    distances = 1.0 - (vectors @ vectors.T).toarray()
+    labels = link_by_average(distances, list(copies.values()), distance)
+    label_by_text = dict(zip(copies, labels, strict=True))
+    return [label_by_text[text] for text in texts]
+
+
+def link_by_average(distances: NDArray[np.float64], sizes: Sequence[int], cut: float) -> list[int]:
+    """Return clusters by average linkage (UPGMA), merged while the nearest two are within `cut`.
+
+    Average linkage never comes nearer by merging, so that what is above the cut can be left.
+
+    Args:
+        distances: [points, points], symmetric.
+        sizes: How many equal points each stands for.
+        cut: Largest distance that is merged.
+
+    Returns:
+        Cluster of each point, numbered from 0 in the order of their first points.
+    """
+    between = distances.copy()
+    np.fill_diagonal(between, np.inf)
+    weights = np.array(sizes, dtype=float)
+    label = np.arange(len(weights))
+    while between.size and between.min() <= cut:
+        first, second = sorted(np.unravel_index(between.argmin(), between.shape))
+        both = weights[first] + weights[second]
+        merged = (weights[first] * between[first] + weights[second] * between[second]) / both
+        between[first] = between[:, first] = merged
+        between[first, first] = between[second] = between[:, second] = np.inf
+        weights[first] = both
+        label[label == second] = first
+    numbers: list[int] = np.unique(label, return_inverse=True)[1].tolist()
+    return numbers
 
 
 def embed_texts(texts: Sequence[str], copies: Sequence[int]) -> csr_array:
@@ -47,22 +66,26 @@ def embed_texts(texts: Sequence[str], copies: Sequence[int]) -> csr_array:
         texts: Steps, each once.
         copies: How often each occurs; counts in the document frequencies.
     """
-    counts = [_ngrams(" ".join(text.split())) for text in texts]
-    frequency: Counter[str] = Counter()
-    for ngrams, number in zip(counts, copies, strict=True):
-        frequency.update(dict.fromkeys(ngrams, number))
-    place = {ngram: column for column, ngram in enumerate(frequency)}
-    total = sum(copies)
-    idf = {ngram: math.log((1 + total) / (1 + df)) + 1 for ngram, df in frequency.items()}
-    rows, columns, values = [], [], []
-    for row, ngrams in enumerate(counts):
-        weights = {ngram: number * idf[ngram] for ngram, number in ngrams.items()}
-        norm = math.sqrt(math.fsum(weight * weight for weight in weights.values()))
-        rows += [row] * len(weights)
-        columns += [place[ngram] for ngram in weights]
-        values += [weight / norm for weight in weights.values()]
-    return csr_array((values, (rows, columns)), shape=(len(texts), max(1, len(place))))
+    codes = [_ngram_codes(" ".join(text.split())) for text in texts]
+    row_of = np.repeat(np.arange(len(texts)), [len(code) for code in codes])
+    if not row_of.size:
+        return csr_array((len(texts), 1))
+    ngrams, column_of = np.unique(np.concatenate(codes), return_inverse=True)
+    # Each pair of text and n-gram once, with its count.
+    pairs, counts = np.unique(row_of * len(ngrams) + column_of, return_counts=True)
+    rows, columns = np.divmod(pairs, len(ngrams))
+    frequency = np.bincount(columns, weights=np.asarray(copies, dtype=float)[rows])
+    weights = counts * (np.log((1 + sum(copies)) / (1 + frequency)) + 1)[columns]
+    norms = np.sqrt(np.bincount(rows, weights=weights**2, minlength=len(texts)))
+    return csr_array((weights / norms[rows], (rows, columns)), shape=(len(texts), len(ngrams)))
 
 
-def _ngrams(text: str) -> Counter[str]:
-    return Counter(text[i : i + size] for size in _SIZES for i in range(len(text) - size + 1))
+def _ngram_codes(text: str) -> NDArray[np.int64]:
+    """Return one number for each n-gram of a text, another for each other n-gram."""
+    # One more than the code point, so that shorter n-grams are no longer ones with a zero.
+    letters = np.array([ord(letter) + 1 for letter in text], dtype=np.int64)
+    found, ngrams = [letters], letters
+    for size in _SIZES[1:]:
+        ngrams = (ngrams[:-1] << _CODE_BITS) | letters[size - 1 :]
+        found.append(ngrams)
+    return np.concatenate(found)

@@ -13,27 +13,25 @@ ancestors). Then REBASE shares the same width out among the leaves that are kept
 published for width 16; for 64 and 256 take coverage 1.4 and 1.45. `kv_weight: 0` becomes a small
 bonus per node, as published, so that nothing is pruned for nothing.
 
-Departures: exact by HiGHS instead of CBC; clusters by character n-grams instead of a sentence
-encoder; `node_cost: tokens` (ours) makes c the node's share of all their tokens; where the solver
-finds nothing in time, REBASE's allocation stands and a warning says so; `merge` (ours) makes one
-leaf of those with equal token prefixes, with the sum of their O and of their widths, which changes
-nothing about the distribution of what follows; `prune_above` (ours) makes the cost of a node rise
-from 0 with the engine's KV usage, which all problems in flight share: nothing is pruned while there
-is room, and what is decided then depends on time and load.
+Departures: solved exactly by `_prune_program` instead of CBC; clusters by character n-grams instead
+of a sentence encoder; `node_cost: tokens` (ours) makes c the node's share of all their tokens;
+where the solver finds nothing in time, REBASE's allocation stands and a warning says so; `merge`
+(ours) makes one leaf of those with equal token prefixes, with the sum of their O and of their
+widths, which changes nothing about the distribution of what follows; `prune_above` (ours) makes the
+cost of a node rise from 0 with the engine's KV usage, which all problems in flight share: nothing
+is pruned while there is room, and what is decided then depends on time and load.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csr_array
 
 from tts.pipeline import Pipeline
 from tts.runtime.tree import ROOT, Decision, SearchPolicy, SearchTree
+from tts.strategies._prune_program import TOP, Program, solve
 from tts.strategies._search import (
     SearchConfig,
     build_search,
@@ -99,21 +97,20 @@ class Policy(SearchPolicy):
             widths[firsts[place]] += share
         return by_widths(leaves, widths, reason="not worth its KV blocks", **notes)
 
-    def program(self, tree: SearchTree, leaves: Sequence[int], counts: Sequence[int]) -> "Program":
+    def program(self, tree: SearchTree, leaves: Sequence[int], counts: Sequence[int]) -> Program:
         """Return the integer program of a level; `counts` is REBASE's allocation."""
-        paths = [tree.path(leaf)[1:] for leaf in leaves]
-        ancestors = sorted({node for path in paths for node in path})
-        place = {node: row for row, node in enumerate(ancestors)}
-        below = np.zeros((len(ancestors), len(leaves)), dtype=bool)
-        for column, path in enumerate(paths):
-            below[[place[node] for node in path], column] = True
+        places = np.asarray(leaves)
+        ancestors = tree.with_ancestors(np.unique(tree.parent[places]))
+        nodes = np.concatenate([places, ancestors])
+        parents = np.searchsorted(ancestors, tree.parent[nodes])
+        parents[tree.parent[nodes] < 0] = TOP
         texts = [tree.texts[leaf] for leaf in leaves]
         has_clusters = self.coverage > 0 and len(set(texts)) > 1
         clusters = cluster_steps(texts, self.cluster_distance) if has_clusters else []
         return Program(
             rewards=np.array(counts) / sum(counts),
-            below=below,
-            costs=self._costs(tree, [*leaves, *ancestors]),
+            parents=parents,
+            costs=self._costs(tree, nodes),
             clusters=np.array(clusters, dtype=int),
             coverage=self.coverage,
         )
@@ -124,7 +121,7 @@ class Policy(SearchPolicy):
             return 1.0
         return max(0.0, (tree.kv_usage - self.prune_above) / (1 - self.prune_above))
 
-    def _costs(self, tree: SearchTree, nodes: list[int]) -> NDArray[np.float64]:
+    def _costs(self, tree: SearchTree, nodes: NDArray[np.intp]) -> NDArray[np.float64]:
         weight = self.kv_weight * self._scarcity(tree) or -_FREE_BONUS
         if self.node_cost == "unit":
             return np.full(len(nodes), weight / len(nodes))
@@ -139,92 +136,3 @@ class Config(SearchConfig, Policy):
 def build(config: Config) -> Pipeline:
     """Search, then choose among the solutions."""
     return build_search(config, Policy)
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """The integer program of one level.
-
-    Attributes:
-        rewards: [leaves], O.
-        below: [ancestors, leaves], whether the leaf lies below the ancestor.
-        costs: [leaves + ancestors], weighted; negative is a bonus.
-        clusters: [leaves], cluster of each leaf; empty for no coverage term.
-        coverage: Worth of covering all clusters.
-    """
-
-    rewards: NDArray[np.float64]
-    below: NDArray[np.bool_]
-    costs: NDArray[np.float64]
-    clusters: NDArray[np.int_]
-    coverage: float
-
-    @property
-    def num_clusters(self) -> int:
-        """K; 0 without the coverage term."""
-        return int(self.clusters.max()) + 1 if self.clusters.size else 0
-
-    def value(self, kept: Sequence[int]) -> float:
-        """Return the objective for a choice of leaves, everything else following from it."""
-        size = len(self.rewards)
-        total = float(self.rewards[list(kept)].sum() - self.costs[list(kept)].sum())
-        is_needed = self.below[:, list(kept)].any(axis=1)
-        total -= float(self.costs[size:][is_needed].sum())
-        if self.num_clusters:
-            total += self.coverage * len(set(self.clusters[list(kept)])) / self.num_clusters
-        return total
-
-
-def solve(program: Program, *, seconds: float) -> list[int] | None:
-    """Return the leaves of the best choice, ascending; None when the solver found none in time.
-
-    Only the leaves need to be integers: given them, the best ancestors and clusters are 0 or 1.
-    """
-    num_leaves, num_ancestors = len(program.rewards), len(program.below)
-    num_clusters = program.num_clusters
-    size = num_leaves + num_ancestors + num_clusters
-    gain = np.zeros(size)
-    gain[:num_leaves] = program.rewards
-    gain[: num_leaves + num_ancestors] -= program.costs
-    if num_clusters:
-        gain[num_leaves + num_ancestors :] = program.coverage / num_clusters
-    integrality = np.zeros(size, dtype=int)
-    integrality[:num_leaves] = 1
-    found = milp(
-        -gain,
-        integrality=integrality,
-        bounds=Bounds(0, 1),
-        constraints=[_constraints(program, size)],
-        options={"time_limit": seconds},
-    )
-    if found.x is None:
-        return None
-    return np.flatnonzero(found.x[:num_leaves] > 0.5).tolist() or None
-
-
-def _constraints(program: Program, size: int) -> LinearConstraint:
-    """Return all constraints as rows >= 0, the last one (keep a leaf) as a row >= 1."""
-    num_leaves, num_ancestors = program.below.shape[1], program.below.shape[0]
-    of_ancestor, of_leaf = np.nonzero(program.below)
-    pair = np.arange(len(of_leaf))
-    first_sum = len(pair)  # then one row for each ancestor, one for each cluster, the last one
-    first_cluster = first_sum + num_ancestors
-    last = first_cluster + program.num_clusters
-    ancestors, clusters = np.arange(num_ancestors), np.arange(program.num_clusters)
-    in_cluster = np.arange(len(program.clusters))
-    entries = [
-        (pair, num_leaves + of_ancestor, 1.0),
-        (pair, of_leaf, -1.0),
-        (first_sum + of_ancestor, of_leaf, 1.0),
-        (first_sum + ancestors, num_leaves + ancestors, -1.0),
-        (first_cluster + program.clusters, in_cluster, 1.0),
-        (first_cluster + clusters, num_leaves + num_ancestors + clusters, -1.0),
-        (np.full(num_leaves, last), np.arange(num_leaves), 1.0),
-    ]
-    rows = np.concatenate([row for row, _, _ in entries])
-    columns = np.concatenate([column for _, column, _ in entries])
-    values = np.concatenate([np.full(len(row), value) for row, _, value in entries])
-    matrix = csr_array((values, (rows, columns)), shape=(last + 1, size))
-    lower = np.zeros(last + 1)
-    lower[last] = 1.0
-    return LinearConstraint(matrix, lb=lower)

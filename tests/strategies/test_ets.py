@@ -6,21 +6,36 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import fcluster, linkage
 
 from tests.scripted import ScriptedEngine
 from tests.searching import digits, events, expanded, grow, new_tree, search
 from tts.runtime.tree import ROOT, SearchTree
 from tts.strategies import ets
-from tts.strategies._step_clusters import cluster_steps, embed_texts
-from tts.strategies.ets import Config, Policy, Program, build, solve
+from tts.strategies._prune_program import Program, solve
+from tts.strategies._step_clusters import cluster_steps, embed_texts, link_by_average
+from tts.strategies.ets import Config, Policy, build
 from tts.strategies.rebase import allocate
+
+
+def lies_below(program: Program) -> NDArray[np.bool_]:
+    """Return [ancestors, leaves], whether the leaf lies below the ancestor."""
+    size = len(program.rewards)
+    below = np.zeros((len(program.parents) - size, size), dtype=bool)
+    for leaf in range(size):
+        row = int(program.parents[leaf])
+        while row >= 0:
+            below[row, leaf] = True
+            row = int(program.parents[size + row])
+    return below
 
 
 def best_value(program: Program) -> float:
     """Try every choice of leaves."""
     size = len(program.rewards)
     kept = (np.arange(1, 2**size)[:, None] >> np.arange(size)) % 2 == 1
-    needed = kept.astype(int) @ program.below.T.astype(int) > 0
+    needed = kept.astype(int) @ lies_below(program).T.astype(int) > 0
     values = kept @ (program.rewards - program.costs[:size]) - needed @ program.costs[size:]
     for cluster in set(program.clusters.tolist()):
         covered = kept[:, program.clusters == cluster].any(axis=1)
@@ -63,9 +78,11 @@ def test_without_costs_it_is_rebase() -> None:
     tree = new_tree()
     rewards = [0.9, 0.8, 0.3, 0.7]
     grow(tree, ROOT, rewards)
-    for kv_weight in (0.0, 1e-9):
-        shares = expanded(Policy(width=8, kv_weight=kv_weight, coverage=0.0), tree)
-        assert [shares.get(i, 0) for i in (1, 2, 3, 4)] == allocate(rewards, 8, 0.2)
+    shares = expanded(Policy(width=8, kv_weight=0.0, coverage=0.0), tree)
+    assert [shares.get(i, 0) for i in (1, 2, 3, 4)] == allocate(rewards, 8, 0.2) == [4, 3, 0, 1]
+    # At a tiny cost the leaf without a share goes, and the others share the width out anew.
+    shares = expanded(Policy(width=8, kv_weight=1e-9, coverage=0.0), tree)
+    assert [shares.get(i, 0) for i in (1, 2, 4)] == allocate([0.9, 0.8, 0.7], 8, 0.2)
 
 
 def test_equal_prefixes_are_one_leaf_when_merged() -> None:
@@ -127,9 +144,33 @@ def programs(draw: Any) -> Program:
     return policy.program(tree, leaves, allocate(rewards, draw(st.integers(1, 16)), 0.2))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(program=programs())
 def test_the_solver_equals_brute_force(program: Program) -> None:
+    kept = solve(program, seconds=10)
+    assert kept
+    assert program.value(kept) == pytest.approx(best_value(program), abs=1e-7)
+
+
+@st.composite
+def tangled(draw: Any) -> Program:
+    """Any tree with up to 9 leaves, any costs, and clusters that lie across it."""
+    num_leaves, num_ancestors = draw(st.integers(1, 9)), draw(st.integers(1, 6))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    above = [int(rng.integers(0, row)) for row in range(1, num_ancestors)]
+    clusters = rng.integers(0, draw(st.integers(1, 4)), num_leaves)
+    return Program(
+        rewards=rng.choice([0.0, 0.1, 0.3], num_leaves),
+        parents=np.array([*rng.integers(0, num_ancestors, num_leaves), -1, *above]),
+        costs=rng.random(num_leaves + num_ancestors) * draw(st.sampled_from([0.05, 0.3])),
+        clusters=np.unique(clusters, return_inverse=True)[1],
+        coverage=draw(st.sampled_from([0.2, 1.0])),
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(program=tangled())
+def test_the_solver_equals_brute_force_on_any_tree(program: Program) -> None:
     kept = solve(program, seconds=10)
     assert kept
     assert program.value(kept) == pytest.approx(best_value(program), abs=1e-7)
@@ -151,9 +192,9 @@ def test_a_solver_without_a_solution_leaves_rebase_and_says_so(
 def test_no_time_at_all_gives_no_solution() -> None:
     rng = np.random.default_rng(1)
     program = Program(
-        rewards=rng.random(200),
-        below=rng.random((200, 200)) < 0.1,
-        costs=np.full(400, 1 / 400) * rng.random(400),
+        rewards=np.zeros(200),  # so that coverage alone decides
+        parents=np.concatenate([rng.integers(0, 200, 200), [-1], np.arange(199) // 2]),
+        costs=np.full(400, 1 / 200) * rng.random(400),
         clusters=rng.integers(0, 40, 200),
         coverage=1.5,
     )
@@ -166,11 +207,34 @@ def test_no_time_at_all_gives_no_solution() -> None:
         ([], []),
         (["alone"], [0]),
         (["12 + 5 = 17", "12 + 5  = 17", "17 * 2 = 34"], [0, 0, 1]),
-        (["", "", "x"], [0, 1, 2]),  # empty texts say nothing, so they are not alike
+        (["", "x", ""], [0, 1, 0]),
     ],
 )
 def test_clusters(texts: list[str], expected: list[int]) -> None:
     assert cluster_steps(texts, 0.05) == expected
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    points=st.lists(st.integers(0, 9), min_size=2, max_size=12),
+    cut=st.sampled_from([0.3, 1.2, 3.7]),  # no distance, so that rounding decides nothing
+)
+def test_average_linkage_equals_that_of_scipy(points: list[int], cut: float) -> None:
+    # Irregular gaps, so that no two merges are at one distance and their order is the same.
+    line = np.array([point + 0.01 * point**2 for point in points])
+    apart = np.abs(line[:, None] - line[None])
+    expected = fcluster(
+        linkage(apart[np.triu_indices(len(line), k=1)], method="average"), cut, "distance"
+    )
+    distinct = sorted(set(points))
+    rows = [points.index(point) for point in distinct]
+    sizes = [points.count(point) for point in distinct]
+    found = link_by_average(apart[np.ix_(rows, rows)], sizes, cut)
+    label = dict(zip(distinct, found, strict=True))
+    pairs = [(i, j) for i in range(len(points)) for j in range(i)]
+    assert all(
+        (expected[i] == expected[j]) == (label[points[i]] == label[points[j]]) for i, j in pairs
+    )
 
 
 def test_vectors_by_hand() -> None:

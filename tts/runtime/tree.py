@@ -5,7 +5,7 @@ than its children's, and the numbers do not depend on the order of arrival. Node
 prompt, without a step.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, ClassVar
@@ -221,6 +221,10 @@ class SearchTree:
     def token_ids(self, node: int) -> tuple[int, ...]:
         """Return the prompt and all steps down to `node`."""
         return tuple(t for n in reversed(self.path(node)) for t in self._tokens[n])
+
+    def token_key(self, node: int) -> Hashable:
+        """Return a key that two nodes share exactly if their token ids down to them are equal."""
+        return int(self._rows["block"][node]), self._tails[node]
 
     def prefix(self, node: int) -> tuple[str, ...]:
         """Return the texts of the steps from the first one down to `node`."""
