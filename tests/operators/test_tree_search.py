@@ -171,6 +171,27 @@ def test_steps_that_never_end_are_cut_and_the_search_ends() -> None:
     assert {len(t.steps) for t in solutions(result)} == {4}  # 10 + 10 + 10 + 5
 
 
+@pytest.mark.parametrize(
+    ("options", "say"),
+    [
+        # Numbered steps: the separator before step n + 1 ends step n.
+        ({"separator": "\nStep {}:"}, lambda n: f"d{n} is it\nStep {n + 1}:"),
+        ({"separator": None, "step_tokens": 4}, lambda n: f"d{n} \n"),
+    ],
+)
+def test_steps_of_any_kind_are_scored_one_by_one(options: Any, say: Any) -> None:
+    def script(ask: Ask) -> Line:
+        number = ask.prompt.rpartition("<assistant>")[2].count("d") + 1
+        text = "".join(say(n) for n in range(number, 4))
+        return Line(text + r"\boxed{6}")
+
+    verifier = DigitVerifier()
+    search(ScriptedEngine(script), REBASE, verifier=verifier, **options)
+    # Each step stands in a paragraph of its own, whatever it was cut by.
+    assert {"d1 is it\n\nd2 is it", "d1\n\nd2"} & set(verifier.calls)
+    assert not any("Step" in text for text in verifier.calls)
+
+
 def test_the_last_step_runs_to_the_end() -> None:
     engine = ScriptedEngine(digits(depth=50))
     result = search(engine, REBASE, max_depth=3)

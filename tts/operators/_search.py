@@ -181,7 +181,7 @@ class Search:
 
     async def _score(self, node: int, trajectory: Trajectory) -> None:
         played = await self._look_ahead(trajectory)
-        score = await self._scorer.score(played)
+        score = await self._scorer.score(self._options.steps.as_paragraphs(played))
         is_finished = trajectory.finish_reason is not None
         self._trajectories[node] = trajectory.with_score(self._options.verifier, score)
         if self._tree.state[node] != NodeState.RUNNING:

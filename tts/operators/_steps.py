@@ -13,6 +13,7 @@ from tts.protocols import Context
 from tts.types import Completion, FinishReason, Origin, Prompt, Sampling, Step, Trajectory
 
 ANSWER_MARK = "\\boxed{"
+PARAGRAPH = "\n\n"
 _NUMBER = "{}"
 
 
@@ -25,7 +26,7 @@ class Stepwise(OperatorModel):
     """
 
     separator: str | None = Field(
-        "\n\n",
+        PARAGRAPH,
         min_length=1,
         description="text between steps, {} in it being the next step's number; none cuts by "
         "step_tokens alone",
@@ -95,6 +96,17 @@ class Stepwise(OperatorModel):
             usage=completion.usage,
             error=completion.error,
         )
+
+    def as_paragraphs(self, trajectory: Trajectory) -> Trajectory:
+        """Return a trajectory as verifiers read it: each step a paragraph.
+
+        Steps that are paragraphs already stay as they are, those that were cut by their length or
+        run to the end included.
+        """
+        if self.separator == PARAGRAPH:
+            return trajectory
+        steps = (step.text.strip() for step in trajectory.steps)
+        return replace(trajectory, text=PARAGRAPH.join(step for step in steps if step))
 
     def _separator_after(self, parent: Trajectory) -> str:
         """Return the string that ends the step after `parent`, the one before step n + 2."""
