@@ -16,6 +16,7 @@ from tts.cli._bench_tree import (
     CellFigures,
     LoopShare,
     cell_preset,
+    default_methods,
     equal_samples,
     plan_cells,
     task_problems,
@@ -41,15 +42,18 @@ def figures(tokens: float, solution_tokens: float | None) -> CellFigures:
 
 
 def test_rebase_comes_before_what_is_measured_by_it() -> None:
-    plan = plan_cells(["chain", "countdown"], [16, 64], ["best_of_n", "dvts", "rebase"])
+    methods = ["best_of_n", "dvts", "rebase"]
+    plan = plan_cells(["chain", "countdown"], {16: methods, 64: methods})
     assert [cell.method for cell in plan[:3]] == ["rebase", "best_of_n", "dvts"]
     assert len(plan) == 2 * 2 * 3 + 1
     assert plan[-1] == Cell("chain", "rebase", 64, "scarce")
 
 
-def test_only_some_methods_run_at_width_256() -> None:
-    wide = [c for c in plan_cells(["chain"], [256], list(METHODS)) if c.cache == "ample"]
-    assert {cell.method for cell in wide} == set(_bench_tree.WIDEST)
+def test_fewer_methods_run_at_larger_widths() -> None:
+    sizes = [len(default_methods(width, full=False)) for width in (16, 64, 256)]
+    assert sizes == [8, 4, 3]
+    assert default_methods(64, full=True) == default_methods(16, full=False)
+    assert all(set(default_methods(w, full=True)) <= set(METHODS) for w in (16, 64, 256))
 
 
 def test_best_of_n_at_equal_tokens() -> None:

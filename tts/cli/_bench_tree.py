@@ -37,8 +37,11 @@ METHODS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "mcts": ("mcts", ("solutions={width}", "expansions={width}", "parallel=16")),
     "best_of_n": ("weighted_vote", ("n={samples}", "stop=never")),
 }
-WIDEST = ("rebase", "ets", "ets+merge")  # those that run at width 256
-SCARCE = ("rebase", "ets", "ets+merge")  # those that run with a scarce KV cache
+# By the largest width at which it runs by default; all of them run at 64 with --full.
+NARROW = ("beam_search", "dvts", "mcts", "best_of_n")
+WIDE = ("rebase", "rebase-async", "ets", "ets+merge")
+WIDEST = ("rebase", "ets", "ets+merge")
+SCARCE = WIDEST  # those that run with a scarce KV cache
 SCARCE_BLOCKS = 128
 _LOOP_FILE = "loop.json"
 
@@ -105,23 +108,33 @@ class CellFigures:
         return {**values.pop("cell"), **values.pop("search"), **values}
 
 
-def plan_cells(tasks: Sequence[str], widths: Sequence[int], methods: Sequence[str]) -> list[Cell]:
+def default_methods(width: int, *, full: bool) -> tuple[str, ...]:
+    """Return the methods of a width: fewer as it grows, so that all end in half an hour."""
+    if width > 64:
+        return WIDEST
+    return (*WIDE, *NARROW) if full or width <= 16 else WIDE
+
+
+def plan_cells(tasks: Sequence[str], methods_by_width: Mapping[int, Sequence[str]]) -> list[Cell]:
     """Return all cells, those of one task and width next to each other, REBASE first.
 
     Best-of-n needs REBASE's tokens, and so comes after it. The cells with a scarce cache are the
     last, on the first task at the second width (the first if there is no other): there one
     problem's tree does not fill the cache alone, but a few do.
     """
-    ordered = sorted(methods, key=lambda method: method != BASE)
+    ordered = {
+        width: sorted(methods, key=lambda method: method != BASE)
+        for width, methods in methods_by_width.items()
+    }
     ample = [
         Cell(task, method, width, "ample")
         for task in tasks
-        for width in widths
-        for method in ordered
-        if width < 256 or method in WIDEST
+        for width, methods in ordered.items()
+        for method in methods
     ]
-    width = widths[:2][-1]
-    return ample + [Cell(tasks[0], m, width, "scarce") for m in ordered if m in SCARCE]
+    width = list(ordered)[:2][-1]
+    scarce = [method for method in ordered[width] if method in SCARCE]
+    return ample + [Cell(tasks[0], method, width, "scarce") for method in scarce]
 
 
 def cell_preset(cell: Cell, *, samples: int, verifier: str) -> Preset:

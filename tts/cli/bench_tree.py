@@ -10,10 +10,17 @@ from rich.table import Table
 
 from tts.api import DEFAULT_MODEL
 from tts.cli import _output
-from tts.cli._bench_tree import BASE, METHODS, Bench, Cell, CellFigures, plan_cells
+from tts.cli._bench_tree import (
+    BASE,
+    METHODS,
+    Bench,
+    Cell,
+    CellFigures,
+    default_methods,
+    plan_cells,
+)
 from tts.evals.tree_figures import Comparison, Outcome, Ratio, compare_searches
 
-DEFAULT_METHODS = tuple(name for name in METHODS if name != "rebase+merge")
 _POOLED = "all"
 
 
@@ -23,7 +30,8 @@ def tree(
         list[int] | None, typer.Option("--width", help="May be repeated; 16 and 64.")
     ] = None,
     methods: Annotated[
-        list[str] | None, typer.Option("--method", help=f"May be repeated: {', '.join(METHODS)}.")
+        list[str] | None,
+        typer.Option("--method", help=f"May be repeated: {', '.join(METHODS)}."),
     ] = None,
     tasks: Annotated[
         list[str] | None, typer.Option("--task", help="chain or countdown; both.")
@@ -33,7 +41,7 @@ def tree(
     kv_bytes: Annotated[
         int | None, typer.Option("--kv-bytes", help="Of the scarce KV cache; 128 blocks.")
     ] = None,
-    full: Annotated[bool, typer.Option("--full", help="200 problems, and width 256.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="200 problems, more cells.")] = False,
     out: Annotated[Path, typer.Option("--out", help="Holds the runs.")] = Path("runs/bench_tree"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -44,12 +52,13 @@ def tree(
 
     Example: tts bench tree --problems 50 --width 16 --method rebase --method ets
     """
-    chosen = methods or DEFAULT_METHODS
-    if unknown := sorted(set(chosen) - set(METHODS)):
+    if unknown := sorted(set(methods or ()) - set(METHODS)):
         raise typer.BadParameter(f"no method {unknown[0]!r}; there are {', '.join(METHODS)}")
-    plan = plan_cells(
-        tasks or ("chain", "countdown"), widths or ((16, 64, 256) if full else (16, 64)), chosen
-    )
+    chosen = {
+        width: methods or default_methods(width, full=full)
+        for width in widths or ((16, 64, 256) if full else (16, 64))
+    }
+    plan = plan_cells(tasks or ("chain", "countdown"), chosen)
     bench = Bench(
         problems=200 if full else problems,
         verifier=verifier,
