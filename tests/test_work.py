@@ -8,6 +8,7 @@ from tts.cost import (
     SparseReading,
     Work,
     Workload,
+    decode_kv_bytes,
     decode_work,
     effective_flops,
     kv_token_bytes,
@@ -62,6 +63,22 @@ def test_sparse_reading_by_hand() -> None:
     # Steps read min(12, 11 12 13) = 35 tokens and look at 36 / 4 = 9 summaries of 48 bytes.
     assert work.kv_bytes == 96 * 35 + 48 * 9
     assert work.flops == 2 * 1_000 * 3 + 4 * 48 * 35 + 2 * 48 * 9
+
+
+def test_dense_layers_and_short_steps_read_everything() -> None:
+    sparse = SparseReading(12, block_tokens=4, dense_layers=1, min_context=11)
+    work = decode_work(INFO, Workload(10, 3, sparse=sparse))
+    # Of 11, 12, 13 tokens one layer reads 36. The other reads 11, 12, 12 and, in the last two
+    # steps, 25 / 4 summaries of half a token's bytes.
+    assert work.kv_bytes == 48 * 36 + 48 * 35 + 24 * 25 / 4
+
+
+def test_kv_bytes_of_one_sequence() -> None:
+    # The first token comes with the prompt; three more attend to 11, 12, 13 tokens.
+    assert decode_kv_bytes(INFO, 10, 4) == 96 * 36
+    assert decode_kv_bytes(INFO, 10, 4, SparseReading(12, block_tokens=4)) == 96 * 35 + 48 * 9
+    assert decode_kv_bytes(INFO, 10, 1) == decode_kv_bytes(INFO, 10, 0) == 0
+    assert decode_kv_bytes(ModelInfo("m", "f"), 10, 4) is None
 
 
 def test_sparse_with_room_for_all_reads_what_dense_reads() -> None:

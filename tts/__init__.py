@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tts.api import shutdown as shutdown
     from tts.api import solve as solve
     from tts.engine.openai import OpenAIEngine as OpenAIEngine
+    from tts.engine.sparse_config import SparseConfig as SparseConfig
     from tts.engine.vllm import VLLMEngine as VLLMEngine
     from tts.operators._condition import Condition as Condition
     from tts.operators.choose import choose as choose
@@ -51,6 +52,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "tts.api": ("asolve", "open_verifiers", "shutdown", "solve"),
     "tts.engine.openai": ("OpenAIEngine",),
+    "tts.engine.sparse_config": ("SparseConfig",),
     "tts.engine.vllm": ("VLLMEngine",),
     "tts.operators._condition": ("Condition",),
     "tts.operators.choose": ("choose",),
@@ -85,6 +87,7 @@ __all__ = [
     "Result",
     "Runtime",
     "Sampling",
+    "SparseConfig",
     "Trajectory",
     "Usage",
     "VLLMEngine",

@@ -115,6 +115,8 @@ class Usage:
         flops: Predicted floating-point operations.
         seconds: Wall time of one call, summed over calls; of a result, its whole wall time.
         usd: Dollars.
+        kv_bytes: KV cache that decoding read, page summaries included, predicted from the lengths.
+        dense_kv_bytes: What it would have read if attention had left nothing out.
     """
 
     prompt_tokens: int | None = 0
@@ -129,6 +131,8 @@ class Usage:
     seconds: float | None = 0.0
     usd: float | None = 0.0
     scored_tokens: int | None = 0
+    kv_bytes: int | None = 0
+    dense_kv_bytes: int | None = 0
 
     def __add__(self, other: "Usage") -> "Usage":
         """Add field by field; `peak_kv_blocks` takes the larger."""
@@ -148,6 +152,8 @@ class Usage:
             _plus(self.seconds, other.seconds),
             _plus(self.usd, other.usd),
             _plus(self.scored_tokens, other.scored_tokens),
+            _plus(self.kv_bytes, other.kv_bytes),
+            _plus(self.dense_kv_bytes, other.dense_kv_bytes),
         )
 
 

@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from tts.engine import host, vllm_plugin
-from tts.engine.vllm_plugin import SparseConfig
+from tts.engine.sparse_config import SparseConfig, to_additional_config
 
 LENGTHS = (330, 40, 257)
 NEW_TOKENS = 6
@@ -44,7 +44,8 @@ def build(folder: str, config: dict[str, Any] | None) -> Any:
     options: dict[str, Any] = {}
     if config is not None:
         vllm_plugin.install()
-        options["additional_config"] = SparseConfig(**config).to_vllm()
+        sparse = SparseConfig(**config)
+        options["additional_config"] = to_additional_config(sparse, shared_prefix=False)
     return LLM(
         folder,
         dtype="float32",

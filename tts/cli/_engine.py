@@ -11,6 +11,7 @@ import tts
 from tts.api import DEFAULT_MODEL, open_verifiers
 from tts.catalog import load
 from tts.engine.replay import ReplayEngine
+from tts.engine.sparse_config import SparseConfig
 from tts.errors import InputError
 from tts.pipeline import Pipeline
 from tts.pools import load_pool
@@ -51,6 +52,15 @@ PoolFlag = Annotated[
     typer.Option("--pool", help="Recorded samples to replay.", metavar="FILE[#MODEL]"),
 ]
 
+SparseFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--sparse",
+        help="Attend to chosen KV pages only: budget=1024, with page, sink, local, dense_layers.",
+        metavar="K=V,...",
+    ),
+]
+
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
@@ -63,6 +73,7 @@ class EngineOptions:
         verifiers: Model by verifier name.
         pool: Of the engine replay.
         unsafe_execution: Code may be run without isolation where there is none.
+        sparse: What decode of the embedded engine attends to; None is everything.
     """
 
     kind: EngineKind = "vllm"
@@ -70,6 +81,7 @@ class EngineOptions:
     base_url: str | None = None
     verifiers: Mapping[str, str] = field(default_factory=dict)
     pool: str | None = None
+    sparse: SparseConfig | None = None
     unsafe_execution: bool = False
 
     @property
@@ -80,6 +92,7 @@ class EngineOptions:
             "base_url": self.base_url,
             "verifiers": dict(self.verifiers),
             **({} if self.pool is None else {"pool": self.pool}),
+            **({} if self.sparse is None else {"sparse": str(self.sparse)}),
         }
 
     def to_arguments(self) -> list[str]:
@@ -91,6 +104,8 @@ class EngineOptions:
             arguments += ["--base-url", self.base_url]
         if self.pool is not None:
             arguments += ["--pool", self.pool]
+        if self.sparse is not None:
+            arguments += ["--sparse", str(self.sparse)]
         if self.unsafe_execution:
             arguments += ["--unsafe-execution"]
         for name, model in self.verifiers.items():
@@ -104,12 +119,15 @@ def parse_engine(
     verifiers: Iterable[str],
     base_url: str | None,
     pool: str | None = None,
+    sparse: str | None = None,
 ) -> EngineOptions:
     """Check the engine flags.
 
     Raises:
-        InputError: They do not fit together, or name an unknown verifier.
+        InputError: They do not fit together, name an unknown verifier, or `sparse` cannot be read.
     """
+    if sparse is not None and kind != "vllm":
+        raise InputError(f"--sparse changes the attention of --engine vllm; {kind} has its own")
     if (kind == "replay") != (pool is not None):
         raise InputError("--engine replay and --pool FILE[#MODEL] need each other")
     if kind == "replay":
@@ -127,7 +145,8 @@ def parse_engine(
             raise InputError(f"--verifier {entry}: write NAME=MODEL, such as prm=bundled:prm")
         load("verifier", name)
         models[name] = verifier_model
-    return EngineOptions(kind, model, base_url, models, pool)
+    config = None if sparse is None else SparseConfig.parse(sparse)
+    return EngineOptions(kind, model, base_url, models, pool, config)
 
 
 async def make_engine(options: EngineOptions) -> Engine:
@@ -143,7 +162,7 @@ async def make_engine(options: EngineOptions) -> Engine:
     elif options.kind == "openai":
         engine = tts.OpenAIEngine(options.model, base_url=options.base_url)
     else:
-        engine = tts.VLLMEngine(options.model)
+        engine = tts.VLLMEngine(options.model, sparse=options.sparse)
     try:
         return await engine.start()
     except BaseException:

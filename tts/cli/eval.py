@@ -103,6 +103,7 @@ def evaluate_command(
     base_url: _engine.BaseUrlFlag = None,
     pool: _engine.PoolFlag = None,
     unsafe_execution: _engine.UnsafeFlag = False,
+    sparse: _engine.SparseFlag = None,
 ) -> None:
     """Solve benchmarks by presets and report accuracy, tokens and seconds.
 
@@ -124,7 +125,7 @@ def evaluate_command(
         out=out,
         reuse=tuple(reuse or ()),
         engine=replace(
-            _engine.parse_engine(engine, model, verifier or (), base_url, pool),
+            _engine.parse_engine(engine, model, verifier or (), base_url, pool, sparse),
             unsafe_execution=unsafe_execution,
         ),
     )

@@ -37,13 +37,14 @@ def solve(
     verifier: _engine.VerifierFlag = None,
     base_url: _engine.BaseUrlFlag = None,
     unsafe_execution: _engine.UnsafeFlag = False,
+    sparse: _engine.SparseFlag = None,
 ) -> None:
     """Solve one problem and print its answer.
 
     Example: tts solve "What is 7 * 8?" --preset self_consistency --budget 8k
     """
     options = replace(
-        _engine.parse_engine(engine, model, verifier or (), base_url),
+        _engine.parse_engine(engine, model, verifier or (), base_url, sparse=sparse),
         unsafe_execution=unsafe_execution,
     )
     job = make_job(

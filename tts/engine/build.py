@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tts.engine import host, vllm_plugin
-from tts.engine.vllm_plugin import SparseConfig
-from tts.errors import EngineError, ModelError, TTSError
+from tts.engine.sparse_config import SparseConfig, wants_shared_prefix
+from tts.errors import EngineError, InputError, ModelError, TTSError
 
 _BUNDLED = "bundled:"
 _CPU_BLOCK_SIZE = 32  # the CPU attention kernel takes multiples of 32 only
@@ -47,20 +47,22 @@ def build_engine(
     Raises:
         ModelError: The model cannot be found or loaded.
         EngineError: The engine cannot start, with what to change.
-        CapabilityError: Sparse decode was asked for where there is none.
+        CapabilityError: Sparse or shared-prefix decode cannot serve this model or machine.
+        InputError: The block size does not suit the machine or the KV budget.
         MissingExtraError: vLLM is not installed.
     """
     host.load_vllm()
-    if SparseConfig.from_vllm(arguments.get("additional_config")) is not None:
-        vllm_plugin.install()
     on_cpu = bool(import_module("vllm.platforms").current_platform.is_cpu())
     chosen = {**arguments, "kv_cache_memory_bytes": kv_cache_memory_bytes}
     if on_cpu:
         host.set_threads(cpu_threads or _default_threads(str(chosen["model"])))
         _choose_for_cpu(chosen)
+    _choose_attention(chosen)
     try:
         with host.building(compiles=not (on_cpu and chosen["enforce_eager"])):
             return _build(chosen, on_cpu=on_cpu)
+    except TTSError:
+        raise
     except Exception as error:
         raise _explain(error, str(chosen["model"])) from error
 
@@ -83,10 +85,45 @@ def _choose_for_cpu(arguments: dict[str, Any]) -> None:
     arguments.setdefault("enforce_eager", True)
     if arguments["block_size"] is None:
         arguments["block_size"] = _CPU_BLOCK_SIZE
+    if arguments["block_size"] % _CPU_BLOCK_SIZE:
+        raise InputError(
+            f"KV blocks of {arguments['block_size']} tokens: vLLM's CPU attention takes multiples "
+            f"of {_CPU_BLOCK_SIZE}"
+        )
     if arguments["dtype"] == "auto" and not _has_bfloat16():
         arguments["dtype"] = "float32"
     if arguments["runner"] == "generate" and not arguments.get("speculative_config"):
         arguments["logits_processors"] = [*arguments.get("logits_processors", ()), _SAMPLER]
+
+
+def choose_block_size(block_size: int | None, sparse: SparseConfig | None) -> int | None:
+    """Return the KV block size: as asked for, else the page size of sparse decode.
+
+    Raises:
+        InputError: Both are given and differ.
+    """
+    page_size = None if sparse is None else sparse.page_size
+    if None not in (block_size, page_size) and block_size != page_size:
+        raise InputError(
+            f"block_size={block_size} and page={page_size} differ: a page is a KV block, so give "
+            "one of them"
+        )
+    return block_size or page_size
+
+
+def _choose_attention(arguments: dict[str, Any]) -> None:
+    """Register our attention where the engine asks for it, and check what needs no model."""
+    config, block_size = arguments["additional_config"], arguments["block_size"]
+    sparse = SparseConfig.from_vllm(config)
+    if wants_shared_prefix(config):
+        vllm_plugin.check_shared_prefix()
+    elif sparse is None:
+        return
+    if sparse is not None and block_size is not None:
+        sparse.num_pages(block_size)
+    backend = vllm_plugin.install()
+    if backend is not None:
+        arguments["attention_backend"] = backend
 
 
 def _default_threads(model: str) -> int:

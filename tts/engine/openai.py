@@ -271,6 +271,8 @@ def _unknown(calls: int) -> Usage:
         calls=calls,
         kv_block_seconds=None,
         peak_kv_blocks=None,
+        kv_bytes=None,
+        dense_kv_bytes=None,
         flops=None,
         seconds=None,
         usd=None,

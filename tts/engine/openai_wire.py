@@ -98,6 +98,8 @@ def to_completions(
             calls=1,
             kv_block_seconds=None,
             peak_kv_blocks=None,
+            kv_bytes=None,
+            dense_kv_bytes=None,
             flops=None,
             seconds=seconds,
             usd=_dollars(price, 0 if position else prompt, cached, generated),

@@ -9,8 +9,8 @@ from importlib import import_module
 from itertools import count
 from typing import Any, Protocol
 
-from tts.engine import build, translate
-from tts.engine.translate import SEED_KEY, Finished
+from tts.engine import build
+from tts.engine.translate import SEED_KEY, Finished, Meter
 from tts.errors import ContextError, EngineError, TTSError
 from tts.types import Usage, sum_usage
 
@@ -36,6 +36,8 @@ _UNKNOWN = Usage(
     calls=1,
     kv_block_seconds=None,
     peak_kv_blocks=None,
+    kv_bytes=None,
+    dense_kv_bytes=None,
     flops=None,
     usd=None,
 )
@@ -54,16 +56,16 @@ class RequestTable:
 
     def __init__(self) -> None:
         self.engine: Any = None
-        self.block_size = 1
+        self.meter: Meter | None = None
         self._has_sampler = False
         self._entries: dict[str, _Entry] = {}
         self._id_by_reader: dict[int, str] = {}
         self._ids = count()
 
-    def attach(self, engine: Any) -> None:
-        """Serve this vLLM engine."""
+    def attach(self, engine: Any, meter: Meter) -> None:
+        """Serve this vLLM engine, and count with its meter."""
         self.engine = engine
-        self.block_size = engine.vllm_config.cache_config.block_size
+        self.meter = meter
         self._has_sampler = build.has_own_sampler(engine)
 
     def add(
@@ -182,12 +184,12 @@ class RequestTable:
         generated = state.detokenizer.num_output_tokens() if state.detokenizer else 0
         computed = request.num_computed_tokens if request is not None else 0
         prompt = len(entry.token_ids) if generated else min(computed, len(entry.token_ids))
-        return translate.usage(
+        assert self.meter is not None
+        return self.meter.usage(
             prompt,
             cached=min(state.num_cached_tokens, prompt),
             generated=generated,
             seconds=seconds,
-            block_size=self.block_size,
         )
 
     def _forget(self, request_id: str) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tts.engine.vllm_plugin import SparseConfig
+from tts.cost import SparseReading, decode_kv_bytes
+from tts.engine.sparse_config import SparseConfig
 from tts.errors import EngineError
 from tts.types import Completion, FinishReason, FloatArray, ModelInfo, Sampling, Usage
 
@@ -61,6 +62,62 @@ def sampling_params(sampling: Sampling, *, max_tokens: int) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
+class Meter:
+    """Counts what calls of one engine cost.
+
+    Attributes:
+        info: Its model.
+        sparse: What its decode steps read; None is everything.
+    """
+
+    info: ModelInfo
+    sparse: SparseReading | None = None
+
+    def usage(self, prompt: int, *, cached: int, generated: int, seconds: float) -> Usage:
+        """Return the cost of one call; what this engine does not measure is None."""
+        return Usage(
+            prompt_tokens=prompt,
+            cached_tokens=cached,
+            generated_tokens=generated,
+            calls=1,
+            kv_block_seconds=None,
+            peak_kv_blocks=math.ceil((prompt + generated) / (self.info.kv_block_size or 1)),
+            flops=None,
+            seconds=seconds,
+            usd=None,
+            kv_bytes=decode_kv_bytes(self.info, prompt, generated, self.sparse),
+            dense_kv_bytes=decode_kv_bytes(self.info, prompt, generated),
+        )
+
+
+def build_meter(engine: Any, info: ModelInfo) -> Meter:
+    """Return the meter of a vLLM engine.
+
+    Args:
+        engine: vLLM's engine.
+        info: As `model_info` describes it.
+    """
+    config = engine.vllm_config
+    sparse = SparseConfig.from_vllm(config.additional_config)
+    if sparse is None:
+        return Meter(info)
+    page_size = config.cache_config.block_size
+    # On a CPU a page has the fp32 sum of its keys, elsewhere their mean in the cache's own type.
+    on_cpu = bool(import_module("vllm.platforms").current_platform.is_cpu())
+    summaries = 4 // config.model_config.dtype.itemsize if on_cpu else 1
+    return Meter(
+        info,
+        SparseReading(
+            kept_tokens=sparse.budget,
+            block_tokens=page_size,
+            summaries=summaries,
+            dense_layers=sparse.dense_layers,
+            min_context=max(sparse.sparse_above, sparse.budget - page_size),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Pooled:
     """What a pooling model said of one prompt."""
 
@@ -83,25 +140,24 @@ def reward_options(step_tag_id: int | None) -> dict[str, Any]:
     return {"task": "token_classify", "step_tag_id": step_tag_id}
 
 
-def pooled(finished: Finished, block_size: int) -> Pooled:
+def pooled(finished: Finished, meter: Meter) -> Pooled:
     """Take the values of a pooling model's finished request."""
     output = finished.output
-    cost = usage(
+    cost = meter.usage(
         len(finished.prompt_token_ids),
         cached=output.num_cached_tokens or 0,
         generated=0,
         seconds=finished.seconds,
-        block_size=block_size,
     )
     return Pooled(output.outputs.data.float().numpy(), cost)
 
 
-def completion(finished: Finished, block_size: int) -> Completion:
+def completion(finished: Finished, meter: Meter) -> Completion:
     """Make a completion of one finished sequence.
 
     Args:
         finished: With vLLM's RequestOutput.
-        block_size: Tokens per KV block.
+        meter: Of the engine.
     """
     output = finished.output
     done = output.outputs[0]
@@ -112,12 +168,11 @@ def completion(finished: Finished, block_size: int) -> Completion:
         index=done.index,
         text=done.text,
         finish_reason=finish,
-        usage=usage(
+        usage=meter.usage(
             len(prompt_ids),
             cached=output.num_cached_tokens or 0,
             generated=len(token_ids),
             seconds=finished.seconds,
-            block_size=block_size,
         ),
         prompt_token_ids=prompt_ids,
         token_ids=tuple(token_ids),
@@ -125,21 +180,6 @@ def completion(finished: Finished, block_size: int) -> Completion:
         logprobs=logprobs,
         confidences=confidences,
         error=f"vLLM ended it with {done.finish_reason!r}" if finish == "error" else None,
-    )
-
-
-def usage(prompt: int, *, cached: int, generated: int, seconds: float, block_size: int) -> Usage:
-    """Return the cost of one call; what this engine does not measure is None."""
-    return Usage(
-        prompt_tokens=prompt,
-        cached_tokens=cached,
-        generated_tokens=generated,
-        calls=1,
-        kv_block_seconds=None,
-        peak_kv_blocks=math.ceil((prompt + generated) / block_size),
-        flops=None,
-        seconds=seconds,
-        usd=None,
     )
 
 

@@ -18,10 +18,10 @@ import numpy as np
 from tts.engine import build, kv, translate
 from tts.engine.encoder import PromptEncoder
 from tts.engine.requests import RequestTable, check_context
+from tts.engine.sparse_config import SparseConfig, to_additional_config
 from tts.engine.stepper import Stepper
 from tts.engine.stream import BufferedStream, R, as_error
-from tts.engine.translate import Finished
-from tts.engine.vllm_plugin import SparseConfig
+from tts.engine.translate import Finished, Meter
 from tts.errors import CapabilityError, EngineError, TTSError
 from tts.protocols import Capabilities
 from tts.types import (
@@ -62,6 +62,7 @@ class VLLMEngine:
         cpu_threads: int | None = None,
         chat_template_options: Mapping[str, Any] | None = None,
         sparse: SparseConfig | None = None,
+        shared_prefix: bool = False,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         """Describe the engine; nothing is loaded yet.
@@ -78,11 +79,14 @@ class VLLMEngine:
             seed: Of vLLM itself; requests carry their own.
             cpu_threads: Threads of the CPU kernels; None takes every core.
             chat_template_options: Passed to the model's chat template.
-            sparse: Decode attends to chosen KV pages only, on a CPU; None is dense.
+            sparse: Decode attends to chosen KV pages only; None is dense.
+            shared_prefix: Decode reads the KV blocks that branches share once for all of them,
+                on a GPU.
             options: Further arguments of vLLM's `EngineArgs`.
 
         Raises:
             ModelError: `model` is a path without a model, or an unknown bundled name.
+            InputError: `sparse` names another page size than `block_size`.
         """
         self.model = str(model)
         self._path = build.resolve_model(self.model)
@@ -96,12 +100,12 @@ class VLLMEngine:
             "dtype": dtype,
             "max_model_len": max_model_len,
             "max_num_seqs": max_num_seqs,
-            "block_size": block_size,
+            "block_size": build.choose_block_size(block_size, sparse),
             "seed": seed,
             "scheduling_policy": "priority",
             "disable_log_stats": True,
             "use_tqdm_on_load": False,
-            "additional_config": {} if sparse is None else sparse.to_vllm(),
+            "additional_config": to_additional_config(sparse, shared_prefix=shared_prefix),
             **(options or {}),
         }
         self._info: ModelInfo | None = None
@@ -228,11 +232,11 @@ class VLLMEngine:
         engine = build.build_engine(
             self._args, kv_cache_memory_bytes=self._kv_bytes, cpu_threads=self._cpu_threads
         )
-        self._table.attach(engine)
         # A copy: vLLM uses its own in the engine's thread.
         tokenizer = copy.deepcopy(engine.get_tokenizer())
         self._encoder = PromptEncoder(tokenizer, self._template_options)
         self._info = translate.model_info(engine, name=self.model, path=self._path)
+        self._table.attach(engine, translate.build_meter(engine, self._info))
         return engine
 
     def _boot(self) -> Future[None]:
@@ -244,10 +248,12 @@ class VLLMEngine:
                 self._stepper.start()
         return self._stepper.ready
 
-    def _stream(self, n: int, convert: Callable[[Finished, int], R]) -> BufferedStream[Finished, R]:
+    def _stream(
+        self, n: int, convert: Callable[[Finished, Meter], R]
+    ) -> BufferedStream[Finished, R]:
         stream: BufferedStream[Finished, R] = BufferedStream(
             n,
-            convert=lambda finished: convert(finished, self._table.block_size),
+            convert=lambda finished: convert(finished, self._table.meter or Meter(self.info)),
             abort=lambda: asyncio.wrap_future(
                 self._stepper.call(partial(self._table.abort, stream))
             ),

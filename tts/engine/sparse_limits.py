@@ -1,0 +1,63 @@
+"""What sparse and shared-prefix decode cannot serve: found at start, said with what to change."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tts.errors import CapabilityError
+
+_PLAIN_CACHE = ("auto", "float16", "bfloat16", "float32")
+
+
+def check_layer(layer: Any, config: Any) -> None:
+    """Check an attention layer of vLLM.
+
+    Args:
+        layer: Its `AttentionImpl`, of the CPU or of FlashAttention.
+        config: The engine's `VllmConfig`.
+
+    Raises:
+        CapabilityError: The model or an option asks for what selected pages cannot give.
+    """
+    window = layer.sliding_window
+    reasons = {
+        "a sliding window (its layers are short already)": window not in (None, -1, (-1, -1)),
+        "ALiBi (positions within the selected pages are not those of the context)": (
+            layer.alibi_slopes is not None
+        ),
+        "a soft cap on logits": bool(layer.logits_soft_cap),
+        "attention sinks": layer.sinks is not None,
+        f"a KV cache in {layer.kv_cache_dtype} (set kv_cache_dtype='auto')": (
+            layer.kv_cache_dtype not in _PLAIN_CACHE
+        ),
+        "layers that share a KV cache": layer.kv_sharing_target_layer_name is not None,
+        "speculative decoding (leave speculative_config out: rejected keys would count)": (
+            config.speculative_config is not None
+        ),
+        "KV transfer (leave kv_transfer_config out: it does not move page summaries)": (
+            config.kv_transfer_config is not None
+        ),
+    }
+    found = [name for name, is_there in reasons.items() if is_there]
+    if found:
+        _refuse("; ".join(found))
+
+
+def check_groups(served: Sequence[str], present: Sequence[str]) -> None:
+    """Check that all attention layers share one block table.
+
+    Args:
+        served: Names of the layers of one KV cache group.
+        present: Names of all attention layers of the model.
+
+    Raises:
+        CapabilityError: There are other groups.
+    """
+    if len(served) < len(present):
+        _refuse(
+            f"models with several KV cache groups (one of them has {len(served)} of "
+            f"{len(present)} attention layers)"
+        )
+
+
+def _refuse(what: str) -> None:
+    raise CapabilityError(f"sparse decode does not support {what}: change that, or leave it out")
