@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tts.errors import InputError
+from tts.errors import PipelineError
 from tts.pipeline import Pipeline
 
 
@@ -20,11 +20,11 @@ def build_strategy(name: str, parameters: Mapping[str, Any]) -> Pipeline:
     """Return the pipeline of another strategy.
 
     Raises:
-        InputError: No such strategy, or parameters that it does not take.
+        PipelineError: No such strategy, or parameters that it does not take.
     """
     try:
         module = import_module(f"tts.strategies.{name}")
         pipeline: Pipeline = module.build(module.Config(**parameters))
     except (ImportError, ValidationError) as error:
-        raise InputError(f"strategy {name!r} cannot be built: {error}") from error
+        raise PipelineError(f"strategy {name!r} cannot be built: {error}") from error
     return pipeline

@@ -243,11 +243,17 @@ class Context(Protocol):
         ...
 
     def branch(
-        self, pipeline: Any, *, name: str, on_unread: Callable[[], None] = lambda: None
+        self,
+        pipeline: Any,
+        *,
+        name: str,
+        on_unread: Callable[[], None] = lambda: None,
+        engine: str = "",
     ) -> Branch:
         """Run a pipeline on this problem and on the trajectories that it will be sent.
 
-        `on_unread` is called when the pipeline wants no more.
+        `on_unread` is called when the pipeline wants no more. `engine` names another engine of the
+        run, which the pipeline then asks; empty for the one that this node asks.
         """
         ...
 
@@ -292,6 +298,7 @@ class Spec:
         bounded: Needs to know how many trajectories can come in.
         logprobs: Candidates per token whose log-probabilities it reads; 0 for none.
         model: The only model that it was calibrated for; empty for any.
+        engines: Names of engines that the run must have beside its own.
     """
 
     accepts: State | None = "any"
@@ -305,6 +312,7 @@ class Spec:
     bounded: bool = False
     logprobs: int = 0
     model: str = ""
+    engines: tuple[str, ...] = ()
 
 
 class Operator(Protocol):

@@ -3,17 +3,23 @@
 import asyncio
 import random
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from tests.budget.test_policy import policy
 from tests.scripted import Ask, Line, ScriptedEngine
 from tests.solving import PROBLEM, open_verifier
 from tts import catalog
+from tts.budget.evidence import AnswerModel
+from tts.budget.policy import DearerPart, LadderPart, LadderPoint, save_policy
 from tts.errors import EngineError, TTSError
 from tts.presets import Preset, load_preset
 from tts.protocols import Verifier
 from tts.runtime.executor import Job
 from tts.runtime.runtime import Runtime
+from tts.strategies import cascade
 from tts.types import Budget, Sampling, ScoreRequest, Usage
 
 PRESETS = sorted(catalog.preset_files())
@@ -73,7 +79,10 @@ def num_served(engine: ScriptedEngine) -> int:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_no_preset_goes_over_its_budget(name: str) -> None:
-    preset = load_preset(name)
+    assert_no_case_goes_over(name, load_preset(name))
+
+
+def assert_no_case_goes_over(name: str, preset: Preset) -> None:
     for case in range(CASES_PER_PRESET):
         rng = random.Random(f"{name}{case}")
         tokens, calls = rng.randrange(1, 400), rng.randrange(1, 30)
@@ -87,3 +96,31 @@ def test_no_preset_goes_over_its_budget(name: str) -> None:
                 assert (usage.generated_tokens or 0) <= limit.tokens, place
             if limit.calls is not None:
                 assert num_served(engine) <= limit.calls, place
+
+
+def ladder_policy(folder: Path) -> str:
+    """A policy that draws on while votes disagree, and then asks a dearer strategy."""
+    going_on = (0.9, 0.0, 0.0, 0.0, 0.0, -1.0)
+    point = LadderPoint(
+        price=0.01, samples=4, tokens=100, accuracy=0.5, low=0.4, high=0.6, weights=(going_on,) * 3
+    )
+    ladder = LadderPart(
+        verifier="prm",
+        sizes=(1, 2, 4, 8),
+        answer=AnswerModel().weights,
+        points=(point,),
+        dearer=DearerPart(
+            strategy="beam_search", cost=1.0, chances=(0.0, 1.0), accuracy=(0.99, 0.99)
+        ),
+    )
+    path = folder / "policy.yaml"
+    save_policy(policy(model="scripted", ladder=ladder), path)
+    return f"policy={path}"
+
+
+@pytest.mark.parametrize("kind", ["auto", "cascade"])
+def test_no_escalation_goes_over_its_budget(kind: str, tmp_path: Path) -> None:
+    preset = load_preset("auto", [ladder_policy(tmp_path)])
+    if kind == "cascade":
+        preset = replace(preset, pipeline=cascade.build(cascade.Config(then="best_of_n")))
+    assert_no_case_goes_over(kind, preset)

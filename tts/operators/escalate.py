@@ -74,6 +74,7 @@ class Escalate(OperatorModel):
             logprobs=inner.logprobs,
             max_outputs=1,
             model=self.model or inner.model,
+            engines=inner.engines,
         )
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:

@@ -44,12 +44,14 @@ class NodeContext:
         problem: The problem, or the sub-problem of a spawned pipeline.
         node: Path of the node: its name, after the names of those that spawned it.
         max_inputs: Most trajectories that can come in; None if unknown.
+        engine_name: Of the engine that it asks; empty for the run's own.
     """
 
     run: "ProblemRun"
     problem: Problem
     node: str
     max_inputs: int | None
+    engine_name: str = ""
 
     @property
     def sampling(self) -> Sampling:
@@ -59,7 +61,7 @@ class NodeContext:
     @property
     def engine(self) -> Engine:
         """For `info` and `capabilities`; generate through the context."""
-        return self.run.services.engine
+        return self.run.engine(self.engine_name)
 
     def seed(self, parent_id: str = "") -> int:
         """Return the base seed for requests of this node under a parent trajectory."""
@@ -67,7 +69,8 @@ class NodeContext:
 
     def generate(self, request: GenerationRequest) -> CompletionStream:
         """Like the engine's, within the budget, through the log, into the trace."""
-        return self.run.open_stream(replace(request, priority=self.run.priority), self.node)
+        request = replace(request, priority=self.run.priority)
+        return self.run.open_stream(request, self.node, self.engine_name)
 
     def answers(self) -> AnswerGroups:
         """Return an empty set of classes of equal answers."""
@@ -104,14 +107,23 @@ class NodeContext:
 
     def spawn(self, pipeline: Any, problem: Problem, *, name: str) -> Inlet:
         """Run a pipeline on another problem within this one."""
-        return self.run.spawn(cast("Pipeline", pipeline), problem, self.node, name)
+        inner, engine = cast("Pipeline", pipeline), self.engine_name
+        return self.run.spawn(inner, problem, self.node, name, engine=engine)
 
     def branch(
-        self, pipeline: Any, *, name: str, on_unread: Callable[[], None] = lambda: None
+        self,
+        pipeline: Any,
+        *,
+        name: str,
+        on_unread: Callable[[], None] = lambda: None,
+        engine: str = "",
     ) -> Branch:
         """Run a pipeline on this problem and on the trajectories that it will be sent."""
         inner = cast("Pipeline", pipeline)
-        return self.run.branch(inner, self.problem, self.node, name, on_unread=on_unread)
+        chosen = engine or self.engine_name
+        return self.run.branch(
+            inner, self.problem, self.node, name, on_unread=on_unread, engine=chosen
+        )
 
     def record(self, trajectory: Trajectory) -> None:
         """Keep a trajectory that is not sent, as a parent of one that will be."""

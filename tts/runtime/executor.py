@@ -10,13 +10,13 @@ import itertools
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from tts.errors import EngineError, StoreError, ends_run, innermost
 from tts.pipeline import Node, Pipeline
-from tts.protocols import AnswerGroups, Verifier
+from tts.protocols import AnswerGroups, Engine, Verifier
 from tts.runtime.channels import ChannelInlet, ChannelOutlet, Merged, NodeBranch
 from tts.runtime.context import NodeContext
 from tts.runtime.result import build_result
@@ -58,6 +58,7 @@ class ProblemRun:
         services: Engine, ledger, log and trace.
         verifiers: By name.
         new_groups: Makes an empty set of classes of equal answers.
+        engines: Others than the services', by name.
     """
 
     def __init__(
@@ -66,8 +67,10 @@ class ProblemRun:
         services: Services,
         verifiers: Mapping[str, Verifier],
         new_groups: Callable[[Problem], AnswerGroups],
+        engines: Mapping[str, Engine] | None = None,
     ) -> None:
         self.job = job
+        self._engines = dict(engines or {})
         self.problem = job.problem
         self.sampling = job.sampling
         self.seed = job.seed
@@ -105,9 +108,14 @@ class ProblemRun:
                 deadline.cancel()
         return build_result(self.job, self.services, self._seen, self._failures, sunk)
 
-    def open_stream(self, request: GenerationRequest, node: str) -> RequestStream:
+    def engine(self, name: str) -> Engine:
+        """Return an engine of the run: the services' for no name."""
+        return self._engines[name] if name else self.services.engine
+
+    def open_stream(self, request: GenerationRequest, node: str, engine: str = "") -> RequestStream:
         """Start a request under this run's ledger; it stays known until closed."""
-        stream = RequestStream(self.services, request, node, self._streams.discard)
+        services = replace(self.services, engine=self.engine(engine))
+        stream = RequestStream(services, request, node, self._streams.discard)
         self._streams.add(stream)
         return stream
 
@@ -115,9 +123,11 @@ class ProblemRun:
         """Keep a trajectory for the result's ancestors."""
         self._seen[trajectory.id] = trajectory
 
-    def spawn(self, pipeline: Pipeline, problem: Problem, node: str, name: str) -> ChannelInlet:
+    def spawn(
+        self, pipeline: Pipeline, problem: Problem, node: str, name: str, *, engine: str = ""
+    ) -> ChannelInlet:
         """Start a pipeline within a node and return its merged sinks."""
-        branch = self.branch(pipeline, problem, node, name)
+        branch = self.branch(pipeline, problem, node, name, engine=engine)
         branch.finish()
         return branch.results
 
@@ -129,12 +139,13 @@ class ProblemRun:
         name: str,
         *,
         on_unread: Callable[[], None] = lambda: None,
+        engine: str = "",
     ) -> NodeBranch:
         """Start a pipeline within a node, which feeds it; it ends with the node at the latest."""
         feed = ChannelOutlet(self._stamps, on_unread)
         outlet = ChannelOutlet(self._stamps, on_unread=lambda: source.close())
         results = outlet.connect()
-        source = self._start(pipeline, problem, prefix=f"{node}/{name}/", feed=feed)
+        source = self._start(pipeline, problem, prefix=f"{node}/{name}/", feed=feed, engine=engine)
         self._within[node].append(results)
 
         async def forward() -> None:
@@ -157,6 +168,7 @@ class ProblemRun:
         *,
         prefix: str,
         feed: ChannelOutlet | None = None,
+        engine: str = "",
     ) -> "Merged":
         bounds = pipeline.max_inputs(0 if feed is None else None)
         outlets: dict[str, ChannelOutlet] = {}
@@ -176,7 +188,7 @@ class ProblemRun:
             inlets[name] = [source.connect() for source in sources]
         ends = [outlets[name].connect() for name in pipeline.sinks]
         for name, node in pipeline:
-            context = NodeContext(self, problem, f"{prefix}{name}", bounds[name])
+            context = NodeContext(self, problem, f"{prefix}{name}", bounds[name], engine)
             coroutine = self._run_node(node, context, inlets[name], outlets[name])
             tasks[name] = self._create_task(coroutine, context.node)
         return Merged(ends)

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from tts.answers import AnswerChecker, Groups
-from tts.errors import BudgetError, innermost
+from tts.errors import BudgetError, CapabilityError, innermost
 from tts.pipeline import Pipeline
 from tts.protocols import AnswerGroups, Engine, Verifier
 from tts.runtime.admission import Admission
@@ -31,6 +31,7 @@ class Runtime:
         log: Generations to reuse and to add to; a log in memory by default.
         run_budget: Hard limits on everything that this runtime does.
         max_problems: Most problems in flight.
+        engines: Other models that `delegate` may ask, by name; the caller's to close, too.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class Runtime:
         log: GenerationLog | None = None,
         run_budget: Budget | None = None,
         max_problems: int = DEFAULT_MAX_PROBLEMS,
+        engines: Mapping[str, Engine] | None = None,
     ) -> None:
         self.engine = engine
+        self.engines = dict(engines or {})
         self.verifiers = dict(verifiers or {})
         self.log = log or GenerationLog()
         self.ledger = Ledger(run_budget or Budget())
@@ -66,7 +69,7 @@ class Runtime:
             trace=Trace(),
             on_progress=on_progress,
         )
-        run = ProblemRun(job, services, self.verifiers, self._new_groups)
+        run = ProblemRun(job, services, self.verifiers, self._new_groups, self.engines)
         return await run.execute(self._seconds_left(job))
 
     def run_many(
@@ -106,6 +109,12 @@ class Runtime:
         """
         job.pipeline.check()
         job.pipeline.check_engine(self.engine, self.verifiers)
+        for name, node in job.pipeline:
+            if unknown := set(node.operator.spec.engines) - set(self.engines):
+                raise CapabilityError(
+                    f"node {name!r} needs the engine {min(unknown)!r}; this run has "
+                    f"{', '.join(sorted(self.engines)) or 'no other'}"
+                )
         for budget in (job.budget, self.ledger.budget):
             check_budget(budget, self.engine)
 

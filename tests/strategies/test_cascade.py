@@ -1,0 +1,85 @@
+"""From cheap samples to dear ones, and from a draft engine to a target engine."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from tests.scripted import ScriptedEngine
+from tests.solving import NO_BUDGET, PROBLEM, in_order, says, solve
+from tts import catalog
+from tts.errors import CapabilityError, PipelineError
+from tts.operators.delegate import delegate
+from tts.operators.sample import sample
+from tts.operators.vote import vote
+from tts.pipeline import Pipeline
+from tts.runtime.executor import Job
+from tts.runtime.runtime import Runtime
+from tts.types import Budget, Result, Sampling
+
+
+def cascade(**parameters: object) -> Pipeline:
+    module = catalog.load("strategy", "cascade")
+    pipeline: Pipeline = module.build(module.Config(**parameters))
+    return pipeline
+
+
+def with_draft(
+    pipeline: Pipeline, draft: ScriptedEngine, target: ScriptedEngine, budget: Budget = NO_BUDGET
+) -> Result:
+    async def run() -> Result:
+        runtime = Runtime(target, engines={"draft": draft})
+        try:
+            return await runtime.run(
+                Job(pipeline, PROBLEM, Sampling(max_tokens=200), budget=budget)
+            )
+        finally:
+            runtime.close()
+
+    return asyncio.run(run())
+
+
+def test_agreement_stands_and_disagreement_asks_further() -> None:
+    # Four equal votes: 1 - 2 ** -5 = 0.97.
+    assert solve(ScriptedEngine(in_order(12)), cascade()).usage.calls == 4
+    torn = solve(ScriptedEngine(in_order(12, 13)), cascade(parameters={"n": 8}))
+    assert torn.usage.calls == 4 + 8
+
+
+def test_the_target_is_asked_only_where_the_draft_is_torn() -> None:
+    asked = cascade(draft="draft", parameters={"n": 3})
+    draft, target = ScriptedEngine(says(12)), ScriptedEngine(says(7))
+    sure = with_draft(asked, draft, target)
+    assert sure.answer is not None and sure.answer.text == "12"
+    assert not target.requests and sum(r.n for r in draft.requests) == 4
+    torn_draft, target = ScriptedEngine(says(12, 13)), ScriptedEngine(says(7))
+    torn = with_draft(asked, torn_draft, target)
+    assert torn.answer is not None and torn.answer.text == "7"
+    assert sum(r.n for r in target.requests) == 3 and torn.usage.calls == 7
+
+
+def test_each_engine_is_counted_as_its_own() -> None:
+    small, large = ScriptedEngine(says(12)), ScriptedEngine(says(12))
+    small.info = replace(small.info, parameters=10)
+    large.info = replace(large.info, parameters=1_000)
+    one = with_draft(delegate(sample(2) >> vote(), engine="draft"), small, large)
+    other = with_draft(sample(2) >> vote(), small, large)
+    assert one.usage.flops is not None and other.usage.flops is not None
+    assert one.usage.flops < other.usage.flops / 5  # attention is the same for both
+
+
+def test_one_budget_holds_over_both_engines() -> None:
+    asked = cascade(draft="draft", parameters={"n": 8})
+    result = with_draft(
+        asked, ScriptedEngine(says(12, 13)), ScriptedEngine(says(7)), Budget(calls=6)
+    )
+    assert result.usage.calls == 6
+
+
+def test_a_missing_engine_is_refused_before_a_sample() -> None:
+    engine = ScriptedEngine(says(12))
+    with pytest.raises(CapabilityError, match="needs the engine 'draft'; this run has no other"):
+        solve(engine, cascade(draft="draft"))
+    assert not engine.requests
+    with pytest.raises(PipelineError, match="strategy 'nothing' cannot be built"):
+        cascade(then="nothing")
