@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
@@ -170,7 +170,7 @@ def mixed_plan(
     """Return the first `number` problems of each task in turns, each graded by its own task."""
     benchmarks = [load("benchmark", task).load() for task in TASKS]
     parts = [tuple(islice(benchmark.problems(split), number)) for benchmark in benchmarks]
-    grades = {
+    grades: dict[str, Callable[[Problem, Answer], Grade]] = {
         problem.id: benchmark.grade
         for benchmark, part in zip(benchmarks, parts, strict=True)
         for problem in part
@@ -223,7 +223,8 @@ def _own_share(summary: Mapping[str, Any]) -> float:
     """
     with (Path(summary["out"]) / "trace.jsonl").open(encoding="utf-8") as file:
         decisions = sum(json.loads(line).get("kind") == "allocate" for line in file)
-    return decisions * decision_seconds() / float(summary["seconds"])
+    seconds: float = summary["seconds"]
+    return decisions * decision_seconds() / seconds
 
 
 def decision_seconds(samples: int = 32, rounds: int = 200) -> float:
