@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tts.engine.vllm import VLLMEngine as VLLMEngine
     from tts.operators._condition import Condition as Condition
     from tts.operators.choose import choose as choose
+    from tts.operators.delegate import delegate as delegate
     from tts.operators.follow import follow as follow
     from tts.operators.fuse import fuse as fuse
     from tts.operators.loop import loop as loop
@@ -56,6 +57,7 @@ _HOMES = {
     "tts.engine.vllm": ("VLLMEngine",),
     "tts.operators._condition": ("Condition",),
     "tts.operators.choose": ("choose",),
+    "tts.operators.delegate": ("delegate",),
     "tts.operators.follow": ("follow",),
     "tts.operators.fuse": ("fuse",),
     "tts.operators.loop": ("loop",),
@@ -93,6 +95,7 @@ __all__ = [
     "VLLMEngine",
     "asolve",
     "choose",
+    "delegate",
     "follow",
     "fuse",
     "load_preset",
