@@ -8,7 +8,7 @@ import pytest
 from tests.helpers import completion
 from tts.errors import StoreError
 from tts.runtime.log import GenerationLog, LogFile, request_key
-from tts.types import GenerationRequest, Prompt, Sampling, Usage
+from tts.types import GenerationRequest, Message, Prompt, Sampling, Usage
 
 REQUEST = GenerationRequest(Prompt(text="1 + 1"), Sampling(), n=2, seed=7)
 
@@ -23,6 +23,20 @@ def filled(path: Path) -> list[int]:
         log.record_aborted("k", 7, Usage(generated_tokens=9, calls=2))
         lengths.append(path.stat().st_size)
     return lengths
+
+
+@pytest.mark.parametrize(
+    ("prompt", "key"),
+    [
+        (Prompt(text="1 + 1"), "a57ae60221cb1e42451826d79edda766"),
+        (Prompt(token_ids=(3, 1, 2)), "fb9dbf96e97232a51d86ca127991ddcd"),
+        (Prompt(messages=(Message("user", "1 + 1 \u00e4"),)), "429ff7ff71443446a6f4aef371f0e4ad"),
+    ],
+)
+def test_keys_stay_what_they_are(prompt: Prompt, key: str) -> None:
+    # Logs on disk are found by them.
+    sampling = Sampling(max_tokens=9, stop=("x",), extra={"ignore_eos": True})
+    assert request_key("model", GenerationRequest(prompt, sampling)) == key
 
 
 def test_what_was_recorded_is_found_again_and_marked_as_reused(tmp_path: Path) -> None:

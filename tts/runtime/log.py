@@ -9,7 +9,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -19,8 +19,8 @@ from tts.types import Completion, GenerationRequest, Usage
 
 def request_key(fingerprint: str, request: GenerationRequest) -> str:
     """Return the key of a request, its seed and `n` left out."""
-    content = [fingerprint, asdict(request.prompt), asdict(request.sampling)]
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False, default=str)
+    content = [fingerprint, request.prompt, request.sampling]
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, default=_plain)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
@@ -140,10 +140,18 @@ def _decode(line: bytes) -> dict[str, Any] | None:
     return entry
 
 
+def _plain(value: Any) -> Any:
+    """Return what JSON writes in place of a dataclass, or of what it does not know.
+
+    Shallow, and so called for each level: `asdict` would walk through every token id.
+    """
+    if not is_dataclass(value):
+        return str(value)
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
 def _from_completion(completion: Completion) -> dict[str, Any]:
-    # Shallow: `asdict` would walk through every token id.
-    shallow = {f.name: getattr(completion, f.name) for f in fields(completion)}
-    return {**shallow, "usage": asdict(completion.usage)}
+    return {**_plain(completion), "usage": asdict(completion.usage)}
 
 
 def _to_completion(value: dict[str, Any]) -> Completion:
