@@ -185,7 +185,10 @@ def _tool(name: str) -> str | None:
 
 
 def main() -> None:
-    """Write the table to standard output as a JSON list."""
+    """Write the table to standard output as a JSON list, or say why there is none and exit 1."""
+    reason = missing_tools()
+    if reason is not None:
+        sys.exit(f"kernels cannot be compiled: {reason}")
     json.dump([asdict(row) for row in compile_table()], sys.stdout)
 
 

@@ -134,6 +134,34 @@ def build_tree_inputs(
     return DecodeInputs(q.to(device), kv.to(device), table.to(device), lens.to(device))
 
 
+def build_device_inputs(
+    workload: DecodeWorkload, *, device: str, shared_tokens: int = 0
+) -> DecodeInputs:
+    """Return random inputs made on the device, for benchmarks: shuffled pages, none of them NaN.
+
+    Args:
+        workload: With equal lengths.
+        device: Where to allocate.
+        shared_tokens: Whole pages that all requests share at their start.
+
+    Raises:
+        ValueError: Lengths that differ, or a shared part that is not whole pages of the context.
+    """
+    page, batch, length = workload.page_size, len(workload.seq_lens), workload.seq_lens[0]
+    if set(workload.seq_lens) != {length} or shared_tokens % page or shared_tokens > length:
+        raise ValueError("need requests of one length that share whole pages of it")
+    columns, shared = -(-length // page), shared_tokens // page
+    number = torch.arange(batch, device=device)[:, None] * (columns - shared)
+    table = number + torch.arange(columns, device=device)
+    table[:, :shared] = torch.arange(shared, device=device)
+    num_pages = shared + batch * (columns - shared)
+    physical = torch.randperm(num_pages, device=device).int()
+    kv = build_cache(num_pages, workload, device=device, fill=0.0).normal_()
+    q = torch.randn(batch, workload.num_q_heads, workload.head_size, device=device)
+    lens = torch.full((batch,), length, dtype=torch.int32, device=device)
+    return DecodeInputs(q.to(workload.dtype), kv, physical[table], lens)
+
+
 def _fill(kv: Tensor, pages: Tensor, seq_len: int, generator: torch.Generator) -> None:
     _, heads, page_size, width = kv.shape
     for j in range(-(-seq_len // page_size)):
