@@ -1,0 +1,131 @@
+"""The KV-budget curve: what each method sees, that a run goes on, and a tiny model end to end."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch: Any = pytest.importorskip("torch")
+
+from tts.cli import _sparse_quality as quality  # noqa: E402
+from tts.cli._kv_figure import plot_budgets  # noqa: E402
+from tts.cli._kv_selection import KVBudget, attend, visible_tokens  # noqa: E402
+from tts.cli.bench_sparse_quality import quality_table  # noqa: E402
+from tts.errors import StoreError  # noqa: E402
+from tts.types import Problem  # noqa: E402
+
+PLAN = quality.QualityPlan("digest", 3, (1,), 30, 2, 0.6, 8, 0)
+
+
+def seen(budget: KVBudget, *heads: Sequence[float]) -> list[int]:
+    """Return the visible tokens of one request with one KV head and these query heads."""
+    visible = visible_tokens(torch.tensor(heads)[None, None], budget)
+    return [int(i) for i in visible[0, 0].nonzero().flatten()]
+
+
+def test_what_each_method_sees() -> None:
+    # Ten tokens; pages of two have the mean logits 0, 4, 1, 3, 0.
+    logits = [0.0, 0, 8, 0, 1, 1, 0, 6, 0, 0]
+    pages = {"page_size": 2, "sink_pages": 1, "local_pages": 1}
+    assert seen(KVBudget("dense"), logits) == list(range(10))
+    assert seen(KVBudget("window", 3), logits) == [7, 8, 9]
+    assert seen(KVBudget("oracle", 2), logits) == [2, 7]
+    assert seen(KVBudget("block", 6, **pages), logits) == [0, 1, 2, 3, 8, 9]
+    assert seen(KVBudget("block", 8, **pages), logits) == [0, 1, 2, 3, 6, 7, 8, 9]
+    # A ninth token alone: its page is incomplete, and last.
+    assert seen(KVBudget("block", 6, **pages), logits[:9]) == [0, 1, 2, 3, 8]
+    assert seen(KVBudget("oracle", 10), logits) == list(range(10))
+
+
+def test_the_heads_of_a_group_choose_together() -> None:
+    assert seen(KVBudget("oracle", 1), [5.0, 0.0, 3.0], [0.0, 5.0, 3.0]) == [2]
+
+
+def test_attention_over_everything_is_attention() -> None:
+    generator = torch.Generator().manual_seed(0)
+    q = torch.randn(2, 4, 1, 8, generator=generator)
+    k, v = (torch.randn(2, 2, 9, 8, generator=generator) for _ in range(2))
+    expected = torch.nn.functional.scaled_dot_product_attention(
+        q, k.repeat_interleave(2, 1), v.repeat_interleave(2, 1)
+    )
+    torch.testing.assert_close(attend(q, k, v, 8**-0.5, KVBudget("dense")), expected)
+
+
+def test_problems_are_long_and_keep_their_answers() -> None:
+    problems = quality.long_problems(PLAN)
+    assert len(problems) == 3
+    assert all(p.statement.count(".") > 30 for p in problems)
+    assert quality.long_problems(PLAN) == problems
+
+
+class Scripted:
+    """Answers right under "dense" and wrong otherwise, and counts its calls."""
+
+    def __init__(self) -> None:
+        self.budget = KVBudget("dense")
+        self.calls = 0
+        self.problem = ""
+
+    def encode(self, problem: Problem) -> tuple[int, ...]:
+        self.problem = problem.reference or ""
+        return (1,) * 40
+
+    def sample(self, prompt: Sequence[int], number: int, **_: Any) -> list[tuple[str, int]]:
+        self.calls += 1
+        answer = self.problem if self.budget.method == "dense" else "-1"
+        return [(f"\\boxed{{{answer}}}", 5)] * number
+
+
+def test_a_run_goes_on_where_it_was_killed(tmp_path: Path) -> None:
+    cells = [KVBudget("dense"), KVBudget("block", 128)]
+    model = Scripted()
+    measure: Any = quality.measure_cells
+    rows = measure(PLAN, cells, lambda: model, tmp_path, lambda _: None)
+    assert model.calls == 6
+    assert [(row.accuracy, row.budget) for row in rows] == [(1.0, 42), (0.0, 128)]
+    # The last line of a cell was cut by a kill: that problem alone is measured again.
+    path = tmp_path / "block-128.jsonl"
+    path.write_text(path.read_text()[:-20])
+    again = Scripted()
+    assert measure(PLAN, cells, lambda: again, tmp_path, lambda _: None) == rows
+    assert again.calls == 1
+    assert len([json.loads(line) for line in path.read_text().splitlines()]) == 3
+    other = quality.QualityPlan("digest", 3, (1,), 31, 2, 0.6, 8, 0)
+    with pytest.raises(StoreError, match="distractors=30, not 31: choose another --out"):
+        measure(other, cells, lambda: again, tmp_path, lambda _: None)
+
+
+def test_table_and_figure() -> None:
+    cell: dict[str, Any] = {"low": 0.4, "high": 0.6, "generated_tokens": 50.0, "accuracy": 0.5}
+    rows = [
+        {**cell, "method": method, "budget": budget}
+        for method, budget in [("dense", 1_000), ("block", 250), ("oracle", 250), ("window", 250)]
+    ]
+    assert [c.plain for c in quality_table(rows).columns[2].cells][1] == "25%"  # type: ignore[union-attr]
+    (axes,) = plot_budgets(rows).axes
+    assert len(axes.containers) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_real_model_decodes_as_it_prefills(tmp_path: Path) -> None:
+    transformers: Any = pytest.importorskip("transformers")
+    from tts.engine.build import resolve_model
+
+    folder = resolve_model("bundled:reasoner")
+    assert folder is not None
+    model = quality.BudgetedModel(folder)
+    plain = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    prompt = model.encode(quality.long_problems(PLAN)[0])
+    fed = torch.tensor([prompt])
+    with torch.inference_mode():
+        first = model._model(input_ids=fed[:, :-1], use_cache=True)
+        last = model._model(input_ids=fed[:, -1:], past_key_values=first.past_key_values)
+        expected = plain(input_ids=fed)
+    torch.testing.assert_close(last.logits[:, -1], expected.logits[:, -1], rtol=1e-4, atol=1e-4)
+    model.budget = KVBudget("window", 64)
+    options: dict[str, Any] = {"temperature": 1.0, "max_tokens": 4, "seed": 0}
+    assert len(model.sample(prompt, 2, **options)) == 2
+    assert model.sample(prompt, 2, **options) == model.sample(prompt, 2, **options)
