@@ -43,6 +43,7 @@ WIDE = ("rebase", "rebase-async", "ets", "ets+merge")
 WIDEST = ("rebase", "ets", "ets+merge")
 SCARCE = WIDEST  # those that run with a scarce KV cache
 SCARCE_BLOCKS = 128
+SCARCE_CONTEXT = 1024  # vLLM wants room for a whole context; these problems take less
 _LOOP_FILE = "loop.json"
 
 Cache = Literal["ample", "scarce"]
@@ -215,8 +216,9 @@ class Bench:
                 return
             block = kv_token_bytes(engine.info) * (engine.info.kv_block_size or 1)
             size = self._kv_bytes or SCARCE_BLOCKS * block
-            small = VLLMEngine(self._model, kv_cache_memory_bytes=size)
-            await opened.enter_async_context(small)
+            small = await opened.enter_async_context(
+                VLLMEngine(self._model, kv_cache_memory_bytes=size, max_model_len=SCARCE_CONTEXT)
+            )
             for cell in scarce:
                 await self._run(cell, small, verifiers, size)
 
