@@ -18,17 +18,23 @@ from tts.budget.fit import Recorded, draw_orders, fit_belief, follow_votes
 from tts.budget.policy import BeliefPart, CurvePoint, Policy, PricePoint
 from tts.budget.race import GainTable
 from tts.errors import InputError
-from tts.evals.ladder import Dearer, fit_ladder
+from tts.evals.calibration_samples import (
+    LEAST_SAMPLES,
+    Key,
+    best_records,
+    common_verifier,
+    dearer_strategies,
+    to_recorded,
+)
+from tts.evals.ladder import fit_ladder
 from tts.evals.metrics import bootstrap_interval
-from tts.evals.run_store import Attempt, Record, StoredRun
+from tts.evals.run_store import Record, StoredRun
 
 PRICES = tuple(float(p) for p in np.geomspace(0.1, 1e-5, 25))
 _NUM_ORDERS = 8
 _PROBE = 4
-_LEAST_SAMPLES = 4
 _FEW_PROBLEMS = 50
 _TERCILES = ("easy", "medium", "hard")
-Key = tuple[str, str, int]  # benchmark, problem, repeat
 
 
 def calibrate(
@@ -52,13 +58,13 @@ def calibrate(
         raise InputError(
             f"a policy is for one model, these runs have {', '.join(models) or 'none'}"
         )
-    best = _best_records(runs)
-    verifier = _common_verifier(best.values())
+    best = best_records(runs)
+    verifier = common_verifier(best.values())
     in_tokens = all(a.tokens is not None for record in best.values() for a in record.attempts)
-    recorded = {k: _to_recorded(record, in_tokens, verifier) for k, record in best.items()}
+    recorded = {k: to_recorded(record, in_tokens, verifier) for k, record in best.items()}
     if len(recorded) < 4:
         raise InputError(
-            f"calibration needs four problems with {_LEAST_SAMPLES} whole samples each, got "
+            f"calibration needs four problems with {LEAST_SAMPLES} whole samples each, got "
             f"{len(recorded)}; add a preset that draws them, such as self_consistency"
         )
     keys = sorted(recorded)
@@ -84,104 +90,11 @@ def calibrate(
             [[keys.index(key) for key in half] for half in halves],
             verifier=verifier,
             in_tokens=in_tokens,
-            dearer=_dearer(runs, best, keys),
+            dearer=dearer_strategies(runs, best, keys),
             seed=seed,
         ),
         notes=_notes(recorded, is_graded=model is not None),
     )
-
-
-def _best_records(runs: Iterable[StoredRun]) -> dict[Key, Record]:
-    """Return, for each problem, the record with scores if there is one, and with most samples."""
-    best: dict[Key, Record] = {}
-    for run in runs:
-        for record in run.records:
-            key = (str(run.config["benchmark"]), record.id, record.repeat)
-            is_fair = not record.is_cut and len(record.attempts) >= _LEAST_SAMPLES
-            if is_fair and (key not in best or _worth(record) > _worth(best[key])):
-                best[key] = record
-    return best
-
-
-def _worth(record: Record) -> tuple[bool, int]:
-    return all(attempt.scores for attempt in record.attempts), len(record.attempts)
-
-
-def _common_verifier(records: Iterable[Record]) -> str | None:
-    """Return a verifier that scored every sample with an answer, in [0, 1]; None without one."""
-    answered = [
-        {name for name, score in a.scores.items() if 0.0 <= score <= 1.0}
-        for record in records
-        for a in record.attempts
-        if a.answer is not None
-    ]
-    return min(set.intersection(*answered), default=None) if answered else None
-
-
-def _to_recorded(record: Record, in_tokens: bool, verifier: str | None) -> Recorded:
-    attempts = record.attempts
-    return Recorded(
-        classes=tuple(-1 if a.group is None else a.group for a in attempts),
-        right=frozenset(a.group for a in attempts if a.correct and a.group is not None),
-        costs=tuple(float(a.tokens or 0) if in_tokens else 1.0 for a in attempts),
-        scores=() if verifier is None else tuple(_share(a, verifier) for a in attempts),
-    )
-
-
-def _share(attempt: Attempt, verifier: str) -> float:
-    score = attempt.scores.get(verifier, 0.0)
-    return score if 0.0 <= score <= 1.0 else 0.0
-
-
-def labelled_scores(runs: Iterable[StoredRun]) -> dict[str, tuple[list[float], list[bool]]]:
-    """Return each verifier's scores of samples with an answer, and whether those are right."""
-    found: dict[str, tuple[list[float], list[bool]]] = {}
-    for run in runs:
-        for attempt in (a for record in run.records for a in record.attempts):
-            for name, score in attempt.scores.items():
-                if attempt.answer is not None:
-                    scores, labels = found.setdefault(name, ([], []))
-                    scores.append(score)
-                    labels.append(attempt.correct)
-    return found
-
-
-def _dearer(
-    runs: Iterable[StoredRun], best: Mapping[Key, Record], keys: Sequence[Key]
-) -> list[Dearer]:
-    """Return what strategies that draw samples of their own did on each problem.
-
-    One that decides over the very samples that were recorded has nothing to add to them.
-    """
-    by_strategy: dict[str, dict[Key, Record]] = defaultdict(dict)
-    values: dict[str, Mapping[str, Any]] = {}
-    for run in runs:
-        given = run.config.get("preset_values", {})
-        if "strategy" in given:
-            name = str(run.config["preset"])
-            values[name] = given
-            benchmark = str(run.config["benchmark"])
-            by_strategy[name] |= {(benchmark, r.id, r.repeat): r for r in run.records}
-    return [
-        Dearer(
-            str(values[name]["strategy"]),
-            values[name].get("parameters") or {},
-            [_outcome(records.get(key)) for key in keys],
-        )
-        for name, records in by_strategy.items()
-        if not any(_are_its_samples(records[key], best[key]) for key in keys if key in records)
-    ]
-
-
-def _outcome(record: Record | None) -> tuple[bool, float] | None:
-    if record is None or record.usage.generated_tokens is None:
-        return None
-    return record.correct is True, float(record.usage.generated_tokens)
-
-
-def _are_its_samples(record: Record, other: Record) -> bool:
-    pairs = list(zip(record.attempts, other.attempts, strict=False))
-    return bool(pairs) and all(a.answer == b.answer and a.tokens == b.tokens for a, b in pairs)
 
 
 def _halves(keys: Sequence[Key], seed: int) -> tuple[list[Key], list[Key]]:

@@ -16,7 +16,8 @@ from tts.catalog import load
 from tts.cli import _engine, _output
 from tts.cli._progress import ProgressView
 from tts.errors import InputError, ProblemError
-from tts.evals.calibrate import calibrate, labelled_scores
+from tts.evals.calibrate import calibrate
+from tts.evals.calibration_samples import labelled_scores
 from tts.evals.environment import versions
 from tts.evals.lines import write_json
 from tts.evals.run_store import StoredRun, load_run
