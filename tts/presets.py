@@ -12,7 +12,7 @@ from tts.errors import BudgetError, InputError, PresetError
 from tts.pipeline import Pipeline
 from tts.preset_graph import build_graph, build_strategy
 from tts.preset_values import no_such, validate
-from tts.types import Budget, Sampling
+from tts.types import Budget, Reflection, Sampling
 from tts.yaml_file import Document, KeyPath, load_document, parse_value
 
 _KEYS = ("description", "extends", "strategy", "parameters", "pipeline", "sampling", "budget")
@@ -41,6 +41,18 @@ class Preset:
     values: Mapping[str, Any]
 
 
+class _ReflectionModel(BaseModel):
+    """The `reflection:` block within `sampling:`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    amplitude: float = 3.0
+    period: int = Field(600, ge=1)
+    shift: float = Field(0.0, ge=0, lt=1)
+    until: int = Field(8192, ge=0)
+    words: tuple[str, ...] = Field(("wait", "but", "alternatively"), min_length=1)
+
+
 class _SamplingModel(BaseModel):
     """The `sampling:` block."""
 
@@ -53,6 +65,13 @@ class _SamplingModel(BaseModel):
     max_tokens: int = Field(2048, ge=1)
     stop: tuple[str, ...] = ()
     logprobs: int | None = Field(None, ge=1, le=20)
+    reflection: _ReflectionModel | None = None
+
+    def build(self) -> Sampling:
+        """Return the value that the block describes."""
+        values = self.model_dump(exclude={"reflection"})
+        wave = None if self.reflection is None else Reflection(**self.reflection.model_dump())
+        return Sampling(**values, reflection=wave)
 
 
 def load_preset(name: str, overrides: Sequence[str] = ()) -> Preset:
@@ -173,7 +192,7 @@ def _build(name: str, document: Document, depth: int) -> Preset:
         name=name,
         description=str(values.get("description", "")),
         pipeline=pipeline,
-        sampling=Sampling(**sampling.model_dump()),
+        sampling=sampling.build(),
         budget=_build_budget(document),
         values=values,
     )

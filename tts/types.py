@@ -74,6 +74,25 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class Reflection:
+    """A triangular wave on the logits of reflection words (`tts.engine.reflection`).
+
+    Attributes:
+        amplitude: Most that is added to a logit, and taken from it.
+        period: Tokens of one wave.
+        shift: Share of a period by which the wave is ahead.
+        until: Generated tokens after which nothing is added.
+        words: In any case, with or without space around; those that are one token take part.
+    """
+
+    amplitude: float = 3.0
+    period: int = 600
+    shift: float = 0.0
+    until: int = 8192
+    words: tuple[str, ...] = ("wait", "but", "alternatively")
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
     """How completions are drawn; the defaults are a plain sample.
 
@@ -85,6 +104,7 @@ class Sampling:
         max_tokens: Limit on generated tokens of one completion.
         stop: Strings that end a completion; the string itself is not part of the text.
         logprobs: Top log-probabilities reported for each generated token; None reports none.
+        reflection: Wave on reflection words; None for none.
         extra: Engine-specific settings, passed through as they are.
     """
 
@@ -95,6 +115,7 @@ class Sampling:
     max_tokens: int = 2048
     stop: tuple[str, ...] = ()
     logprobs: int | None = None
+    reflection: Reflection | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tts.engine import host, vllm_plugin
+from tts.engine.reflection import PROCESSOR
 from tts.engine.sparse_config import SparseConfig, wants_shared_prefix
 from tts.errors import EngineError, InputError, ModelError, TTSError
 
@@ -57,6 +58,8 @@ def build_engine(
     if on_cpu:
         host.set_threads(cpu_threads or _default_threads(str(chosen["model"])))
         _choose_for_cpu(chosen)
+    if _takes_processors(chosen):
+        chosen["logits_processors"] = [*chosen.get("logits_processors", ()), PROCESSOR]
     _choose_attention(chosen)
     try:
         with host.building(compiles=not (on_cpu and chosen["enforce_eager"])):
@@ -92,7 +95,7 @@ def _choose_for_cpu(arguments: dict[str, Any]) -> None:
         )
     if arguments["dtype"] == "auto" and not _has_bfloat16():
         arguments["dtype"] = "float32"
-    if arguments["runner"] == "generate" and not arguments.get("speculative_config"):
+    if _takes_processors(arguments):
         arguments["logits_processors"] = [*arguments.get("logits_processors", ()), _SAMPLER]
 
 
@@ -134,6 +137,11 @@ def _default_threads(model: str) -> int:
     """
     num_bytes = sum(file.stat().st_size for file in Path(model).glob("*.safetensors"))
     return 1 if 0 < num_bytes < _SMALL_MODEL_BYTES else len(os.sched_getaffinity(0))
+
+
+def _takes_processors(arguments: Mapping[str, Any]) -> bool:
+    """Whether vLLM lets us change logits: not of pooling models, nor with speculative decoding."""
+    return arguments["runner"] == "generate" and not arguments.get("speculative_config")
 
 
 def has_own_sampler(engine: Any) -> bool:

@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from tts.engine.reflection import Schedule, spellings
 from tts.errors import CapabilityError, EngineError
-from tts.types import Prompt
+from tts.types import Prompt, Reflection
 
+THOUGHT_END = "</think>"
 _PROMPTS_REMEMBERED = 4096
+_SCHEDULES_REMEMBERED = 16
 
 
 class PromptEncoder:
@@ -26,6 +29,7 @@ class PromptEncoder:
         # Keeps callers in different threads apart: the library forbids concurrent use.
         self._lock = threading.Lock()
         self._remembered = lru_cache(maxsize=_PROMPTS_REMEMBERED)(self._encode)
+        self._schedules = lru_cache(maxsize=_SCHEDULES_REMEMBERED)(self._schedule)
 
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
         """Return the ids to send.
@@ -47,6 +51,25 @@ class PromptEncoder:
         if len(ids) != 1:
             raise CapabilityError(f"the model's tokenizer does not know {token!r} as one token")
         return int(ids[0])
+
+    def schedule(self, reflection: Reflection) -> Schedule:
+        """Return a reflection schedule in this model's tokens.
+
+        Raises:
+            CapabilityError: None of its words is one token here.
+        """
+        return self._schedules(reflection)
+
+    def _schedule(self, reflection: Reflection) -> Schedule:
+        with self._lock:
+            ids = [[i] for i in range(len(self._tokenizer))]
+            vocabulary = self._tokenizer.batch_decode(ids)
+            end_ids = self._tokenizer(THOUGHT_END, add_special_tokens=False)["input_ids"]
+        found = spellings(vocabulary, reflection.words)
+        if not found:
+            words = ", ".join(reflection.words)
+            raise CapabilityError(f"the model's tokenizer has none of these as one token: {words}")
+        return Schedule(reflection, found, tuple(end_ids))
 
     def _encode(self, prompt: Prompt) -> tuple[int, ...]:
         with self._lock:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from vllm.v1.sample.logits_processor import LogitsProcessor, MoveDirectionality
+from vllm.v1.sample.logits_processor import LogitsProcessor
 from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p
 
+from tts.engine.batch_rows import follow
 from tts.engine.translate import SEED_KEY
 
 # SplitMix64 (Steele, Lea, Flood 2014, doi:10.1145/2660193.2660195).
@@ -40,21 +41,15 @@ class SeededSampler(LogitsProcessor):  # type: ignore[misc]  # vLLM is untyped h
         return logits
 
     def update_state(self, batch_update: Any) -> None:
-        """Follow vLLM's changes to the rows: removed, added, moved, in this order."""
+        """Follow vLLM's changes to the rows."""
         if batch_update is None:
             return
-        rows = self._rows
-        for index in batch_update.removed:
-            rows.pop(index, None)
-        for index, params, _, output_ids in batch_update.added:
-            rows[index] = (mix((params.extra_args or {}).get(SEED_KEY, 0)), output_ids)
-        for source, target, direction in batch_update.moved:
-            left, right = rows.pop(source, None), rows.pop(target, None)
-            if left is not None:
-                rows[target] = left
-            if right is not None and direction == MoveDirectionality.SWAP:
-                rows[source] = right
-        order = [rows.get(index, (0, [])) for index in range(batch_update.batch_size)]
+
+        def begin(params: Any, output_ids: list[int]) -> tuple[int, list[int]]:
+            return mix((params.extra_args or {}).get(SEED_KEY, 0)), output_ids
+
+        follow(self._rows, batch_update, begin)
+        order = [self._rows.get(index, (0, [])) for index in range(batch_update.batch_size)]
         self._bases = np.array([base for base, _ in order], np.uint64)
         self._outputs = [output_ids for _, output_ids in order]
 

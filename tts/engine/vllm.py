@@ -17,6 +17,7 @@ import numpy as np
 
 from tts.engine import build, kv, translate
 from tts.engine.encoder import PromptEncoder
+from tts.engine.reflection import EXTRA_KEY
 from tts.engine.requests import RequestTable, check_context
 from tts.engine.sparse_config import SparseConfig, to_additional_config
 from tts.engine.stepper import Stepper
@@ -281,10 +282,14 @@ class VLLMEngine:
         token_ids = self._encoder.encode(request.prompt)
         room = check_context(len(token_ids), self.info.context_tokens or 0)
         sampling = request.sampling
+        params = translate.sampling_params(sampling, max_tokens=min(sampling.max_tokens, room))
+        if sampling.reflection is not None:
+            schedule = self._encoder.schedule(sampling.reflection)
+            params.extra_args = {**(params.extra_args or {}), EXTRA_KEY: schedule}
         self._table.add(
             stream,
             token_ids,
-            translate.sampling_params(sampling, max_tokens=min(sampling.max_tokens, room)),
+            params,
             n=request.n,
             seed=request.seed if sampling.temperature > 0 else None,
             priority=request.priority,

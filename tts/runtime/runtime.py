@@ -115,6 +115,11 @@ class Runtime:
                     f"node {name!r} needs the engine {min(unknown)!r}; this run has "
                     f"{', '.join(sorted(self.engines)) or 'no other'}"
                 )
+        if job.sampling.reflection and not self.engine.capabilities.logits_processors:
+            raise CapabilityError(
+                f"{self.engine.info.name} runs no logits processors, which sampling.reflection "
+                "needs; the embedded vLLM does"
+            )
         for budget in (job.budget, self.ledger.budget):
             check_budget(budget, self.engine)
 
