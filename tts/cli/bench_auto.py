@@ -222,7 +222,7 @@ def _own_share(summary: Mapping[str, Any]) -> float:
     Most samples of these runs are replayed, so that the share of a run that samples is smaller.
     """
     with (Path(summary["out"]) / "trace.jsonl").open(encoding="utf-8") as file:
-        decisions = sum(json.loads(line).get("kind") == "allocate" for line in file)
+        decisions: int = sum(json.loads(line).get("kind") == "allocate" for line in file)
     seconds: float = summary["seconds"]
     return decisions * decision_seconds() / seconds
 
