@@ -208,6 +208,10 @@ class Context(Protocol):
         """
         ...
 
+    def checking(self) -> "Context":
+        """Return this context for a verifier: what it generates judges, and is no attempt."""
+        ...
+
     def answers(self) -> "AnswerGroups":
         """Return an empty set of classes of equal answers, for this problem's type."""
         ...

@@ -126,6 +126,7 @@ class Usage:
     Attributes:
         prompt_tokens: Tokens sent, cache hits included.
         scored_tokens: The part of `prompt_tokens` that went to reward models.
+        checking_tokens: The part of `generated_tokens` that judged others' work; never wasted.
         cached_tokens: The part of `prompt_tokens` whose KV blocks were already resident.
         generated_tokens: Tokens sampled, those of pruned and cancelled trajectories included.
         wasted_tokens: The part of `generated_tokens` whose trajectory reached no sink.
@@ -152,6 +153,7 @@ class Usage:
     seconds: float | None = 0.0
     usd: float | None = 0.0
     scored_tokens: int | None = 0
+    checking_tokens: int | None = 0
     kv_bytes: int | None = 0
     dense_kv_bytes: int | None = 0
 
@@ -173,6 +175,7 @@ class Usage:
             _plus(self.seconds, other.seconds),
             _plus(self.usd, other.usd),
             _plus(self.scored_tokens, other.scored_tokens),
+            _plus(self.checking_tokens, other.checking_tokens),
             _plus(self.kv_bytes, other.kv_bytes),
             _plus(self.dense_kv_bytes, other.dense_kv_bytes),
         )

@@ -132,6 +132,15 @@ def test_a_policy_that_dies_while_it_judges_ends_the_run(name: str) -> None:
         solve(ScriptedEngine(line, die_at=60), sample(2) >> score(name))
 
 
+def test_checks_are_not_wasted_but_the_attempts_that_lose_are() -> None:
+    check = "all right\nVerdict: correct"
+    engine = judged("judge(k=2)", lambda ask: Line(check))
+    result = solve(engine, sample(2) >> score("judge(k=2)") >> select("judge(k=2)"))
+    assert result.usage.checking_tokens == 2 * 2 * len(check)
+    (loser,) = [t for t in result.attempts if t.id != result.trajectories[0].id]
+    assert result.usage.wasted_tokens == loser.usage.generated_tokens
+
+
 def test_attempts_without_an_answer_do_not_play() -> None:
     engine = ScriptedEngine(answered(("Attempt 1:", says(12)), otherwise=says(None, 12)))
     result = solve(engine, sample(2) >> score("pairwise") >> select("pairwise"))

@@ -54,7 +54,8 @@ class StepScorer:
 
     async def _ask(self, trajectory: Trajectory) -> Score:
         try:
-            (score,) = await self._context.verifier(self._name).score(self._context, [trajectory])
+            verifier = self._context.verifier(self._name)
+            (score,) = await verifier.score(self._context.checking(), [trajectory])
         except Exception as raised:
             error = innermost(raised)
             if ends_run(error):

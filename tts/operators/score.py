@@ -54,7 +54,7 @@ class ScoreWith(OperatorModel):
     ) -> None:
         verifier = context.verifier(self.verifier)
         try:
-            scores = await verifier.score(context, trajectories)
+            scores = await verifier.score(context.checking(), trajectories)
             if len(scores) != len(trajectories):
                 raise VerifierError(f"{len(scores)} scores for {len(trajectories)} trajectories")
         except Exception as raised:

@@ -45,6 +45,7 @@ class NodeContext:
         node: Path of the node: its name, after the names of those that spawned it.
         max_inputs: Most trajectories that can come in; None if unknown.
         engine_name: Of the engine that it asks; empty for the run's own.
+        is_check: What it generates judges trajectories, and is none.
     """
 
     run: "ProblemRun"
@@ -52,6 +53,7 @@ class NodeContext:
     node: str
     max_inputs: int | None
     engine_name: str = ""
+    is_check: bool = False
 
     @property
     def sampling(self) -> Sampling:
@@ -70,7 +72,11 @@ class NodeContext:
     def generate(self, request: GenerationRequest) -> CompletionStream:
         """Like the engine's, within the budget, through the log, into the trace."""
         request = replace(request, priority=self.run.priority)
-        return self.run.open_stream(request, self.node, self.engine_name)
+        return self.run.open_stream(request, self.node, self.engine_name, is_check=self.is_check)
+
+    def checking(self) -> "NodeContext":
+        """Return this context for a verifier: what it generates judges, and is no attempt."""
+        return replace(self, is_check=True)
 
     def answers(self) -> AnswerGroups:
         """Return an empty set of classes of equal answers."""

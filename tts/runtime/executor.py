@@ -112,10 +112,13 @@ class ProblemRun:
         """Return an engine of the run: the services' for no name."""
         return self._engines[name] if name else self.services.engine
 
-    def open_stream(self, request: GenerationRequest, node: str, engine: str = "") -> RequestStream:
+    def open_stream(
+        self, request: GenerationRequest, node: str, engine: str = "", *, is_check: bool = False
+    ) -> RequestStream:
         """Start a request under this run's ledger; it stays known until closed."""
         services = replace(self.services, engine=self.engine(engine))
-        stream = RequestStream(services, request, node, self._streams.discard)
+        on_close = self._streams.discard
+        stream = RequestStream(services, request, node, on_close, is_check=is_check)
         self._streams.add(stream)
         return stream
 

@@ -31,6 +31,7 @@ def build_result(
     kept = _with_ancestors(sunk, seen)
     total = services.ledger.usage
     useful = sum(t.usage.generated_tokens or 0 for t in kept)
+    useful += total.checking_tokens or 0
     wasted = None if total.generated_tokens is None else total.generated_tokens - useful
     answered = next((t for t in sunk if t.answer is not None), None)
     return Result(

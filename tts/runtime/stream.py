@@ -47,9 +47,12 @@ class RequestStream:
         request: GenerationRequest,
         node: str,
         on_close: Callable[["RequestStream"], None] = lambda _: None,
+        *,
+        is_check: bool = False,
     ) -> None:
         self._services = services
         self._on_close = on_close
+        self._is_check = is_check
         self._node = node
         self._prompt_bound = prompt_token_bound(request.prompt)
         info = services.engine.info
@@ -134,7 +137,7 @@ class RequestStream:
         info = services.engine.info
         services.ledger.release(self._grant, info, prompt_tokens=self._prompt_bound)
         if aborted.calls:
-            services.ledger.record(info, aborted)
+            services.ledger.record(info, self._marked(aborted))
             tokens = aborted.generated_tokens
             services.trace.emit("abort", self._node, calls=aborted.calls, tokens=tokens)
         services.on_progress()
@@ -167,12 +170,16 @@ class RequestStream:
             for run in _neighbouring(self._missing)
         ]
 
+    def _marked(self, usage: Usage) -> Usage:
+        """Return what a verifier spent as such."""
+        return replace(usage, checking_tokens=usage.generated_tokens) if self._is_check else usage
+
     def _settle(self, completion: Completion) -> Completion:
         services = self._services
         priced = services.ledger.settle(
             self._grant,
             services.engine.info,
-            completion.usage,
+            self._marked(completion.usage),
             prompt_tokens=self._prompt_bound,
         )
         services.trace.emit(
