@@ -16,6 +16,7 @@ from tts.evals.report import generated_per_problem
 
 # Okabe and Ito's palette: distinct to colour-blind readers too.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS = "os^D"  # the next once all colours were used
 _GREY = "#8a8f98"
 _DPI = 160
 
@@ -59,9 +60,11 @@ def render_plot(summaries: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _draw_panel(axes: Axes, benchmark: str, summaries: Sequence[Mapping[str, Any]]) -> None:
-    for draw in (_draw_point, _draw_curve):
-        for place, summary in enumerate(summaries):
-            draw(axes, summary, _COLOURS[place % len(_COLOURS)])
+    for place, summary in enumerate(summaries):
+        times, colour = divmod(place, len(_COLOURS))
+        _draw_point(axes, summary, _COLOURS[colour], _MARKERS[times % len(_MARKERS)])
+    for place, summary in enumerate(summaries):
+        _draw_curve(axes, summary, _COLOURS[place % len(_COLOURS)])
     models = ", ".join(dict.fromkeys(str(s["model"]) for s in summaries))
     first = summaries[0]
     title = f"{benchmark}, {first['problems']} problems, {models}"
@@ -83,13 +86,13 @@ def _draw_panel(axes: Axes, benchmark: str, summaries: Sequence[Mapping[str, Any
     )  # fmt: skip
 
 
-def _draw_point(axes: Axes, summary: Mapping[str, Any], colour: str) -> None:
+def _draw_point(axes: Axes, summary: Mapping[str, Any], colour: str, marker: str) -> None:
     accuracy, (low, high) = summary["accuracy"], summary["ci95"]
     axes.errorbar(
         [generated_per_problem(summary) or 0.0],
         [accuracy],
         yerr=[[max(0.0, accuracy - low)], [max(0.0, high - accuracy)]],
-        fmt="o",
+        fmt=marker,
         color=colour,
         markersize=7,
         capsize=3.5,

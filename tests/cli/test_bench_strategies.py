@@ -15,7 +15,6 @@ from tts.cli._bench_strategies import (
     BASE,
     METHODS,
     PACES,
-    Difference,
     Figures,
     Gather,
     Row,
@@ -32,7 +31,10 @@ from tts.cli._bench_strategies import (
 )
 from tts.cli.bench_strategies import BEGIN, END, describe
 from tts.cli.main import run as run_command
+from tts.evals.metrics import Difference
 from tts.evals.run_store import StoredRun
+from tts.operators.sample import sample
+from tts.pipeline import Pipeline
 from tts.types import Usage
 
 # Two problems, four samples of ten tokens each: one always right, one with three of four wrong.
@@ -125,9 +127,6 @@ def test_the_barrier_pays_for_whole_batches() -> None:
 
 
 def test_gather_sends_what_is_left_at_the_end() -> None:
-    from tts.operators.sample import sample
-    from tts.pipeline import Pipeline
-
     found = run(sample(5) >> Pipeline.of(Gather(size=4)), in_order(1, 2, 3, 4, 5))
     assert [t.answer for t in found.trajectories] == ["1", "2", "3", "4", "5"]
 

@@ -90,14 +90,14 @@ def method_preset(method: str, samples: int, verifier: str) -> Preset:
         verifier: Of the methods that score.
     """
     name, settings = {**METHODS, **PACES}[method]
-    values = {"n": samples, "half": max(1, samples // 2), "verifier": verifier}
-    overrides = [setting.format(**values) for setting in settings]
+    half = samples // 2
+    overrides = [setting.format(n=samples, half=half, verifier=verifier) for setting in settings]
     preset = replace(load_preset(name, [*overrides, *_SAMPLING]), name=method)
     if method != "barrier by 4":
         return preset
     stop_at = preset.values["parameters"]["stop_at"]
     ballot = vote(stop="settled", stop_at=stop_at)
-    drawn = sample(values["half"], batch=_BARRIER) >> Pipeline.of(Gather(size=_BARRIER))
+    drawn = sample(half, batch=_BARRIER) >> Pipeline.of(Gather(size=_BARRIER))
     return replace(preset, pipeline=drawn >> ballot, values={**preset.values, "barrier": _BARRIER})
 
 
