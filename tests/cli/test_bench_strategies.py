@@ -9,7 +9,8 @@ import pytest
 
 from tests.evals.test_report import record, stored
 from tests.runs import events, run
-from tests.solving import in_order
+from tests.scripted import Ask, Line
+from tests.solving import in_order, place
 from tts.cli import bench_strategies
 from tts.cli._bench_strategies import (
     BASE,
@@ -115,15 +116,21 @@ def test_every_method_samples_alike(method: str) -> None:
     assert preset.sampling.max_tokens == 1024
 
 
-def test_the_barrier_pays_for_whole_batches() -> None:
-    """Four equal votes are certain enough; two more samples of the batch of six are drawn."""
-    ballot = method_preset("streaming", 24, "prm").pipeline
-    streamed = run(ballot, in_order(7))
-    barrier = run(method_preset("barrier by 4", 24, "prm").pipeline, in_order(7, 7, 8))
-    assert events(streamed, "stopped")[0]["read"] == 4
-    # Votes 7 7 8 7 are 3 to 1; with 7 8 7 7 they are 6 to 2: 1 - P(Beta(7, 3) < 1/2) = 0.91;
-    # with 8 7 7 8 they are 8 to 4; all twelve of them are drawn.
-    assert len(barrier.attempts) == 12
+def test_the_barrier_waits_for_whole_batches() -> None:
+    """Six votes to one are 1 - (1/2)^8 * 9 = 0.965 certain; the eighth sample is slow."""
+
+    def line(ask: Ask) -> Line:
+        reply = in_order(7, 7, 8, 7, 7, 7, 7, 7)(ask)
+        return replace(reply, ticks=500 if place(ask) == 7 else 1)
+
+    streamed, waited = (
+        run(method_preset(form, 32, "prm").pipeline, line)
+        for form in ("streaming by 4", "barrier by 4")
+    )
+    assert [event["read"] for event in events(streamed, "stopped")] == [7]
+    assert [event["calls"] for event in events(streamed, "abort")] == [1]
+    assert [event["read"] for event in events(waited, "stopped")] == [7]
+    assert events(waited, "abort") == [] and len(waited.attempts) == 8
 
 
 def test_gather_sends_what_is_left_at_the_end() -> None:
