@@ -1,17 +1,19 @@
 import random
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
 from tts.bundled import attempts
 from tts.bundled.attempts import ChainTask, CountdownTask
-from tts.bundled.corpus import LATER, examples
-from tts.bundled.prm_data import build_row, label_steps
+from tts.bundled.corpus import LATER, Tried, draw_task, examples, load_tried, write_tried
+from tts.bundled.prm_data import build_row, draw_pair, draw_slips
 from tts.prompts import parse_verdict
 from tts.tasks import chain, countdown
 from tts.tasks.chain import Chain, Operation
 from tts.tasks.countdown import Move, Puzzle
-from tts.tasks.splits import find_boxed, split_of, split_steps
+from tts.tasks.labels import label_steps
+from tts.tasks.splits import split_of, split_steps
 
 # 45 + 23 = 68, 68 * 3 = 204
 CHAIN = Chain(45, (Operation("add", 23), Operation("mul", 3)), 0, 1)
@@ -39,13 +41,24 @@ def test_stream_asks_only_training_problems() -> None:
     [
         (
             "45 + 23 = 68\n\n68 * 3 = 204\n\n\\boxed{204}",
-            "45 + 23 = 68, right\n\n68 * 3 = 204, right\n\nVerdict: correct",
+            "45 + 23 = 68; attempt 45 + 23 = 68, right\n\n"
+            "68 * 3 = 204; attempt 68 * 3 = 204, right\n\n"
+            "\\boxed{204}; attempt \\boxed{204}, right\n\nVerdict: correct",
         ),
         (
             "45 + 23 = 68\n\n68 * 3 = 214\n\n\\boxed{214}",
-            "45 + 23 = 68, right\n\n68 * 3 = 204, wrong\n\nVerdict: incorrect",
+            "45 + 23 = 68; attempt 45 + 23 = 68, right\n\n"
+            "68 * 3 = 204; attempt 68 * 3 = 214, wrong\n\nVerdict: incorrect",
         ),
-        ("45 + 23 = 58\n\n\\boxed{58}", "45 + 23 = 68, wrong\n\nVerdict: incorrect"),
+        (
+            "45 + 23 = 58\n\n\\boxed{58}",
+            "45 + 23 = 68; attempt 45 + 23 = 58, wrong\n\nVerdict: incorrect",
+        ),
+        (
+            "45 + 23 = 68",
+            "45 + 23 = 68; attempt 45 + 23 = 68, right\n\n"
+            "68 * 3 = 204; attempt ends, wrong\n\nVerdict: incorrect",
+        ),
     ],
 )
 def test_check_of_a_chain(attempt: str, check: str) -> None:
@@ -57,15 +70,28 @@ def test_check_of_a_chain(attempt: str, check: str) -> None:
     [
         (
             "39 - 8 = 31, left 5 31\n\n31 + 5 = 36\n\n\\boxed{39-8=31, 31+5=36}",
-            "39 - 8 = 31, right\n\n31 + 5 = 36, right\n\nVerdict: correct",
+            "39 - 8 = 31, left 5 31; attempt 39 - 8 = 31, left 5 31, right\n\n"
+            "31 + 5 = 36; attempt 31 + 5 = 36, right\n\n36 is 36, right\n\nVerdict: correct",
         ),
         (
             "39 - 8 = 31, left 5 31\n\n31 - 5 = 36\n\n\\boxed{39-8=31, 31-5=36}",
-            "39 - 8 = 31, right\n\n31 - 5 = 26, wrong\n\nVerdict: incorrect",
+            "39 - 8 = 31, left 5 31; attempt 39 - 8 = 31, left 5 31, right\n\n"
+            "31 - 5 = 26; attempt 31 - 5 = 36, wrong\n\nVerdict: incorrect",
         ),
         (
             "39 - 8 = 31, left 5 31\n\n31 - 5 = 26\n\n\\boxed{39-8=31, 31-5=26}",
-            "39 - 8 = 31, right\n\n31 - 5 = 26, right\n\n26 is not 36, wrong\n\nVerdict: incorrect",
+            "39 - 8 = 31, left 5 31; attempt 39 - 8 = 31, left 5 31, right\n\n"
+            "31 - 5 = 26; attempt 31 - 5 = 26, right\n\n26 is not 36, wrong\n\n"
+            "Verdict: incorrect",
+        ),
+        (
+            "39 - 7 = 32, left 5 32",
+            "not possible; attempt 39 - 7 = 32, left 5 32, wrong\n\nVerdict: incorrect",
+        ),
+        (
+            "39 - 8 = 31, left 5 31",
+            "39 - 8 = 31, left 5 31; attempt 39 - 8 = 31, left 5 31, right\n\n"
+            "not possible; attempt ends, wrong\n\nVerdict: incorrect",
         ),
     ],
 )
@@ -112,9 +138,63 @@ def test_reward_row_has_a_tag_and_label_for_each_step() -> None:
     )
 
 
-def test_choices_hold_the_right_answer() -> None:
-    rng = random.Random(4)
-    for _ in range(50):
-        task = attempts.chain_task(rng)
-        found = find_boxed(task.solution)
-        assert found == task.outcome(task.solution) == task.problem.reference
+def test_choice_of_a_chain_is_a_merge() -> None:
+    right, wrong = CHAIN_TASK.solution, "45 + 23 = 58\n\n\\boxed{58}"
+    assert CHAIN_TASK.choose([wrong, right]) == right
+    assert CHAIN_TASK.choose([wrong, wrong]) == right
+
+
+def test_choice_of_a_countdown_is_the_first_that_meets_the_target() -> None:
+    low = "39 - 8 = 31, left 5 31\n\n31 - 5 = 36\n\n\\boxed{39-8=31, 31-5=36}"
+    other = "39 + 5 = 44, left 8 44\n\n44 - 8 = 36\n\n\\boxed{39+5=44, 44-8=36}"
+    assert COUNTDOWN_TASK.choose([low, other, COUNTDOWN_TASK.solution]) == (
+        f"<think>\n1: 31 - 5 = 26, wrong\n2: 44 - 8 = 36, right\n</think>\n\n{other}"
+    )
+    assert COUNTDOWN_TASK.choose(["?"]) == (
+        f"<think>\n1: not possible, wrong\n</think>\n\n{COUNTDOWN_TASK.solution}"
+    )
+
+
+def test_own_attempts_come_back_labelled(tmp_path: Path) -> None:
+    path = tmp_path / "tried.jsonl"
+    assert load_tried(path) == []
+    task = draw_task(random.Random("tried/0"))
+    write_tried(path, [[task.solution, "?", "too long " * 100], []])
+    first, second = load_tried(path)
+    assert (first.right, first.wrong) == ((task.solution,), ("?",))
+    assert (second.right, second.wrong) == ((), ())
+    assert list(islice(examples(3, LATER, tried=[first]), 30)) != list(
+        islice(examples(3, LATER), 30)
+    )
+
+
+@pytest.mark.parametrize("draw", [attempts.chain_task, attempts.countdown_task])
+def test_slips_are_half_wrong_and_marked_where_they_part(draw) -> None:  # type: ignore[no-untyped-def]
+    rng = random.Random(5)
+    steps = [step for _ in range(100) for step in draw(rng).slips(rng)]
+    assert 0.45 < sum(step.right for step in steps) / len(steps) < 0.55
+    for step in steps:
+        left, sign, second, _, shown = step.text.split(", ")[0].split(" ")
+        result = str(Move(int(left), sign, int(second)).result)
+        assert (shown == result) == step.right
+        if not step.right:
+            digit = step.place - step.text.index(shown, step.text.index("="))
+            assert shown[:digit] == result[:digit]
+            assert shown[digit : digit + 1] != result[digit : digit + 1]
+
+
+def test_rows_of_slips_carry_their_marks() -> None:
+    row = draw_slips(random.Random(1))
+    assert row is not None
+    assert len(row.marks) == len(row.labels)
+    assert row.labels[0] == row.marks[0][1]
+
+
+def test_pairs_part_at_one_mark() -> None:
+    wrong = "45 + 23 = 68\n\n68 * 3 = 214\n\n\\boxed{214}"
+    tried = [Tried(CHAIN_TASK, (CHAIN_TASK.solution,), (wrong,))]
+    rng = random.Random(0)
+    rows = next(rows for rows in iter(lambda: draw_pair(rng, tried), None) if "45" in rows[0].text)
+    assert [row.labels for row in rows] == [(True, True, True), (True, False, False)]
+    assert [row.marks[0][1] for row in rows] == [True, False]
+    assert [row.text[row.marks[0][0]] for row in rows] == ["0", "1"]

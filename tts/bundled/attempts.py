@@ -1,20 +1,72 @@
 """Solutions, wrong attempts, checks and thoughts about one training problem."""
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from os.path import commonprefix
 from typing import Protocol
 
 from tts.tasks import chain, countdown
-from tts.tasks.chain import LEVEL_TABLE, Chain, Level, Operation
+from tts.tasks.chain import LEVEL_TABLE, MAX_VALUE, Chain, Level, Operation
 from tts.tasks.countdown import Move, Puzzle
-from tts.tasks.splits import split_steps
+from tts.tasks.splits import find_boxed, split_steps
 from tts.types import Problem
 
 Span = tuple[int, int]
+MAX_DISTRACTORS = 240
+MAX_SHOWN = 60  # characters of an attempt's step that a check repeats
 _KINDS = {"add": 4, "sub": 4, "mul": 3, "div": 3, "from": 2}
 # Any level and beyond, so that the levels may move without new training.
-_WIDE = Level((1, 9), _KINDS, 200, 400, (0, 2))
+_WIDE = Level((1, 12), _KINDS, 200, 400, (0, 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Slip:
+    """A step that may be one: its text, whether it is right, and the character that tells."""
+
+    text: str
+    right: bool
+    place: int
+    result: int
+
+
+def _throw(rng: random.Random, head: str, result: int) -> Slip:
+    """Write a result after `head`, or a slip instead; both part at the same place."""
+    wrong = slip(rng, result)
+    right = rng.random() < 0.5
+    place = len(commonprefix([str(result), str(wrong)]))  # noqa: RUF071 - of characters
+    shown = result if right else wrong
+    return Slip(f"{head}{shown}", right, len(head) + place, shown)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a check: what was worked out beside what the attempt has, and the judgement."""
+
+    text: str
+    right: bool
+
+
+def _compare(own: str, step: str, right: bool) -> Line:
+    shown = " ".join(step.split())[:MAX_SHOWN]
+    return Line(f"{own}; attempt {shown or 'ends'}", right)
+
+
+def _judge(lines: Iterable[Line]) -> str:
+    """Write a check: its lines up to the first that is wrong, and the verdict."""
+    texts, right = [], True
+    for line in lines:
+        right = right and line.right
+        texts.append(f"{line.text}, {'right' if right else 'wrong'}")
+        if not right:
+            break
+    return "\n\n".join([*texts, f"Verdict: {'correct' if right else 'incorrect'}"])
+
+
+def think(thought: str, answer: str) -> str:
+    """Put a thought before an answer, as reasoning models do."""
+    return f"<think>\n{thought}\n</think>\n\n{answer}"
 
 
 class Task(Protocol):
@@ -39,12 +91,16 @@ class Task(Protocol):
         """Return an attempt that ends wrongly."""
         ...
 
+    def slips(self, rng: random.Random) -> list[Slip]:
+        """Return steps of which each is a slip or not by the throw of a coin."""
+        ...
+
     def check(self, attempt: str) -> str:
         """Return a check of each step that ends with the right verdict."""
         ...
 
-    def outcome(self, attempt: str) -> str:
-        """Return the number that an attempt ends with."""
+    def choose(self, attempts: Sequence[str]) -> str:
+        """Return the answer to a choice among attempts."""
         ...
 
     def thought(self, rng: random.Random) -> tuple[str, list[Span]]:
@@ -106,23 +162,31 @@ class ChainTask:
             return self.wrong(rng)
         return "\n\n".join([*steps, f"\\boxed{{{value}}}"])
 
-    def check(self, attempt: str) -> str:
-        """Work each step out again until one differs."""
-        lines, value = [], self.chain.start
-        steps = split_steps(attempt)
-        for operation, label in zip(
-            self.chain.operations, chain.label_steps(self.problem, steps), strict=False
-        ):
-            lines.append(f"{operation.equation(value)}, {'right' if label else 'wrong'}")
-            value = operation.apply(value)
-            if not label:
+    def slips(self, rng: random.Random) -> list[Slip]:
+        """Go on from each result as it is written, while it stays a legal value."""
+        value, steps = self.chain.start, []
+        for operation in self.chain.operations:
+            result = operation.apply(value)
+            if not 0 <= result <= MAX_VALUE:
                 break
-        right = chain.label_steps(self.problem, steps)[-1]
-        return "\n\n".join([*lines, f"Verdict: {'correct' if right else 'incorrect'}"])
+            head = operation.equation(value).rpartition(" ")[0] + " "
+            steps.append(_throw(rng, head, result))
+            value = steps[-1].result
+        return steps
 
-    def outcome(self, attempt: str) -> str:
-        """Return the boxed number."""
-        return split_steps(attempt)[-1].removeprefix("\\boxed{").removesuffix("}")
+    def check(self, attempt: str) -> str:
+        """Work each step out again, beside the attempt's, until one is wrong."""
+        steps = split_steps(attempt)
+        labels = chain.label_steps(self.problem, steps)
+        missing = len(self.chain.steps) - len(steps)
+        lines = map(
+            _compare, self.chain.steps, [*steps, *[""] * missing], [*labels, *[False] * missing]
+        )
+        return _judge(lines)
+
+    def choose(self, attempts: Sequence[str]) -> str:
+        """Merge: write each step as most attempts that are right so far have it."""
+        return self.solution
 
     def thought(self, rng: random.Random) -> tuple[str, list[Span]]:
         """Check each step by its inverse; some first tries are slips, found and mended."""
@@ -188,28 +252,62 @@ class CountdownTask:
         answer = ", ".join(text.replace(" ", "") for text in shown)
         return "\n\n".join([*steps, f"\\boxed{{{answer}}}"])
 
-    def check(self, attempt: str) -> str:
-        """Work each equation out again; then compare the end with the target."""
-        lines: list[str] = []
-        right = True
-        value = 0
-        for step in split_steps(attempt)[:-1]:
-            left, sign, second = step.split(" = ")[0].split(" ")
-            move = Move(int(left), sign, int(second))
-            value = move.result
-            right = countdown.parse_move(step.split(", left")[0]) is not None
-            lines.append(f"{move.text}, {'right' if right else 'wrong'}")
-            if not right:
-                break
-        if right and value != self.puzzle.target:
-            lines.append(f"{value} is not {self.puzzle.target}, wrong")
-            right = False
-        return "\n\n".join([*lines, f"Verdict: {'correct' if right else 'incorrect'}"])
+    def slips(self, rng: random.Random) -> list[Slip]:
+        """Make random moves on the numbers, going on from each result as it is written."""
+        left, steps = list(self.puzzle.numbers), []
+        while len(left) > 1:
+            first, second = rng.sample(left, 2)
+            move = rng.choice(list(countdown.moves_between(first, second)))
+            if not 0 < move.result <= MAX_VALUE:
+                continue
+            thrown = _throw(rng, f"{move.left} {move.sign} {move.right} = ", move.result)
+            left.remove(first)
+            left.remove(second)
+            left.append(thrown.result)
+            tail = f", left {' '.join(map(str, left))}" if len(left) > 1 else ""
+            steps.append(replace(thrown, text=thrown.text + tail))
+        return steps
 
-    def outcome(self, attempt: str) -> str:
-        """Return the true value of the last equation."""
-        last = split_steps(attempt)[-2].split(" = ")[0].split(" ")
-        return str(Move(int(last[0]), last[1], int(last[2])).result)
+    def check(self, attempt: str) -> str:
+        """Work each equation out again, beside the attempt's, then compare with the target."""
+        return _judge(self._lines(split_steps(attempt)))
+
+    def _lines(self, steps: Sequence[str]) -> Iterator[Line]:
+        left: list[int] = list(self.puzzle.numbers)
+        for step in [*steps, ""]:
+            if len(left) == 1:
+                yield self._end(left[0], step)
+                return
+            own = countdown.work_out(step, left)
+            if own is None:
+                yield _compare("not possible", step, False)
+                return
+            text, after = own
+            yield _compare(text, step, countdown.numbers_after(step, left) is not None)
+            left = after
+
+    def choose(self, attempts: Sequence[str]) -> str:
+        """Compare the attempts' ends with the target, then write the first that meets it."""
+        lines = []
+        for index, attempt in enumerate(attempts, start=1):
+            right = countdown.label_steps(self.problem, split_steps(attempt))[-1]
+            lines.append(f"{index}: {self._last_value(attempt)}, {'right' if right else 'wrong'}")
+            if right:
+                return think("\n".join(lines), attempt)
+        return think("\n".join(lines), self.solution)
+
+    def _end(self, value: int, step: str) -> Line:
+        target = self.puzzle.target
+        boxed = find_boxed(step)
+        right = boxed is not None and countdown.check_answer(self.problem, boxed)
+        return Line(f"{value} is {'' if value == target else 'not '}{target}", right)
+
+    def _last_value(self, attempt: str) -> str:
+        """Return the last equation before the box, with its true value."""
+        last = [s for s in split_steps(attempt) if find_boxed(s) is None][-1:]
+        found = [int(n) for n in re.findall(r"\d+", "".join(last))]
+        own = countdown.work_out(last[0], found[:2]) if len(found) > 1 else None
+        return own[0] if own else "not possible"
 
     def thought(self, rng: random.Random) -> tuple[str, list[Span]]:
         """Try, see that the end is not the target, start again, until it is."""
@@ -232,9 +330,16 @@ class CountdownTask:
 
 def chain_task(rng: random.Random) -> ChainTask:
     """Draw a training chain: mostly of the five levels, else of any length."""
-    level = rng.choice((1, 2, 3, 3, 4, 4, 5, 0))
+    level = rng.choice((1, 2, 3, 4, 4, 5, 5, 0))
     drawn = chain.draw_training_chain(rng, LEVEL_TABLE.get(level, _WIDE))
     return ChainTask(chain.to_problem(drawn, "train", level), drawn)
+
+
+def long_chain_task(rng: random.Random) -> ChainTask:
+    """Draw a training chain lost among sentences that do not matter, up to about 2,000 tokens."""
+    drawn = chain.draw_training_chain(rng, LEVEL_TABLE[rng.choice((1, 2, 3))])
+    drawn = replace(drawn, num_distractors=rng.randint(10, MAX_DISTRACTORS))
+    return ChainTask(chain.to_problem(drawn, "train", 0), drawn)
 
 
 def countdown_task(rng: random.Random) -> CountdownTask:

@@ -5,13 +5,14 @@ An endless stream that depends on the seed alone: example i of a seed is always 
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from tts import prompts
-from tts.bundled.attempts import Task, chain_task, countdown_task
+from tts.bundled.attempts import Task, chain_task, countdown_task, long_chain_task, think
+from tts.tasks.labels import is_right
 from tts.types import Prompt
 
 TURN_END = "<|im_end|>"
@@ -34,9 +35,37 @@ class Example:
 
 # Relative weights of behaviours while the arithmetic is learned, and afterwards.
 FIRST = {"solve": 80, "answer": 3, "think": 7, "revise": 5, "verify": 4, "choose": 1}
-LATER = {"solve": 50, "answer": 4, "think": 13, "revise": 15, "verify": 14, "choose": 4}
+LATER = {"solve": 42, "answer": 3, "think": 9, "revise": 18, "verify": 20, "choose": 6, "long": 2}
+
+ONLY_SOLVE = {"solve": 1}  # what a draft model is for
 
 CHAIN_SHARE = 0.45  # of the examples; the rest is countdown
+OWN_SHARE = 0.6  # of the examples, once the policy has tried training problems itself
+MAX_ATTEMPT = 600  # characters; longer ones of the policy's own have lost their way
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A training problem and the policy's own attempts at it."""
+
+    task: Task
+    right: tuple[str, ...]
+    wrong: tuple[str, ...]
+
+    def attempt(self, rng: random.Random, right: bool) -> str:
+        """Return an attempt of the kind asked, made up where the policy made none."""
+        own = self.right if right else self.wrong
+        if own:
+            return rng.choice(own)
+        return self.task.solution if right else self.task.wrong(rng)
+
+    def attempts(self, rng: random.Random, count: int) -> list[str]:
+        """Return several attempts: the policy's own as they fell, made up ones by a drawn share."""
+        own = [*self.right, *self.wrong]
+        if len(own) >= count:
+            return rng.sample(own, count)
+        share = rng.uniform(0.2, 0.9)
+        return [self.attempt(rng, rng.random() < share) for _ in range(count)]
 
 
 def render(prompt: Prompt) -> str:
@@ -45,22 +74,38 @@ def render(prompt: Prompt) -> str:
     return "".join(turns) + "<|im_start|>assistant\n" + prompt.prefill
 
 
+def draw_task(rng: random.Random, chain_share: float = CHAIN_SHARE) -> Task:
+    """Draw a training problem of either task."""
+    return chain_task(rng) if rng.random() < chain_share else countdown_task(rng)
+
+
 def draw_example(
-    rng: random.Random, weights: dict[str, int], chain_share: float = CHAIN_SHARE
+    rng: random.Random,
+    weights: dict[str, int],
+    chain_share: float = CHAIN_SHARE,
+    tried: Sequence[Tried] = (),
 ) -> Example:
-    """Draw one example of the mixture."""
-    task = chain_task(rng) if rng.random() < chain_share else countdown_task(rng)
+    """Draw one example of the mixture; attempts are the policy's own where it has `tried`."""
     behaviour = rng.choices(list(weights), list(weights.values()))[0]
-    return _BEHAVIOURS[behaviour](rng, task)
+    if behaviour in _OF_ATTEMPTS:
+        if tried and rng.random() < OWN_SHARE:
+            return _OF_ATTEMPTS[behaviour](rng, rng.choice(tried))
+        return _OF_ATTEMPTS[behaviour](rng, Tried(draw_task(rng, chain_share), (), ()))
+    return _OF_PROBLEMS[behaviour](rng, draw_task(rng, chain_share))
 
 
 def examples(
-    seed: int, weights: dict[str, int], *, start: int = 0, chain_share: float = CHAIN_SHARE
+    seed: int,
+    weights: dict[str, int],
+    *,
+    start: int = 0,
+    chain_share: float = CHAIN_SHARE,
+    tried: Sequence[Tried] = (),
 ) -> Iterator[Example]:
     """Yield the stream of a seed from position `start` on."""
     index = start
     while True:
-        yield draw_example(random.Random(f"{seed}/{index}"), weights, chain_share)
+        yield draw_example(random.Random(f"{seed}/{index}"), weights, chain_share, tried)
         index += 1
 
 
@@ -72,8 +117,38 @@ def write_corpus(path: Path, count: int, seed: int) -> None:
             file.write(json.dumps(row) + "\n")
 
 
+def write_tried(path: Path, texts: Sequence[Sequence[str]]) -> None:
+    """Write the policy's attempts; row i belongs to problem i of `load_tried`."""
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in texts)
+
+
+def load_tried(path: Path) -> list[Tried]:
+    """Read attempts and label them; nothing if the policy has not tried yet."""
+    if not path.exists():
+        return []
+    found = []
+    with path.open(encoding="utf-8") as file:
+        for index, line in enumerate(file):
+            task = draw_task(random.Random(f"tried/{index}"))
+            kept = [text for text in json.loads(line) if len(text) <= MAX_ATTEMPT]
+            right = [is_right(task.problem, text) for text in kept]
+            found.append(
+                Tried(
+                    task,
+                    tuple(text for text, good in zip(kept, right, strict=True) if good),
+                    tuple(text for text, good in zip(kept, right, strict=True) if not good),
+                )
+            )
+    return found
+
+
 def _solve(rng: random.Random, task: Task) -> Example:
     return Example(render(prompts.solve(task.problem)), task.solution + TURN_END)
+
+
+def _solve_long(rng: random.Random, _: Task) -> Example:
+    return _solve(rng, long_chain_task(rng))
 
 
 def _answer(rng: random.Random, task: Task) -> Example:
@@ -87,32 +162,32 @@ def _think(rng: random.Random, task: Task) -> Example:
     return Example(prompt, f"{text}</think>\n\n{task.boxed}{TURN_END}", tuple(unlearned))
 
 
-def _revise(rng: random.Random, task: Task) -> Example:
-    attempt = task.wrong(rng) if rng.random() < 0.5 else task.solution
-    return Example(render(prompts.revise(task.problem, attempt)), task.solution + TURN_END)
+def _revise(rng: random.Random, tried: Tried) -> Example:
+    right = rng.random() < 0.5
+    attempt = tried.attempt(rng, right)
+    check = think(tried.task.check(attempt), attempt if right else tried.task.solution)
+    return Example(render(prompts.revise(tried.task.problem, attempt)), check + TURN_END)
 
 
-def _verify(rng: random.Random, task: Task) -> Example:
-    attempt = task.wrong(rng) if rng.random() < 0.5 else task.solution
-    prompt = render(prompts.verify(task.problem, attempt))
-    return Example(prompt, task.check(attempt) + TURN_END)
+def _verify(rng: random.Random, tried: Tried) -> Example:
+    attempt = tried.attempt(rng, rng.random() < 0.5)
+    prompt = render(prompts.verify(tried.task.problem, attempt))
+    return Example(prompt, tried.task.check(attempt) + TURN_END)
 
 
-def _choose(rng: random.Random, task: Task) -> Example:
-    share = rng.uniform(0.2, 0.9)
-    count = rng.randint(2, 8)
-    attempts = [task.solution if rng.random() < share else task.wrong(rng) for _ in range(count)]
-    if task.solution not in attempts:
-        attempts[rng.randrange(count)] = task.solution
-    prompt = render(prompts.choose(task.problem, attempts))
-    ends = ", ".join(task.outcome(attempt) for attempt in attempts)
-    return Example(prompt, f"Results: {ends}.\n\n{task.boxed}{TURN_END}")
+def _choose(rng: random.Random, tried: Tried) -> Example:
+    attempts = tried.attempts(rng, rng.randint(2, 8))
+    prompt = render(prompts.choose(tried.task.problem, attempts))
+    return Example(prompt, tried.task.choose(attempts) + TURN_END)
 
 
-_BEHAVIOURS: dict[str, Callable[[random.Random, Task], Example]] = {
+_OF_PROBLEMS: dict[str, Callable[[random.Random, Task], Example]] = {
     "solve": _solve,
+    "long": _solve_long,
     "answer": _answer,
     "think": _think,
+}
+_OF_ATTEMPTS: dict[str, Callable[[random.Random, Tried], Example]] = {
     "revise": _revise,
     "verify": _verify,
     "choose": _choose,

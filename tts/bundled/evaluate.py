@@ -13,21 +13,14 @@ from typing import Any
 
 from tts import prompts
 from tts.bundled.measures import auroc, calibration, mean_share, vote
-from tts.bundled.prm_data import label_steps
 from tts.bundled.sampling import Sample, Sampler, Scorer
 from tts.tasks import chain, countdown
+from tts.tasks.labels import is_right, label_steps
 from tts.tasks.splits import find_boxed, split_steps
 from tts.types import Problem, Prompt
 
 Report = dict[str, Any]
 SAMPLES = "samples-{split}.jsonl"
-
-
-def is_right(problem: Problem, text: str) -> bool:
-    """Say whether a completion boxes a right answer."""
-    module = chain if problem.metadata["task"] == "chain" else countdown
-    boxed = find_boxed(text)
-    return boxed is not None and module.check_answer(problem, boxed)
 
 
 def load_problems(split: str, count: int) -> dict[str, list[Problem]]:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import random
 from collections.abc import Callable
 from itertools import islice
 
@@ -12,7 +13,16 @@ from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 from tts import prompts
 from tts.bundled import write_manifest
 from tts.bundled.checkpoint import export_model, save_tokenizer
-from tts.bundled.corpus import LATER, examples, write_corpus
+from tts.bundled.corpus import (
+    FIRST,
+    LATER,
+    ONLY_SOLVE,
+    draw_task,
+    examples,
+    load_tried,
+    write_corpus,
+    write_tried,
+)
 from tts.bundled.evaluate import measure
 from tts.bundled.language import Plan, encode, pad, train_language_model
 from tts.bundled.models import draft_config, policy_config, prm_config
@@ -21,10 +31,10 @@ from tts.bundled.prm import (
     RewardPlan,
     export_reward_model,
     load_reward_weights,
-    start_from_policy,
+    recover,
     train_reward_model,
 )
-from tts.bundled.prm_data import build_row, load_rows, train_problems, write_rows
+from tts.bundled.prm_start import start_from_policy
 from tts.bundled.sampling import Sampler
 from tts.bundled.tokenizer import build_tokenizer, load_tokenizer
 
@@ -63,25 +73,21 @@ def train_policy(options: argparse.Namespace) -> None:
             batch_tokens=options.batch_tokens,
             lr=options.lr or 0.02,
             seed=options.seed,
+            mixtures=(FIRST, LATER) if is_policy else (ONLY_SOLVE, ONLY_SOLVE),
             chain_share=options.chain_share,
         ),
         device="cuda" if torch.cuda.is_available() else "cpu",
         on_save=export,
+        tried=load_tried(options.lab / "tried.jsonl") if is_policy else (),
     )
 
 
-def make_prm_data(options: argparse.Namespace) -> None:
-    """Sample the policy on training problems and label its steps."""
-    problems = train_problems(options.problems or 3000, options.seed)
+def make_tried(options: argparse.Namespace) -> None:
+    """Let the policy try training problems; its next training learns to judge and mend these."""
+    tasks = [draw_task(random.Random(f"tried/{i}")) for i in range(options.problems or 3000)]
     sampler = Sampler(options.weights / "reasoner", max_tokens=256, seed=options.seed)
-    asked = [prompts.solve(p) for p in problems]
-    samples = sampler.sample(asked, n=options.samples or 4)
-    rows = [
-        build_row(problem, sample.text)
-        for problem, row in zip(problems, samples, strict=True)
-        for sample in row
-    ]
-    write_rows(options.lab / "prm.jsonl", (row for row in rows if row is not None))
+    rows = sampler.sample([prompts.solve(t.problem) for t in tasks], n=options.samples or 8)
+    write_tried(options.lab / "tried.jsonl", [[s.text for s in row] for row in rows])
 
 
 def train_prm(options: argparse.Namespace) -> None:
@@ -94,18 +100,19 @@ def train_prm(options: argparse.Namespace) -> None:
     (tag,) = tokenizer(prompts.STEP_TAG)["input_ids"]
     policy = Qwen3ForCausalLM.from_pretrained(options.weights / "reasoner", dtype=torch.float32)
     texts = encode(tokenizer, list(islice(examples(options.seed, {"solve": 1}), 64)))
-    if options.resume:
-        load_reward_weights(model, options.weights / "prm")
-    else:
-        start_from_policy(model, policy, pad(texts, 0)[0], tag, newline)
-    rows = list(load_rows(options.lab / "prm.jsonl"))
     plan = RewardPlan(
         minutes=options.minutes,
         batch_tokens=options.batch_tokens,
-        lr=options.lr or 0.02,
+        lr=options.lr or 0.01,
         seed=options.seed,
     )
-    train_reward_model(model, tokenizer, rows, plan)
+    if options.resume:
+        load_reward_weights(model, options.weights / "prm")
+    else:
+        start_from_policy(model.model, policy, pad(texts, 0)[0], tag, newline)
+        recover(model, tokenizer, plan)
+    tried = load_tried(options.lab / "tried.jsonl")
+    train_reward_model(model, tokenizer, tried, plan)
     export_reward_model(model, tokenizer, options.weights / "prm")
     write_manifest(options.weights)
 
@@ -135,7 +142,7 @@ JOBS: dict[str, Callable[[argparse.Namespace], None]] = {
     "tokenizer": make_tokenizer,
     "policy": train_policy,
     "draft": train_policy,
-    "prm-data": make_prm_data,
+    "try": make_tried,
     "prm": train_prm,
     "report": report,
 }

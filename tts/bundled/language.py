@@ -4,7 +4,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from tts.bundled.checkpoint import Progress, load_checkpoint, save_checkpoint
-from tts.bundled.corpus import CHAIN_SHARE, FIRST, LATER, Example, examples
+from tts.bundled.corpus import CHAIN_SHARE, FIRST, LATER, Example, Tried, examples
 from tts.bundled.optim import build_optimizers, rate
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class Plan:
         lr: Muon's learning rate; AdamW takes a fifth.
         seed: Of weights and corpus.
         save_minutes: Time between checkpoints.
-        later_from: Share of the time after which all behaviours get their full weight.
+        mixtures: Weights of the behaviours in the first half of the time, and in the second.
         chain_share: Share of the examples that are chains.
     """
 
@@ -42,7 +42,7 @@ class Plan:
     lr: float = 0.02
     seed: int = 1
     save_minutes: float = 3.0
-    later_from: float = 0.5
+    mixtures: tuple[dict[str, int], dict[str, int]] = (FIRST, LATER)
     chain_share: float = CHAIN_SHARE
 
 
@@ -114,6 +114,7 @@ def train_language_model(
     *,
     device: str,
     on_save: Callable[[Qwen3ForCausalLM], None],
+    tried: Sequence[Tried] = (),
 ) -> Qwen3ForCausalLM:
     """Train, or go on training, until the time is up.
 
@@ -124,6 +125,7 @@ def train_language_model(
         plan: Times and rates.
         device: cpu or cuda.
         on_save: Gets the averaged model at each checkpoint.
+        tried: Training problems with the policy's own attempts.
 
     Returns:
         The model with its weights averaged over the last steps.
@@ -138,9 +140,14 @@ def train_language_model(
     limit = plan.minutes * 60
     mean_loss = math.nan
     while progress.seconds < limit:
-        share = progress.seconds / limit
-        weights = FIRST if share < plan.later_from else LATER
-        stream = examples(plan.seed, weights, start=progress.examples, chain_share=plan.chain_share)
+        weights = plan.mixtures[progress.seconds > limit / 2]
+        stream = examples(
+            plan.seed,
+            weights,
+            start=progress.examples,
+            chain_share=plan.chain_share,
+            tried=tried,
+        )
         for ids, labels in batches(tokenizer, stream, plan, f"{plan.seed}/{progress.examples}"):
             factor = rate(progress.seconds / limit, progress.steps)
             for optimizer, base in zip(optimizers, rates, strict=True):

@@ -13,7 +13,7 @@ def policy_config(vocabulary: int, ids: dict[str, int]) -> Qwen3Config:
 
 def draft_config(vocabulary: int, ids: dict[str, int]) -> Qwen3Config:
     """Return the shape of the draft model."""
-    return _qwen3(vocabulary, ids, width=64, layers=2, heads=2, inner=128)
+    return _qwen3(vocabulary, ids, width=64, layers=3, heads=2, inner=128)
 
 
 def _qwen3(

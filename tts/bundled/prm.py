@@ -12,17 +12,23 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2Model, Qwen3ForCausalLM
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2Model
 
 from tts.bundled.checkpoint import save_tokenizer
+from tts.bundled.corpus import Tried, draw_task
 from tts.bundled.models import NEW_LAYERS
-from tts.bundled.optim import Muon, rate
-from tts.bundled.prm_data import Row, draw_row
+from tts.bundled.optim import Muon, build_optimizers, rate
+from tts.bundled.prm_data import CHAIN_SHARE, Row, build_row, draw_pair, draw_row, draw_slips
+from tts.bundled.prm_start import install_comparison
 from tts.prompts import STEP_TAG
 
 log = logging.getLogger(__name__)
+POOL = 512  # rows that are sorted by length together
+WRITE_PACE = 20.0
+DECAY_FROM = 0.2  # share of the time after which the rate falls
+MARK_WEIGHT = 1.0  # of the loss at marks: is this digit right, given what stands before it
 TOKEN_WEIGHT = 1.0  # of the loss at tokens that are no tags
-LANGUAGE_WEIGHT = 1.0  # of the next-token loss on right steps, which keeps the policy's knowledge
+LANGUAGE_WEIGHT = 3.0  # of the next-token loss on right steps, which keeps the policy's knowledge
 
 
 class RewardModel(nn.Module):
@@ -33,65 +39,13 @@ class RewardModel(nn.Module):
         self.model = Qwen2Model(config)
         width = config.hidden_size
         self.score = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 2))
+        self.local = nn.Linear(width, 2)  # for training alone
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return hidden states [B, T, width] of right-padded ids [B, T]."""
         states = self.model(input_ids=ids, use_cache=False).last_hidden_state
         assert isinstance(states, Tensor), "the trunk returns its last states"
         return states
-
-
-@torch.no_grad()
-def start_from_policy(
-    reward: RewardModel, policy: Qwen3ForCausalLM, ids: Tensor, tag: int, newline: int
-) -> None:
-    """Take over the policy's weights.
-
-    Qwen3 normalises each query and key, Qwen2 does not: the norm's weights and the mean size of
-    queries and keys go into the projections (next-token loss 0.31 after it, where the policy had
-    0.13), and training does the rest. The tag begins as the token that separates steps.
-
-    Args:
-        reward: Gets the weights.
-        policy: Of the same width and heads, with as many layers or fewer.
-        ids: [B, T] texts on which sizes are measured; right-padding does little harm.
-        tag: Id of the step tag.
-        newline: Id of the blank line.
-    """
-    sizes = _norm_inputs(policy, ids)
-    weights, own = policy.state_dict(), reward.model.state_dict()
-    for name, value in weights.items():
-        if (short := name.removeprefix("model.")) in own:
-            own[short].copy_(value)
-    for name, size in sizes.items():
-        base = name.removeprefix("model.").removesuffix("_norm")
-        scale = weights[f"{name}.weight"][None, :] / size[:, None]
-        own[f"{base}_proj.weight"].mul_(scale.flatten()[:, None])
-        own[f"{base}_proj.bias"].zero_()
-    for index in range(policy.config.num_hidden_layers, reward.model.config.num_hidden_layers):
-        # Without effect at first. The policy's last layer knows what should come next; these
-        # compare it with what came.
-        own[f"layers.{index}.self_attn.o_proj.weight"].zero_()
-        own[f"layers.{index}.mlp.down_proj.weight"].zero_()
-    table = own["embed_tokens.weight"]
-    table[tag] = table[newline]
-
-
-def _norm_inputs(policy: Qwen3ForCausalLM, ids: Tensor) -> dict[str, Tensor]:
-    """Return the mean root mean square of each head's queries and keys, by name of the norm."""
-    sizes: dict[str, Tensor] = {}
-    hooks = []
-    for name, module in policy.named_modules():
-        if name.endswith(("q_norm", "k_norm")):
-
-            def keep(_: nn.Module, args: tuple[Tensor], __: Tensor, name: str = name) -> None:
-                sizes[name] = args[0].pow(2).mean(-1).sqrt().mean((0, 1))
-
-            hooks.append(module.register_forward_hook(keep))
-    policy.model(input_ids=ids, use_cache=False)
-    for hook in hooks:
-        hook.remove()
-    return sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +57,22 @@ class RewardPlan:
         batch_tokens: Padded tokens of a batch.
         lr: Muon's learning rate.
         seed: Of the synthetic steps and the order.
-        own_from: Share of the time after which most rows are the policy's own.
+        slips_until: Share of the time in which half the rows are steps with slips.
+        pairs_until: Share of the time in which rows come in pairs, a right and a wrong attempt.
     """
 
     minutes: float
     batch_tokens: int = 6144
     lr: float = 0.01
     seed: int = 1
-    own_from: float = 0.3
+    slips_until: float = 0.5
+    pairs_until: float = 0.75
 
 
 def reward_loss(
     model: RewardModel, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]
 ) -> tuple[Tensor, Tensor]:
-    """Return the loss at the tags, and it with those of the auxiliary tasks.
+    """Return the losses [4] at tags, elsewhere, at pivots and of next tokens, and their sum.
 
     Those are: is the text right up to here, at every token, which finds the comparison with what
     should have come far sooner than the tags alone; and a little next-token loss on right steps.
@@ -126,6 +82,7 @@ def reward_loss(
     longest = max(map(len, encoded["input_ids"]))
     ids = torch.full((len(rows), longest), tokenizer.pad_token_id or 0)
     labels = torch.full(ids.shape, -100)
+    marks = torch.full(ids.shape, -100)
     for i, row in enumerate(rows):
         line = torch.tensor(encoded["input_ids"][i])
         ids[i, : len(line)] = line
@@ -133,73 +90,126 @@ def reward_loss(
         right = (begins >= row.response_start) & (begins < row.right_until)
         labels[i, : len(line)][right] = 1
         labels[i, : len(line)][begins >= row.wrong_from] = 0
+        for place, is_right in row.marks:
+            marks[i, : len(line)][begins == place] = int(is_right)
         labels[i, : len(line)][torch.eq(line, tag)] = torch.tensor(row.labels).long()
     states = model(ids)
     is_tag = torch.eq(ids, tag)
     others = (labels != -100) & ~is_tag
-    at_tags = nn.functional.cross_entropy(model.score(states[is_tag]), labels[is_tag])
-    elsewhere = nn.functional.cross_entropy(model.score(states[others]), labels[others])
+    cross_entropy = nn.functional.cross_entropy
+    at_tags = cross_entropy(model.score(states[is_tag]), labels[is_tag])
+    elsewhere = cross_entropy(model.score(states[others]), labels[others])
+    marked = marks != -100
+    at_marks = (
+        cross_entropy(model.local(states[marked]), marks[marked])
+        if marked.any()
+        else states.sum() * 0
+    )
     words = (labels[:, 1:] == 1) & ~is_tag[:, :-1]
     logits = states[:, :-1][words] @ model.model.embed_tokens.weight.T
-    language = nn.functional.cross_entropy(logits, ids[:, 1:][words])
-    return at_tags, at_tags + TOKEN_WEIGHT * elsewhere + LANGUAGE_WEIGHT * language
+    language = cross_entropy(logits, ids[:, 1:][words])
+    total = at_tags + TOKEN_WEIGHT * elsewhere + MARK_WEIGHT * at_marks + LANGUAGE_WEIGHT * language
+    return torch.stack([at_tags, elsewhere, at_marks, language]).detach(), total
 
 
 def train_reward_model(
     model: RewardModel,
     tokenizer: PreTrainedTokenizerFast,
-    own: Sequence[Row],
+    tried: Sequence[Tried],
     plan: RewardPlan,
 ) -> None:
-    """Train on synthetic steps first, on the policy's own steps in the end."""
+    """Train on pairs first, which teach to compare, then on attempts as they fall.
+
+    Without the pairs the model learned how hard a step is for the policy, not whether it is right:
+    the same score for every result of a hard sum.
+    """
+    rng = random.Random(plan.seed)
     optimizers = _build_optimizers(model, plan.lr)
     rates = [[g["lr"] for g in o.param_groups] for o in optimizers]
-    rng = random.Random(plan.seed)
-    begun, step, mean = time.monotonic(), 0, 0.7
+    begun, step, mean = time.monotonic(), 0, torch.full((4,), 0.7)
     while (share := (time.monotonic() - begun) / (plan.minutes * 60)) < 1:
-        fraction = 0.8 if share > plan.own_from else 0.2
-        pool = [
-            rng.choice(own) if own and rng.random() < fraction else draw_row(rng)
-            for _ in range(512)
-        ]
+        pool = _draw_pool(rng, tried, plan, share)
         pool.sort(key=lambda row: len(row.text))
         for rows in _groups(pool, plan.batch_tokens, rng):
-            factor = rate(share, step)
+            factor = rate(share, step, decay_from=DECAY_FROM)
             for optimizer, base in zip(optimizers, rates, strict=True):
                 for group, lr in zip(optimizer.param_groups, base, strict=True):
                     group["lr"] = lr * factor
-            at_tags, loss = reward_loss(model, tokenizer, rows)
+            losses, loss = reward_loss(model, tokenizer, rows)
             torch.autograd.backward([loss])
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
-            step, mean = step + 1, 0.95 * mean + 0.05 * at_tags.item()
+            step, mean = step + 1, mean.lerp(losses, 0.05)
             if step % 25 == 0:
-                log.info("step %d, %.0f %% of the time, tags %.4f", step, 100 * share, mean)
+                log.info(
+                    "step %d, %.0f %% of the time, tags %.4f, tokens %.4f, marks %.4f, next %.4f",
+                    step, 100 * share, *mean.tolist(),
+                )  # fmt: skip
+
+
+def recover(
+    model: RewardModel, tokenizer: PreTrainedTokenizerFast, plan: RewardPlan, steps: int = 80
+) -> None:
+    """Mend what the copy of the policy lost, by next tokens; then install the comparison."""
+    rng = random.Random(f"recover/{plan.seed}")
+    new = list(model.model.layers)[-NEW_LAYERS:]
+    for layer in new:
+        layer.requires_grad_(False)
+    optimizers = build_optimizers(model, plan.lr)
+    tasks = (draw_task(rng, CHAIN_SHARE) for _ in range(POOL))
+    rows = [row for task in tasks if (row := build_row(task.problem, task.solution))]
+    done = 0
+    while done < steps:
+        rows.sort(key=lambda row: len(row.text))
+        for group in _groups(rows, plan.batch_tokens, rng):
+            _, loss = reward_loss(model, tokenizer, group)
+            torch.autograd.backward([loss])
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+            done += 1
+    for layer in new:
+        layer.requires_grad_(True)
+    texts = [row.text for row in rng.sample(rows, 128)]
+    ids = torch.tensor(tokenizer(texts, padding=True)["input_ids"])
+    digits = [tokenizer(str(d))["input_ids"][0] for d in range(10)]
+    shares = install_comparison(model.model, len(model.model.layers) - NEW_LAYERS, ids, digits)
+    log.info("comparison reads %.2f of the digit that came, %.2f of the expected one", *shares)
 
 
 def _build_optimizers(model: RewardModel, lr: float) -> list[torch.optim.Optimizer]:
-    """Return a slow pace for what the policy knew, a tenfold one for the layers above it.
+    """Return the usual pair, and a faster pace for what the new layers write.
 
-    At the full pace Muon, whose steps do not shrink with the gradient, wipes out the policy's
-    arithmetic before the tags have taught anything: their loss stayed at that of a constant.
+    The policy's residual has a root mean square of about 80; at the usual pace what new layers
+    add to it would stay too small to be seen for thousands of steps.
     """
-    layers = list(model.model.layers)
-    old = [p for layer in layers[:-NEW_LAYERS] for p in layer.parameters()]
-    new = [p for layer in layers[-NEW_LAYERS:] for p in layer.parameters()]
-    rest = [p for n, p in model.model.named_parameters() if not n.startswith("layers.")]
-
-    def matrices(params: list[nn.Parameter]) -> list[nn.Parameter]:
-        return [p for p in params if p.ndim == 2]
-
-    vectors = [p for p in old + new if p.ndim == 1]
-    return [
-        Muon(matrices(old), lr=lr / 10),
-        Muon(matrices(new), lr=lr),
-        torch.optim.AdamW(rest + vectors, lr=lr / 40, weight_decay=0.0),
-        torch.optim.AdamW(model.score.parameters(), lr=lr / 5, weight_decay=0.0),
+    writes = [
+        p
+        for layer in list(model.model.layers)[-NEW_LAYERS:]
+        for n, p in layer.named_parameters()
+        if n in ("self_attn.o_proj.weight", "mlp.down_proj.weight")
     ]
+    chosen = {id(p) for p in writes}
+    muon, adam = build_optimizers(model, lr)
+    kept = [p for p in muon.param_groups[0]["params"] if id(p) not in chosen]
+    return [Muon(kept, lr=lr), Muon(writes, lr=WRITE_PACE * lr), adam]
+
+
+def _draw_pool(
+    rng: random.Random, tried: Sequence[Tried], plan: RewardPlan, share: float
+) -> list[Row]:
+    pool: list[Row] = []
+    while len(pool) < POOL:
+        if share > plan.pairs_until:
+            rows = [draw_row(rng, tried)]
+        elif share < plan.slips_until and rng.random() < 0.5:
+            rows = [draw_slips(rng)]
+        else:
+            rows = [*draw_pair(rng, tried)]
+        pool.extend(row for row in rows if row is not None)
+    return pool
 
 
 def _groups(pool: list[Row], batch_tokens: int, rng: random.Random) -> list[list[Row]]:
@@ -218,7 +228,8 @@ def load_reward_weights(model: RewardModel, folder: Path) -> None:
     """Take up an exported model's weights."""
     tensors = load_file(folder / "model.safetensors")
     for name, p in model.named_parameters():
-        p.copy_(tensors[name])
+        if name in tensors:
+            p.copy_(tensors[name])
 
 
 @torch.no_grad()
@@ -240,7 +251,11 @@ def export_reward_model(
     """Write a bf16 folder for vLLM's pooling runner."""
     folder.mkdir(parents=True, exist_ok=True)
     _centre(model)
-    tensors = {n: p.detach().to(torch.bfloat16).contiguous() for n, p in model.named_parameters()}
+    tensors = {
+        n: p.detach().to(torch.bfloat16).contiguous()
+        for n, p in model.named_parameters()
+        if not n.startswith("local.")
+    }
     temporary = folder / "model.safetensors.tmp"
     save_file(tensors, temporary, metadata={"format": "pt"})
     temporary.chmod(0o644)

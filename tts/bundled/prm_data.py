@@ -1,20 +1,20 @@
 """Steps with exact labels for the process reward model: made up, and the policy's own."""
 
-import json
 import random
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from os.path import commonprefix
-from pathlib import Path
 
 from tts import prompts
-from tts.bundled.attempts import Task, chain_task, countdown_task
-from tts.bundled.corpus import render
+from tts.bundled.corpus import Tried, draw_task, render
 from tts.tasks import chain, countdown
+from tts.tasks.labels import label_steps
 from tts.tasks.splits import split_steps
 from tts.types import Problem
 
+OWN = 0.7  # of the problems drawn; the rest is made up
+CHAIN_SHARE = 0.6  # of the made up ones
 _EQUATION = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)")
 
 
@@ -29,6 +29,8 @@ class Row:
         right_until: All characters of the solution before this are right.
         wrong_from: All characters from this on come after an error; between the two it is unknown
             where a step went wrong.
+        marks: Characters at which a right and a wrong step part, and whether this one is right,
+            taking what stands before it as given.
     """
 
     text: str
@@ -36,13 +38,7 @@ class Row:
     labels: tuple[bool, ...]
     right_until: int
     wrong_from: int
-
-
-def label_steps(problem: Problem, steps: Sequence[str]) -> list[bool]:
-    """Label steps of a problem of either task."""
-    if problem.metadata["task"] == "chain":
-        return chain.label_steps(problem, steps)
-    return countdown.label_steps(problem, steps)
+    marks: tuple[tuple[int, bool], ...] = ()
 
 
 def build_row(problem: Problem, solution: str) -> Row | None:
@@ -77,37 +73,45 @@ def _expected(problem: Problem, steps: Sequence[str], bad: int) -> str | None:
     return None if result == int(found[4]) else f"{found[1]} {found[2]} {found[3]} = {result}"
 
 
-def draw_row(rng: random.Random) -> Row:
-    """Draw a problem and a right or a wrong attempt."""
-    task: Task = chain_task(rng) if rng.random() < 0.6 else countdown_task(rng)
-    attempt = task.wrong(rng) if rng.random() < 0.6 else task.solution
-    row = build_row(task.problem, attempt)
-    assert row is not None, "an attempt has steps"
-    return row
+def draw_slips(rng: random.Random) -> Row | None:
+    """Draw a problem and steps of which half are slips, each with its mark; the end is cut off."""
+    task = draw_task(rng, CHAIN_SHARE)
+    slips = task.slips(rng)
+    row = build_row(task.problem, "\n\n".join(s.text for s in slips))
+    if row is None:
+        return None
+    marks, begin = [], row.response_start
+    for one in slips:
+        marks.append((begin + one.place, one.right))
+        begin += len(one.text) + len(prompts.STEP_TAG)
+    return replace(row, marks=tuple(marks))
 
 
-def train_problems(count: int, seed: int) -> list[Problem]:
-    """Draw problems of the training split, half of each task, for the policy to try."""
-    rng = random.Random(f"prm/{seed}")
-    tasks = (chain_task, countdown_task)
-    return [tasks[i % 2](rng).problem for i in range(count)]
+def draw_pair(rng: random.Random, tried: Sequence[Tried]) -> list[Row]:
+    """Draw a right and a wrong attempt at one problem, the policy's own or made up.
+
+    How hard the problem looks tells nothing then; only the steps themselves do.
+    """
+    chosen = _draw_tried(rng, tried)
+    right = build_row(chosen.task.problem, chosen.attempt(rng, True))
+    wrong = build_row(chosen.task.problem, chosen.attempt(rng, False))
+    if not (right and wrong):
+        return [row for row in (right, wrong) if row]
+    mark = wrong.wrong_from
+    if wrong.right_until != mark or right.text[:mark] != wrong.text[:mark]:
+        return [right, wrong]
+    return [replace(right, marks=((mark, True),)), replace(wrong, marks=((mark, False),))]
 
 
-def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Write rows as JSON Lines."""
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(asdict(row)) + "\n" for row in rows)
+def draw_row(rng: random.Random, tried: Sequence[Tried]) -> Row | None:
+    """Draw an attempt, as often right as the policy is."""
+    chosen = _draw_tried(rng, tried)
+    own = [*chosen.right, *chosen.wrong]
+    attempt = rng.choice(own) if own else chosen.attempt(rng, rng.random() < 0.5)
+    return build_row(chosen.task.problem, attempt)
 
 
-def load_rows(path: Path) -> Iterator[Row]:
-    """Read rows that `write_rows` wrote."""
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            row = json.loads(line)
-            yield Row(
-                row["text"],
-                row["response_start"],
-                tuple(row["labels"]),
-                row["right_until"],
-                row["wrong_from"],
-            )
+def _draw_tried(rng: random.Random, tried: Sequence[Tried]) -> Tried:
+    if tried and rng.random() < OWN:
+        return rng.choice(tried)
+    return Tried(draw_task(rng, CHAIN_SHARE), (), ())

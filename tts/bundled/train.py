@@ -12,8 +12,8 @@ COMMANDS = {
     "corpus": "write a part of the corpus, to look at",
     "tokenizer": "train the tokenizer",
     "policy": "train the policy; goes on from its last checkpoint",
+    "try": "let the policy try training problems, for what it and the reward model learn next",
     "draft": "train the draft model; likewise",
-    "prm-data": "let the policy try training problems, label its steps",
     "prm": "train the process reward model",
     "report": "measure one part: solve, prm, behaviours or draft",
 }

@@ -230,10 +230,8 @@ def parse_move(text: str) -> Move | None:
     found = _EQUATION.fullmatch(text.strip())
     if found is None:
         return None
-    left, sign, right, result = int(found[1]), found[2], int(found[3]), int(found[4])
-    legal = sign in "+*" or (left >= right and (sign == "-" or (right and left % right == 0)))
-    move = Move(left, sign, right)
-    return move if legal and move.result == result else None
+    move = Move(int(found[1]), found[2], int(found[3]))
+    return move if _is_legal(move) and move.result == int(found[4]) else None
 
 
 def check_answer(problem: Problem, answer: str) -> bool:
@@ -262,14 +260,15 @@ def label_steps(problem: Problem, steps: Sequence[str]) -> list[bool]:
         if left is not None and (boxed := find_boxed(step)) is not None:
             good = len(left) == 1 and check_answer(problem, boxed)
         elif left is not None:
-            left = _after(step, left)
+            left = numbers_after(step, left)
             good = left is not None and is_reachable(left, target)
         left = left if good else None
         labels.append(good)
     return labels
 
 
-def _after(step: str, numbers: Sequence[int]) -> list[int] | None:
+def numbers_after(step: str, numbers: Sequence[int]) -> list[int] | None:
+    """Return the numbers left after a step; None if it is wrong."""
     found = _STEP.fullmatch(step.strip())
     move = parse_move(step.split(", left")[0])
     if found is None or move is None:
@@ -279,3 +278,22 @@ def _after(step: str, numbers: Sequence[int]) -> list[int] | None:
     if after is None or (named and Counter(map(int, named.split())) != Counter(after)):
         return None
     return after
+
+
+def work_out(step: str, numbers: Sequence[int]) -> tuple[str, list[int]] | None:
+    """Return the step as it should be and the numbers left; None if no legal move begins it."""
+    found = _EQUATION.match(step.strip())
+    if found is None:
+        return None
+    move = Move(int(found[1]), found[2], int(found[3]))
+    after = take(numbers, move) if _is_legal(move) else None
+    return None if after is None else (format_steps(numbers, [move])[0], after)
+
+
+def _is_legal(move: Move) -> bool:
+    """Say whether a move stays in the natural numbers."""
+    if move.sign in "+*":
+        return True
+    return move.left >= move.right and (
+        move.sign == "-" or (move.right > 0 and move.left % move.right == 0)
+    )
