@@ -257,9 +257,11 @@ class CountdownTask:
         left, steps = list(self.puzzle.numbers), []
         while len(left) > 1:
             first, second = rng.sample(left, 2)
-            move = rng.choice(list(countdown.moves_between(first, second)))
-            if not 0 < move.result <= MAX_VALUE:
-                continue
+            moves = countdown.moves_between(first, second)
+            legal = [m for m in moves if 0 < m.result <= MAX_VALUE]
+            if not legal:  # two zeros, say
+                break
+            move = rng.choice(legal)
             thrown = _throw(rng, f"{move.left} {move.sign} {move.right} = ", move.result)
             left.remove(first)
             left.remove(second)

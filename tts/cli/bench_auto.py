@@ -40,7 +40,7 @@ from tts.types import Answer, Budget, Grade, Problem
 TASKS = ("chain", "countdown")
 SHARES = (1 / 16, 1 / 12, 1 / 8, 1 / 4, 1 / 2)  # of the tokens of all samples
 _VERIFIER = "prm"
-_MAX_TOKENS = "sampling.max_tokens=160"  # more than any solution of the two tasks
+_MAX_TOKENS = "sampling.max_tokens=192"  # more than any solution of the two tasks
 
 
 def auto(
