@@ -105,7 +105,7 @@ class Runtime:
         Raises:
             PipelineError: The graph is wrong, or names a verifier that is not there.
             CapabilityError: The engine lacks something.
-            BudgetError: The engine cannot count what the budget limits.
+            BudgetError: An engine that it asks cannot count what the budget limits.
         """
         job.pipeline.check()
         job.pipeline.check_engine(self.engine, self.verifiers)
@@ -120,8 +120,10 @@ class Runtime:
                 f"{self.engine.info.name} runs no logits processors, which sampling.reflection "
                 "needs; the embedded vLLM does"
             )
-        for budget in (job.budget, self.ledger.budget):
-            check_budget(budget, self.engine)
+        named = {name for _, node in job.pipeline for name in node.operator.spec.engines}
+        for engine in (self.engine, *(self.engines[name] for name in sorted(named))):
+            for budget in (job.budget, self.ledger.budget):
+                check_budget(budget, engine)
 
     def close(self) -> None:
         """Stop the answer checker's worker."""
