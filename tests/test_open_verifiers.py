@@ -62,7 +62,7 @@ def test_verifiers_that_others_ask_are_opened_too(opened: list[str]) -> None:
         ("prn", {}, "did you mean 'prm'"),
         ("prm(reduction=first)", {}, r"verifier 'prm\(reduction=first\)': reduction: "),
         ("prm(reductoin=last)", {}, "unknown option 'reductoin'; did you mean 'reduction'"),
-        ("checklist(k=3)", {}, "unknown option 'k'; there are none"),
+        ("rule(k=3)", {}, "unknown option 'k'; there are none"),
         ("ensemble(verifiers=[nobody])", {}, "unknown verifier 'nobody'"),
         ("confidence", {"confidence": "my/model"}, "takes no model"),
     ],

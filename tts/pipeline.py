@@ -13,7 +13,7 @@ from typing import Any
 import networkx as nx
 
 from tts.errors import CapabilityError, PipelineError
-from tts.protocols import Engine, Operator, Spec, State, Verifier
+from tts.protocols import Engine, Operator, Spec, State, Verifier, VerifierSpec
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,24 +122,41 @@ class Pipeline:
             if problem:
                 raise PipelineError(f"{locate(name)}: {problem}")
 
-    def check_engine(self, engine: Engine, verifiers: Mapping[str, Verifier]) -> None:
-        """Refuse an engine or verifiers that lack what a node needs.
+    def check_engine(
+        self,
+        engine: Engine,
+        verifiers: Mapping[str, Verifier],
+        engines: Mapping[str, Engine] | None = None,
+    ) -> None:
+        """Refuse engines or verifiers that lack what a node needs.
+
+        Args:
+            engine: The run's own.
+            verifiers: By name.
+            engines: The run's others, by name.
 
         Raises:
-            CapabilityError: The engine lacks a capability, or runs another model than a node was
-                calibrated for.
+            CapabilityError: An engine is missing or lacks a capability, or runs another model than
+                a node was calibrated for.
             PipelineError: A node names an unknown verifier, or sums scores that are no
                 probabilities.
         """
         for name, node in self:
             spec = node.operator.spec
             asked = _with_those_they_ask(spec.verifiers, verifiers)
-            needs = spec.needs.union(*(verifiers[v].spec.needs for v in asked if v in verifiers))
-            if missing := engine.capabilities.missing(needs):
+            needs = _needs_by_engine(spec, [verifiers[v].spec for v in asked if v in verifiers])
+            known = {"": engine, **(engines or {})}
+            if absent := set(needs) - set(known):
                 raise CapabilityError(
-                    f"node {name!r} needs {', '.join(missing)}, which {type(engine).__name__} "
-                    f"({engine.info.name}) does not offer"
+                    f"node {name!r} needs the engine {min(absent)!r}; this run has "
+                    f"{', '.join(sorted(engines or {})) or 'no other'}"
                 )
+            for chosen, wanted in ((known[e], needs[e]) for e in sorted(needs)):
+                if missing := chosen.capabilities.missing(wanted):
+                    raise CapabilityError(
+                        f"node {name!r} needs {', '.join(missing)}, which {type(chosen).__name__} "
+                        f"({chosen.info.name}) does not offer"
+                    )
             if spec.model not in ("", engine.info.name):
                 raise CapabilityError(
                     f"node {name!r}: its policy was calibrated for {spec.model}, this is "
@@ -165,6 +182,15 @@ class Pipeline:
             asked = _with_those_they_ask(spec.verifiers, verifiers)
             wanted += [spec.logprobs, *(verifiers[v].spec.logprobs for v in asked)]
         return max(wanted)
+
+    def engines(self, verifiers: Mapping[str, Verifier]) -> set[str]:
+        """Return the names of the engines that it asks; the empty one is the run's own."""
+        names = {""}
+        for _, node in self:
+            spec = node.operator.spec
+            asked = _with_those_they_ask(spec.verifiers, verifiers)
+            names |= {*spec.engines, *(verifiers[v].spec.engine for v in asked)}
+        return names
 
     def max_inputs(self, fed: int | None = 0) -> dict[str, int | None]:
         """Return the most trajectories that each node can read; None where unknown.
@@ -271,6 +297,14 @@ def _with_those_they_ask(names: Iterable[str], verifiers: Mapping[str, Verifier]
         more = verifiers[name].spec.verifiers if name in verifiers else ()
         asked += [other for other in more if other not in asked]
     return asked
+
+
+def _needs_by_engine(spec: Spec, verifiers: Iterable[VerifierSpec]) -> dict[str, frozenset[str]]:
+    """Return the capabilities that each engine must have; the empty name is the run's own."""
+    needs = {**dict.fromkeys(spec.engines, frozenset[str]()), "": spec.needs}
+    for verifier in verifiers:
+        needs[verifier.engine] = needs.get(verifier.engine, frozenset()) | verifier.needs
+    return needs
 
 
 def _can_weigh(verifier: Verifier, spec: Spec) -> bool:

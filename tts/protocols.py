@@ -208,8 +208,12 @@ class Context(Protocol):
         """
         ...
 
-    def checking(self) -> "Context":
-        """Return this context for a verifier: what it generates judges, and is no attempt."""
+    def checking(self, engine: str = "") -> "Context":
+        """Return this context for a verifier: what it generates judges, and is no attempt.
+
+        Args:
+            engine: Name of the run's engine that it asks; empty for the one asked so far.
+        """
         ...
 
     def answers(self) -> "AnswerGroups":
@@ -344,6 +348,7 @@ class VerifierSpec:
         compares: Judges trajectories against each other, and so is given all of them at once.
         verifiers: Names of the verifiers that it asks.
         logprobs: Candidates per token whose log-probabilities it reads; 0 for none.
+        engine: Name of the run's engine that it asks and that meets `needs`; empty for the policy.
     """
 
     needs: frozenset[str] = frozenset()
@@ -353,6 +358,7 @@ class VerifierSpec:
     compares: bool = False
     verifiers: tuple[str, ...] = ()
     logprobs: int = 0
+    engine: str = ""
 
 
 class Verifier(Protocol):

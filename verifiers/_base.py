@@ -1,6 +1,12 @@
-"""What all verifiers share: validated options, and the text that they read."""
+"""What all verifiers share: validated options."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+EngineName = Annotated[
+    str, Field(description="engine of the run that is asked; the policy if empty")
+]
 
 
 class VerifierConfig(BaseModel):

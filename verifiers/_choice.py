@@ -1,4 +1,4 @@
-"""Asking the policy which of several attempts is best, and reading what it says."""
+"""Asking a model which of several attempts is best, and reading what it says."""
 
 from collections.abc import Sequence
 from contextlib import aclosing

@@ -3,7 +3,7 @@
 Source: CHOPS in Khairi et al. 2025, "When Life Gives You Samples", arXiv:2506.20544. The chosen
 attempt scores 1, the others 0; the attempts are shown in a shuffled order, against position bias.
 A choice that cannot be read is counted and chooses nobody: all score 0, so that a selection falls
-back to the first attempt.
+back to the first attempt. With `engine` another engine of the run chooses.
 """
 
 import random
@@ -12,26 +12,33 @@ from collections.abc import Sequence
 from tts import prompts
 from tts.protocols import Context, Engine, VerifierSpec
 from tts.types import Score, Trajectory
-from tts.verifiers._base import VerifierConfig
+from tts.verifiers._base import EngineName, VerifierConfig
 from tts.verifiers._choice import ask_choice
 
 DEFAULT_MODEL: str | None = None
 
 
 class Config(VerifierConfig):
-    """It has no options."""
+    """Options of the choice."""
+
+    engine: EngineName = ""
 
 
 class Checklist:
-    """Lets the policy choose the best of all attempts by criteria of its own."""
+    """Lets a model choose the best of all attempts by criteria of its own."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
 
     @property
     def spec(self) -> VerifierSpec:
         """Sees all attempts at once; its values rank, they are no probabilities."""
-        return VerifierSpec(needs=frozenset({"own_prompts"}), compares=True)
+        needs = frozenset({"own_prompts"})
+        return VerifierSpec(needs=needs, compares=True, engine=self._config.engine)
 
     async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
         """Ask once; attempts without an answer are not shown and have an error."""
+        context = context.checking(self._config.engine)
         shown = [t for t in trajectories if t.answer is not None]
         random.Random(context.seed("checklist")).shuffle(shown)
         chosen = await self._chosen(context, shown)
@@ -53,5 +60,5 @@ class Checklist:
 
 
 def build(engine: Engine | None, config: Config) -> Checklist:
-    """Return the verifier; it asks the policy itself."""
-    return Checklist()
+    """Return the verifier; it asks engines of the run."""
+    return Checklist(config)

@@ -6,7 +6,8 @@ probability of that verdict: of the drawn verdict's tokens p, taken as p for "co
 for "incorrect". A check whose verdict cannot be read is counted in the trace and left out of the
 mean, never guessed; there, an attempt without any verdict scores 0, here it has an error.
 
-The checks are generated through the run, so that they are within its budget.
+The checks are generated through the run, so that they are within its budget. With `engine` another
+engine of the run makes them (`Runtime(policy, engines={"judge": ...})`), at its own model's cost.
 """
 
 import math
@@ -20,7 +21,7 @@ from pydantic import Field
 from tts import prompts
 from tts.protocols import Context, Engine, VerifierSpec
 from tts.types import Completion, GenerationRequest, Prompt, Sampling, Score, Trajectory
-from tts.verifiers._base import VerifierConfig
+from tts.verifiers._base import EngineName, VerifierConfig
 
 DEFAULT_MODEL: str | None = None
 _VERDICT_STOP = "Verdict:"
@@ -34,10 +35,11 @@ class Config(VerifierConfig):
     reads: Literal["frequency", "logprob"] = "frequency"
     max_tokens: int | None = Field(None, ge=1, description="of a check; the profile's if none")
     temperature: float | None = Field(None, ge=0, description="the profile's if none")
+    engine: EngineName = ""
 
 
 class Judge:
-    """Asks the policy model whether an attempt is right."""
+    """Asks the policy, or a model of its own, whether an attempt is right."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -46,10 +48,12 @@ class Judge:
     def spec(self) -> VerifierSpec:
         """A probability; `logprob` needs log-probabilities and prompts of token ids."""
         reads = {"logprobs", "token_ids"} if self._config.reads == "logprob" else set()
-        return VerifierSpec(needs=frozenset({"own_prompts"} | reads), unit_interval=True)
+        needs = frozenset({"own_prompts"} | reads)
+        return VerifierSpec(needs=needs, unit_interval=True, engine=self._config.engine)
 
     async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
         """Check each trajectory."""
+        context = context.checking(self._config.engine)
         return [await self._score(context, trajectory) for trajectory in trajectories]
 
     async def aclose(self) -> None:
@@ -129,5 +133,5 @@ class Judge:
 
 
 def build(engine: Engine | None, config: Config) -> Judge:
-    """Return the verifier; it asks the policy itself."""
+    """Return the verifier; it asks engines of the run."""
     return Judge(config)

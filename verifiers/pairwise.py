@@ -7,7 +7,8 @@ nodes are evidence, and are not compared with each other.
 
 Equal answers are a tie without a question. Every second judgement shows the pair in the other
 order, against position bias. A judgement that cannot be read is counted, not guessed: half a win
-for each. In a knock-out a tie goes to the earlier attempt.
+for each. In a knock-out a tie goes to the earlier attempt. With `engine` another engine of the run
+judges.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from pydantic import Field
 from tts import prompts
 from tts.protocols import Context, Engine, VerifierSpec
 from tts.types import Score, Trajectory
-from tts.verifiers._base import VerifierConfig
+from tts.verifiers._base import EngineName, VerifierConfig
 from tts.verifiers._choice import ask_choice
 
 DEFAULT_MODEL: str | None = None
@@ -35,6 +36,7 @@ class Config(VerifierConfig):
     candidates: str | None = Field(
         None, description="mbr: node whose attempts meet all others; any two meet if none"
     )
+    engine: EngineName = ""
 
 
 class Pairwise:
@@ -46,10 +48,12 @@ class Pairwise:
     @property
     def spec(self) -> VerifierSpec:
         """Sees all attempts at once; its values rank, they are no probabilities."""
-        return VerifierSpec(needs=frozenset({"own_prompts"}), compares=True)
+        needs = frozenset({"own_prompts"})
+        return VerifierSpec(needs=needs, compares=True, engine=self._config.engine)
 
     async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
         """Score attempts that have an answer; the others have an error."""
+        context = context.checking(self._config.engine)
         entrants = [i for i, t in enumerate(trajectories) if t.answer is not None]
         play = self._knockout if self._config.mode == "knockout" else self._mean_wins
         value_by_index = await play(context, trajectories, entrants)
@@ -126,5 +130,5 @@ class Pairwise:
 
 
 def build(engine: Engine | None, config: Config) -> Pairwise:
-    """Return the verifier; it asks the policy itself."""
+    """Return the verifier; it asks engines of the run."""
     return Pairwise(config)

@@ -74,9 +74,9 @@ class NodeContext:
         request = replace(request, priority=self.run.priority)
         return self.run.open_stream(request, self.node, self.engine_name, is_check=self.is_check)
 
-    def checking(self) -> "NodeContext":
+    def checking(self, engine: str = "") -> "NodeContext":
         """Return this context for a verifier: what it generates judges, and is no attempt."""
-        return replace(self, is_check=True)
+        return replace(self, is_check=True, engine_name=engine or self.engine_name)
 
     def answers(self) -> AnswerGroups:
         """Return an empty set of classes of equal answers."""

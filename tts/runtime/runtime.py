@@ -31,7 +31,8 @@ class Runtime:
         log: Generations to reuse and to add to; a log in memory by default.
         run_budget: Hard limits on everything that this runtime does.
         max_problems: Most problems in flight.
-        engines: Other models that `delegate` may ask, by name; the caller's to close, too.
+        engines: Other models that `delegate` and judges may ask, by name; the caller's to close,
+            too.
     """
 
     def __init__(
@@ -104,26 +105,19 @@ class Runtime:
 
         Raises:
             PipelineError: The graph is wrong, or names a verifier that is not there.
-            CapabilityError: The engine lacks something.
+            CapabilityError: An engine lacks something, or is not there.
             BudgetError: An engine that it asks cannot count what the budget limits.
         """
         job.pipeline.check()
-        job.pipeline.check_engine(self.engine, self.verifiers)
-        for name, node in job.pipeline:
-            if unknown := set(node.operator.spec.engines) - set(self.engines):
-                raise CapabilityError(
-                    f"node {name!r} needs the engine {min(unknown)!r}; this run has "
-                    f"{', '.join(sorted(self.engines)) or 'no other'}"
-                )
+        job.pipeline.check_engine(self.engine, self.verifiers, self.engines)
         if job.sampling.reflection and not self.engine.capabilities.logits_processors:
             raise CapabilityError(
                 f"{self.engine.info.name} runs no logits processors, which sampling.reflection "
                 "needs; the embedded vLLM does"
             )
-        named = {name for _, node in job.pipeline for name in node.operator.spec.engines}
-        for engine in (self.engine, *(self.engines[name] for name in sorted(named))):
+        for name in sorted(job.pipeline.engines(self.verifiers)):
             for budget in (job.budget, self.ledger.budget):
-                check_budget(budget, engine)
+                check_budget(budget, self.engines[name] if name else self.engine)
 
     def close(self) -> None:
         """Stop the answer checker's worker."""
