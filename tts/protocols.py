@@ -12,6 +12,7 @@ from tts.types import (
     Grade,
     ModelInfo,
     Problem,
+    Prompt,
     Sampling,
     Score,
     ScoreRequest,
@@ -208,6 +209,16 @@ class Context(Protocol):
         """
         ...
 
+    def reserve(self, prompt: Prompt, *, n: int, max_tokens: int) -> "Reservation":
+        """Keep up to `n` completions of the budget free for later requests.
+
+        Args:
+            prompt: Theirs, as far as it is known.
+            n: Completions; fewer are kept where the budget is too small for a useful share of each.
+            max_tokens: Most tokens of each.
+        """
+        ...
+
     def checking(self, engine: str = "") -> "Context":
         """Return this context for a verifier: what it generates judges, and is no attempt.
 
@@ -271,6 +282,27 @@ class Context(Protocol):
 
     def emit(self, kind: str, **values: Any) -> None:
         """Add an event to the trace."""
+        ...
+
+
+class Reservation(Protocol):
+    """Completions kept free for later requests; at the end of its block the rest is given back."""
+
+    @property
+    def n(self) -> int:
+        """Completions still kept."""
+        ...
+
+    def give_back(self, n: int = 1) -> None:
+        """Free `n` completions, just before the requests for which they were kept."""
+        ...
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        ...
+
+    def __exit__(self, *_: object) -> None:
+        """Free what is still kept."""
         ...
 
 

@@ -131,11 +131,54 @@ def test_a_failed_slice_is_a_failed_trajectory() -> None:
     assert "broken" in result.reason
 
 
-def test_what_the_budget_leaves_is_what_there_is() -> None:
-    result = run(think(), thinker("x" * 150), budget=Budget(tokens=160))
-    assert result.usage.generated_tokens == 150
-    assert result.trajectories[0].finish_reason == "length"
-    assert result.answer is None
+@pytest.mark.parametrize(
+    ("tokens", "thought"),
+    [
+        (400, 200),  # all that a thought may have; 128 stay free for the answer
+        (300, 300 - 128),
+        (200, 100),  # not enough for 128 and as many: halves
+        (160, 80),
+    ],
+)
+def test_a_thought_leaves_room_for_its_answer(tokens: int, thought: int) -> None:
+    result = run(think(), thinker("x" * 500), budget=Budget(tokens=tokens))
+    assert result.answer is not None and result.answer.text == "12"
+    assert result.usage.generated_tokens == thought + len(boxed(12))
+
+
+def test_thoughts_share_what_the_answers_leave() -> None:
+    # 4 answers of 30 keep 120 of 280, so that each thought has 40; then 280 - 160 are free.
+    engine = thinker("x" * 500)
+    pipeline = think(4, answer_tokens=30)
+    result = run(pipeline, engine, budget=Budget(tokens=280))
+    assert [r.sampling.max_tokens for r in engine.requests] == [40, 30, 30, 30, 30]
+    assert len([t for t in result.trajectories if t.answer == "12"]) == 4
+
+
+def test_a_longer_thought_does_not_take_the_room_of_a_finished_one() -> None:
+    # Sample 0 ends at once; sample 1 thinks on by slices while the answer of 0 is drawn.
+    def line(ask: Ask) -> Line:
+        _, _, so_far = ask.prompt.partition(OPEN)
+        if "</think>" in so_far:
+            return Line(boxed(12))
+        if not so_far and ask.index == 0:
+            return Line("hm</think>")
+        return Line("x" * (500 - len(so_far)))
+
+    pipeline = Pipeline.of(Think(n=2, slice_tokens=10, max_repeats=9, answer_tokens=30))
+    result = run(pipeline, line, budget=Budget(tokens=150))
+    # 10 for the first; the second's thought has 150 - 10 - 19 and the 30 of its answer to leave.
+    assert [t.answer for t in result.trajectories] == ["12", "12"]
+    assert (result.usage.generated_tokens or 0) <= 150
+
+
+def test_where_calls_are_few_fewer_are_drawn_and_all_are_answered() -> None:
+    engine = thinker("hm</think>")
+    result = run(think(4), engine, budget=Budget(calls=5))
+    assert [t.answer for t in result.trajectories] == ["12", "12"]
+    assert result.usage.calls == 4
+    nothing = run(think(4), engine, budget=Budget(calls=1))
+    assert nothing.usage.calls == 0 and "the budget of 1calls is spent" in nothing.reason
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers import INFO
-from tts.runtime.ledger import MIN_TOKENS, Ledger
+from tts.runtime.ledger import MIN_TOKENS, Ledger, Reservation
 from tts.types import Budget, Price, Usage
 
 PRICED = replace(INFO, price=Price(prompt=1.0, generated=10.0))
@@ -119,3 +119,21 @@ def test_cost_is_filled_in() -> None:
     priced = Ledger(Budget()).record(PRICED, Usage(prompt_tokens=10, generated_tokens=5, calls=1))
     assert priced.flops == 15 * 2_000
     assert priced.usd == pytest.approx((10 * 1 + 5 * 10) / 1e6)
+
+
+def test_a_reservation_keeps_room_and_gives_it_back() -> None:
+    ledger = Ledger(Budget(tokens=300, calls=6))
+    with Reservation(ledger, INFO, n=4, max_tokens=50, prompt_tokens=7) as room:
+        assert room.n == 4
+        # 200 tokens and 4 calls are kept.
+        other = ledger.reserve(INFO, n=3, max_tokens=80)
+        assert (other.n, other.max_tokens) == (2, 50)
+        assert ledger.reserve(INFO, n=1, max_tokens=50).n == 0
+        room.give_back()
+        assert (room.n, ledger.reserve(INFO, n=1, max_tokens=80).max_tokens) == (3, 50)
+        room.give_back(5)
+        assert room.n == 0
+        room.give_back()
+    with Reservation(ledger, INFO, n=9, max_tokens=40, prompt_tokens=7) as small:
+        assert small.n == 3  # the calls that are left
+    assert ledger.reserve(INFO, n=3, max_tokens=50).n == 3

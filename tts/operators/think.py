@@ -16,7 +16,7 @@ from tts import prompts
 from tts.answers import extract_answer
 from tts.operators.base import OperatorModel, ask, draw
 from tts.pipeline import Pipeline
-from tts.protocols import AnswerGroups, Context, Inlet, Outlet, Spec
+from tts.protocols import AnswerGroups, Context, Inlet, Outlet, Reservation, Spec
 from tts.types import (
     Completion,
     GenerationRequest,
@@ -37,6 +37,10 @@ class Think(OperatorModel):
     The thought may take `max_thinking` tokens in all. Its end is ignored `waits` times: the tag is
     dropped and `wait_words` are appended. At the limit the thought is closed and the answer asked
     for, after `lead`.
+
+    Room for each answer is kept free in the budget (its tokens and its call) while the thoughts
+    run. Where the budget is too small for that, thoughts and answers get equal parts of it, and
+    fewer trajectories are drawn; none, where it has no room for one thought and one answer.
 
     With `slice_tokens` the thought is generated slice by slice, each continuing the last by token
     ids, so that its KV blocks are reused. After each slice `probe` is appended to a copy and the
@@ -73,14 +77,19 @@ class Think(OperatorModel):
         """Draw the first slices from one shared prefill; go on with each as it arrives."""
         sampling = self.thinking(context.sampling, self.limit(context.sampling))
         prompt, seed = prompts.solve_thinking(context.problem), context.seed()
-        async with asyncio.TaskGroup() as group:
+        with context.reserve(prompt, n=2 * self.n, max_tokens=self.answer_tokens) as room:
+            count = room.n // 2
+            if count == 0:
+                return
+            room.give_back(room.n - count)
+            async with asyncio.TaskGroup() as group:
 
-            def take(completion: Completion) -> None:
-                thought = _Thought(self, context, completion.index, seed)
-                group.create_task(thought.run(completion, outlet))
+                def take(completion: Completion) -> None:
+                    thought = _Thought(self, context, completion.index, seed, room)
+                    group.create_task(thought.run(completion, outlet))
 
-            request = GenerationRequest(prompt, sampling, n=self.n, seed=seed)
-            await draw(context, request, take)
+                request = GenerationRequest(prompt, sampling, n=count, seed=seed)
+                await draw(context, request, take)
 
     def limit(self, sampling: Sampling) -> int:
         """Return the most tokens of the thought."""
@@ -97,6 +106,7 @@ class _Thought:
     """One trajectory in the making.
 
     Attributes:
+        room: Kept for the answers of all; one is given back for this answer.
         text: The thought so far, the words appended by us included.
         spent: Tokens of the thought that the model generated.
         waits: Ends ignored so far.
@@ -109,6 +119,7 @@ class _Thought:
     context: Context
     index: int
     seed: int
+    room: Reservation
     text: str = ""
     spent: int = 0
     waits: int = 0
@@ -132,6 +143,7 @@ class _Thought:
         self.context.emit("think", index=self.index, tokens=self.spent, waits=self.waits)
         opening = self._close()
         sampling = replace(self.context.sampling, max_tokens=self.settings.answer_tokens)
+        self.room.give_back()
         answer = await self._ask(self._prefilled(opening), sampling)
         outlet.send(self._trajectory(answer, opening + (answer.text if answer else "")))
 

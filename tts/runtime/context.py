@@ -8,12 +8,14 @@ from tts.errors import BudgetError, EngineError, VerifierError, ends_run
 from tts.pipeline import Pipeline
 from tts.protocols import AnswerGroups, Branch, CompletionStream, Engine, Inlet, Verifier
 from tts.runtime.channels import ChannelInlet, merge
+from tts.runtime.ledger import Reservation
 from tts.runtime.stream import prompt_token_bound
 from tts.seeds import derive_seed
 from tts.types import (
     GenerationRequest,
     ModelInfo,
     Problem,
+    Prompt,
     Sampling,
     ScoreRequest,
     StepScores,
@@ -73,6 +75,14 @@ class NodeContext:
         """Like the engine's, within the budget, through the log, into the trace."""
         request = replace(request, priority=self.run.priority)
         return self.run.open_stream(request, self.node, self.engine_name, is_check=self.is_check)
+
+    def reserve(self, prompt: Prompt, *, n: int, max_tokens: int) -> Reservation:
+        """Keep up to `n` completions free for later requests."""
+        ledger, info = self.run.services.ledger, self.engine.info
+        bound = prompt_token_bound(prompt)
+        room = Reservation(ledger, info, n=n, max_tokens=max_tokens, prompt_tokens=bound)
+        self.emit("reserve", asked=n, granted=room.n)
+        return room
 
     def checking(self, engine: str = "") -> "NodeContext":
         """Return this context for a verifier: what it generates judges, and is no attempt."""

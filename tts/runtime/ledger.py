@@ -8,6 +8,7 @@ that generates nothing: it counts against `flops`, `usd`, `calls` and the deadli
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Self
 
 from tts.cost import flops_per_token, predicted_flops, price_usd
 from tts.types import Budget, ModelInfo, Usage
@@ -77,10 +78,13 @@ class Ledger:
             self._hold(one, info, prompt_tokens, -1)
         return self.record(info, usage)
 
-    def release(self, grant: Grant, info: ModelInfo, *, prompt_tokens: int = 0) -> None:
-        """Give back what is still reserved."""
-        self._hold(replace(grant, n=grant.open), info, prompt_tokens, -1)
-        grant.open = 0
+    def release(
+        self, grant: Grant, info: ModelInfo, *, prompt_tokens: int = 0, n: int | None = None
+    ) -> None:
+        """Give back `n` completions of what is still reserved; all of it if None."""
+        count = grant.open if n is None else min(n, grant.open)
+        self._hold(replace(grant, n=count), info, prompt_tokens, -1)
+        grant.open -= count
 
     def record(self, info: ModelInfo, usage: Usage) -> Usage:
         """Add a cost that was not reserved; returns it with FLOPs and dollars filled in."""
@@ -135,6 +139,43 @@ class Ledger:
             ledger._reserved_tokens += sign * grant.n * grant.max_tokens
             ledger._reserved_flops += sign * grant.n * (predicted_flops(info, worst) or 0.0)
             ledger._reserved_usd += sign * grant.n * (price_usd(info.price, worst) or 0.0)
+
+
+class Reservation:
+    """Completions kept free for later requests; a context manager, which gives back the rest.
+
+    Args:
+        ledger: Of the problem.
+        info: The model that will be asked.
+        n: Completions to keep; fewer where the budget is too small.
+        max_tokens: Most tokens of each.
+        prompt_tokens: Of each.
+    """
+
+    def __init__(
+        self, ledger: Ledger, info: ModelInfo, *, n: int, max_tokens: int, prompt_tokens: int
+    ) -> None:
+        self._ledger = ledger
+        self._info = info
+        self._prompt_tokens = prompt_tokens
+        self._grant = ledger.reserve(info, n=n, max_tokens=max_tokens, prompt_tokens=prompt_tokens)
+
+    @property
+    def n(self) -> int:
+        """Completions still kept."""
+        return self._grant.open
+
+    def give_back(self, n: int = 1) -> None:
+        """Free `n` completions, just before the requests for which they were kept."""
+        self._ledger.release(self._grant, self._info, prompt_tokens=self._prompt_tokens, n=n)
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Free what is still kept."""
+        self.give_back(self.n)
 
 
 def _affordable_tokens(info: ModelInfo, flops: float, prompt_tokens: int, max_tokens: int) -> int:

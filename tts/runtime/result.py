@@ -68,7 +68,8 @@ def _reason(
 ) -> str:
     events = services.trace.events
     parts = list(failures)
-    short = any(e.kind == "request" and e.fields["granted"] < e.fields["asked"] for e in events)
+    asks = [e.fields for e in events if e.kind in ("request", "reserve")]
+    short = any(ask["granted"] < ask["asked"] for ask in asks)
     if short or services.ledger.is_expired:
         parts.append(services.ledger.shortfall())
     parts += [str(e.fields["message"]) for e in events if e.kind == "warning"]
