@@ -2,9 +2,11 @@
 
 Sources: Fu et al. 2025, "Deep Think with Confidence", arXiv:2508.15260 (`mean`, `tail`, `bottom`,
 `lowest`); Kang et al. 2025, "Scalable Best-of-N Selection via Self-Certainty", arXiv:2502.18581
-(`self_certainty`, here over the top candidates and not the whole vocabulary, which ranks the same
-as `mean`); `logprob` is the mean log-probability of the drawn tokens, minus an estimate of their
-entropy at temperature 1; `likelihood` is its exponential, the inverse perplexity.
+(`self_certainty`, here over the `candidates` likeliest tokens that the engine reports, at most 20,
+and not over the whole vocabulary as in the source: it is a linear function of `mean`, so it ranks
+the same, and need not rank as the source's does); `logprob` is
+the mean log-probability of the drawn tokens, minus an estimate of their entropy at temperature 1;
+`likelihood` is its exponential, the inverse perplexity.
 
 A run that uses it has its log-probabilities switched on. Every measure is higher for more certain
 trajectories; all but `logprob` may be summed as weights, as DeepConf does.
