@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tts.engine import build, host
@@ -15,7 +16,7 @@ from tts.engine.encoder import PromptEncoder
 from tts.engine.requests import RequestTable, _Entry, check_context
 from tts.engine.stepper import Stepper
 from tts.engine.stream import BufferedStream
-from tts.engine.translate import Finished, folder_digest
+from tts.engine.translate import Finished, folder_digest, right_column
 from tts.errors import CapabilityError, ContextError, EngineError, ModelError
 from tts.types import Completion, Message, Prompt, Usage
 
@@ -172,3 +173,22 @@ def test_a_dead_engine_tells_every_reader_even_of_sequences_that_it_lost() -> No
 
     usage = asyncio.run(main())
     assert (usage.calls, usage.generated_tokens) == (2, None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([[0.75, 0.25], [0.5, 0.5]], (0.25, 0.5)),  # two classes: the second
+        ([[0.75], [0.5]], (0.75, 0.5)),  # one: itself
+        ([0.75, 0.25], (0.25,)),  # a whole sequence
+        ([0.75], (0.75,)),
+    ],
+)
+def test_the_right_class_of_a_reward_model(rows: Any, expected: tuple[float, ...]) -> None:
+    assert right_column(np.array(rows)) == expected
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (3,), (2, 0), (2, 2, 2)])
+def test_other_classes_are_no_reward_models(shape: tuple[int, ...]) -> None:
+    with pytest.raises(CapabilityError, match="a reward model has one or two classes"):
+        right_column(np.zeros(shape))

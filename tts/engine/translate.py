@@ -13,7 +13,7 @@ import numpy as np
 
 from tts.cost import SparseReading, decode_kv_bytes
 from tts.engine.sparse_config import SparseConfig
-from tts.errors import EngineError
+from tts.errors import CapabilityError, EngineError
 from tts.types import Completion, FinishReason, FloatArray, ModelInfo, Sampling, Usage
 
 
@@ -138,6 +138,24 @@ def reward_options(step_tag_id: int | None) -> dict[str, Any]:
     if step_tag_id is None:
         return {"task": "classify"}
     return {"task": "token_classify", "step_tag_id": step_tag_id}
+
+
+def right_column(values: FloatArray) -> tuple[float, ...]:
+    """Return the probability of "right" in each row of classes, [R, C] or [C].
+
+    Of two classes (Qwen2.5-Math-PRM) the second is the right one. A single one (Skywork-PRM) is the
+    score itself: vLLM takes the sigmoid of one logit and the softmax of more.
+
+    Raises:
+        CapabilityError: There are more than two classes; none is known to be the right one.
+    """
+    rows = np.atleast_2d(values)
+    if rows.ndim != 2 or rows.shape[1] not in (1, 2):
+        raise CapabilityError(
+            f"the model gives values of shape {list(values.shape)}; a reward model has one or two "
+            "classes, wrong and right"
+        )
+    return tuple(rows[:, -1].tolist())
 
 
 def pooled(finished: Finished, meter: Meter) -> Pooled:

@@ -187,7 +187,8 @@ class VLLMEngine:
         """Run a reward model.
 
         Raises:
-            CapabilityError: The engine was not made with `runner="pooling"`.
+            CapabilityError: The engine was not made with `runner="pooling"`, or its model has more
+                than two classes.
         """
         tag_id = None
         if request.step_tag and self._runner == "pooling":
@@ -195,9 +196,7 @@ class VLLMEngine:
             assert self._encoder is not None
             tag_id = self._encoder.token_id(request.step_tag)
         pooled = await self._pool(request.prompt, translate.reward_options(tag_id))
-        # Of two classes the second is the right one; a single one is the score itself.
-        values = np.atleast_2d(pooled.values)[:, -1]
-        return StepScores(tuple(values.tolist()), pooled.usage)
+        return StepScores(translate.right_column(pooled.values), pooled.usage)
 
     async def embed(self, texts: Sequence[str]) -> FloatArray:
         """Return embeddings, [len(texts), D].
