@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
+from hypothesis import settings
 
 from tts.engine import host
 from tts.engine.vllm import VLLMEngine
@@ -13,6 +14,8 @@ from tts.engine.vllm import VLLMEngine
 def pytest_configure(config: pytest.Config) -> None:
     """Load Intel's OpenMP before any test imports torch; see `tts.engine.host`."""
     host.preload_openmp()
+    settings.register_profile("any machine", deadline=None)
+    settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

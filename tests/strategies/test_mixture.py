@@ -1,6 +1,7 @@
 """Samples of several engines in one vote, under one budget."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -22,7 +23,10 @@ def mixture(**parameters: object) -> Pipeline:
 
 
 def mixed(
-    pipeline: Pipeline, own: ScriptedEngine, budget: Budget = NO_BUDGET, **others: ScriptedEngine
+    pipeline: Pipeline,
+    own: ScriptedEngine,
+    others: Mapping[str, ScriptedEngine],
+    budget: Budget = NO_BUDGET,
 ) -> Result:
     async def run() -> Result:
         verifiers = {"length": ByText(lambda text: 1 / len(text))}
@@ -52,7 +56,7 @@ def asked(engine: ScriptedEngine) -> int:
 )
 def test_engines_take_turns(n: int, engines: tuple[str, ...], expected: tuple[int, ...]) -> None:
     own, a, b = (ScriptedEngine(says(12)) for _ in range(3))
-    result = mixed(mixture(n=n, engines=engines), own, a=a, b=b)
+    result = mixed(mixture(n=n, engines=engines), own, {"a": a, "b": b})
     assert (asked(own), asked(a), asked(b)) == expected
     assert result.usage.calls == n
     assert result.answer is not None and result.answer.support.votes == n
@@ -62,7 +66,7 @@ def test_all_vote_together() -> None:
     # 13, 13 | 12, 14 | 12, 12: three votes for 12 against two for 13.
     engines = {"a": ScriptedEngine(says(12, 14)), "b": ScriptedEngine(says(12, 12))}
     pipeline = mixture(n=6, engines=("", "a", "b"))
-    result = mixed(pipeline, ScriptedEngine(says(13)), **engines)
+    result = mixed(pipeline, ScriptedEngine(says(13)), engines)
     assert result.answer is not None and result.answer.text == "12"
     assert result.answer.support.votes == 3 and result.answer.support.voters == 6
 
@@ -71,7 +75,7 @@ def test_a_verifier_chooses_among_all() -> None:
     # It likes the shortest best.
     engines = {"a": ScriptedEngine(says(7)), "b": ScriptedEngine(says(1234))}
     pipeline = mixture(n=6, engines=("b", "b", "a"), verifier="length")
-    result = mixed(pipeline, ScriptedEngine(says(0)), **engines)
+    result = mixed(pipeline, ScriptedEngine(says(0)), engines)
     assert result.answer is not None and result.answer.text == "7"
 
 
@@ -85,7 +89,9 @@ def test_each_engine_costs_what_its_own_model_costs() -> None:
 
     def flops(*engines: str) -> float:
         own = sized(1_000)
-        result = mixed(mixture(n=4, engines=engines), own, a=sized(10_000), b=sized(100_000))
+        result = mixed(
+            mixture(n=4, engines=engines), own, {"a": sized(10_000), "b": sized(100_000)}
+        )
         assert result.usage.flops is not None
         return result.usage.flops
 
@@ -96,7 +102,7 @@ def test_each_engine_costs_what_its_own_model_costs() -> None:
 @pytest.mark.parametrize("calls", [2, 5])
 def test_one_budget_holds_over_all_engines(calls: int) -> None:
     own, a = ScriptedEngine(says(12)), ScriptedEngine(says(12))
-    result = mixed(mixture(engines=("", "a")), own, Budget(calls=calls), a=a)
+    result = mixed(mixture(engines=("", "a")), own, {"a": a}, Budget(calls=calls))
     assert result.usage.calls == calls == asked(own) + asked(a)
 
 
@@ -104,7 +110,7 @@ def test_a_budget_that_any_engine_cannot_count_is_refused() -> None:
     own, a = ScriptedEngine(says(12)), ScriptedEngine(says(12))
     a.capabilities = replace(a.capabilities, token_counts=False)
     with pytest.raises(BudgetError, match="reports no token counts"):
-        mixed(mixture(engines=("", "a")), own, Budget(tokens=500), a=a)
+        mixed(mixture(engines=("", "a")), own, {"a": a}, Budget(tokens=500))
     assert not own.requests
 
 
@@ -117,6 +123,6 @@ def test_a_missing_engine_is_refused_before_a_sample() -> None:
 
 def test_an_engine_that_fails_leaves_the_others() -> None:
     a = ScriptedEngine(says(12), fail_at={0: CapabilityError("it cannot")})
-    result = mixed(mixture(engines=("", "a")), ScriptedEngine(says(12)), a=a)
+    result = mixed(mixture(engines=("", "a")), ScriptedEngine(says(12)), {"a": a})
     assert result.answer is not None and result.answer.support.voters == 4
     assert "it cannot" in result.reason
