@@ -15,8 +15,8 @@ $(READY): cpu.lock dev.lock pyproject.toml tools/setup.sh
 	touch $@
 
 demo: setup
-	$(BIN)/tts eval chain --limit 100 --out runs/demo \
-	  --preset single --preset self_consistency --preset early_stop
+	$(BIN)/tts eval countdown --limit 100 --out runs/demo \
+	  --preset single --preset self_consistency --preset early_stop --preset weighted_vote
 
 test: setup
 	$(BIN)/python -m pytest -q

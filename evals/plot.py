@@ -132,5 +132,6 @@ def _draw_fit(axes: Axes, curve: Mapping[int, float], per_sample: float, colour:
         alpha=0.35,
         linewidth=1.0,
         linestyle=":",
+        label="saturation fitted to it",
         zorder=1,
     )
