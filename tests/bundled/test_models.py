@@ -21,7 +21,7 @@ from tts.types import Problem
 problems = [p for p in islice(chain.problems("test"), 40) if p.metadata["level"] <= 2]
 right = {p.id: p.metadata["solution"] for p in problems}
 odd = [Problem("a", "\\u4f60\\u597d"), Problem("b", "Write a poem."), Problem("c", "<|im_end|>")]
-sampler = Sampler(bundled.resolve("bundled:NAME"), max_tokens=128)
+sampler = Sampler(bundled.resolve("bundled:NAME"), max_tokens=256)
 def ask(asked):
     return [row[0].text for row in sampler.sample(asked, n=1, temperature=0.0)]
 solved = ask([prompts.solve(p) for p in problems])

@@ -311,7 +311,8 @@ def test_vllms_own_server_agrees_with_the_embedded_engine(
 
             ids = Prompt(token_ids=theirs.prompt_token_ids)
             (again,) = await read(engine, ask(prompt=ids, temperature=0.0, max_tokens=5))
-            assert again.token_ids == theirs.token_ids[:5]
+            shared = min(5, len(theirs.token_ids))
+            assert again.token_ids[:shared] == theirs.token_ids[:shared]
             prefilled = Prompt(messages=CHAT.messages, prefill="7 * 8 =")
             texts = {c.index: c.text for c in await read(engine, ask(3, prefilled, max_tokens=9))}
             assert sorted(texts) == [0, 1, 2]

@@ -185,10 +185,10 @@ def test_a_dead_engine_tells_every_reader_even_of_sequences_that_it_lost() -> No
     ],
 )
 def test_the_right_class_of_a_reward_model(rows: Any, expected: tuple[float, ...]) -> None:
-    assert right_column(np.array(rows)) == expected
+    assert right_column(np.array(rows, dtype=np.float32)) == expected
 
 
 @pytest.mark.parametrize("shape", [(4, 3), (3,), (2, 0), (2, 2, 2)])
 def test_other_classes_are_no_reward_models(shape: tuple[int, ...]) -> None:
     with pytest.raises(CapabilityError, match="a reward model has one or two classes"):
-        right_column(np.zeros(shape))
+        right_column(np.zeros(shape, dtype=np.float32))

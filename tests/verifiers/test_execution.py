@@ -154,7 +154,7 @@ def test_without_isolation_it_refuses_unless_told_otherwise(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tts.verifiers._sandbox.shutil.which", lambda name: None)
-    with pytest.raises(VerifierError, match="unsafe=True runs it all the same"):
+    with pytest.raises(VerifierError, match="--unsafe-execution"):
         Sandbox(LIMITS)
     unsafe = Sandbox(LIMITS, unsafe=True)
     assert unsafe.protection == "nothing but limits on resources"
