@@ -108,7 +108,6 @@ def _draw_curve(axes: Axes, summary: Mapping[str, Any], colour: str) -> None:
     if len(curve) < 2:
         return
     per_sample = summary["tokens"]["generated"] / summary["samples"]
-    _draw_fit(axes, curve, per_sample, colour)
     axes.plot(
         [k * per_sample for k in curve],
         list(curve.values()),
@@ -119,6 +118,7 @@ def _draw_curve(axes: Axes, summary: Mapping[str, Any], colour: str) -> None:
         label=f"{summary['preset']}: maj@1 to maj@{max(curve)}",
         zorder=2,
     )
+    _draw_fit(axes, curve, per_sample, colour)
 
 
 def _draw_fit(axes: Axes, curve: Mapping[int, float], per_sample: float, colour: str) -> None:
@@ -132,6 +132,6 @@ def _draw_fit(axes: Axes, curve: Mapping[int, float], per_sample: float, colour:
         alpha=0.35,
         linewidth=1.0,
         linestyle=":",
-        label="saturation fitted to it",
+        label="its saturation, fitted",
         zorder=1,
     )
