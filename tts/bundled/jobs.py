@@ -111,6 +111,7 @@ def train_prm(options: argparse.Namespace) -> None:
     else:
         start_from_policy(model.model, policy, pad(texts, 0)[0], tag, newline)
         recover(model, tokenizer, plan)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
     tried = load_tried(options.lab / "tried.jsonl")
     train_reward_model(model, tokenizer, tried, plan)
     export_reward_model(model, tokenizer, options.weights / "prm")

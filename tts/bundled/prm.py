@@ -69,14 +69,10 @@ class RewardPlan:
     pairs_until: float = 0.75
 
 
-def reward_loss(
-    model: RewardModel, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]
-) -> tuple[Tensor, Tensor]:
-    """Return the losses [4] at tags, elsewhere, at pivots and of next tokens, and their sum.
-
-    Those are: is the text right up to here, at every token, which finds the comparison with what
-    should have come far sooner than the tags alone; and a little next-token loss on right steps.
-    """
+def encode_rows(
+    tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return ids, labels of tokens, labels of marks (-100: none) and what is a tag, all [B, T]."""
     encoded = tokenizer([row.text for row in rows], return_offsets_mapping=True)
     (tag,) = tokenizer(STEP_TAG)["input_ids"]
     longest = max(map(len, encoded["input_ids"]))
@@ -93,8 +89,20 @@ def reward_loss(
         for place, is_right in row.marks:
             marks[i, : len(line)][begins == place] = int(is_right)
         labels[i, : len(line)][torch.eq(line, tag)] = torch.tensor(row.labels).long()
+    return ids, labels, marks, torch.eq(ids, tag)
+
+
+def reward_loss(
+    model: RewardModel, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]
+) -> tuple[Tensor, Tensor]:
+    """Return the losses [4] at tags, elsewhere, at marks and of next tokens, and their sum.
+
+    Those after the first: is the text right up to here, at every token; is this digit right, given
+    what stands before it; and the next token on right steps, which keeps the policy's knowledge.
+    """
+    device = next(model.parameters()).device
+    ids, labels, marks, is_tag = (t.to(device) for t in encode_rows(tokenizer, rows))
     states = model(ids)
-    is_tag = torch.eq(ids, tag)
     others = (labels != -100) & ~is_tag
     cross_entropy = nn.functional.cross_entropy
     at_tags = cross_entropy(model.score(states[is_tag]), labels[is_tag])
@@ -141,7 +149,7 @@ def train_reward_model(
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
-            step, mean = step + 1, mean.lerp(losses, 0.05)
+            step, mean = step + 1, mean.lerp(losses.cpu(), 0.05)
             if step % 25 == 0:
                 log.info(
                     "step %d, %.0f %% of the time, tags %.4f, tokens %.4f, marks %.4f, next %.4f",
@@ -252,7 +260,7 @@ def export_reward_model(
     folder.mkdir(parents=True, exist_ok=True)
     _centre(model)
     tensors = {
-        n: p.detach().to(torch.bfloat16).contiguous()
+        n: p.detach().to("cpu", torch.bfloat16).contiguous()
         for n, p in model.named_parameters()
         if not n.startswith("local.")
     }
