@@ -19,6 +19,8 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _MARKERS = "os^D"  # the next once all colours were used
 _GREY = "#8a8f98"
 _DPI = 160
+_FIT = "saturation, fitted"
+_MAX_INSIDE = 6  # names that fit beside the points
 
 
 def plot_accuracy(summaries: Sequence[Mapping[str, Any]]) -> Figure:
@@ -79,7 +81,11 @@ def _draw_panel(axes: Axes, benchmark: str, summaries: Sequence[Mapping[str, Any
     axes.set_ylim(max(0.0, axes.get_ylim()[0]), min(1.0, axes.get_ylim()[1]))
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8.5, loc="best", alignment="left")
+    look: dict[str, Any] = {"frameon": False, "fontsize": 8.5, "alignment": "left"}
+    if len(axes.get_legend_handles_labels()[1]) > _MAX_INSIDE:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), **look)
+    else:
+        axes.legend(loc="best", **look)
     axes.annotate(
         "bars: 95 % intervals", (1, 0), (-4, 6), "axes fraction", "offset points",
         ha="right", fontsize=8, color=_GREY,
@@ -132,6 +138,6 @@ def _draw_fit(axes: Axes, curve: Mapping[int, float], per_sample: float, colour:
         alpha=0.35,
         linewidth=1.0,
         linestyle=":",
-        label="its saturation, fitted",
+        label=None if _FIT in axes.get_legend_handles_labels()[1] else _FIT,
         zorder=1,
     )
