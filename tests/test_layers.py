@@ -13,6 +13,7 @@ VOCABULARY = {
         "types",
         "errors",
         "protocols",
+        "scoring",
         "seeds",
         "answers",
         "answers_canonical",

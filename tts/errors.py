@@ -87,6 +87,18 @@ def ends_run(error: BaseException) -> bool:
     return isinstance(error, EngineError | StoreError) and not concerns_node
 
 
+def survivable(raised: Exception) -> BaseException:
+    """Return the first error within nested groups, which concerns the one that raised it alone.
+
+    Raises:
+        TTSError: It ends the run.
+    """
+    error = innermost(raised)
+    if ends_run(error):
+        raise error from None
+    return error
+
+
 def require(module: str, *, extra: str, purpose: str) -> ModuleType:
     """Import an optional dependency.
 

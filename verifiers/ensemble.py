@@ -16,8 +16,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from tts.errors import ends_run, innermost
 from tts.protocols import Context, Engine, VerifierSpec
+from tts.scoring import ask_verifier
 from tts.types import Score, Trajectory
 from tts.verifiers._base import VerifierConfig
 
@@ -107,13 +107,7 @@ async def _ask(
     """Return a member's probability, or why there is none."""
     score = trajectory.scores.get(name)
     if score is None:
-        try:
-            (score,) = await context.verifier(name).score(context, [trajectory])
-        except Exception as raised:
-            error = innermost(raised)
-            if ends_run(error):
-                raise error from None
-            return None, f"{type(error).__name__}: {error}"
+        (score,) = await ask_verifier(context, name, [trajectory])
     value = score.value if score.probability is None else score.probability
     if value is not None and not 0.0 <= value <= 1.0:
         return None, f"{value} is no probability; calibrate it"

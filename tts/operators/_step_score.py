@@ -7,8 +7,8 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Literal
 
-from tts.errors import ends_run, innermost
 from tts.protocols import Context
+from tts.scoring import ask_verifier
 from tts.types import FinishReason, Score, Trajectory
 
 Reduction = Literal["last", "min", "prod", "mean", "own"]
@@ -53,14 +53,7 @@ class StepScorer:
         return future.result()
 
     async def _ask(self, trajectory: Trajectory) -> Score:
-        try:
-            verifier = self._context.verifier(self._name)
-            (score,) = await verifier.score(self._context.checking(), [trajectory])
-        except Exception as raised:
-            error = innermost(raised)
-            if ends_run(error):
-                raise error from None
-            score = Score(value=None, error=f"{type(error).__name__}: {error}")
+        (score,) = await ask_verifier(self._context.checking(), self._name, [trajectory])
         reduced = self._reduce(score)
         if reduced.error is not None:
             message = f"verifier {self._name!r} failed: {reduced.error}"

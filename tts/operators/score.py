@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 
-from tts.errors import VerifierError, ends_run, innermost
 from tts.operators.base import OperatorModel
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.types import Score, Trajectory
+from tts.scoring import ask_verifier
+from tts.types import Trajectory
 
 
 class ScoreWith(OperatorModel):
@@ -52,17 +52,7 @@ class ScoreWith(OperatorModel):
     async def _score(
         self, context: Context, trajectories: Sequence[Trajectory], outlet: Outlet
     ) -> None:
-        verifier = context.verifier(self.verifier)
-        try:
-            scores = await verifier.score(context.checking(), trajectories)
-            if len(scores) != len(trajectories):
-                raise VerifierError(f"{len(scores)} scores for {len(trajectories)} trajectories")
-        except Exception as raised:
-            error = innermost(raised)
-            if ends_run(error):
-                raise error from None
-            failed = Score(value=None, error=f"{type(error).__name__}: {error}")
-            scores = [failed] * len(trajectories)
+        scores = await ask_verifier(context.checking(), self.verifier, trajectories)
         for trajectory, score in zip(trajectories, scores, strict=True):
             context.emit("score", id=trajectory.id, verifier=self.verifier, value=score.value)
             if score.error is not None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from tts.errors import EngineError, StoreError, ends_run, innermost
+from tts.errors import EngineError, StoreError, innermost, survivable
 from tts.pipeline import Node, Pipeline
 from tts.protocols import AnswerGroups, Engine, Verifier
 from tts.runtime.channels import ChannelInlet, ChannelOutlet, Merged, NodeBranch
@@ -217,9 +217,7 @@ class ProblemRun:
 
     def _judge(self, node: str, raised: Exception) -> None:
         """Record the failure of one node; raise what ends the run."""
-        error = innermost(raised)
-        if ends_run(error):
-            raise error
+        error = survivable(raised)
         if not isinstance(error, EngineError):
             logger.error("node %s failed on %s", node, self.problem.id, exc_info=raised)
         self._fail(node, error)
