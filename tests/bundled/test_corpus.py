@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tts.bundled import attempts
-from tts.bundled.attempts import ChainTask, CountdownTask
-from tts.bundled.corpus import LATER, Tried, draw_task, examples, load_tried, write_tried
+from tts.bundled.chain_attempts import ChainTask, chain_task
+from tts.bundled.corpus import LATER, Tried, examples, load_tried, tried_task, write_tried
+from tts.bundled.countdown_attempts import CountdownTask, countdown_task
 from tts.bundled.prm_data import build_row, draw_pair, draw_slips
 from tts.prompts import parse_verdict
 from tts.tasks import chain, countdown
@@ -32,8 +32,8 @@ def test_stream_depends_on_seed_and_position_alone() -> None:
 def test_stream_asks_only_training_problems() -> None:
     rng = random.Random(0)
     for _ in range(200):
-        assert split_of(attempts.chain_task(rng).chain.key) == "train"
-        assert split_of(attempts.countdown_task(rng).puzzle.key) == "train"
+        assert split_of(chain_task(rng).chain.key) == "train"
+        assert split_of(countdown_task(rng).puzzle.key) == "train"
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_check_of_a_countdown(attempt: str, check: str) -> None:
     assert COUNTDOWN_TASK.check(attempt) == check
 
 
-@pytest.mark.parametrize("draw", [attempts.chain_task, attempts.countdown_task])
+@pytest.mark.parametrize("draw", [chain_task, countdown_task])
 def test_wrong_attempts_are_wrong_and_found_out(draw) -> None:  # type: ignore[no-untyped-def]
     rng = random.Random(11)
     for _ in range(100):
@@ -158,7 +158,7 @@ def test_choice_of_a_countdown_is_the_first_that_meets_the_target() -> None:
 def test_own_attempts_come_back_labelled(tmp_path: Path) -> None:
     path = tmp_path / "tried.jsonl"
     assert load_tried(path) == []
-    task = draw_task(random.Random("tried/0"))
+    task = tried_task(0)
     write_tried(path, [[task.solution, "?", "too long " * 100], []])
     first, second = load_tried(path)
     assert (first.right, first.wrong) == ((task.solution,), ("?",))
@@ -168,7 +168,7 @@ def test_own_attempts_come_back_labelled(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("draw", [attempts.chain_task, attempts.countdown_task])
+@pytest.mark.parametrize("draw", [chain_task, countdown_task])
 def test_slips_are_half_wrong_and_marked_where_they_part(draw) -> None:  # type: ignore[no-untyped-def]
     rng = random.Random(5)
     steps = [step for _ in range(100) for step in draw(rng).slips(rng)]

@@ -11,7 +11,9 @@ from itertools import islice
 from pathlib import Path
 
 from tts import prompts
-from tts.bundled.attempts import Task, chain_task, countdown_task, long_chain_task, think
+from tts.bundled.attempts import Task, think
+from tts.bundled.chain_attempts import chain_task, long_chain_task
+from tts.bundled.countdown_attempts import countdown_task
 from tts.tasks.labels import is_right
 from tts.types import Prompt
 
@@ -79,6 +81,15 @@ def draw_task(rng: random.Random, chain_share: float = CHAIN_SHARE) -> Task:
     return chain_task(rng) if rng.random() < chain_share else countdown_task(rng)
 
 
+def draw_tried(
+    rng: random.Random, tried: Sequence[Tried], *, own_share: float, chain_share: float
+) -> Tried:
+    """Draw a problem that the policy has tried, `own_share` of the times, or a new one."""
+    if tried and rng.random() < own_share:
+        return rng.choice(tried)
+    return Tried(draw_task(rng, chain_share), (), ())
+
+
 def draw_example(
     rng: random.Random,
     weights: dict[str, int],
@@ -88,9 +99,8 @@ def draw_example(
     """Draw one example of the mixture; attempts are the policy's own where it has `tried`."""
     behaviour = rng.choices(list(weights), list(weights.values()))[0]
     if behaviour in _OF_ATTEMPTS:
-        if tried and rng.random() < OWN_SHARE:
-            return _OF_ATTEMPTS[behaviour](rng, rng.choice(tried))
-        return _OF_ATTEMPTS[behaviour](rng, Tried(draw_task(rng, chain_share), (), ()))
+        chosen = draw_tried(rng, tried, own_share=OWN_SHARE, chain_share=chain_share)
+        return _OF_ATTEMPTS[behaviour](rng, chosen)
     return _OF_PROBLEMS[behaviour](rng, draw_task(rng, chain_share))
 
 
@@ -117,8 +127,13 @@ def write_corpus(path: Path, count: int, seed: int) -> None:
             file.write(json.dumps(row) + "\n")
 
 
+def tried_task(index: int) -> Task:
+    """Return the training problem that the policy tries as number `index`."""
+    return draw_task(random.Random(f"tried/{index}"))
+
+
 def write_tried(path: Path, texts: Sequence[Sequence[str]]) -> None:
-    """Write the policy's attempts; row i belongs to problem i of `load_tried`."""
+    """Write the policy's attempts; row i belongs to `tried_task(i)`."""
     with path.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row) + "\n" for row in texts)
 
@@ -127,20 +142,16 @@ def load_tried(path: Path) -> list[Tried]:
     """Read attempts and label them; nothing if the policy has not tried yet."""
     if not path.exists():
         return []
-    found = []
     with path.open(encoding="utf-8") as file:
-        for index, line in enumerate(file):
-            task = draw_task(random.Random(f"tried/{index}"))
-            kept = [text for text in json.loads(line) if len(text) <= MAX_ATTEMPT]
-            right = [is_right(task.problem, text) for text in kept]
-            found.append(
-                Tried(
-                    task,
-                    tuple(text for text, good in zip(kept, right, strict=True) if good),
-                    tuple(text for text, good in zip(kept, right, strict=True) if not good),
-                )
-            )
-    return found
+        return [_label(tried_task(index), json.loads(line)) for index, line in enumerate(file)]
+
+
+def _label(task: Task, texts: Sequence[str]) -> Tried:
+    attempts: dict[bool, list[str]] = {True: [], False: []}
+    for text in texts:
+        if len(text) <= MAX_ATTEMPT:
+            attempts[is_right(task.problem, text)].append(text)
+    return Tried(task, tuple(attempts[True]), tuple(attempts[False]))
 
 
 def _solve(rng: random.Random, task: Task) -> Example:

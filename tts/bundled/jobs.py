@@ -3,7 +3,6 @@
 import argparse
 import json
 import logging
-import random
 from collections.abc import Callable
 from itertools import islice
 
@@ -17,9 +16,9 @@ from tts.bundled.corpus import (
     FIRST,
     LATER,
     ONLY_SOLVE,
-    draw_task,
     examples,
     load_tried,
+    tried_task,
     write_corpus,
     write_tried,
 )
@@ -84,7 +83,7 @@ def train_policy(options: argparse.Namespace) -> None:
 
 def make_tried(options: argparse.Namespace) -> None:
     """Let the policy try training problems; its next training learns to judge and mend these."""
-    tasks = [draw_task(random.Random(f"tried/{i}")) for i in range(options.problems or 3000)]
+    tasks = [tried_task(index) for index in range(options.problems or 3000)]
     sampler = Sampler(options.weights / "reasoner", max_tokens=256, seed=options.seed)
     rows = sampler.sample([prompts.solve(t.problem) for t in tasks], n=options.samples or 8)
     write_tried(options.lab / "tried.jsonl", [[s.text for s in row] for row in rows])
@@ -96,10 +95,6 @@ def train_prm(options: argparse.Namespace) -> None:
     torch.manual_seed(options.seed)
     tokenizer = load_tokenizer(options.weights / "reasoner")
     model = RewardModel(prm_config(len(tokenizer), token_ids(tokenizer)))
-    (newline,) = tokenizer("\n\n")["input_ids"]
-    (tag,) = tokenizer(prompts.STEP_TAG)["input_ids"]
-    policy = Qwen3ForCausalLM.from_pretrained(options.weights / "reasoner", dtype=torch.float32)
-    texts = encode(tokenizer, list(islice(examples(options.seed, {"solve": 1}), 64)))
     plan = RewardPlan(
         minutes=options.minutes,
         batch_tokens=options.batch_tokens,
@@ -109,6 +104,10 @@ def train_prm(options: argparse.Namespace) -> None:
     if options.resume:
         load_reward_weights(model, options.weights / "prm")
     else:
+        (newline,) = tokenizer("\n\n")["input_ids"]
+        (tag,) = tokenizer(prompts.STEP_TAG)["input_ids"]
+        policy = Qwen3ForCausalLM.from_pretrained(options.weights / "reasoner", dtype=torch.float32)
+        texts = encode(tokenizer, list(islice(examples(options.seed, ONLY_SOLVE), 64)))
         start_from_policy(model.model, policy, pad(texts, 0)[0], tag, newline)
         recover(model, tokenizer, plan)
     model.to("cuda" if torch.cuda.is_available() else "cpu")

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from tts.bundled.checkpoint import Progress, load_checkpoint, save_checkpoint
 from tts.bundled.corpus import CHAIN_SHARE, FIRST, LATER, Example, Tried, examples
-from tts.bundled.optim import build_optimizers, rate
+from tts.bundled.optim import Descent, build_optimizers, rate
 
 log = logging.getLogger(__name__)
 POOL = 1024  # examples that are sorted by length together
@@ -135,7 +135,7 @@ def train_language_model(
     average.load_state_dict(model.state_dict())
     optimizers = build_optimizers(model, plan.lr)
     progress = load_checkpoint(folder, model, average, optimizers) or Progress()
-    rates = [[g["lr"] for g in o.param_groups] for o in build_optimizers(model, plan.lr)]
+    descent = Descent(optimizers)
     begun, saved = time.monotonic() - progress.seconds, time.monotonic()
     limit = plan.minutes * 60
     mean_loss = math.nan
@@ -150,15 +150,9 @@ def train_language_model(
         )
         for ids, labels in batches(tokenizer, stream, plan, f"{plan.seed}/{progress.examples}"):
             factor = rate(progress.seconds / limit, progress.steps)
-            for optimizer, base in zip(optimizers, rates, strict=True):
-                for group, lr in zip(optimizer.param_groups, base, strict=True):
-                    group["lr"] = lr * factor
+            descent.set_rate(factor)
             loss = language_loss(model, ids.to(device), labels.to(device))
-            torch.autograd.backward([loss])
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            for optimizer in optimizers:
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
+            descent.step(loss, max_norm=1.0)
             _average(average, model, progress.steps)
             value = loss.item()
             mean_loss = value if math.isnan(mean_loss) else 0.98 * mean_loss + 0.02 * value

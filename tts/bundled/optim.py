@@ -1,7 +1,8 @@
 """Muon for the matrices, AdamW for the rest, and a time-based schedule."""
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -62,6 +63,30 @@ def build_optimizers(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]
         (hidden if p.ndim == 2 and ".layers." in f".{name}" else rest).append(p)
     adam = torch.optim.AdamW(rest, lr=lr * 0.2, betas=(0.9, 0.97), weight_decay=0.0)
     return [Muon(hidden, lr=lr), adam]
+
+
+class Descent:
+    """Several optimizers that step together, each rate in proportion to what it was at first."""
+
+    def __init__(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+        self._optimizers = optimizers
+        groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+        self._groups = [(group, group["lr"]) for group in groups]
+
+    def set_rate(self, factor: float) -> None:
+        """Set every learning rate to this share of its first."""
+        for group, first in self._groups:
+            group["lr"] = first * factor
+
+    def step(self, loss: Tensor, *, max_norm: float = math.inf) -> None:
+        """Go one step down, with gradients cut to a norm, and forget them."""
+        torch.autograd.backward([loss])
+        nn.utils.clip_grad_norm_(
+            [p for group, _ in self._groups for p in group["params"]], max_norm
+        )
+        for optimizer in self._optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
 
 
 def rate(progress: float, steps: int, *, warmup: int = 50, decay_from: float = 0.7) -> float:

@@ -17,14 +17,14 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2Model
 from tts.bundled.checkpoint import save_tokenizer
 from tts.bundled.corpus import Tried, draw_task
 from tts.bundled.models import NEW_LAYERS
-from tts.bundled.optim import Muon, build_optimizers, rate
+from tts.bundled.optim import Descent, Muon, build_optimizers, rate
 from tts.bundled.prm_data import CHAIN_SHARE, Row, build_row, draw_pair, draw_row, draw_slips
 from tts.bundled.prm_start import install_comparison
 from tts.prompts import STEP_TAG
 
 log = logging.getLogger(__name__)
 POOL = 512  # rows that are sorted by length together
-WRITE_PACE = 20.0
+WRITE_PACE = 20.0  # of what the new layers write, relative to the usual rate
 DECAY_FROM = 0.2  # share of the time after which the rate falls
 MARK_WEIGHT = 1.0  # of the loss at marks: is this digit right, given what stands before it
 TOKEN_WEIGHT = 1.0  # of the loss at tokens that are no tags
@@ -132,23 +132,16 @@ def train_reward_model(
     the same score for every result of a hard sum.
     """
     rng = random.Random(plan.seed)
-    optimizers = _build_optimizers(model, plan.lr)
-    rates = [[g["lr"] for g in o.param_groups] for o in optimizers]
+    descent = Descent(_build_optimizers(model, plan.lr))
     begun, step, mean = time.monotonic(), 0, torch.full((4,), 0.7)
     while (share := (time.monotonic() - begun) / (plan.minutes * 60)) < 1:
         pool = _draw_pool(rng, tried, plan, share)
         pool.sort(key=lambda row: len(row.text))
         for rows in _groups(pool, plan.batch_tokens, rng):
             factor = rate(share, step, decay_from=DECAY_FROM)
-            for optimizer, base in zip(optimizers, rates, strict=True):
-                for group, lr in zip(optimizer.param_groups, base, strict=True):
-                    group["lr"] = lr * factor
+            descent.set_rate(factor)
             losses, loss = reward_loss(model, tokenizer, rows)
-            torch.autograd.backward([loss])
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            for optimizer in optimizers:
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
+            descent.step(loss, max_norm=1.0)
             step, mean = step + 1, mean.lerp(losses.cpu(), 0.05)
             if step % 25 == 0:
                 log.info(
@@ -165,18 +158,15 @@ def recover(
     new = list(model.model.layers)[-NEW_LAYERS:]
     for layer in new:
         layer.requires_grad_(False)
-    optimizers = build_optimizers(model, plan.lr)
+    descent = Descent(build_optimizers(model, plan.lr))
     tasks = (draw_task(rng, CHAIN_SHARE) for _ in range(POOL))
     rows = [row for task in tasks if (row := build_row(task.problem, task.solution))]
+    rows.sort(key=lambda row: len(row.text))
     done = 0
     while done < steps:
-        rows.sort(key=lambda row: len(row.text))
         for group in _groups(rows, plan.batch_tokens, rng):
             _, loss = reward_loss(model, tokenizer, group)
-            torch.autograd.backward([loss])
-            for optimizer in optimizers:
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
+            descent.step(loss)
             done += 1
     for layer in new:
         layer.requires_grad_(True)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from os.path import commonprefix
 
 from tts import prompts
-from tts.bundled.corpus import Tried, draw_task, render
+from tts.bundled.corpus import Tried, draw_task, draw_tried, render
 from tts.tasks import chain, countdown
 from tts.tasks.labels import label_steps
 from tts.tasks.splits import split_steps
 from tts.types import Problem
 
-OWN = 0.7  # of the problems drawn; the rest is made up
+OWN_SHARE = 0.7  # of the problems drawn; the rest is made up
 CHAIN_SHARE = 0.6  # of the made up ones
 _EQUATION = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)")
 
@@ -92,7 +92,7 @@ def draw_pair(rng: random.Random, tried: Sequence[Tried]) -> list[Row]:
 
     How hard the problem looks tells nothing then; only the steps themselves do.
     """
-    chosen = _draw_tried(rng, tried)
+    chosen = draw_tried(rng, tried, own_share=OWN_SHARE, chain_share=CHAIN_SHARE)
     right = build_row(chosen.task.problem, chosen.attempt(rng, True))
     wrong = build_row(chosen.task.problem, chosen.attempt(rng, False))
     if not (right and wrong):
@@ -105,13 +105,7 @@ def draw_pair(rng: random.Random, tried: Sequence[Tried]) -> list[Row]:
 
 def draw_row(rng: random.Random, tried: Sequence[Tried]) -> Row | None:
     """Draw an attempt, as often right as the policy is."""
-    chosen = _draw_tried(rng, tried)
+    chosen = draw_tried(rng, tried, own_share=OWN_SHARE, chain_share=CHAIN_SHARE)
     own = [*chosen.right, *chosen.wrong]
     attempt = rng.choice(own) if own else chosen.attempt(rng, rng.random() < 0.5)
     return build_row(chosen.task.problem, attempt)
-
-
-def _draw_tried(rng: random.Random, tried: Sequence[Tried]) -> Tried:
-    if tried and rng.random() < OWN:
-        return rng.choice(tried)
-    return Tried(draw_task(rng, CHAIN_SHARE), (), ())

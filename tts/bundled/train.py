@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from tts.bundled import WEIGHTS
+from tts.bundled.corpus import CHAIN_SHARE
 from tts.bundled.sampling import prepare
 
 COMMANDS = {
@@ -44,7 +45,9 @@ def _parse() -> argparse.Namespace:
     add("--seed", type=int, default=1)
     add("--lr", type=float, default=None, help="learning rate of the matrices")
     add("--batch-tokens", type=int, default=6144)
-    add("--chain-share", type=float, default=0.45, help="of the examples; countdown the rest")
+    add(
+        "--chain-share", type=float, default=CHAIN_SHARE, help="of the examples; countdown the rest"
+    )
     add("--resume", action="store_true", help="prm: go on from the exported reward model")
     add("--threads", type=int, default=os.cpu_count())
     add("--problems", type=int, default=None, help="problems to sample or measure")

@@ -4,11 +4,12 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 from tts.errors import ProblemError
 from tts.tasks.chain_wording import word_chain
-from tts.tasks.splits import LEVELS, Split, check_split, distinct, draw_in_split, find_boxed
+from tts.tasks.splits import Levels, check_split, draw_in_split, find_boxed
 from tts.types import Problem
 
 MAX_VALUE = 999
@@ -180,28 +181,18 @@ def chain_of(problem: Problem) -> Chain:
         ) from error
 
 
-def _level_problems(split: Split, level: int) -> Iterator[Problem]:
-    table = LEVEL_TABLE[level]
-    chains = distinct(lambda r: draw_chain(r, table), split, f"chain/{split}/{level}")
-    for index, chain in enumerate(chains):
-        yield to_problem(chain, f"chain-{split}-{level}-{index:03d}", level)
-
-
-def generate_problem(split: str, level: int, index: int) -> Problem:
-    """Return one problem; the same arguments give the same problem, at a cost linear in `index`.
-
-    Raises:
-        ProblemError: No such split or level.
-    """
-    if level not in LEVEL_TABLE:
-        raise ProblemError(f"no level {level}; there are 1 to 5")
-    return next(islice(_level_problems(check_split(split), level), index, None))
+_LEVELS = Levels(
+    task="chain",
+    draws={level: partial(draw_chain, level=table) for level, table in LEVEL_TABLE.items()},
+    to_problem=to_problem,
+)
+generate_problem = _LEVELS.problem
 
 
 def problems(split: str, *, per_level: int = 200) -> Iterator[Problem]:
     """Yield problems of all levels in turn, so that any beginning is balanced."""
     name = check_split(split)
-    columns = [islice(_level_problems(name, level), per_level) for level in LEVELS]
+    columns = [islice(_LEVELS.problems(name, level), per_level) for level in LEVEL_TABLE]
     for row in zip(*columns, strict=True):
         yield from row
 

@@ -11,12 +11,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import combinations, cycle, islice
 
 from tts.errors import ProblemError
 from tts.tasks.countdown_answer import check_expression
-from tts.tasks.splits import Split, check_split, distinct, draw_in_split, find_boxed
+from tts.tasks.splits import Levels, check_split, draw_in_split, find_boxed
 from tts.types import Problem
 
 MAX_NUMBER = 20
@@ -120,9 +120,13 @@ def format_steps(numbers: Sequence[int], moves: Sequence[Move]) -> list[str]:
         left = take(left or (), move)
         if left is None:
             raise ValueError(f"{move.text} uses a number that is not there")
-        tail = f", left {' '.join(map(str, left))}" if len(left) > 1 else ""
-        steps.append(move.text + tail)
+        steps.append(format_step(move.text, left))
     return steps
+
+
+def format_step(equation: str, left: Sequence[int]) -> str:
+    """Return an equation as a step: it names the numbers left, unless only its result is."""
+    return equation + (f", left {' '.join(map(str, left))}" if len(left) > 1 else "")
 
 
 def format_answer(moves: Sequence[Move]) -> str:
@@ -185,28 +189,20 @@ def to_problem(puzzle: Puzzle, problem_id: str, level: int) -> Problem:
     )
 
 
-def _level_problems(split: Split, level: int) -> Iterator[Problem]:
-    count = NUMBERS_BY_LEVEL[level]
-    puzzles = distinct(lambda r: draw_puzzle(r, count), split, f"countdown/{split}/{level}")
-    for index, puzzle in enumerate(puzzles):
-        yield to_problem(puzzle, f"countdown-{split}-{level}-{index:03d}", level)
-
-
-def generate_problem(split: str, level: int, index: int) -> Problem:
-    """Return one problem; the same arguments give the same problem, at a cost linear in `index`.
-
-    Raises:
-        ProblemError: No such split or level.
-    """
-    if level not in NUMBERS_BY_LEVEL:
-        raise ProblemError(f"no level {level}; there are 1 to 3")
-    return next(islice(_level_problems(check_split(split), level), index, None))
+_LEVELS = Levels(
+    task="countdown",
+    draws={
+        level: partial(draw_puzzle, num_numbers=count) for level, count in NUMBERS_BY_LEVEL.items()
+    },
+    to_problem=to_problem,
+)
+generate_problem = _LEVELS.problem
 
 
 def problems(split: str, *, count: int = 1000) -> Iterator[Problem]:
     """Yield `count` problems, the levels in turn, so that any beginning is balanced."""
     name = check_split(split)
-    columns = [_level_problems(name, level) for level in NUMBERS_BY_LEVEL]
+    columns = [_LEVELS.problems(name, level) for level in NUMBERS_BY_LEVEL]
     for column in islice(cycle(columns), count):
         yield next(column)
 

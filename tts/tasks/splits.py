@@ -3,13 +3,15 @@
 import hashlib
 import random
 import re
-from collections.abc import Callable, Iterator
-from typing import Literal, Protocol, TypeVar, get_args
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Generic, Literal, Protocol, TypeVar, get_args
 
 from tts.errors import ProblemError
+from tts.types import Problem
 
 Split = Literal["train", "calibration", "test"]
-LEVELS = (1, 2, 3, 4, 5)
 
 
 class Keyed(Protocol):
@@ -55,6 +57,37 @@ def distinct(draw: Callable[[random.Random], P], split: Split, seed: str) -> Ite
         if puzzle.key not in seen:
             seen.add(puzzle.key)
             yield puzzle
+
+
+@dataclass(frozen=True, slots=True)
+class Levels(Generic[P]):
+    """A task's problems by split and level, in an order that depends on these alone.
+
+    Attributes:
+        task: Its name; ids begin with it.
+        draws: By level, numbered from 1: draws a puzzle.
+        to_problem: Makes a problem of a puzzle, an id and a level.
+    """
+
+    task: str
+    draws: Mapping[int, Callable[[random.Random], P]]
+    to_problem: Callable[[P, str, int], Problem]
+
+    def problems(self, split: Split, level: int) -> Iterator[Problem]:
+        """Yield the problems of one level, none twice."""
+        puzzles = distinct(self.draws[level], split, f"{self.task}/{split}/{level}")
+        for index, puzzle in enumerate(puzzles):
+            yield self.to_problem(puzzle, f"{self.task}-{split}-{level}-{index:03d}", level)
+
+    def problem(self, split: str, level: int, index: int) -> Problem:
+        """Return one problem; the same arguments give the same one, at a cost linear in `index`.
+
+        Raises:
+            ProblemError: No such split or level.
+        """
+        if level not in self.draws:
+            raise ProblemError(f"no level {level}; there are 1 to {max(self.draws)}")
+        return next(islice(self.problems(check_split(split), level), index, None))
 
 
 def split_steps(text: str) -> list[str]:
