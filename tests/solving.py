@@ -74,6 +74,7 @@ def solve(
     pipeline: Pipeline | str,
     *,
     verifiers: Mapping[str, Verifier] | None = None,
+    engines: Mapping[str, ScriptedEngine] | None = None,
     problem: Problem = PROBLEM,
     budget: Budget = NO_BUDGET,
     sampling: Sampling = SAMPLING,
@@ -93,14 +94,15 @@ def solve(
         wanted += [other for other in known[name].spec.verifiers if other not in wanted]
 
     async def run() -> Result:
-        runtime = Runtime(engine, verifiers=known, log=log)
+        runtime = Runtime(engine, verifiers=known, log=log, engines=engines)
         try:
             return await runtime.run(Job(graph, problem, sampling, budget=budget))
         finally:
             runtime.close()
 
     result = asyncio.run(run())
-    assert engine.num_running == 0, "no request is left running"
+    asked = [engine, *(engines or {}).values()]
+    assert not any(one.num_running for one in asked), "no request is left running"
     return result
 
 

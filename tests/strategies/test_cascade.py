@@ -1,42 +1,24 @@
 """From cheap samples to dear ones, and from a draft engine to a target engine."""
 
-import asyncio
 from dataclasses import replace
 
 import pytest
 
 from tests.scripted import ScriptedEngine
-from tests.solving import NO_BUDGET, PROBLEM, in_order, says, solve
+from tests.solving import in_order, says, solve
 from tts import catalog
 from tts.errors import CapabilityError, PipelineError
 from tts.operators.delegate import delegate
 from tts.operators.sample import sample
 from tts.operators.vote import vote
 from tts.pipeline import Pipeline
-from tts.runtime.executor import Job
-from tts.runtime.runtime import Runtime
-from tts.types import Budget, Result, Sampling
+from tts.types import Budget
 
 
 def cascade(**parameters: object) -> Pipeline:
     module = catalog.load("strategy", "cascade")
     pipeline: Pipeline = module.build(module.Config(**parameters))
     return pipeline
-
-
-def with_draft(
-    pipeline: Pipeline, draft: ScriptedEngine, target: ScriptedEngine, budget: Budget = NO_BUDGET
-) -> Result:
-    async def run() -> Result:
-        runtime = Runtime(target, engines={"draft": draft})
-        try:
-            return await runtime.run(
-                Job(pipeline, PROBLEM, Sampling(max_tokens=200), budget=budget)
-            )
-        finally:
-            runtime.close()
-
-    return asyncio.run(run())
 
 
 def test_agreement_stands_and_disagreement_asks_further() -> None:
@@ -49,11 +31,11 @@ def test_agreement_stands_and_disagreement_asks_further() -> None:
 def test_the_target_is_asked_only_where_the_draft_is_torn() -> None:
     asked = cascade(draft="draft", parameters={"n": 3})
     draft, target = ScriptedEngine(says(12)), ScriptedEngine(says(7))
-    sure = with_draft(asked, draft, target)
+    sure = solve(target, asked, engines={"draft": draft})
     assert sure.answer is not None and sure.answer.text == "12"
     assert not target.requests and sum(r.n for r in draft.requests) == 4
     torn_draft, target = ScriptedEngine(says(12, 13)), ScriptedEngine(says(7))
-    torn = with_draft(asked, torn_draft, target)
+    torn = solve(target, asked, engines={"draft": torn_draft})
     assert torn.answer is not None and torn.answer.text == "7"
     assert sum(r.n for r in target.requests) == 3 and torn.usage.calls == 7
 
@@ -62,17 +44,16 @@ def test_each_engine_is_counted_as_its_own() -> None:
     small, large = ScriptedEngine(says(12)), ScriptedEngine(says(12))
     small.info = replace(small.info, parameters=10)
     large.info = replace(large.info, parameters=1_000)
-    one = with_draft(delegate(sample(2) >> vote(), engine="draft"), small, large)
-    other = with_draft(sample(2) >> vote(), small, large)
+    one = solve(large, delegate(sample(2) >> vote(), engine="draft"), engines={"draft": small})
+    other = solve(large, sample(2) >> vote(), engines={"draft": small})
     assert one.usage.flops is not None and other.usage.flops is not None
     assert one.usage.flops < other.usage.flops / 5  # attention is the same for both
 
 
 def test_one_budget_holds_over_both_engines() -> None:
     asked = cascade(draft="draft", parameters={"n": 8})
-    result = with_draft(
-        asked, ScriptedEngine(says(12, 13)), ScriptedEngine(says(7)), Budget(calls=6)
-    )
+    engines = {"draft": ScriptedEngine(says(12, 13))}
+    result = solve(ScriptedEngine(says(7)), asked, engines=engines, budget=Budget(calls=6))
     assert result.usage.calls == 6
 
 

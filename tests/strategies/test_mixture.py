@@ -1,44 +1,21 @@
 """Samples of several engines in one vote, under one budget."""
 
-import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
 from tests.scripted import ScriptedEngine
-from tests.solving import NO_BUDGET, PROBLEM, ByText, says, solve
+from tests.solving import ByText, says, solve
 from tts import catalog
 from tts.errors import BudgetError, CapabilityError
 from tts.pipeline import Pipeline
-from tts.runtime.executor import Job
-from tts.runtime.runtime import Runtime
-from tts.types import Budget, Result, Sampling
+from tts.types import Budget
 
 
 def mixture(**parameters: object) -> Pipeline:
     module = catalog.load("strategy", "mixture")
     pipeline: Pipeline = module.build(module.Config(**parameters))
     return pipeline
-
-
-def mixed(
-    pipeline: Pipeline,
-    own: ScriptedEngine,
-    others: Mapping[str, ScriptedEngine],
-    budget: Budget = NO_BUDGET,
-) -> Result:
-    async def run() -> Result:
-        verifiers = {"length": ByText(lambda text: 1 / len(text))}
-        runtime = Runtime(own, engines=others, verifiers=verifiers)
-        try:
-            return await runtime.run(
-                Job(pipeline, PROBLEM, Sampling(max_tokens=200), budget=budget)
-            )
-        finally:
-            runtime.close()
-
-    return asyncio.run(run())
 
 
 def asked(engine: ScriptedEngine) -> int:
@@ -56,7 +33,7 @@ def asked(engine: ScriptedEngine) -> int:
 )
 def test_engines_take_turns(n: int, engines: tuple[str, ...], expected: tuple[int, ...]) -> None:
     own, a, b = (ScriptedEngine(says(12)) for _ in range(3))
-    result = mixed(mixture(n=n, engines=engines), own, {"a": a, "b": b})
+    result = solve(own, mixture(n=n, engines=engines), engines={"a": a, "b": b})
     assert (asked(own), asked(a), asked(b)) == expected
     assert result.usage.calls == n
     assert result.answer is not None and result.answer.support.votes == n
@@ -66,7 +43,7 @@ def test_all_vote_together() -> None:
     # 13, 13 | 12, 14 | 12, 12: three votes for 12 against two for 13.
     engines = {"a": ScriptedEngine(says(12, 14)), "b": ScriptedEngine(says(12, 12))}
     pipeline = mixture(n=6, engines=("", "a", "b"))
-    result = mixed(pipeline, ScriptedEngine(says(13)), engines)
+    result = solve(ScriptedEngine(says(13)), pipeline, engines=engines)
     assert result.answer is not None and result.answer.text == "12"
     assert result.answer.support.votes == 3 and result.answer.support.voters == 6
 
@@ -75,7 +52,8 @@ def test_a_verifier_chooses_among_all() -> None:
     # It likes the shortest best.
     engines = {"a": ScriptedEngine(says(7)), "b": ScriptedEngine(says(1234))}
     pipeline = mixture(n=6, engines=("b", "b", "a"), verifier="length")
-    result = mixed(pipeline, ScriptedEngine(says(0)), engines)
+    shortest = {"length": ByText(lambda text: 1 / len(text))}
+    result = solve(ScriptedEngine(says(0)), pipeline, engines=engines, verifiers=shortest)
     assert result.answer is not None and result.answer.text == "7"
 
 
@@ -88,10 +66,8 @@ def test_each_engine_costs_what_its_own_model_costs() -> None:
         return engine
 
     def flops(*engines: str) -> float:
-        own = sized(1_000)
-        result = mixed(
-            mixture(n=4, engines=engines), own, {"a": sized(10_000), "b": sized(100_000)}
-        )
+        others = {"a": sized(10_000), "b": sized(100_000)}
+        result = solve(sized(1_000), mixture(n=4, engines=engines), engines=others)
         assert result.usage.flops is not None
         return result.usage.flops
 
@@ -102,7 +78,8 @@ def test_each_engine_costs_what_its_own_model_costs() -> None:
 @pytest.mark.parametrize("calls", [2, 5])
 def test_one_budget_holds_over_all_engines(calls: int) -> None:
     own, a = ScriptedEngine(says(12)), ScriptedEngine(says(12))
-    result = mixed(mixture(engines=("", "a")), own, {"a": a}, Budget(calls=calls))
+    budget = Budget(calls=calls)
+    result = solve(own, mixture(engines=("", "a")), engines={"a": a}, budget=budget)
     assert result.usage.calls == calls == asked(own) + asked(a)
 
 
@@ -110,7 +87,7 @@ def test_a_budget_that_any_engine_cannot_count_is_refused() -> None:
     own, a = ScriptedEngine(says(12)), ScriptedEngine(says(12))
     a.capabilities = replace(a.capabilities, token_counts=False)
     with pytest.raises(BudgetError, match="reports no token counts"):
-        mixed(mixture(engines=("", "a")), own, {"a": a}, Budget(tokens=500))
+        solve(own, mixture(engines=("", "a")), engines={"a": a}, budget=Budget(tokens=500))
     assert not own.requests
 
 
@@ -123,6 +100,6 @@ def test_a_missing_engine_is_refused_before_a_sample() -> None:
 
 def test_an_engine_that_fails_leaves_the_others() -> None:
     a = ScriptedEngine(says(12), fail_at={0: CapabilityError("it cannot")})
-    result = mixed(mixture(engines=("", "a")), ScriptedEngine(says(12)), {"a": a})
+    result = solve(ScriptedEngine(says(12)), mixture(engines=("", "a")), engines={"a": a})
     assert result.answer is not None and result.answer.support.voters == 4
     assert "it cannot" in result.reason

@@ -1,49 +1,25 @@
 """Judges that ask another engine of the run than the policy."""
 
-import asyncio
 from dataclasses import replace
 
 import pytest
 
 from tests.scripted import Line, ScriptedEngine
-from tests.solving import PROBLEM, open_verifier, says
+from tests.solving import NO_BUDGET, says, solve
 from tts.errors import BudgetError, CapabilityError
 from tts.operators.delegate import delegate
 from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.select import select
-from tts.pipeline import Pipeline
-from tts.runtime.executor import Job
-from tts.runtime.runtime import Runtime
-from tts.types import Budget, Result, Sampling
+from tts.types import Budget, Result
 
 
 def judged_by(
-    name: str, judge: ScriptedEngine, policy: ScriptedEngine, limit: Budget | None = None
+    name: str, judge: ScriptedEngine, policy: ScriptedEngine, limit: Budget = NO_BUDGET
 ) -> Result:
     """Select the best of two of the policy's samples."""
-    return run(sample(2) >> score(name) >> select(name), name, policy, limit, big=judge)
-
-
-def run(
-    pipeline: Pipeline,
-    name: str,
-    policy: ScriptedEngine,
-    limit: Budget | None = None,
-    **engines: ScriptedEngine,
-) -> Result:
-    async def solve() -> Result:
-        verifiers = {name: open_verifier(name)}
-        for other in verifiers[name].spec.verifiers:
-            verifiers[other] = open_verifier(other)
-        runtime = Runtime(policy, verifiers=verifiers, engines=engines)
-        try:
-            job = Job(pipeline, PROBLEM, Sampling(max_tokens=200), budget=limit or Budget())
-            return await runtime.run(job)
-        finally:
-            runtime.close()
-
-    return asyncio.run(solve())
+    pipeline = sample(2) >> score(name) >> select(name)
+    return solve(policy, pipeline, engines={"big": judge}, budget=limit)
 
 
 def likes(answer: int) -> ScriptedEngine:
@@ -108,7 +84,8 @@ def test_a_delegated_judge_keeps_its_own_engine() -> None:
     name = "checklist(engine=big)"
     draft, judge = ScriptedEngine(says(12, 13)), likes(13)
     pipeline = delegate(sample(2) >> score(name) >> select(name), engine="draft")
-    result = run(pipeline, name, ScriptedEngine(says(7)), draft=draft, big=judge)
+    engines = {"draft": draft, "big": judge}
+    result = solve(ScriptedEngine(says(7)), pipeline, engines=engines)
     assert result.answer is not None and result.answer.text == "13"
     assert len(judge.requests) == 1
 
