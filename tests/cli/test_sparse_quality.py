@@ -1,7 +1,7 @@
 """The KV-budget curve: what each method sees, that a run goes on, and a tiny model end to end."""
 
-import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from tts.cli import _sparse_quality as quality  # noqa: E402
 from tts.cli._kv_figure import plot_budgets  # noqa: E402
 from tts.cli._kv_selection import KVBudget, attend, visible_tokens  # noqa: E402
 from tts.cli.bench_sparse_quality import quality_table  # noqa: E402
-from tts.errors import StoreError  # noqa: E402
+from tts.errors import ContextError, StoreError  # noqa: E402
 from tts.types import Problem  # noqa: E402
 
 PLAN = quality.QualityPlan("digest", 3, (1,), 30, 2, 0.6, 8, 0)
@@ -58,6 +58,8 @@ def test_problems_are_long_and_keep_their_answers() -> None:
     assert len(problems) == 3
     assert all(p.statement.count(".") > 30 for p in problems)
     assert quality.long_problems(PLAN) == problems
+    # More than the benchmark itself has of a level.
+    assert len(quality.long_problems(replace(PLAN, problems=201, distractors=0))) == 201
 
 
 class Scripted:
@@ -80,25 +82,34 @@ class Scripted:
 
 def test_a_run_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     cells = [KVBudget("dense"), KVBudget("block", 128)]
-    model = Scripted()
     measure: Any = quality.measure_cells
-    rows = measure(PLAN, cells, lambda: model, tmp_path, lambda _: None)
-    assert model.calls == 6
+
+    def run(plan: quality.QualityPlan, *budgets: KVBudget) -> tuple[list[Any], int]:
+        model = Scripted()
+        return measure(plan, budgets, lambda: model, tmp_path, lambda _: None), model.calls
+
+    rows, calls = run(PLAN, *cells)
+    assert calls == 6
     assert [(row.accuracy, row.budget) for row in rows] == [(1.0, 42), (0.0, 128)]
-    # The last line of a cell was cut by a kill: that problem alone is measured again.
-    path = tmp_path / "block-128.jsonl"
-    path.write_text(path.read_text()[:-20])
-    again = Scripted()
-    assert measure(PLAN, cells, lambda: again, tmp_path, lambda _: None) == rows
-    assert again.calls == 1
-    assert len([json.loads(line) for line in path.read_text().splitlines()]) == 3
-    other = quality.QualityPlan("digest", 3, (1,), 31, 2, 0.6, 8, 0)
+    # The last line was cut by a kill: that problem alone is measured again.
+    path = tmp_path / "cells.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20])
+    assert run(PLAN, *cells) == (rows, 1)
+    assert path.read_bytes() == whole
+    # Another page size is another cell, in the same folder.
+    more, calls = run(PLAN, *cells, KVBudget("block", 128, page_size=16))
+    assert (more[:2], calls) == (rows, 3)
     with pytest.raises(StoreError, match="distractors=30, not 31: choose another --out"):
-        measure(other, cells, lambda: again, tmp_path, lambda _: None)
+        run(replace(PLAN, distractors=31), *cells)
+    path.write_bytes(b"x" + path.read_bytes())
+    with pytest.raises(StoreError, match=r"cells.jsonl:1: damaged line"):
+        run(PLAN, *cells)
 
 
 def test_table_and_figure() -> None:
     cell: dict[str, Any] = {"low": 0.4, "high": 0.6, "generated_tokens": 50.0, "accuracy": 0.5}
+    cell["problems"] = 10
     rows = [
         {**cell, "method": method, "budget": budget}
         for method, budget in [("dense", 1_000), ("block", 250), ("oracle", 250), ("window", 250)]
@@ -129,3 +140,5 @@ def test_a_real_model_decodes_as_it_prefills(tmp_path: Path) -> None:
     options: dict[str, Any] = {"temperature": 1.0, "max_tokens": 4, "seed": 0}
     assert len(model.sample(prompt, 2, **options)) == 2
     assert model.sample(prompt, 2, **options) == model.sample(prompt, 2, **options)
+    with pytest.raises(ContextError, match=r"and 20000 more do not fit into the model's 16384"):
+        model.sample(prompt, 2, **{**options, "max_tokens": 20_000})

@@ -6,14 +6,14 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter, ScalarFormatter
+from matplotlib.ticker import PercentFormatter
 
 from tts.evals.lines import cannot_write
 
 # Okabe and Ito's palette: distinct to colour-blind readers too.
 _LINES = {
-    "oracle": ("oracle top-k (tokens)", "#009E73", "^"),
-    "block": ("block top-k (pages)", "#0072B2", "o"),
+    "oracle": ("oracle top-k", "#009E73", "^"),
+    "block": ("block top-k", "#0072B2", "o"),
     "window": ("local window", "#D55E00", "s"),
 }
 _GREY = "#8a8f98"
@@ -43,17 +43,23 @@ def plot_budgets(rows: Sequence[Mapping[str, Any]]) -> Figure:
             ],
             color=colour,
             marker=marker,
-            capsize=3,
+            markersize=5,
+            elinewidth=1,
+            capsize=2.5,
             label=label,
         )
     axes.set_xscale("log", base=2)
-    axes.set_xticks(budgets)
-    axes.xaxis.set_major_formatter(ScalarFormatter())
+    shares = [f"{n}\n{min(1.0, n / dense['budget']):.0%}" for n in budgets]
+    axes.set_xticks(budgets, shares)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("KV tokens that a decode step sees, per KV head")
+    # Room below zero, so that markers on the axis are whole.
+    axes.set_ylim(bottom=-0.015)
+    axes.set_xlabel("KV budget: tokens that a decode step sees, and their share of the context")
     axes.set_ylabel("accuracy")
-    axes.legend(frameon=False)
+    title = f"chain, {dense['problems']} problems; bars and band: 95 % intervals"
+    axes.set_title(title, loc="left", fontsize=10)
+    axes.grid(axis="y", alpha=0.25, linewidth=0.6)
+    figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 

@@ -1,13 +1,13 @@
 """Accuracy of a model on long problems when decode may see only part of its KV cache.
 
-The model runs in transformers with an attention of our own (`_kv_selection`), prefill dense. Each
-cell (method, budget) is a JSON Lines file with one line per problem, so that the same command goes
-on where it was killed.
+The model runs in transformers with an attention of our own (`_kv_selection`), prefill dense. A
+folder holds one plan, and a sealed line for each problem of each cell (method and budget), so that
+the same command goes on where it was killed, and further budgets join those measured before.
 """
 
-import json
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from itertools import islice
@@ -21,7 +21,15 @@ from torch import Tensor
 from tts import prompts
 from tts.cli._kv_selection import KVBudget, Method, attend
 from tts.engine.encoder import PromptEncoder
-from tts.errors import StoreError
+from tts.errors import ContextError, StoreError
+from tts.evals.lines import (
+    LineWriter,
+    cannot_write,
+    encode_line,
+    read_json,
+    read_lines,
+    write_json,
+)
 from tts.evals.metrics import bootstrap_interval
 from tts.seeds import derive_seed
 from tts.tasks import chain
@@ -29,7 +37,7 @@ from tts.tasks.labels import is_right
 from tts.types import Problem
 
 _ATTENTION = "tts_kv_budget"
-_PLAN = "plan.json"
+_PLAN, _CELLS = "plan.json", "cells.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,8 @@ class CellFigures:
 
 def long_problems(plan: QualityPlan) -> list[Problem]:
     """Return test problems reworded with many sentences beside the point."""
-    found = (p for p in chain.problems("test") if p.metadata["level"] in plan.levels)
+    drawn = chain.problems("test", per_level=-(-plan.problems // len(plan.levels)))
+    found = (p for p in drawn if p.metadata["level"] in plan.levels)
     rows = []
     for problem in islice(found, plan.problems):
         wording = random.Random(f"{plan.seed}/{problem.id}").getrandbits(32)
@@ -133,24 +142,38 @@ class BudgetedModel:
     def sample(
         self, prompt: Sequence[int], number: int, *, temperature: float, max_tokens: int, seed: int
     ) -> list[tuple[str, int]]:
-        """Return (text, generated tokens) of samples of one prompt."""
+        """Return (text, generated tokens) of samples of one prompt, which is read once.
+
+        Raises:
+            ContextError: Prompt and samples would not fit into the model's context.
+        """
+        most = self._model.config.max_position_embeddings
+        if len(prompt) + max_tokens > most:
+            raise ContextError(
+                f"a prompt of {len(prompt)} tokens and {max_tokens} more do not fit into the "
+                f"model's {most}: take fewer --distractors or --max-tokens"
+            )
         generator = torch.Generator().manual_seed(seed)
-        fed = torch.tensor([list(prompt)] * number)
+        logits, cache = self._step(torch.tensor([list(prompt)]), None)
+        logits = logits.expand(number, -1)
+        cache.batch_repeat_interleave(number)
         is_done = torch.zeros(number, dtype=torch.bool)
         drawn: list[Tensor] = []
-        cache = None
-        while len(drawn) < max_tokens and not bool(is_done.all()):
-            out = self._model(
-                input_ids=fed, past_key_values=cache, use_cache=True, logits_to_keep=1
-            )
-            cache = out.past_key_values
-            shares = (out.logits[:, -1].float() / temperature).softmax(dim=1)
-            fed = shares.multinomial(1, generator=generator)
+        while True:
+            fed = (logits / temperature).softmax(dim=1).multinomial(1, generator=generator)
             drawn.append(torch.where(is_done, -1, fed[:, 0]))
             is_done |= torch.isin(fed[:, 0], self._ends)
+            if len(drawn) == max_tokens or bool(is_done.all()):
+                break
+            logits, cache = self._step(fed, cache)
         rows = torch.stack(drawn, dim=1).tolist()
         kept = [[token for token in row if token >= 0] for row in rows]
         return [(self._tokenizer.decode(row, skip_special_tokens=True), len(row)) for row in kept]
+
+    def _step(self, fed: Tensor, cache: Any) -> tuple[Tensor, Any]:
+        """Feed tokens [B, T]; return the logits after the last, [B, vocabulary], and the cache."""
+        out = self._model(input_ids=fed, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        return out.logits[:, -1].float(), out.past_key_values
 
 
 def measure_cells(
@@ -163,27 +186,27 @@ def measure_cells(
     """Measure all cells, or what is left of them; the model is loaded if anything is.
 
     Raises:
-        StoreError: The folder holds another plan.
+        StoreError: The folder holds another plan, is damaged, or cannot be written.
+        ContextError: A problem is too long for the model.
     """
     _claim(out, plan)
     problems = long_problems(plan)
+    lines = read_lines(out / _CELLS)
+    known = {(KVBudget(**line["cell"]), line["id"]): line for line in lines.values}
     model: BudgetedModel | None = None
-    rows = []
-    for cell in cells:
-        path = out / f"{_name(cell)}.jsonl"
-        known = {row["id"]: row for row in _read(path)}
-        left = [problem for problem in problems if problem.id not in known]
-        if left:
+    with closing(LineWriter(out / _CELLS, lines.end)) as file:
+        for cell in cells:
+            left = [problem for problem in problems if (cell, problem.id) not in known]
+            if not left:
+                continue
             note(f"{_name(cell)}: {len(left)} of {len(problems)} problems")
             model = model or load()
             model.budget = cell
-            with path.open("a", encoding="utf-8") as file:
-                for problem in left:
-                    known[problem.id] = _solve(model, problem, plan)
-                    file.write(json.dumps(known[problem.id]) + "\n")
-                    file.flush()
-        rows.append(cell_figures(cell, [known[problem.id] for problem in problems], plan.seed))
-    return rows
+            for problem in left:
+                line = {"cell": asdict(cell), **_solve(model, problem, plan)}
+                file.append(encode_line(line))
+                known[cell, problem.id] = line
+    return [cell_figures(cell, [known[cell, p.id] for p in problems], plan.seed) for cell in cells]
 
 
 def cell_figures(cell: KVBudget, rows: Sequence[Mapping[str, Any]], seed: int) -> CellFigures:
@@ -230,25 +253,17 @@ def _name(cell: KVBudget) -> str:
 
 def _claim(out: Path, plan: QualityPlan) -> None:
     """Make the folder this plan's, or check that it is."""
-    out.mkdir(parents=True, exist_ok=True)
-    path, wanted = out / _PLAN, json.loads(json.dumps(asdict(plan)))
-    if not path.exists():
-        path.write_text(json.dumps(wanted, indent=2), encoding="utf-8")
-    elif (there := json.loads(path.read_text(encoding="utf-8"))) != wanted:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(out, error) from error
+    path, wanted = out / _PLAN, {**asdict(plan), "levels": list(plan.levels)}
+    there = read_json(path)
+    if there is None:
+        write_json(path, wanted)
+    elif there != wanted:
         differs = next(k for k in wanted if wanted[k] != there.get(k))
         raise StoreError(
             f"{out} holds a measurement with {differs}={there.get(differs)}, not "
             f"{wanted[differs]}: choose another --out"
         )
-
-
-def _read(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the finished lines of a cell; a last one cut short by a kill is measured again."""
-    if not path.exists():
-        return
-    text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        path.write_text(whole, encoding="utf-8")
-    for line in whole.splitlines():
-        yield json.loads(line)

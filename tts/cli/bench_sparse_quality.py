@@ -21,7 +21,7 @@ from tts.cli import _output
 from tts.errors import ModelError
 from tts.kernels.budget import select_budget_pages
 
-BUDGETS = (128, 256, 512, 1_024)
+BUDGETS = (64, 128, 256, 512)
 
 
 def sparse_quality(
@@ -30,12 +30,12 @@ def sparse_quality(
         int, typer.Option("--distractors", min=0, help="Sentences beside the point.")
     ] = 200,
     levels: Annotated[
-        list[int] | None, typer.Option("--level", help="May be repeated; 1, 2 and 3.")
+        list[int] | None, typer.Option("--level", min=1, max=5, help="May be repeated; 1, 2 and 3.")
     ] = None,
     budgets: Annotated[
-        list[int] | None, typer.Option("--budget", help="Tokens; 128, 256, 512 and 1024.")
+        list[int] | None, typer.Option("--budget", help="Tokens; 64, 128, 256 and 512.")
     ] = None,
-    page: Annotated[int, typer.Option("--page", min=1, help="Tokens per page.")] = 32,
+    page: Annotated[int, typer.Option("--page", min=1, help="Tokens per page.")] = 16,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Per problem.")] = 4,
     temperature: Annotated[float, typer.Option("--temperature", min=0.01)] = 0.6,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Per sample.")] = 256,
