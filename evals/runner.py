@@ -62,6 +62,7 @@ async def evaluate(
     root: Path,
     verifiers: Mapping[str, Verifier] | None = None,
     reuse: Sequence[Path] = (),
+    max_live_kv: float | None = None,
     on_progress: Callable[[Progress], None] = _ignore,
 ) -> dict[str, Any]:
     """Run a plan, or what is left of it, and return its figures (`summary.json`).
@@ -72,6 +73,7 @@ async def evaluate(
         root: Holds the run folders.
         verifiers: By the name that the preset uses.
         reuse: Generation logs of other runs, whose completions are not sampled again.
+        max_live_kv: KV caches that search trees in flight may fill (`Runtime`).
         on_progress: Called once a second and after each problem.
 
     Raises:
@@ -89,6 +91,7 @@ async def evaluate(
             log=store.log,
             run_budget=budget,
             max_problems=_max_problems(plan),
+            max_live_kv=max_live_kv,
         )
         try:
             await _Session(plan, store, runtime, on_progress).run()

@@ -87,14 +87,18 @@ class Program:
             is_in[row] |= bool(self.best[row] > 0) and (above == TOP or is_in[above])
         return np.array(is_in)
 
-    def value(self, kept: Sequence[int]) -> float:
-        """Return the objective for a choice of leaves, everything else following from it."""
+    def cost(self, kept: Sequence[int]) -> float:
+        """Return what a choice of leaves costs with all that is above them."""
         needed = set()
         for row in kept:
             while row != TOP and row not in needed:
                 needed.add(row)
                 row = self.above[row]
-        total = float(self.rewards[list(kept)].sum() - self.costs[list(needed)].sum())
+        return float(self.costs[list(needed)].sum())
+
+    def value(self, kept: Sequence[int]) -> float:
+        """Return the objective for a choice of leaves, everything else following from it."""
+        total = float(self.rewards[list(kept)].sum()) - self.cost(kept)
         if self.num_clusters:
             total += self.coverage * len(set(self.clusters[list(kept)])) / self.num_clusters
         return total

@@ -17,9 +17,8 @@ Departures: solved exactly by `_prune_program` instead of CBC; clusters by chara
 of a sentence encoder; `node_cost: tokens` (ours) makes c the node's share of all their tokens;
 where the solver finds nothing in time, REBASE's allocation stands and a warning says so; `merge`
 (ours) makes one leaf of those with equal token prefixes, with the sum of their O and of their
-widths, which changes nothing about the distribution of what follows; `prune_above` (ours) makes the
-cost of a node rise from 0 with the engine's KV usage, which all problems in flight share: nothing
-is pruned while there is room, and what is decided then depends on time and load.
+widths, which changes nothing about the distribution of what follows. `ets_joint` prunes only while
+KV blocks are scarce.
 """
 
 from collections.abc import Sequence
@@ -30,72 +29,27 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tts.pipeline import Pipeline
-from tts.runtime.tree import ROOT, Decision, SearchPolicy, SearchTree
+from tts.runtime.tree import SearchTree
 from tts.strategies._prune_program import TOP, Program, solve
-from tts.strategies._search import (
-    SearchConfig,
-    build_search,
-    by_widths,
-    first_of_equal,
-    merge_equal,
-    num_finished,
-    stop_searching,
-)
-from tts.strategies._step_clusters import cluster_steps
-from tts.strategies.rebase import allocate
+from tts.strategies._pruning import PruningPolicy
+from tts.strategies._search import SearchConfig, build_search
 
 _FREE_BONUS = 1e-4  # per unit of cost when cost is to be ignored; the published value
 
 
-class Policy(SearchPolicy):
+class Policy(PruningPolicy):
     """Prunes leaves by an integer program, then allocates as REBASE."""
 
-    width: int = Field(16, ge=1, description="leaves: finished solutions and steps of a level")
-    balance: float = Field(0.2, gt=0, description="temperature of the softmax over rewards")
     kv_weight: float = Field(1.0, ge=0, description="what all nodes together cost")
-    coverage: float = Field(1.5, ge=0, description="what all clusters together are worth")
-    cluster_distance: float = Field(0.05, ge=0, le=1, description="steps nearer than this are one")
     node_cost: Literal["unit", "tokens"] = Field(
         "unit", description="unit: all nodes cost the same, as published; tokens: by length"
     )
-    merge: bool = Field(False, description="treat equal prefixes as one leaf (ours)")
-    prune_above: float | None = Field(
-        None, ge=0, lt=1, description="KV usage from which on nodes cost anything (ours)"
-    )
-    solver_seconds: float = Field(10.0, gt=0, description="limit of one solution")
 
-    def decide(self, tree: SearchTree, rng: np.random.Generator) -> Decision:
-        """Choose the leaves to keep and share out the remaining width among them."""
-        if tree.num_expansions == 0:
-            return Decision(expand=((ROOT, self.width),))
-        remaining = self.width - num_finished(tree)
-        leaves = tree.open_leaves().tolist()
-        if not leaves or remaining <= 0:
-            return stop_searching(tree)
-        rewards = tree.reward[leaves]
-        counts = allocate(rewards.tolist(), remaining, self.balance)
-        if self._scarcity(tree) == 0:
-            widths = merge_equal(tree, leaves, counts) if self.merge else counts
-            return by_widths(leaves, widths, reason="no share of the width", remaining=remaining)
-        firsts = first_of_equal(tree, leaves) if self.merge else list(range(len(leaves)))
-        rivals = sorted(set(firsts))
-        merged = merge_equal(tree, leaves, counts) if self.merge else counts
-        program = self.program(tree, [leaves[i] for i in rivals], [merged[i] for i in rivals])
-        chosen = solve(program, seconds=self.solver_seconds)
-        notes: dict[str, object] = {"remaining": remaining}
-        if chosen is None:
-            chosen = list(range(len(rivals)))
-            notes["warning"] = (
-                f"the solver found nothing in {self.solver_seconds:g} s; "
-                "this level is shared out as in REBASE"
-            )
-        worth = {rivals[place] for place in chosen}
-        kept = [place for place, first in enumerate(firsts) if first in worth]
-        widths = [0] * len(leaves)
-        shares = allocate(rewards[kept].tolist(), remaining, self.balance)
-        for place, share in zip(kept, shares, strict=True):
-            widths[firsts[place]] += share
-        return by_widths(leaves, widths, reason="not worth its KV blocks", **notes)
+    def keep(
+        self, tree: SearchTree, leaves: Sequence[int], counts: Sequence[int]
+    ) -> list[int] | None:
+        """Solve the level's program."""
+        return solve(self.program(tree, leaves, counts), seconds=self.solver_seconds)
 
     def program(self, tree: SearchTree, leaves: Sequence[int], counts: Sequence[int]) -> Program:
         """Return the integer program of a level; `counts` is REBASE's allocation."""
@@ -104,25 +58,16 @@ class Policy(SearchPolicy):
         nodes = np.concatenate([places, ancestors])
         parents = np.searchsorted(ancestors, tree.parent[nodes])
         parents[tree.parent[nodes] < 0] = TOP
-        texts = [tree.texts[leaf] for leaf in leaves]
-        has_clusters = self.coverage > 0 and len(set(texts)) > 1
-        clusters = cluster_steps(texts, self.cluster_distance) if has_clusters else []
         return Program(
             rewards=np.array(counts) / sum(counts),
             parents=parents,
             costs=self._costs(tree, nodes),
-            clusters=np.array(clusters, dtype=int),
+            clusters=self.clusters(tree, leaves),
             coverage=self.coverage,
         )
 
-    def _scarcity(self, tree: SearchTree) -> float:
-        """Return how scarce KV blocks are: 1 as published, or from 0 up as the cache fills."""
-        if self.prune_above is None:
-            return 1.0
-        return max(0.0, (tree.kv_usage - self.prune_above) / (1 - self.prune_above))
-
     def _costs(self, tree: SearchTree, nodes: NDArray[np.intp]) -> NDArray[np.float64]:
-        weight = self.kv_weight * self._scarcity(tree) or -_FREE_BONUS
+        weight = self.kv_weight or -_FREE_BONUS
         if self.node_cost == "unit":
             return np.full(len(nodes), weight / len(nodes))
         tokens = (tree.end[nodes] - tree.start[nodes]).astype(float)

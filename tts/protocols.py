@@ -170,6 +170,36 @@ class Branch(Protocol):
         ...
 
 
+class KVDemand(Protocol):
+    """The KV blocks that a search would keep, by the price of a block."""
+
+    def blocks(self, price: float) -> float:
+        """Return how many; no more of them at a higher price."""
+        ...
+
+
+class KVMarket(Protocol):
+    """What the searches in flight on one engine would keep of its KV cache, and what they hold."""
+
+    def price(self, search: object, demand: KVDemand, *, share: float) -> float:
+        """Say what a search would keep now; returns the price per block at which all searches fit.
+
+        Args:
+            search: Who asks.
+            demand: Blocks that it would keep, by their price.
+            share: Part of the KV cache that all of them may keep.
+        """
+        ...
+
+    def hold(self, search: object, blocks: int) -> None:
+        """Say how many KV blocks the live leaves of a search hold now."""
+        ...
+
+    def leave(self, search: object) -> None:
+        """Say that a search has ended and holds nothing more."""
+        ...
+
+
 class Context(Protocol):
     """What an operator sees of the run."""
 
@@ -196,6 +226,11 @@ class Context(Protocol):
     @property
     def engine(self) -> Engine:
         """For `info` and `capabilities`; generate through the context, which keeps the ledger."""
+        ...
+
+    @property
+    def kv_market(self) -> KVMarket:
+        """Where the searches on this engine meet."""
         ...
 
     def seed(self, parent_id: str = "") -> int:

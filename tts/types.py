@@ -405,6 +405,7 @@ class ModelInfo:
         dtype: Of weights and KV cache.
         context_tokens: Longest prompt plus completion.
         kv_block_size: Tokens per KV block.
+        kv_blocks: KV blocks of the whole cache.
         price: For hosted models.
     """
 
@@ -418,6 +419,7 @@ class ModelInfo:
     dtype: str | None = None
     context_tokens: int | None = None
     kv_block_size: int | None = None
+    kv_blocks: int | None = None
     price: Price | None = None
 
 

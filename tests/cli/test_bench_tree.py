@@ -49,9 +49,19 @@ def test_rebase_comes_before_what_is_measured_by_it() -> None:
     assert plan[-1] == Cell("chain", "rebase", 64, "scarce")
 
 
+def test_what_only_helps_where_blocks_are_scarce_runs_only_there() -> None:
+    plan = plan_cells(["chain", "countdown"], {16: default_methods(16, full=False)})
+    joint = [cell for cell in plan if cell.method == "ets-joint"]
+    assert joint == [Cell("chain", "ets-joint", 16, "scarce")]
+    assert [cell.method for cell in plan if cell.cache == "scarce"] == [
+        *("rebase", "ets", "ets+merge"),
+        *("rebase+recent", "rebase+admit", "ets-joint"),
+    ]
+
+
 def test_fewer_methods_run_at_larger_widths() -> None:
     sizes = [len(default_methods(width, full=False)) for width in (16, 64, 256)]
-    assert sizes == [8, 4, 3]
+    assert sizes == [11, 7, 3]
     assert default_methods(64, full=True) == default_methods(16, full=False)
     assert all(set(default_methods(w, full=True)) <= set(METHODS) for w in (16, 64, 256))
 
@@ -92,9 +102,10 @@ def test_a_whole_run_is_read_again_without_the_engine(
 
     monkeypatch.setattr(_bench_tree, "VLLMEngine", engine)
     methods = ["rebase", "ets+merge", "best_of_n"]
+    scarce = ["ets-joint", "rebase+admit"]
     command = ["bench", "tree", "--problems", "2", "--width", "4", "--verifier", "rule"]
     command += ["--task", "chain", "--task", "countdown", "--kv-bytes", "1", "--out", str(tmp_path)]
-    command += [word for name in methods for word in ("--method", name)]
+    command += [word for name in methods + scarce for word in ("--method", name)]
     assert run([*command, "--json"]) == 0
     first = json.loads(capsys.readouterr().out)
     assert run([*command, "--json"]) == 0
@@ -106,6 +117,7 @@ def test_a_whole_run_is_read_again_without_the_engine(
         *[("countdown", m, "ample") for m in methods],
         ("chain", "rebase", "scarce"),
         ("chain", "ets+merge", "scarce"),
+        *[("chain", m, "scarce") for m in scarce],
     ]
     rebase = first["cells"][0]
     assert rebase["steps"] == 16.0 and rebase["solution_tokens"] > 0

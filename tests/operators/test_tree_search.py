@@ -154,6 +154,50 @@ def test_the_same_search_twice_and_in_any_order_of_arrival() -> None:
     assert figures(first)["tree"] == figures(second)["tree"]
 
 
+def test_recent_steps_are_continued_first() -> None:
+    def say(ask: Ask) -> Line:
+        first = Line(f"d9 {ask.index}\n\nmore", ticks=20 + ask.index)
+        return digits(depth=2)(ask) if steps_of(ask) else first
+
+    def continued(order: str) -> list[str]:
+        engine = ScriptedEngine(say)
+        result = search(engine, rebase.Policy(width=3), order=order)
+        assert len(solutions(result)) == 3
+        prompts = ["".join(map(chr, request.prompt.token_ids)) for request in engine.requests[1:4]]
+        return [prompt[-3] for prompt in prompts]
+
+    assert continued("tree") == ["0", "1", "2"]
+    assert continued("recent") == ["2", "1", "0"]
+
+
+def test_problems_begin_as_live_trees_leave_room() -> None:
+    def begun(max_live_kv: float | None) -> tuple[list[int], dict[str, str]]:
+        engine = ScriptedEngine(digits(depth=3), info=replace(INFO, kv_blocks=100))
+        problems = [replace(PROBLEM, id=f"p{number}") for number in range(4)]
+
+        async def run() -> dict[str, str]:
+            runtime = Runtime(engine, verifiers={"prm": DigitVerifier()}, max_live_kv=max_live_kv)
+            try:
+                pipeline = tree_search(REBASE) >> vote(weights="prm")
+                profile = Sampling(max_tokens=200)
+                async with runtime.run_many(pipeline, problems, sampling=profile) as results:
+                    return {r.problem.id: r.answer.text async for r in results if r.answer}
+            finally:
+                runtime.close()
+
+        answers = asyncio.run(run())
+        return [request.priority for request in engine.requests], answers
+
+    together, expected = begun(None)
+    assert together[:4] == [0, 1, 2, 3]
+    alone, answers = begun(0.01)
+    assert alone == sorted(alone), "one after the other"
+    some, _ = begun(1e6)
+    # All that is known is awaited: the first tree holds something at its second level.
+    assert some[:2] == [0, 0] and some != sorted(some)
+    assert answers == expected and len(answers) == 4
+
+
 def test_empty_steps_end_their_branch() -> None:
     def say(ask: Ask) -> Line:
         return Line(" \n\nx") if ask.index == 0 and steps_of(ask) else digits(depth=2)(ask)

@@ -95,17 +95,6 @@ def test_equal_prefixes_are_one_leaf_when_merged() -> None:
     assert expanded(free, tree) == {1: 6, 4: 2}
 
 
-def test_nothing_is_pruned_for_its_blocks_while_there_is_room() -> None:
-    tree = two_parents()
-    policy = Policy(width=4, kv_weight=50.0, coverage=0.0, prune_above=0.6)
-    tree.kv_usage = 0.6
-    assert expanded(policy, tree) == {3: 1, 4: 1, 5: 1, 6: 1}
-    tree.kv_usage = 0.8  # half of the way from 0.6 to 1: a weight of 25, still one leaf alone
-    assert list(expanded(policy, tree).values()) == [4]
-    tree.kv_usage = 0.601  # a weight of 50 / 400 = 1/8: each leaf costs 1/56 and brings 1/4
-    assert expanded(policy, tree) == {3: 1, 4: 1, 5: 1, 6: 1}
-
-
 def test_long_nodes_cost_more_by_tokens() -> None:
     tree = new_tree()
     grow(tree, ROOT, [0.5, 0.5], texts=["x" * 100, "y"])

@@ -36,12 +36,17 @@ METHODS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "dvts": ("dvts", ("width={width}", "branching=4")),
     "mcts": ("mcts", ("solutions={width}", "expansions={width}", "parallel=16")),
     "best_of_n": ("weighted_vote", ("n={samples}", "stop=never")),
+    "rebase+recent": ("rebase", ("width={width}", "order=recent")),
+    "rebase+admit": ("rebase", ("width={width}",)),
+    "ets-joint": ("ets_joint", ("width={width}", "coverage={coverage}")),
 }
 # By the largest width at which it runs by default; all of them run at 64 with --full.
 NARROW = ("beam_search", "dvts", "mcts", "best_of_n")
 WIDE = ("rebase", "rebase-async", "ets", "ets+merge")
 WIDEST = ("rebase", "ets", "ets+merge")
-SCARCE = WIDEST  # those that run with a scarce KV cache
+FOR_SCARCE = ("rebase+recent", "rebase+admit", "ets-joint")  # with an ample cache they are REBASE
+SCARCE = (*WIDEST, *FOR_SCARCE)  # those that run with a scarce KV cache
+MAX_LIVE_KV = {"rebase+admit": 1.0}  # KV caches that the trees in flight may fill, by method
 SCARCE_BLOCKS = 128
 SCARCE_CONTEXT = 1024  # vLLM wants room for a whole context; these problems take less
 _LOOP_FILE = "loop.json"
@@ -113,7 +118,7 @@ def default_methods(width: int, *, full: bool) -> tuple[str, ...]:
     """Return the methods of a width: fewer as it grows, so that all end in half an hour."""
     if width > 64:
         return WIDEST
-    return (*WIDE, *NARROW) if full or width <= 16 else WIDE
+    return (*WIDE, *NARROW, *FOR_SCARCE) if full or width <= 16 else (*WIDE, *FOR_SCARCE)
 
 
 def plan_cells(tasks: Sequence[str], methods_by_width: Mapping[int, Sequence[str]]) -> list[Cell]:
@@ -132,6 +137,7 @@ def plan_cells(tasks: Sequence[str], methods_by_width: Mapping[int, Sequence[str
         for task in tasks
         for width, methods in ordered.items()
         for method in methods
+        if method not in FOR_SCARCE
     ]
     width = list(ordered)[:2][-1]
     scarce = [method for method in ordered[width] if method in SCARCE]
@@ -241,7 +247,13 @@ class Bench:
         )
         self._note(f"{cell.task} {cell.method} {samples} {cell.cache}")
         cpu, loop, wall = time.process_time(), time.thread_time(), time.monotonic()
-        summary = await evaluate(plan, engine, root=self._out, verifiers=verifiers)
+        summary = await evaluate(
+            plan,
+            engine,
+            root=self._out,
+            verifiers=verifiers,
+            max_live_kv=MAX_LIVE_KV.get(cell.method),
+        )
         spent = time.thread_time() - loop
         share = LoopShare(
             spent / (time.monotonic() - wall), spent / max(1e-9, time.process_time() - cpu)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tts.cost import SparseReading, decode_kv_bytes
+from tts.engine import kv
 from tts.engine.sparse_config import SparseConfig
 from tts.errors import CapabilityError, EngineError
 from tts.types import Completion, FinishReason, FloatArray, ModelInfo, Sampling, Usage
@@ -241,6 +242,7 @@ def model_info(engine: Any, *, name: str, path: Path | None) -> ModelInfo:
         dtype=dtype,
         context_tokens=model.max_model_len,
         kv_block_size=config.cache_config.block_size,
+        kv_blocks=kv.num_blocks(engine) - 1,  # without vLLM's null block
     )
 
 

@@ -1,9 +1,11 @@
 """One tree search as it runs: expansions in flight, scores, cancellation."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from tts.runtime.tree import ROOT, Decision, NodeState, SearchPolicy, SearchTree
 from tts.types import Completion, GenerationRequest, Trajectory
 
 _DEFAULT_BLOCK_SIZE = 16  # of engines that do not tell; vLLM's own on GPUs
+Order = Literal["tree", "recent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class SearchOptions:
     reduction: Reduction
     max_depth: int
     lookahead: int
+    order: Order
 
 
 class Search:
@@ -50,7 +54,8 @@ class Search:
         self._trajectories: dict[int, Trajectory] = {ROOT: empty_trajectory(context)}
         self._streams: dict[int, tuple[CompletionStream, range]] = {}
         self._changed = asyncio.Event()
-        self._kv_usage: Callable[[], float] = getattr(context.engine, "kv_usage", lambda: 0.0)
+        self._arrivals: dict[int, int] = {ROOT: 0}
+        self._tree.kv_price = partial(context.kv_market.price, self)
         self._num_running = 0
         self._is_spent = False
         self._recorded = {ROOT}
@@ -70,13 +75,13 @@ class Search:
         except ExceptionGroup as errors:
             raise innermost(errors) from None
         finally:
+            self._context.kv_market.leave(self)
             self._account.close()
 
     async def _drive(self, group: asyncio.TaskGroup) -> None:
         policy = self._options.policy
         while True:
             if not self._is_spent and not (policy.by_level and self._num_running):
-                self._tree.kv_usage = self._kv_usage()
                 self._act(policy.decide(self._tree, self._rng()), group)
             if not self._num_running:
                 return
@@ -99,10 +104,21 @@ class Search:
             if count > 0 and tree.state[node] == NodeState.OPEN
         ]
         self._account.decided(before, wanted, decision)
+        families = []
         for parent, count in wanted:
             first = tree.add_children(parent, count)
-            self._num_running += 1
-            group.create_task(self._expand(parent, range(first, first + count)))
+            families.append((parent, range(first, first + count)))
+        self._num_running += len(families)
+        for parent, children in self._in_order(families):
+            group.create_task(self._expand(parent, children))
+        if tree.end[ROOT]:
+            self._context.kv_market.hold(self, tree.kv_blocks(tree.live_leaves()))
+
+    def _in_order(self, families: Sequence[tuple[int, range]]) -> Sequence[tuple[int, range]]:
+        """Return parents with their new children in the order of their requests."""
+        if self._options.order == "tree":
+            return families
+        return sorted(families, key=lambda family: self._arrivals[family[0]], reverse=True)
 
     def _prune(self, reason_by_node: Mapping[int, str], group: asyncio.TaskGroup) -> None:
         for reason in dict.fromkeys(reason_by_node.values()):
@@ -169,6 +185,7 @@ class Search:
         prior = mean_probability(completion.logprobs)
         tree.set_step(node, completion.token_ids, completion.text, prior=prior)
         self._account.arrived(node, completion.usage)
+        self._arrivals[node] = len(self._arrivals)
         self._trajectories[node] = trajectory
         if trajectory.finish_reason in ("error", "cancelled"):
             self._context.record(trajectory)

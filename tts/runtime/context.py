@@ -8,6 +8,7 @@ from tts.errors import BudgetError, EngineError, VerifierError, ends_run
 from tts.pipeline import Pipeline
 from tts.protocols import AnswerGroups, Branch, CompletionStream, Engine, Inlet, Verifier
 from tts.runtime.channels import ChannelInlet, merge
+from tts.runtime.kv_market import Market
 from tts.runtime.ledger import Reservation
 from tts.runtime.stream import prompt_token_bound
 from tts.seeds import derive_seed
@@ -66,6 +67,11 @@ class NodeContext:
     def engine(self) -> Engine:
         """For `info` and `capabilities`; generate through the context."""
         return self.run.engine(self.engine_name)
+
+    @property
+    def kv_market(self) -> Market:
+        """Where the searches of all problems on this engine meet."""
+        return self.run.services.kv_markets[self.engine_name]
 
     def seed(self, parent_id: str = "") -> int:
         """Return the base seed for requests of this node under a parent trajectory."""

@@ -41,12 +41,22 @@ class BlockTrie:
 
     def count(self, blocks: Iterable[int]) -> int:
         """Return the number of distinct blocks on the ways from the beginning to `blocks`."""
+        return len(self._on_ways(blocks))
+
+    def before(self, blocks: Iterable[int]) -> dict[int, int]:
+        """Return the blocks on the ways to `blocks`, each with the one before it, in their order.
+
+        The order puts each block after the one before it; `NO_BLOCK` is before the first.
+        """
+        return {block: self._parents[block] for block in sorted(self._on_ways(blocks))}
+
+    def _on_ways(self, blocks: Iterable[int]) -> set[int]:
         seen: set[int] = set()
         for block in blocks:
             while block != NO_BLOCK and block not in seen:
                 seen.add(block)
                 block = self._parents[block]
-        return len(seen)
+        return seen
 
     def _intern(self, parent: int, tokens: tuple[int, ...]) -> int:
         key = (parent, tokens)

@@ -13,6 +13,7 @@ from tts.pipeline import Pipeline
 from tts.protocols import AnswerGroups, Engine, Verifier
 from tts.runtime.admission import Admission
 from tts.runtime.executor import Job, ProblemRun
+from tts.runtime.kv_market import Market
 from tts.runtime.ledger import Ledger
 from tts.runtime.log import GenerationLog
 from tts.runtime.stream import Services
@@ -33,6 +34,9 @@ class Runtime:
         max_problems: Most problems in flight.
         engines: Other models that `delegate` and judges may ask, by name; the caller's to close,
             too.
+        max_live_kv: For runs of tree searches: a problem begins only while its tree will likely fit
+            beside those in flight within so many KV caches; None looks at what running requests
+            hold, and at nothing before the first of them runs.
     """
 
     def __init__(
@@ -44,9 +48,14 @@ class Runtime:
         run_budget: Budget | None = None,
         max_problems: int = DEFAULT_MAX_PROBLEMS,
         engines: Mapping[str, Engine] | None = None,
+        max_live_kv: float | None = None,
     ) -> None:
         self.engine = engine
         self.engines = dict(engines or {})
+        self.kv_markets = {
+            name: _new_market(asked) for name, asked in {"": engine, **self.engines}.items()
+        }
+        self._max_live_kv = max_live_kv
         self.verifiers = dict(verifiers or {})
         self.log = log or GenerationLog()
         self.ledger = Ledger(run_budget or Budget())
@@ -69,6 +78,7 @@ class Runtime:
             log=self.log,
             trace=Trace(),
             on_progress=on_progress,
+            kv_markets=self.kv_markets,
         )
         run = ProblemRun(job, services, self.verifiers, self._new_groups, self.engines)
         return await run.execute(self._seconds_left(job))
@@ -98,7 +108,8 @@ class Runtime:
     def run_jobs(self, jobs: Iterable[Job]) -> "RunMany":
         """Like `run_many`, with a pipeline, seed and budget for each problem."""
         kv_usage: Callable[[], float] = getattr(self.engine, "kv_usage", lambda: 0.0)
-        return RunMany(self, jobs, Admission(self._max_problems, kv_usage=kv_usage))
+        admission = Admission(self._max_problems, kv_usage=kv_usage, tree_fits=self._tree_fits)
+        return RunMany(self, jobs, admission)
 
     def check(self, job: Job) -> None:
         """Refuse a job that this engine cannot run, before a token is spent.
@@ -144,8 +155,18 @@ class Runtime:
         self.ledger.is_expired = left <= 0
         return min(max(left, 0.0), job.budget.seconds or math.inf)
 
+    def _tree_fits(self, num_problems: int) -> bool:
+        """Return whether one more search tree fits beside those of the problems in flight."""
+        if self._max_live_kv is None:
+            return True
+        return self.kv_markets[""].has_room(num_problems, share=self._max_live_kv)
+
     def _new_groups(self, problem: Problem) -> AnswerGroups:
         return Groups(self.checker, problem.answer_type)
+
+
+def _new_market(engine: Engine) -> Market:
+    return Market(lambda: engine.info.kv_blocks)  # asked later: it may start after its runtime
 
 
 def check_budget(budget: Budget, engine: Engine) -> None:

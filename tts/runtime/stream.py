@@ -1,11 +1,12 @@
 """One request on its way through ledger, log, engine and trace."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
 from tts.protocols import CompletionStream, Engine
+from tts.runtime.kv_market import Market
 from tts.runtime.ledger import Grant, Ledger
 from tts.runtime.log import GenerationLog, request_key
 from tts.runtime.trace import Trace
@@ -24,6 +25,7 @@ class Services:
         log: What was generated before.
         trace: What happened.
         on_progress: Called when a completion or an abort has freed KV blocks.
+        kv_markets: Where searches meet, by the name of their engine; empty for the run's own.
     """
 
     engine: Engine
@@ -31,6 +33,7 @@ class Services:
     log: GenerationLog
     trace: Trace
     on_progress: Callable[[], None]
+    kv_markets: Mapping[str, Market]
 
 
 class RequestStream:

@@ -8,12 +8,13 @@ prompt, without a step.
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from tts.protocols import KVDemand
 from tts.runtime.kv_blocks import NO_BLOCK, BlockTrie
 
 ROOT = 0
@@ -46,6 +47,19 @@ class NodeState(IntEnum):
     FAILED = 4  # no completion or no score
 
 
+class KVPrice(Protocol):
+    """The price of a KV block, as `tts.protocols.KVMarket.price` for one search."""
+
+    def __call__(self, demand: KVDemand, *, share: float) -> float:
+        """Return the price at which all searches fit."""
+        ...
+
+
+def free(demand: KVDemand, *, share: float) -> float:
+    """Return the price of blocks that are not scarce."""
+    return 0.0
+
+
 class SearchTree:
     """Nodes as rows of arrays; every array property is a view in node order.
 
@@ -53,13 +67,15 @@ class SearchTree:
         block_size: Tokens per KV block of the engine.
 
     Attributes:
-        kv_usage: Fraction of the engine's KV cache in use by all problems; 0 where unknown.
+        kv_price: Takes what the search would keep by the price of a KV block, and the part of the
+            KV cache that all searches may keep; returns the price at which all of them fit. Nobody
+            else keeps anything, and blocks are free, unless a search sets this.
     """
 
     def __init__(self, block_size: int = 16) -> None:
         self.blocks = BlockTrie(block_size)
         self.num_expansions = 0
-        self.kv_usage = 0.0
+        self.kv_price: KVPrice = free
         self.texts: list[str] = [""]
         self.reasons: dict[int, str] = {}
         self._tokens: list[tuple[int, ...]] = [()]
@@ -253,6 +269,18 @@ class SearchTree:
         rows = [int(leaf) for leaf in leaves]
         full = self.blocks.count(self._rows["block"][rows].tolist())
         return full + sum(1 for leaf in rows if self._tails[leaf])
+
+    def block_tree(self, nodes: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Return the full KV blocks that hold these nodes, as a tree whose root is no block.
+
+        Returns:
+            The place of each node's last block, and for each place that of the block before it,
+            which is smaller; place 0 is the root, with -1 before it.
+        """
+        last = self._rows["block"][list(nodes)].tolist()
+        before = self.blocks.before(last)
+        place = {NO_BLOCK: 0, **{block: row for row, block in enumerate(before, start=1)}}
+        return [place[b] for b in last], [-1, *(place[b] for b in before.values())]
 
     def _ints(self, name: str) -> NDArray[np.int32]:
         column: NDArray[np.int32] = self._rows[name][: self._size]
