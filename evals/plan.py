@@ -56,8 +56,14 @@ class Plan:
         """Number of problems times repeats."""
         return len(self.problems) * self.repeats
 
-    def config(self, engine: Engine) -> dict[str, Any]:
-        """Return all that decides the run's figures; another value means another folder."""
+    def config(self, engine: Engine, others: Mapping[str, Engine] | None = None) -> dict[str, Any]:
+        """Return all that decides the run's figures; another value means another folder.
+
+        Args:
+            engine: The run's own.
+            others: Further ones that the preset asks, by name.
+        """
+        asked = {name: other.info.fingerprint for name, other in (others or {}).items()}
         return {
             "benchmark": self.benchmark,
             "preset": self.preset.name,
@@ -71,6 +77,7 @@ class Plan:
             "problems_digest": _digest(self.problems),
             "model": engine.info.name,
             "fingerprint": engine.info.fingerprint,
+            **({"engines": asked} if asked else {}),
             **self.options,
         }
 
@@ -88,8 +95,18 @@ class Plan:
                 priority=place,
             )
 
-    def check(self, engine: Engine, verifiers: Mapping[str, Verifier]) -> None:
-        """Refuse what cannot run on this engine, before a token is spent.
+    def check(
+        self,
+        engine: Engine,
+        verifiers: Mapping[str, Verifier],
+        engines: Mapping[str, Engine] | None = None,
+    ) -> None:
+        """Refuse what cannot run on these engines, before a token is spent.
+
+        Args:
+            engine: The run's own.
+            verifiers: By name.
+            engines: The run's others, by name.
 
         Raises:
             CapabilityError: The engine lacks something.
@@ -97,6 +114,18 @@ class Plan:
             BudgetError: A budget cannot be counted, or buys not even one sample.
             ProblemError: The engine only replays samples, and has none of a problem.
         """
+        others = engines or {}
+        runtime = Runtime(engine, verifiers=verifiers, run_budget=self.run_budget, engines=others)
+        try:
+            runtime.check(next(self.jobs()))
+        finally:
+            runtime.close()
+        for name in sorted(self.preset.pipeline.engines(verifiers)):
+            self._check_recorded(others[name] if name else engine)
+        self._check_budget(engine)
+
+    def _check_recorded(self, engine: Engine) -> None:
+        """Refuse problems of which an engine that only replays samples has none."""
         holds: Callable[[Problem], bool] = getattr(engine, "holds", lambda _: True)
         if missing := [problem.id for problem in self.problems if not holds(problem)]:
             raise ProblemError(
@@ -104,18 +133,23 @@ class Plan:
                 f"{len(self.problems)} problems, such as {missing[0]!r}; its own are those of the "
                 "benchmark pool"
             )
-        runtime = Runtime(engine, verifiers=verifiers, run_budget=self.run_budget)
-        try:
-            runtime.check(next(self.jobs()))
-        finally:
-            runtime.close()
-        for budget in (self._budget, self.run_budget or Budget()):
-            longest = self.preset.sampling.max_tokens
-            if Ledger(budget).reserve(engine.info, n=1, max_tokens=longest).n == 0:
-                raise BudgetError(
-                    f"the budget {budget} is too small for one sample, which takes at least "
-                    f"{min(MIN_TOKENS, longest)} generated tokens"
-                )
+
+    def _check_budget(self, engine: Engine) -> None:
+        """Refuse budgets that cannot give every problem one sample, however short."""
+        shortest = min(MIN_TOKENS, self.preset.sampling.max_tokens)
+
+        def bought(budget: Budget, n: int) -> int:
+            return Ledger(budget).reserve(engine.info, n=n, max_tokens=shortest).n
+
+        least = f"one sample, which takes at least {shortest} generated tokens"
+        if not bought(self._budget, 1):
+            raise BudgetError(f"the budget {self._budget} is too small for {least}")
+        run_budget = self.run_budget or Budget()
+        if (afforded := bought(run_budget, self.size)) < self.size:
+            raise BudgetError(
+                f"the run's budget of {run_budget} gives at most {afforded} of {self.size} "
+                f"problems {least}: raise it, or solve fewer"
+            )
 
     @property
     def _budget(self) -> Budget:

@@ -61,6 +61,7 @@ async def evaluate(
     *,
     root: Path,
     verifiers: Mapping[str, Verifier] | None = None,
+    engines: Mapping[str, Engine] | None = None,
     reuse: Sequence[Path] = (),
     max_live_kv: float | None = None,
     on_progress: Callable[[Progress], None] = _ignore,
@@ -72,22 +73,26 @@ async def evaluate(
         engine: Started; it stays the caller's to close, and several plans may share it.
         root: Holds the run folders.
         verifiers: By the name that the preset uses.
+        engines: Further ones by the name that the preset or a verifier uses; the caller's, too.
         reuse: Generation logs of other runs, whose completions are not sampled again.
         max_live_kv: KV caches that search trees in flight may fill (`Runtime`).
         on_progress: Called once a second and after each problem.
 
     Raises:
-        InputError: The plan cannot run on this engine, or its folder cannot be used.
+        InputError: The plan cannot run on these engines, or its folder cannot be used.
         EngineError: The engine died; what was finished is kept.
     """
-    plan.check(engine, verifiers or {})
-    with RunStore(root, plan.config(engine)) as store:
+    plan.check(engine, verifiers or {}, engines)
+    asked = sorted(plan.preset.pipeline.engines(verifiers or {}) - {""})
+    others = {name: (engines or {})[name] for name in asked}
+    with RunStore(root, plan.config(engine, others)) as store:
         for log in reuse:
             store.log.load(log)
         budget = _left(plan.run_budget, store)
         runtime = Runtime(
             engine,
             verifiers=verifiers,
+            engines=others,
             log=store.log,
             run_budget=budget,
             max_problems=_max_problems(plan),

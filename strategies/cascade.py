@@ -3,7 +3,8 @@
 Source: Yue et al. 2023, "Large Language Model Cascades with Mixture of Thoughts Representations for
 Cost-efficient Reasoning", arXiv:2310.03094: the cheap model's agreement with itself decides. The
 measure is the posterior that the vote's leader wins. With `draft`, the cheap samples come from
-another engine of the run (`Runtime(engine, engines={"draft": ...})`), the dearer ones from its own.
+another engine of the run (`--engine-for`, or `Runtime(engine, engines={"draft": ...})`), the dearer
+ones from its own.
 """
 
 from typing import Any

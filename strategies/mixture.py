@@ -7,9 +7,9 @@ mistakes differ. There the models are asked one after another until one agrees w
 
 Engines take turns: sample i comes from `engines[i mod length]`, so naming one twice gives it two
 parts, and parts differ by one at most where `n` does not divide. The names are those of
-`Runtime(engine, engines={"draft": ...})`; the empty name is the run's own engine. All share one
-budget; each request is counted as its own engine's. Ties in a vote go to the sample that is first
-among its own engine's.
+`--engine-for`, or of `Runtime(engine, engines={"draft": ...})`; the empty name is the run's own
+engine. All share one budget; each request is counted as its own engine's. Ties in a vote go to the
+sample that is first among its own engine's.
 """
 
 from collections import Counter

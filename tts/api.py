@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from tts import catalog
+from tts.engine.spec import EngineSpec, close_engines, make_engine, resolve
 from tts.engine.vllm import VLLMEngine
 from tts.errors import InputError
 from tts.pipeline import Pipeline
@@ -210,7 +211,15 @@ class _Session:
                 self._model, self._runtime = model, Runtime(engine)
             missing = await open_verifiers([job.pipeline]) if self._lacks(job) else {}
             self._runtime.verifiers.update(missing)
+            await self._open_others(job, self._runtime)
             return self._runtime
+
+    async def _open_others(self, job: Job, runtime: Runtime) -> None:
+        """Start the further engines that a job asks; each is named by what it is."""
+        asked = job.pipeline.engines(runtime.verifiers) - {"", *runtime.engines}
+        for name, spec in resolve(sorted(asked), {}).items():
+            is_own = spec == EngineSpec.parse(self._model)
+            runtime.engines[name] = runtime.engine if is_own else await make_engine(spec)
 
     def _lacks(self, job: Job) -> bool:
         have = self._runtime.verifiers if self._runtime else {}
@@ -221,7 +230,7 @@ class _Session:
         if runtime is not None:
             for verifier in runtime.verifiers.values():
                 await verifier.aclose()
-            await runtime.engine.aclose()
+            await close_engines([*runtime.engines.values(), runtime.engine])
             runtime.close()
 
 

@@ -149,7 +149,8 @@ class Pipeline:
             if absent := set(needs) - set(known):
                 raise CapabilityError(
                     f"node {name!r} needs the engine {min(absent)!r}; this run has "
-                    f"{', '.join(sorted(engines or {})) or 'no other'}"
+                    f"{', '.join(sorted(engines or {})) or 'no other'}; say what it is with "
+                    f"--engine-for {min(absent)}=MODEL or Runtime(engines=...)"
                 )
             for chosen, wanted in ((known[e], needs[e]) for e in sorted(needs)):
                 if missing := chosen.capabilities.missing(wanted):

@@ -11,6 +11,7 @@ import pytest
 from tests.scripted import Ask, Line, ScriptedEngine
 from tts.cli import _engine
 from tts.cli.main import run
+from tts.engine.spec import EngineSpec
 
 
 def answer(ask: Ask) -> Line:
@@ -39,7 +40,7 @@ def tts(
 ) -> Callable[..., Outcome]:
     """Run a command line in an empty folder, on a fresh scripted engine."""
 
-    async def make_engine(options: _engine.EngineOptions) -> ScriptedEngine:
+    async def make_engine(spec: EngineSpec) -> ScriptedEngine:
         return ScriptedEngine(answer)
 
     monkeypatch.setattr(_engine, "make_engine", make_engine)

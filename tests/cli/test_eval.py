@@ -10,6 +10,7 @@ import pytest
 from tests.cli.conftest import Outcome
 from tests.scripted import ScriptedEngine, lines
 from tts.cli import _engine
+from tts.engine.spec import EngineSpec
 from tts.errors import EngineError
 
 Tts = Callable[..., Outcome]
@@ -93,7 +94,7 @@ def test_two_presets_end_with_a_table_and_a_plot(tts: Tts, data: str) -> None:
 def test_same_command_resumes(tts: Tts, data: str, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = ("eval", "jsonl", "--data", data, "--preset", "single", "--json")
 
-    async def make_dead(options: _engine.EngineOptions) -> ScriptedEngine:
+    async def make_dead(spec: EngineSpec) -> ScriptedEngine:
         return ScriptedEngine(lines(r"\boxed{2}"), die_at=1)
 
     with monkeypatch.context() as patch:
@@ -139,6 +140,7 @@ def test_nothing_solved_is_no_success(tts: Tts, data: str) -> None:
         (("chain", "--budget", "8 apples"), "cannot read '8 apples' in budget"),
         (("chain", "--budget", "8"), "too small for one sample"),
         (("chain", "--run-budget", "0"), "must be positive"),
+        (("chain", "--run-budget", "15"), "gives at most 0 of 1 problems one sample"),
         (("chain", "--split", "exam"), "exam"),
         (("jsonl",), "the benchmark jsonl needs a file"),
         (("jsonl", "--data", "nowhere.jsonl"), "nowhere.jsonl"),
@@ -189,7 +191,7 @@ def test_output_folder_that_is_a_file(tts: Tts, data: str) -> None:
 
 
 def test_engine_that_cannot_start(tts: Tts, data: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def make_engine(options: _engine.EngineOptions) -> Any:
+    async def make_engine(spec: EngineSpec) -> Any:
         raise EngineError("not enough memory; lower max_model_len")
 
     monkeypatch.setattr(_engine, "make_engine", make_engine)
@@ -198,7 +200,7 @@ def test_engine_that_cannot_start(tts: Tts, data: str, monkeypatch: pytest.Monke
 
 
 def test_ctrl_c_says_how_to_go_on(tts: Tts, data: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def make_engine(options: _engine.EngineOptions) -> Any:
+    async def make_engine(spec: EngineSpec) -> Any:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(_engine, "make_engine", make_engine)

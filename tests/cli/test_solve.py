@@ -8,6 +8,7 @@ import pytest
 from tests.cli.conftest import Outcome
 from tests.scripted import ScriptedEngine, lines
 from tts.cli import _engine
+from tts.engine.spec import EngineSpec
 from tts.verifiers._sandbox import Sandbox
 
 Tts = Callable[..., Outcome]
@@ -50,7 +51,7 @@ def test_no_answer_says_why(tts: Tts, arguments: tuple[str, ...], code: int, mes
 
 
 def test_model_that_says_nothing_is_a_failure(tts: Tts, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def make_engine(options: _engine.EngineOptions) -> ScriptedEngine:
+    async def make_engine(spec: EngineSpec) -> ScriptedEngine:
         return ScriptedEngine(lines(" "))
 
     monkeypatch.setattr(_engine, "make_engine", make_engine)

@@ -14,11 +14,11 @@ Tts = Callable[..., Outcome]
 
 
 def test_the_option_is_part_of_the_engine_and_of_the_command_to_repeat() -> None:
-    options = parse_engine("vllm", "m", (), None, sparse="budget=2048,page=64,local=2")
-    assert options.sparse == SparseConfig(2_048, page_size=64)
+    options = parse_engine("vllm", "m", sparse="budget=2048,page=64,local=2")
+    assert options.own.sparse == SparseConfig(2_048, page_size=64)
     assert options.config["sparse"] == "budget=2048,page=64"
     assert options.to_arguments() == ["--model", "m", "--sparse", "budget=2048,page=64"]
-    assert "sparse" not in parse_engine("vllm", "m", (), None).config
+    assert "sparse" not in parse_engine("vllm", "m").config
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_what_does_not_fit_is_refused(
     kind: str, base_url: str | None, sparse: str, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        parse_engine(kind, "m", (), base_url, sparse=sparse)  # type: ignore[arg-type]
+        parse_engine(kind, "m", base_url=base_url, sparse=sparse)  # type: ignore[arg-type]
 
 
 def test_a_run_records_what_it_attended_to(tts: Tts, data: str) -> None:

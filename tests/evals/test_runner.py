@@ -195,13 +195,13 @@ def test_progress_counts_up_to_the_total(tmp_path: Path) -> None:
 
 def test_run_budget_holds_over_sessions(tmp_path: Path) -> None:
     budget = Budget(calls=10)
-    made = plan("single", repeats=4, run_budget=budget)
+    made = plan(run_budget=budget)  # six problems of four samples
     with pytest.raises(EngineError):
         run(made, ScriptedEngine(script, die_at=9), tmp_path)
     summary = run(made, ScriptedEngine(script), tmp_path)
     found = records(summary)
     assert sum(r.usage.calls for r in found) <= 10
-    assert len(found) == 24
+    assert len(found) == 6
     assert any("budget" in r.error for r in found if r.answer is None)
 
 
@@ -209,7 +209,9 @@ def test_run_budget_holds_over_sessions(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"budget": Budget(tokens=8)}, "the budget 8tokens is too small for one sample"),
-        ({"run_budget": Budget(tokens=8)}, "the budget 8tokens is too small for one sample"),
+        ({"run_budget": Budget(tokens=8)}, "gives at most 0 of 6 problems one sample"),
+        ({"run_budget": Budget(tokens=5 * 16 + 15)}, "gives at most 5 of 6 problems one sample"),
+        ({"run_budget": Budget(calls=11), "repeats": 2}, "at most 11 of 12 problems one sample"),
         ({"budget": Budget(usd=1.0)}, "no price"),
     ],
 )
@@ -219,6 +221,11 @@ def test_budget_that_buys_nothing_is_refused(
     with pytest.raises(BudgetError, match=message):
         run(plan(**changes), ScriptedEngine(script), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_budget_of_one_short_sample_each_is_enough(tmp_path: Path) -> None:
+    summary = run(plan(run_budget=Budget(tokens=6 * 16)), ScriptedEngine(script), tmp_path)
+    assert summary["tokens"]["generated"] <= 6 * 16
 
 
 def test_engine_that_lacks_something_is_refused_before_a_folder_is_made(tmp_path: Path) -> None:

@@ -1,23 +1,28 @@
-"""The engine flags that several subcommands share, and how an engine is made of them."""
+"""The engine flags that several subcommands share, and what is made of them."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-import tts
 from tts.api import DEFAULT_MODEL, open_verifiers
 from tts.catalog import load
-from tts.engine.replay import ReplayEngine
 from tts.engine.sparse_config import SparseConfig
+from tts.engine.spec import (
+    EngineKind,
+    EngineSpec,
+    close_engines,
+    make_engine,
+    make_engines,
+    resolve,
+)
 from tts.errors import InputError
 from tts.pipeline import Pipeline
 from tts.pools import load_pool
 from tts.protocols import Engine, Verifier
 
-EngineKind = Literal["vllm", "openai", "replay"]
 EngineFlag = Annotated[
     EngineKind,
     typer.Option(
@@ -62,50 +67,59 @@ SparseFlag = Annotated[
 ]
 
 
+EngineForFlag = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--engine-for",
+        help="Another engine by the name that a preset asks it by: MODEL, MODEL@URL or "
+        "replay:FILE[#MODEL]. May be repeated.",
+        metavar="NAME=SPEC",
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
     """The engine flags, checked.
 
     Attributes:
-        kind: Which engine.
-        model: Its model.
-        base_url: Of the server.
+        own: The run's own engine.
+        others: What further engines are, by the name that presets ask them by.
         verifiers: Model by verifier name.
-        pool: Of the engine replay.
         unsafe_execution: Code may be run without isolation where there is none.
-        sparse: What decode of the embedded engine attends to; None is everything.
     """
 
-    kind: EngineKind = "vllm"
-    model: str = DEFAULT_MODEL
-    base_url: str | None = None
+    own: EngineSpec
+    others: Mapping[str, str] = field(default_factory=dict)
     verifiers: Mapping[str, str] = field(default_factory=dict)
-    pool: str | None = None
-    sparse: SparseConfig | None = None
     unsafe_execution: bool = False
 
     @property
     def config(self) -> dict[str, Any]:
-        """The flags as a run records them."""
+        """The flags as a run records them; it knows itself which other engines it asked."""
+        own = self.own
         return {
-            "engine": self.kind,
-            "base_url": self.base_url,
+            "engine": own.kind,
+            "base_url": own.base_url,
             "verifiers": dict(self.verifiers),
-            **({} if self.pool is None else {"pool": self.pool}),
-            **({} if self.sparse is None else {"sparse": str(self.sparse)}),
+            **({} if own.pool is None else {"pool": own.pool}),
+            **({} if own.sparse is None else {"sparse": str(own.sparse)}),
         }
 
     def to_arguments(self) -> list[str]:
         """Return the flags as they are typed, defaults left out."""
-        arguments = [] if self.kind == "vllm" else ["--engine", self.kind]
-        if self.model != DEFAULT_MODEL and self.kind != "replay":
-            arguments += ["--model", self.model]
-        if self.base_url is not None:
-            arguments += ["--base-url", self.base_url]
-        if self.pool is not None:
-            arguments += ["--pool", self.pool]
-        if self.sparse is not None:
-            arguments += ["--sparse", str(self.sparse)]
+        own = self.own
+        arguments = [] if own.kind == "vllm" else ["--engine", own.kind]
+        if own.model != DEFAULT_MODEL and own.kind != "replay":
+            arguments += ["--model", own.model]
+        if own.base_url is not None:
+            arguments += ["--base-url", own.base_url]
+        if own.pool is not None:
+            arguments += ["--pool", own.pool]
+        if own.sparse is not None:
+            arguments += ["--sparse", str(own.sparse)]
+        for name, line in self.others.items():
+            arguments += ["--engine-for", f"{name}={line}"]
         if self.unsafe_execution:
             arguments += ["--unsafe-execution"]
         for name, model in self.verifiers.items():
@@ -116,15 +130,19 @@ class EngineOptions:
 def parse_engine(
     kind: EngineKind,
     model: str,
-    verifiers: Iterable[str],
-    base_url: str | None,
+    *,
+    verifiers: Iterable[str] | None = None,
+    base_url: str | None = None,
     pool: str | None = None,
     sparse: str | None = None,
+    others: Iterable[str] | None = None,
+    unsafe_execution: bool = False,
 ) -> EngineOptions:
-    """Check the engine flags.
+    """Check the engine flags, each as it was typed.
 
     Raises:
-        InputError: They do not fit together, name an unknown verifier, or `sparse` cannot be read.
+        InputError: They do not fit together, name an unknown verifier, or one cannot be read.
+        ProblemError: A pool cannot be read.
     """
     if sparse is not None and kind != "vllm":
         raise InputError(f"--sparse changes the attention of --engine vllm; {kind} has its own")
@@ -138,51 +156,89 @@ def parse_engine(
         raise InputError("--base-url needs --engine openai")
     if kind == "openai" and model == DEFAULT_MODEL:
         raise InputError("--engine openai needs --model, the name that the server knows it by")
-    models: dict[str, str] = {}
-    for entry in verifiers:
-        name, equals, verifier_model = entry.partition("=")
-        if not equals or not name or not verifier_model:
-            raise InputError(f"--verifier {entry}: write NAME=MODEL, such as prm=bundled:prm")
-        load("verifier", name)
-        models[name] = verifier_model
     config = None if sparse is None else SparseConfig.parse(sparse)
-    return EngineOptions(kind, model, base_url, models, pool, config)
+    return EngineOptions(
+        own=EngineSpec(kind, model, base_url, pool, config),
+        others=_parse_others(others or ()),
+        verifiers=_parse_verifiers(verifiers or ()),
+        unsafe_execution=unsafe_execution,
+    )
 
 
-async def make_engine(options: EngineOptions) -> Engine:
-    """Start an engine.
+def _parse_others(entries: Iterable[str]) -> dict[str, str]:
+    others: dict[str, str] = {}
+    for entry in entries:
+        name, line = _split("--engine-for", entry, "NAME=SPEC, such as draft=bundled:draft")
+        if name in others:
+            raise InputError(f"--engine-for {entry}: {name!r} is {others[name]} already")
+        EngineSpec.parse(line)
+        others[name] = line
+    return others
 
-    Raises:
-        EngineError: The model cannot be loaded.
-        MissingExtraError: The engine is not installed.
+
+def _parse_verifiers(entries: Iterable[str]) -> dict[str, str]:
+    models: dict[str, str] = {}
+    for entry in entries:
+        name, model = _split("--verifier", entry, "NAME=MODEL, such as prm=bundled:prm")
+        load("verifier", name)
+        models[name] = model
+    return models
+
+
+def _split(flag: str, entry: str, form: str) -> tuple[str, str]:
+    name, _, value = entry.partition("=")
+    if not name or not value:
+        raise InputError(f"{flag} {entry}: write {form}")
+    return name, value
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What pipelines run on.
+
+    Attributes:
+        engine: The run's own.
+        others: Further ones by name.
+        verifiers: By name.
     """
-    engine: tts.OpenAIEngine | tts.VLLMEngine | ReplayEngine
-    if options.pool is not None:
-        engine = ReplayEngine(options.pool)
-    elif options.kind == "openai":
-        engine = tts.OpenAIEngine(options.model, base_url=options.base_url)
-    else:
-        engine = tts.VLLMEngine(options.model, sparse=options.sparse)
-    try:
-        return await engine.start()
-    except BaseException:
-        await engine.aclose()
-        raise
+
+    engine: Engine
+    others: Mapping[str, Engine]
+    verifiers: Mapping[str, Verifier]
 
 
 @asynccontextmanager
-async def open_engine(
-    options: EngineOptions, pipelines: Iterable[Pipeline]
-) -> AsyncIterator[tuple[Engine, Mapping[str, Verifier]]]:
-    """Start an engine, and the verifiers that the pipelines name; close them at the end."""
-    engine = await make_engine(options)
+async def open_engines(
+    options: EngineOptions, pipelines: Collection[Pipeline]
+) -> AsyncIterator[Opened]:
+    """Start the engines and verifiers that the pipelines ask; close them at the end.
+
+    Raises:
+        InputError: An engine is given that none of them asks.
+        EngineError: A model cannot be loaded.
+    """
+    unsafe = {"execution": {"unsafe": True}} if options.unsafe_execution else {}
+    verifiers = await open_verifiers(pipelines, options.verifiers, options=unsafe)
     try:
-        unsafe = {"execution": {"unsafe": True}} if options.unsafe_execution else {}
-        verifiers = await open_verifiers(pipelines, options.verifiers, options=unsafe)
+        specs = {"": options.own, **_specs_of_others(options, pipelines, verifiers)}
+        engines = await make_engines(specs, make_engine)
         try:
-            yield engine, verifiers
+            others = {name: engine for name, engine in engines.items() if name}
+            yield Opened(engines[""], others, verifiers)
         finally:
-            for verifier in verifiers.values():
-                await verifier.aclose()
+            await close_engines(engines.values())
     finally:
-        await engine.aclose()
+        for verifier in verifiers.values():
+            await verifier.aclose()
+
+
+def _specs_of_others(
+    options: EngineOptions, pipelines: Iterable[Pipeline], verifiers: Mapping[str, Verifier]
+) -> dict[str, EngineSpec]:
+    asked = {name for pipeline in pipelines for name in pipeline.engines(verifiers)} - {""}
+    if unasked := sorted(options.others.keys() - asked):
+        raise InputError(
+            f"--engine-for {unasked[0]}: nothing asks an engine of that name; asked are "
+            f"{', '.join(sorted(asked)) or 'none'}"
+        )
+    return resolve(sorted(asked), options.others)

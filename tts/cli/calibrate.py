@@ -69,6 +69,7 @@ def calibrate_command(
     verifier: _engine.VerifierFlag = None,
     base_url: _engine.BaseUrlFlag = None,
     pool: _engine.PoolFlag = None,
+    engine_for: _engine.EngineForFlag = None,
 ) -> None:
     """Fit the policy that --preset auto reads, from runs on problems kept for calibration.
 
@@ -77,7 +78,9 @@ def calibrate_command(
 
     Example: tts calibrate chain countdown --presets self_consistency --set n=32 --out policy.yaml
     """
-    options = _engine.parse_engine(engine, model, verifier or (), base_url, pool)
+    options = _engine.parse_engine(
+        engine, model, verifiers=verifier, base_url=base_url, pool=pool, others=engine_for
+    )
     names = [name.strip() for name in presets.split(",") if name.strip()]
     if not names:
         raise InputError("--presets names no preset")
@@ -105,8 +108,8 @@ def _plans(
     name: str, presets: Sequence[Preset], part: _Part, options: _engine.EngineOptions
 ) -> list[Plan]:
     """Load the calibration problems of one benchmark."""
-    is_pool = name == "pool" and options.pool is not None
-    data = Path(options.pool or "") if is_pool else part.data
+    pool = options.own.pool if name == "pool" else None
+    data = Path(pool) if pool is not None else part.data
     split = part.split or ("test" if name == "pool" else "calibration")
     benchmark = load("benchmark", name).load(data)
     problems = tuple(islice(benchmark.problems(split), part.limit))
@@ -128,13 +131,18 @@ def _plans(
 async def _run(plans: Sequence[Plan], options: _engine.EngineOptions, runs: Path) -> list[Path]:
     pipelines = [plan.preset.pipeline for plan in plans]
     folders = []
-    async with _engine.open_engine(options, pipelines) as (engine, verifiers):
+    async with _engine.open_engines(options, pipelines) as opened:
         for plan in plans:
-            plan.check(engine, verifiers)
+            plan.check(opened.engine, opened.verifiers, opened.others)
         for plan in plans:
             with ProgressView(f"{plan.benchmark} {plan.preset.name}") as view:
                 summary: dict[str, Any] = await evaluate(
-                    plan, engine, root=runs, verifiers=verifiers, on_progress=view.show
+                    plan,
+                    opened.engine,
+                    root=runs,
+                    verifiers=opened.verifiers,
+                    engines=opened.others,
+                    on_progress=view.show,
                 )
             folders.append(Path(summary["out"]))
     return folders

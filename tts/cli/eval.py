@@ -4,7 +4,7 @@ import hashlib
 import shlex
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -104,6 +104,7 @@ def evaluate_command(
     pool: _engine.PoolFlag = None,
     unsafe_execution: _engine.UnsafeFlag = False,
     sparse: _engine.SparseFlag = None,
+    engine_for: _engine.EngineForFlag = None,
 ) -> None:
     """Solve benchmarks by presets and report accuracy, tokens and seconds.
 
@@ -124,8 +125,14 @@ def evaluate_command(
         run_budget=None if run_budget is None else Budget.parse(run_budget),
         out=out,
         reuse=tuple(reuse or ()),
-        engine=replace(
-            _engine.parse_engine(engine, model, verifier or (), base_url, pool, sparse),
+        engine=_engine.parse_engine(
+            engine,
+            model,
+            verifiers=verifier,
+            base_url=base_url,
+            pool=pool,
+            sparse=sparse,
+            others=engine_for,
             unsafe_execution=unsafe_execution,
         ),
     )
@@ -156,7 +163,7 @@ def _plans(request: _Request) -> list[Plan]:
 
 
 def _plans_of_benchmark(name: str, presets: Sequence[Preset], request: _Request) -> list[Plan]:
-    own_pool = request.engine.pool if name == "pool" else None
+    own_pool = request.engine.own.pool if name == "pool" else None
     data = request.data if own_pool is None else Path(own_pool)
     benchmark = load("benchmark", name).load(data)
     problems = tuple(islice(benchmark.problems(request.split), request.limit))
@@ -190,17 +197,18 @@ async def _run(
     plans: Sequence[Plan], request: _Request, logs: Sequence[Path]
 ) -> list[dict[str, Any]]:
     pipelines = [plan.preset.pipeline for plan in plans]
-    async with _engine.open_engine(request.engine, pipelines) as (engine, verifiers):
+    async with _engine.open_engines(request.engine, pipelines) as opened:
         for plan in plans:
-            plan.check(engine, verifiers)
+            plan.check(opened.engine, opened.verifiers, opened.others)
         summaries: list[dict[str, Any]] = []
         for plan in plans:
             with ProgressView(f"{plan.benchmark} {plan.preset.name}") as view:
                 summary = await evaluate(
                     plan,
-                    engine,
+                    opened.engine,
                     root=request.out,
-                    verifiers=verifiers,
+                    verifiers=opened.verifiers,
+                    engines=opened.others,
                     reuse=logs,
                     on_progress=view.show,
                 )
@@ -230,7 +238,8 @@ def _print(summaries: Sequence[dict[str, Any]], request: _Request, picture: Path
         typer.echo(f"run   {summary['out']}")
     if picture is not None:
         typer.echo(f"plot  {picture}")
-    typer.echo(f"seed  {request.seed}, {request.engine.model} on {request.engine.kind}")
+    own = request.engine.own
+    typer.echo(f"seed  {request.seed}, {own.model} on {own.kind}")
     typer.echo(f"again {request.command()}")
 
 

@@ -1,6 +1,6 @@
 """Solve one problem."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -38,13 +38,19 @@ def solve(
     base_url: _engine.BaseUrlFlag = None,
     unsafe_execution: _engine.UnsafeFlag = False,
     sparse: _engine.SparseFlag = None,
+    engine_for: _engine.EngineForFlag = None,
 ) -> None:
     """Solve one problem and print its answer.
 
     Example: tts solve "What is 7 * 8?" --preset self_consistency --budget 8k
     """
-    options = replace(
-        _engine.parse_engine(engine, model, verifier or (), base_url, sparse=sparse),
+    options = _engine.parse_engine(
+        engine,
+        model,
+        verifiers=verifier,
+        base_url=base_url,
+        sparse=sparse,
+        others=engine_for,
         unsafe_execution=unsafe_execution,
     )
     job = make_job(
@@ -63,8 +69,8 @@ def solve(
 
 
 async def _solve(job: Job, options: _engine.EngineOptions) -> Result:
-    async with _engine.open_engine(options, [job.pipeline]) as (engine, verifiers):
-        runtime = Runtime(engine, verifiers=verifiers)
+    async with _engine.open_engines(options, [job.pipeline]) as opened:
+        runtime = Runtime(opened.engine, verifiers=opened.verifiers, engines=opened.others)
         try:
             return await runtime.run(job)
         finally:

@@ -89,7 +89,7 @@ class Ledger:
     def record(self, info: ModelInfo, usage: Usage) -> Usage:
         """Add a cost that was not reserved; returns it with FLOPs and dollars filled in."""
         flops = usage.flops or predicted_flops(info, usage)
-        priced = replace(usage, flops=flops, usd=price_usd(info.price, usage))
+        priced = replace(usage, flops=flops, usd=usage.usd or price_usd(info.price, usage))
         for ledger in self._line():
             ledger._spent = ledger._spent + priced
         return priced

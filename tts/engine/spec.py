@@ -1,0 +1,136 @@
+"""Which engine, in one line: what the command line, presets and verifiers name further engines by.
+
+    bundled:draft                                   a model, embedded in this process
+    Qwen/Qwen3-8B@http://localhost:8000/v1          a model on an OpenAI-compatible server
+    replay:POOL.jsonl.gz#model                      recorded samples
+
+A plain word, such as `draft`, is a name, and the run says what it stands for.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any, Literal, Self
+
+from tts.engine.replay import ReplayEngine
+from tts.engine.sparse_config import SparseConfig
+from tts.engine.vllm import VLLMEngine
+from tts.errors import InputError
+from tts.pools import load_pool
+from tts.protocols import Engine
+
+EngineKind = Literal["vllm", "openai", "replay"]
+_REPLAY = "replay:"
+_MEMORY = 0.9  # of a GPU, for all embedded engines together; vLLM's own default for one
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """An engine that has not been made.
+
+    Attributes:
+        kind: Embedded vLLM, a server, or recorded samples.
+        model: Its model; of recorded samples, the series.
+        base_url: Of the server; None is the client's default.
+        pool: "FILE" or "FILE#series", for recorded samples.
+        sparse: What decode of an embedded engine attends to; None is everything.
+        memory: Share of a GPU's memory for an embedded engine; None is vLLM's default.
+    """
+
+    kind: EngineKind
+    model: str
+    base_url: str | None = None
+    pool: str | None = None
+    sparse: SparseConfig | None = None
+    memory: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read "MODEL", "MODEL@URL" or "replay:FILE[#series]".
+
+        Raises:
+            InputError: No model is named.
+            ProblemError: The pool cannot be read.
+        """
+        if text.startswith(_REPLAY):
+            pool = text.removeprefix(_REPLAY)
+            return cls("replay", load_pool(pool).series, pool=pool)
+        model, at, url = text.partition("@http")
+        if not model:
+            raise InputError(f"no engine {text!r}: write MODEL, MODEL@URL or replay:FILE[#MODEL]")
+        return cls("openai", model, base_url=f"http{url}") if at else cls("vllm", model)
+
+
+def resolve(names: Iterable[str], named: Mapping[str, str]) -> dict[str, EngineSpec]:
+    """Return what engine names stand for; an unknown plain word is left out.
+
+    Args:
+        names: Of the engines that pipelines ask.
+        named: What the run says that some of them are.
+
+    Raises:
+        InputError: A name, or what it stands for, is no engine.
+        ProblemError: A pool cannot be read.
+    """
+    return {
+        name: EngineSpec.parse(named.get(name, name))
+        for name in names
+        if name in named or set(name) & set("/:")
+    }
+
+
+async def make_engine(spec: EngineSpec) -> Engine:
+    """Start an engine.
+
+    Raises:
+        EngineError: The model cannot be loaded.
+        MissingExtraError: The engine is not installed.
+    """
+    engine: Any
+    if spec.pool is not None:
+        engine = ReplayEngine(spec.pool)
+    elif spec.kind == "openai":
+        # Loads the client, which an embedded engine does not need.
+        engine = import_module("tts.engine.openai").OpenAIEngine(spec.model, base_url=spec.base_url)
+    else:
+        options = {} if spec.memory is None else {"gpu_memory_utilization": spec.memory}
+        engine = VLLMEngine(spec.model, sparse=spec.sparse, options=options)
+    try:
+        started: Engine = await engine.start()
+        return started
+    except BaseException:
+        await engine.aclose()
+        raise
+
+
+async def make_engines(
+    specs: Mapping[str, EngineSpec],
+    make: Callable[[EngineSpec], Awaitable[Engine]] = make_engine,
+) -> dict[str, Engine]:
+    """Start engines by name; equal ones are one engine, and embedded ones split a GPU's memory.
+
+    Args:
+        specs: What to start.
+        make: Starts one.
+
+    Raises:
+        EngineError: A model cannot be loaded; those that were started are closed.
+        MissingExtraError: An engine is not installed.
+    """
+    distinct = tuple(dict.fromkeys(specs.values()))
+    embedded = sum(spec.kind == "vllm" for spec in distinct)
+    memory = _MEMORY / embedded if embedded > 1 else None
+    made: dict[EngineSpec, Engine] = {}
+    try:
+        for spec in distinct:
+            made[spec] = await make(replace(spec, memory=memory))
+    except BaseException:
+        await close_engines(made.values())
+        raise
+    return {name: made[spec] for name, spec in specs.items()}
+
+
+async def close_engines(engines: Iterable[Engine]) -> None:
+    """Close engines, each once."""
+    for engine in {id(engine): engine for engine in engines}.values():
+        await engine.aclose()
