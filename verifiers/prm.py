@@ -3,7 +3,7 @@
 Sources: Lightman et al. 2023, "Let's Verify Step by Step", arXiv:2305.20050; the input format is
 that of Qwen2.5-Math-PRM (Zhang et al. 2025, arXiv:2501.07301): the steps of the assistant's turn,
 each followed by a tag, two classes read at every tag. The number of scores is the number of steps,
-and a step's score does not depend on later steps, so scores are remembered by prefix. Of a text
+and a step's score does not depend on later steps, so that the engine can remember it. Of a text
 with a thought only the solution after it is read, which is all that such models have seen.
 """
 
@@ -16,9 +16,8 @@ from tts import prompts
 from tts.errors import BudgetError, CapabilityError, ContextError, VerifierError
 from tts.protocols import Context, Engine, VerifierSpec
 from tts.tasks.splits import split_steps
-from tts.types import Problem, Score, ScoreRequest, Trajectory
+from tts.types import Score, ScoreRequest, Trajectory
 from tts.verifiers._base import VerifierConfig
-from tts.verifiers._memo import StepMemo
 from tts.verifiers._step_reduce import Reduction, reduce_steps
 
 DEFAULT_MODEL: str | None = "bundled:prm"
@@ -41,7 +40,6 @@ class PRM:
     def __init__(self, engine: Engine, config: Config) -> None:
         self._engine = engine
         self._reduction = config.reduction
-        self._memo = StepMemo()
 
     @property
     def spec(self) -> VerifierSpec:
@@ -62,18 +60,13 @@ class PRM:
             return Score(None, error="the trajectory has no steps")
         if any(prompts.STEP_TAG in step for step in steps):
             return Score(None, error=f"a step holds the step tag {prompts.STEP_TAG!r} itself")
-        key = _problem_key(context.problem)
-        values = self._memo.find(key, steps)
-        if values is None:
-            request = ScoreRequest(prompts.reward(context.problem, steps), prompts.STEP_TAG)
-            try:
-                scores = await context.score(self._engine, request)
-            except (BudgetError, ContextError, CapabilityError) as error:
-                return Score(None, error=f"{self._engine.info.name}: {error}")
-            values = scores.values
-            if problem := self._problem_with(values, len(steps)):
-                return Score(None, error=problem)
-            self._memo.keep(key, steps, values)
+        request = ScoreRequest(prompts.reward(context.problem, steps), prompts.STEP_TAG)
+        try:
+            values = (await context.score(self._engine, request)).values
+        except (BudgetError, ContextError, CapabilityError) as error:
+            return Score(None, error=f"{self._engine.info.name}: {error}")
+        if problem := self._problem_with(values, len(steps)):
+            return Score(None, error=problem)
         return Score(reduce_steps(values, self._reduction), steps=values)
 
     def _problem_with(self, values: Sequence[float], num_steps: int) -> str:
@@ -86,10 +79,6 @@ class PRM:
         if not all(math.isfinite(v) and 0.0 <= v <= 1.0 for v in values):
             return f"{name} gave scores outside [0, 1]; it may not be a process reward model"
         return ""
-
-
-def _problem_key(problem: Problem) -> str:
-    return problem.statement or "\x1f".join(f"{m.role}:{m.content}" for m in problem.messages)
 
 
 def build(engine: Engine | None, config: Config) -> PRM:

@@ -112,6 +112,30 @@ def test_sampling_follows_the_probabilities(vllm_engine: VLLMEngine) -> None:
 
 
 @pytest.mark.slow
+def test_a_reward_model_reads_a_shared_prefix_once_and_scores_as_if_it_read_all() -> None:
+    tag = prompts.STEP_TAG
+    problem = "Start with 17. " * 30  # fills two KV blocks
+    texts = [f"{problem}{tag}17 * 3 = 51{tag}51 + {i} = {51 + i}{tag}" for i in range(4)]
+    requests = [ScoreRequest(Prompt(text=text), step_tag=tag) for text in texts]
+
+    async def main() -> None:
+        engine = VLLMEngine("bundled:prm", runner="pooling", max_model_len=512, cpu_threads=1)
+        scores = await asyncio.gather(*(engine.score(request) for request in requests))
+        block = engine.info.kv_block_size or 0
+        assert all((found.usage.cached_tokens or 0) >= 2 * block for found in scores[1:])
+
+        whole = {"task": "token_classify", "skip_reading_prefix_cache": True}
+        (tag_id,) = await engine.encode(Prompt(text=tag))
+        for request, found in zip(requests, scores, strict=True):
+            rows = (await engine._pool(request.prompt, whole)).values
+            is_tag = np.array(await engine.encode(request.prompt)) == tag_id
+            assert found.values == pytest.approx(rows[is_tag, 1], abs=1e-5)
+        await engine.aclose()
+
+    asyncio.run(asyncio.wait_for(main(), 120))
+
+
+@pytest.mark.slow
 def test_a_second_engine_scores_dies_and_leaves_the_first_alone(vllm_engine: VLLMEngine) -> None:
     async def main() -> None:
         second = VLLMEngine("bundled:prm", runner="pooling", max_model_len=512, cpu_threads=1)
@@ -122,15 +146,18 @@ def test_a_second_engine_scores_dies_and_leaves_the_first_alone(vllm_engine: VLL
         assert len(scores.values) == 2
         assert all(0.0 <= value <= 1.0 for value in scores.values)
         assert scores.usage.prompt_tokens == len(await second.encode(request.prompt))
+        again = await second.score(request)
+        assert (again.values, again.usage.calls) == (scores.values, 0)
         with pytest.raises(CapabilityError, match="cannot generate"):
             await anext(second.generate(GenerationRequest(CHAT, Sampling())))
         with pytest.raises(CapabilityError, match="pooling"):
             await vllm_engine.score(request)
 
         kill(second)
+        unread = ScoreRequest(Prompt(text=f"7 * 8 = 57{tag}"), step_tag=tag)
         for _ in range(2):
             with pytest.raises(EngineError, match="the engine died: RuntimeError: broken"):
-                await second.score(request)
+                await second.score(unread)
         await second.aclose()
         await second.aclose()
         assert (await anext(busy)).finish_reason == "length"

@@ -1,4 +1,4 @@
-"""Process and outcome reward models: reductions, memory, and everything that may be wrong."""
+"""Process and outcome reward models: reductions, what they read, and all that may be wrong."""
 
 import pytest
 
@@ -11,7 +11,6 @@ from tts.operators.score import score
 from tts.operators.select import select
 from tts.types import ScoreRequest
 from tts.verifiers import orm, prm
-from tts.verifiers._memo import StepMemo
 from tts.verifiers._step_reduce import Reduction, reduce_steps
 
 STEPS = "one\n\ntwo\n\nso \\boxed{12}"
@@ -70,32 +69,6 @@ def test_reward_models_read_the_solution_and_not_the_thought(
 
     solve(ScriptedEngine(lines(text), rewards=rewards), sample() >> score(name))
     assert asked == [read]
-
-
-def test_steps_that_were_scored_are_not_scored_again() -> None:
-    asked: list[ScoreRequest] = []
-
-    def rewards(request: ScoreRequest) -> tuple[float, ...]:
-        asked.append(request)
-        return (0.5, 0.6, 0.7)
-
-    engine = ScriptedEngine(lambda ask: Line(STEPS), rewards=rewards)
-    result = solve(engine, sample(3, batch=1) >> score("prm") >> select("prm"))
-    assert len(asked) == 1
-    assert result.answer is not None
-    assert engine.requests and result.usage.calls == 3 + 1
-
-
-def test_a_prefix_of_scored_steps_is_known_and_other_steps_are_not() -> None:
-    memo = StepMemo(max_entries=3)
-    memo.keep("p", ["a", "b", "c"], [0.1, 0.2, 0.3])
-    assert memo.find("p", ["a", "b"]) == (0.1, 0.2)
-    assert memo.find("p", ["a", "c"]) is None
-    assert memo.find("q", ["a"]) is None
-    assert memo.find("p", ["ab"]) is None
-    memo.keep("p", ["x"], [0.9])  # "c" was unused for longest
-    assert memo.find("p", ["a", "b"]) == (0.1, 0.2)
-    assert memo.find("p", ["a", "b", "c"]) is None
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,8 @@ def build_engine(
         _choose_for_cpu(chosen)
     if _takes_processors(chosen):
         chosen["logits_processors"] = [*chosen.get("logits_processors", ()), PROCESSOR]
+    if chosen["runner"] == "pooling":
+        _choose_pooler(chosen)
     _choose_attention(chosen)
     try:
         with host.building(compiles=not (on_cpu and chosen["enforce_eager"])):
@@ -97,6 +99,12 @@ def _choose_for_cpu(arguments: dict[str, Any]) -> None:
         arguments["dtype"] = "float32"
     if _takes_processors(arguments):
         arguments["logits_processors"] = [*arguments.get("logits_processors", ()), _SAMPLER]
+
+
+def _choose_pooler(arguments: dict[str, Any]) -> None:
+    """Ask for every token's row, so that prefixes may stay cached: step pooling forbids it."""
+    pooler = import_module("vllm.config.pooler").PoolerConfig
+    arguments.setdefault("pooler_config", pooler(tok_pooling_type="ALL"))
 
 
 def choose_block_size(block_size: int | None, sparse: SparseConfig | None) -> int | None:

@@ -131,16 +131,6 @@ def pooling_params(options: Mapping[str, Any]) -> Any:
     return import_module("vllm.pooling_params").PoolingParams(**options)
 
 
-def reward_options(step_tag_id: int | None) -> dict[str, Any]:
-    """Return pooling parameters for a row of classes per step tag, or one for the whole prompt.
-
-    vLLM's `returned_token_ids` would pick a class before the softmax over both.
-    """
-    if step_tag_id is None:
-        return {"task": "classify"}
-    return {"task": "token_classify", "step_tag_id": step_tag_id}
-
-
 def right_column(values: FloatArray) -> tuple[float, ...]:
     """Return the probability of "right" in each row of classes, [R, C] or [C].
 

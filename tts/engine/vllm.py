@@ -20,6 +20,7 @@ from tts.engine.encoder import PromptEncoder
 from tts.engine.reflection import EXTRA_KEY
 from tts.engine.requests import RequestTable, check_context
 from tts.engine.sparse_config import SparseConfig, to_additional_config
+from tts.engine.step_scores import StepReader
 from tts.engine.stepper import Stepper
 from tts.engine.stream import BufferedStream, R, as_error
 from tts.engine.translate import Finished, Meter
@@ -112,6 +113,7 @@ class VLLMEngine:
         self._info: ModelInfo | None = None
         self._encoder: PromptEncoder | None = None
         self._table = RequestTable()
+        self._steps = StepReader(self._pool_rows)
         self._stepper = Stepper(self._build, deliver=self._table.deliver, bury=self._table.bury)
         # Keeps event loops in different threads from starting or stopping the engine twice.
         self._life_lock = threading.Lock()
@@ -190,13 +192,13 @@ class VLLMEngine:
             CapabilityError: The engine was not made with `runner="pooling"`, or its model has more
                 than two classes.
         """
-        tag_id = None
-        if request.step_tag and self._runner == "pooling":
-            await self.start()
-            assert self._encoder is not None
-            tag_id = self._encoder.token_id(request.step_tag)
-        pooled = await self._pool(request.prompt, translate.reward_options(tag_id))
-        return StepScores(translate.right_column(pooled.values), pooled.usage)
+        if not request.step_tag or self._runner != "pooling":
+            pooled = await self._pool(request.prompt, {"task": "classify"})
+            return StepScores(translate.right_column(pooled.values), pooled.usage)
+        await self.start()
+        assert self._encoder is not None
+        tag_id = self._encoder.token_id(request.step_tag)
+        return await self._steps.read(self._encoder.encode(request.prompt), tag_id)
 
     async def embed(self, texts: Sequence[str]) -> FloatArray:
         """Return embeddings, [len(texts), D].
@@ -307,6 +309,10 @@ class VLLMEngine:
             return await anext(stream)
         finally:
             await stream.aclose()
+
+    async def _pool_rows(self, token_ids: tuple[int, ...], may_skip: bool) -> translate.Pooled:
+        options = {"task": "token_classify", "skip_reading_prefix_cache": not may_skip}
+        return await self._pool(Prompt(token_ids=token_ids), options)
 
     def _add_pooling(self, stream: _AnyStream, prompt: Prompt, options: Mapping[str, Any]) -> None:
         assert self._encoder is not None

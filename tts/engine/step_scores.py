@@ -1,0 +1,92 @@
+"""Step scores of a reward model that need not read again what it has read.
+
+A causal model's score at a step tag depends on the tokens up to it and on nothing after. So a
+score is remembered by its prefix of tokens, and the model runs from the end of the prefix that its
+KV cache still holds: of a problem's n solutions the problem is read once, of a search tree every
+step once, but for the last, partly filled block.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+
+import numpy as np
+
+from tts.engine.translate import Pooled, right_column
+from tts.errors import EngineError
+from tts.types import StepScores, Usage, sum_usage
+
+MAX_ENTRIES = 2**17
+
+Pool = Callable[[tuple[int, ...], bool], Awaitable[Pooled]]
+
+
+class StepReader:
+    """Reads the score at every step tag of a token sequence.
+
+    Args:
+        pool: Runs the model over token ids and returns the class probabilities of the last R of
+            them, [R, C]; told whether it may leave out those whose KV it has cached.
+        max_entries: Scores remembered; the longest unused go first.
+    """
+
+    def __init__(self, pool: Pool, max_entries: int = MAX_ENTRIES) -> None:
+        self._pool = pool
+        self._max_entries = max_entries
+        self._scores: OrderedDict[bytes, float] = OrderedDict()
+
+    async def read(self, token_ids: tuple[int, ...], tag_id: int) -> StepScores:
+        """Return the scores, one per tag, and what reading them cost: nothing if all were known.
+
+        Raises:
+            CapabilityError: The model has more than two classes.
+            EngineError: The model failed, or left out rows that it was not told to.
+        """
+        tags = [place for place, token in enumerate(token_ids) if token == tag_id]
+        keys = _prefix_keys(token_ids, tags)
+        spent: list[Usage] = []
+        known = self._find(keys)
+        # Cached KV may outlive its scores here; then the model reads everything.
+        for may_skip in (True, False):
+            if None not in known:
+                break
+            pooled = await self._pool(token_ids, may_skip)
+            spent.append(pooled.usage)
+            self._keep(keys, _fresh(pooled, tags, len(token_ids)))
+            known = self._find(keys)
+        values = tuple(value for value in known if value is not None)
+        if len(values) < len(keys):
+            raise EngineError(f"{len(keys) - len(values)} of {len(keys)} step tags have no score")
+        return StepScores(values, sum_usage(spent))
+
+    def _find(self, keys: Sequence[bytes]) -> list[float | None]:
+        # Taken out and put back at the end: safe beside another thread that does the same.
+        found = [self._scores.pop(key, None) for key in keys]
+        known = {key: value for key, value in zip(keys, found, strict=True) if value is not None}
+        self._scores.update(known)
+        return found
+
+    def _keep(self, keys: Sequence[bytes], values: Sequence[float]) -> None:
+        """Remember the scores of the last tags."""
+        self._scores.update(zip(keys[len(keys) - len(values) :], values, strict=True))
+        while len(self._scores) > self._max_entries:
+            self._scores.popitem(last=False)
+
+
+def _fresh(pooled: Pooled, tags: Sequence[int], num_tokens: int) -> tuple[float, ...]:
+    """Return the scores of the tags among the tokens that were read."""
+    skipped = num_tokens - len(pooled.values)
+    rows = [place - skipped for place in tags if place >= skipped]
+    return right_column(pooled.values[rows]) if rows else ()
+
+
+def _prefix_keys(token_ids: tuple[int, ...], tags: Sequence[int]) -> list[bytes]:
+    """Return one key for each tag: a hash of all tokens up to it."""
+    ids = np.asarray(token_ids, dtype=np.int64)
+    digest = hashlib.blake2b(digest_size=16)
+    keys, begin = [], 0
+    for tag in tags:
+        digest.update(ids[begin : tag + 1].tobytes())
+        keys.append(digest.digest())
+        begin = tag + 1
+    return keys
