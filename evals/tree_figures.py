@@ -38,7 +38,7 @@ class Outcome:
     Attributes:
         correct: 1 for a right answer, 0 for a wrong one or none.
         tokens: Generated, pruned branches and look-ahead included.
-        scored_tokens: Read by reward models.
+        scored_tokens: That reward models ran over; their cached prefixes are not in it.
         search: The figures of its search (`tts.operators._search_account`); empty without a tree.
     """
 
@@ -61,7 +61,7 @@ class SearchFigures:
         steps: Tree nodes of a problem.
         solution_tokens: Mean length of a finished solution.
         cached_share: Part of the reusable prompt tokens that the engine reused.
-        scored_tokens: Tokens that reward models read, of a problem.
+        scored_tokens: Tokens that reward models ran over, of a problem.
         reread_share: Part of them that belongs to prefixes read before, by the policy's tokens.
     """
 

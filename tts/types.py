@@ -125,7 +125,7 @@ class Usage:
 
     Attributes:
         prompt_tokens: Tokens sent, cache hits included.
-        scored_tokens: The part of `prompt_tokens` that went to reward models.
+        scored_tokens: The part of `prompt_tokens` that reward models ran over: no cached ones.
         checking_tokens: The part of `generated_tokens` that judged others' work; never wasted.
         cached_tokens: The part of `prompt_tokens` whose KV blocks were already resident.
         generated_tokens: Tokens sampled, those of pruned and cancelled trajectories included.

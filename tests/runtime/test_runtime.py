@@ -22,7 +22,17 @@ from tts.runtime.executor import Job
 from tts.runtime.log import GenerationLog, LogFile
 from tts.runtime.runtime import Runtime
 from tts.seeds import derive_seed
-from tts.types import Budget, Problem, Result, Sampling, Score, Trajectory, Usage
+from tts.types import (
+    Budget,
+    Problem,
+    Result,
+    Sampling,
+    Score,
+    ScoreRequest,
+    StepScores,
+    Trajectory,
+    Usage,
+)
 from tts.verifiers.prm import PRM, Config
 
 PROBLEM = Problem(id="p", statement="What is 3 * 4?", answer_type="integer")
@@ -393,3 +403,21 @@ def test_scoring_never_passes_a_budget_of_calls(calls: int, n: int) -> None:
     assert result.usage.calls <= calls
     if calls < 2 * n:
         assert f"the budget of {calls}calls is spent" in result.reason
+
+
+@pytest.mark.parametrize(("cached", "scored"), [(0, 90), (64, 26), (None, 90)])
+def test_scored_tokens_are_those_that_the_reward_model_ran_over(
+    cached: int | None, scored: int
+) -> None:
+    class RewardModel(ScriptedEngine):
+        async def score(self, request: ScoreRequest) -> StepScores:
+            usage = Usage(prompt_tokens=90, cached_tokens=cached, calls=1)
+            return StepScores((0.5,), usage)
+
+    verifier = PRM(RewardModel(lambda ask: Line("")), Config())
+    result = solve(
+        by_seed([RIGHT]),
+        sample(2) >> score("prm") >> vote(weights="prm"),
+        verifiers={"prm": verifier},
+    )
+    assert result.usage.scored_tokens == 2 * scored

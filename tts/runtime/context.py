@@ -113,8 +113,10 @@ class NodeContext:
             raise BudgetError(ledger.shortfall())
         try:
             scores = await _read(engine, request)
-            read = scores.usage.prompt_tokens
-            ledger.record(info, replace(scores.usage, scored_tokens=read))
+            usage, read = scores.usage, scores.usage.prompt_tokens
+            if read is not None:
+                read -= usage.cached_tokens or 0
+            ledger.record(info, replace(usage, scored_tokens=read))
         finally:
             ledger.release(grant, info, prompt_tokens=bound)
         return scores
