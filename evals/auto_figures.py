@@ -17,8 +17,18 @@ from tts.budget.curves import interpolate_accuracy, interpolate_cost
 from tts.budget.evidence import gather_along
 from tts.budget.fit import draw_orders
 from tts.errors import InputError
-from tts.evals.metrics import Difference, best_of_k, maj_at_k, paired_bootstrap, pass_at_k
+from tts.evals.metrics import Difference, paired_bootstrap
 from tts.evals.run_store import Record
+from tts.evals.sampled import (
+    best_at,
+    classes,
+    fewest_drafts,
+    maj_at,
+    pass_at,
+    powers_of_two,
+    right_classes,
+    shares,
+)
 
 _PLATEAU = 0.005  # half a point
 _NUM_ORDERS = 32
@@ -111,8 +121,8 @@ def fixed_curves(records: Sequence[Record], verifier: str) -> list[Curve]:
     sizes, tokens = _sizes(records)
     weighted = np.stack([_weighted_vote(r, verifier, sizes) for r in records], axis=1)
     return [
-        Curve("self_consistency", tokens, _table(records, sizes, _vote)),
-        Curve("best_of_n", tokens, _table(records, sizes, lambda r, k: _best(r, verifier, k))),
+        Curve("self_consistency", tokens, _table(records, sizes, maj_at)),
+        Curve("best_of_n", tokens, _table(records, sizes, lambda r, k: best_at(r, verifier, k))),
         Curve("weighted_vote", tokens, weighted),
     ]
 
@@ -120,11 +130,7 @@ def fixed_curves(records: Sequence[Record], verifier: str) -> list[Curve]:
 def oracle_curve(records: Sequence[Record]) -> Curve:
     """Return the one that takes the right sample if there is any: pass@k."""
     sizes, tokens = _sizes(records)
-
-    def solved(record: Record, k: int) -> float:
-        return pass_at_k(len(record.attempts), sum(a.correct for a in record.attempts), k)
-
-    return Curve("oracle", tokens, _table(records, sizes, solved))
+    return Curve("oracle", tokens, _table(records, sizes, pass_at))
 
 
 def auto_curve(runs: Sequence[Sequence[Record]]) -> Curve:
@@ -185,11 +191,10 @@ def _needed(fixed: Curve, auto: Curve, place: int, problems: NDArray[np.int64]) 
 
 def _sizes(records: Sequence[Record]) -> tuple[list[int], tuple[float, ...]]:
     """Return 1, 2, 4, ... up to the fewest samples, and their mean tokens."""
-    if any(r.is_cut or any(a.tokens is None for a in r.attempts) for r in records):
+    sizes = powers_of_two(fewest_drafts(records))
+    if not sizes or any(draft.tokens is None for r in records for draft in r.drafts):
         raise InputError("fixed strategies need whole samples with token counts")
-    fewest = min(len(record.attempts) for record in records)
-    sizes = [2**i for i in range(fewest.bit_length()) if 2**i <= fewest]
-    each = fmean(fmean(float(a.tokens or 0) for a in record.attempts) for record in records)
+    each = fmean(fmean(float(draft.tokens or 0) for draft in r.drafts) for r in records)
     return sizes, tuple(size * each for size in sizes)
 
 
@@ -197,28 +202,14 @@ def _table(records: Sequence[Record], sizes: Sequence[int], figure: _Figure) -> 
     return np.array([[figure(record, k) for record in records] for k in sizes])
 
 
-def _vote(record: Record, k: int) -> float:
-    return maj_at_k([a.group for a in record.attempts], _right(record), k)
-
-
-def _best(record: Record, verifier: str, k: int) -> float:
-    scores = [a.scores.get(verifier) for a in record.attempts]
-    return best_of_k(scores, [a.correct for a in record.attempts], k)
-
-
 def _weighted_vote(record: Record, verifier: str, sizes: Sequence[int]) -> _Floats:
     """Return the accuracy at each size, mean over random orders."""
-    classes = [-1 if a.group is None else a.group for a in record.attempts]
-    scores = [a.scores.get(verifier, 0.0) for a in record.attempts]
-    orders = draw_orders(np.random.default_rng(_SEED), _NUM_ORDERS, len(classes))
-    evidence = gather_along(classes, scores, orders, sizes)
+    groups = [-1 if group is None else group for group in classes(record)]
+    orders = draw_orders(np.random.default_rng(_SEED), _NUM_ORDERS, len(groups))
+    evidence = gather_along(groups, shares(record, verifier), orders, sizes)
     won = np.where(evidence.votes > 0, evidence.total, -1.0)
-    is_right = np.isin(won.argmax(axis=-1), list(_right(record))) & (won.max(axis=-1) >= 0.0)
+    is_right = np.isin(won.argmax(axis=-1), list(right_classes(record))) & (won.max(axis=-1) >= 0.0)
     return np.asarray(is_right.mean(axis=0), dtype=np.float64)
-
-
-def _right(record: Record) -> set[int]:
-    return {a.group for a in record.attempts if a.correct and a.group is not None}
 
 
 def to_mapping(plateau: Plateau) -> Mapping[str, object]:

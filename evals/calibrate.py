@@ -22,13 +22,13 @@ from tts.evals.calibration_samples import (
     LEAST_SAMPLES,
     Key,
     best_records,
-    common_verifier,
     dearer_strategies,
     to_recorded,
 )
 from tts.evals.ladder import fit_ladder
 from tts.evals.metrics import bootstrap_interval
 from tts.evals.run_store import Record, StoredRun
+from tts.evals.sampled import common_verifiers
 
 PRICES = tuple(float(p) for p in np.geomspace(0.1, 1e-5, 25))
 _NUM_ORDERS = 8
@@ -59,8 +59,8 @@ def calibrate(
             f"a policy is for one model, these runs have {', '.join(models) or 'none'}"
         )
     best = best_records(runs)
-    verifier = common_verifier(best.values())
-    in_tokens = all(a.tokens is not None for record in best.values() for a in record.attempts)
+    verifier = min(common_verifiers(list(best.values())), default=None)
+    in_tokens = all(draft.tokens is not None for record in best.values() for draft in record.drafts)
     recorded = {k: to_recorded(record, in_tokens, verifier) for k, record in best.items()}
     if len(recorded) < 4:
         raise InputError(

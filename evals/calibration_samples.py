@@ -6,53 +6,42 @@ from typing import Any
 
 from tts.budget.fit import Recorded
 from tts.evals.ladder import Dearer
-from tts.evals.run_store import Attempt, Record, StoredRun
+from tts.evals.run_store import Record, StoredRun
+from tts.evals.sampled import classes, right_classes, shares
 
 LEAST_SAMPLES = 4
 Key = tuple[str, str, int]  # benchmark, problem, repeat
 
 
 def best_records(runs: Iterable[StoredRun]) -> dict[Key, Record]:
-    """Return, for each problem, the record with scores if there is one, and with most samples."""
+    """Return, for each problem, the record with scores if there is one, and with most samples.
+
+    A run that sampled from other engines too says nothing of its own model's samples.
+    """
     best: dict[Key, Record] = {}
     for run in runs:
+        if run.config.get("samplers"):
+            continue
         for record in run.records:
             key = (str(run.config["benchmark"]), record.id, record.repeat)
-            is_fair = not record.is_cut and len(record.attempts) >= LEAST_SAMPLES
+            is_fair = not record.is_cut and len(record.drafts) >= LEAST_SAMPLES
             if is_fair and (key not in best or _worth(record) > _worth(best[key])):
                 best[key] = record
     return best
 
 
 def _worth(record: Record) -> tuple[bool, int]:
-    return all(attempt.scores for attempt in record.attempts), len(record.attempts)
-
-
-def common_verifier(records: Iterable[Record]) -> str | None:
-    """Return a verifier that scored every sample with an answer, in [0, 1]; None without one."""
-    answered = [
-        {name for name, score in a.scores.items() if 0.0 <= score <= 1.0}
-        for record in records
-        for a in record.attempts
-        if a.answer is not None
-    ]
-    return min(set.intersection(*answered), default=None) if answered else None
+    return all(draft.scores for draft in record.drafts), len(record.drafts)
 
 
 def to_recorded(record: Record, in_tokens: bool, verifier: str | None) -> Recorded:
     """Return a record's samples, with a verifier's scores if one is named."""
-    attempts = record.attempts
     return Recorded(
-        classes=tuple(-1 if a.group is None else a.group for a in attempts),
-        right=frozenset(a.group for a in attempts if a.correct and a.group is not None),
-        costs=tuple(float(a.tokens or 0) if in_tokens else 1.0 for a in attempts),
-        scores=() if verifier is None else tuple(_share(a, verifier) for a in attempts),
+        classes=tuple(-1 if group is None else group for group in classes(record)),
+        right=right_classes(record),
+        costs=tuple(float(d.tokens or 0) if in_tokens else 1.0 for d in record.drafts),
+        scores=() if verifier is None else tuple(shares(record, verifier)),
     )
-
-
-def _share(attempt: Attempt, verifier: str) -> float:
-    score = attempt.scores.get(verifier, 0.0)
-    return score if 0.0 <= score <= 1.0 else 0.0
 
 
 def labelled_scores(runs: Iterable[StoredRun]) -> dict[str, tuple[list[float], list[bool]]]:

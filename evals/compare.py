@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from tts.budget.curves import interpolate_accuracy, interpolate_cost
 from tts.errors import InputError
-from tts.evals.metrics import maj_at_k, paired_bootstrap
+from tts.evals.metrics import paired_bootstrap
 from tts.evals.report import accuracy_by_problem
 from tts.evals.run_store import Record, StoredRun
+from tts.evals.sampled import fewest_drafts, maj_at, powers_of_two
 
 _SEED = 0
 _NUM_RESAMPLES = 500
@@ -141,14 +142,14 @@ def voting_curve(run: StoredRun, shared: Sequence[str], unit: str) -> Curve | No
     """
     by_problem = _by_problem(run, shared)
     records = [record for group in by_problem for record in group]
-    fewest = min(len(record.drafts) for record in records)
-    if fewest < 2 or any(record.is_cut for record in records):
+    fewest = fewest_drafts(records)
+    if fewest < 2:
         return None
     each = 1.0
     if unit == "tokens":
         each = fmean(float(a.tokens or 0) for record in records for a in record.drafts)
-    sizes = sorted({fewest, *(2**i for i in range(fewest.bit_length()) if 2**i <= fewest)})
-    accuracy = [[fmean(_maj(record, k) for record in group) for group in by_problem] for k in sizes]
+    sizes = sorted({fewest, *powers_of_two(fewest)})
+    accuracy = [[fmean(maj_at(r, k) for r in group) for group in by_problem] for k in sizes]
     return Curve(sizes, [k * each for k in sizes], np.array(accuracy))
 
 
@@ -169,11 +170,6 @@ def _ratio_interval(
         ratios.append(float(costs[drawn].mean()) / (curve.costs[-1] if same is None else same))
     low, high = np.quantile(ratios, [0.025, 0.975])
     return float(low), float(high)
-
-
-def _maj(record: Record, k: int) -> float:
-    right = {d.group for d in record.drafts if d.correct and d.group is not None}
-    return maj_at_k([draft.group for draft in record.drafts], right, k)
 
 
 def _by_problem(run: StoredRun, shared: Sequence[str]) -> list[list[Record]]:

@@ -1,6 +1,7 @@
 """What the laws of test-time scaling say of a run: where its samples stop paying, and what caps it.
 
-All of it comes from the run's own samples; a run whose samples were cut off says nothing.
+All of it comes from the samples that the run drew in view of no other (`tts.evals.sampled`); a run
+whose samples were cut off says nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,9 +18,10 @@ from tts.budget.laws import (
     verified_accuracy,
 )
 from tts.errors import InputError
-from tts.evals.metrics import maj_at_k, pass_at_k
 from tts.evals.run_store import Record
+from tts.evals.sampled import common_verifiers, fewest_drafts, maj_at, pass_at, powers_of_two
 
+_LEAST_SAMPLES = 4
 _LEAST_GAIN = 0.005  # half a point for one more sample
 _FURTHER = 4  # times the samples that were drawn
 _BAR = 0.5  # a sample passes a verifier at this share
@@ -75,16 +77,16 @@ class Laws:
 
 def laws_of(records: Sequence[Record]) -> Laws | None:
     """Return what the laws say of a run; None with fewer than four whole samples of a problem."""
-    fewest = min((len(record.attempts) for record in records), default=0)
-    if fewest < 4 or any(record.is_cut for record in records):
+    fewest = fewest_drafts(records)
+    if fewest < _LEAST_SAMPLES:
         return None
-    sizes = [2**i for i in range(fewest.bit_length()) if 2**i <= fewest]
-    figures: dict[str, Callable[[Record, int], float]] = {"maj": _maj, "pass": _pass}
+    sizes = powers_of_two(fewest)
+    figures: dict[str, Callable[[Record, int], float]] = {"maj": maj_at, "pass": pass_at}
     return Laws(
         saturating=tuple(_fit(name, figure, records, sizes) for name, figure in figures.items()),
         further_k=_FURTHER * fewest,
         further=_further(records, _FURTHER * fewest),
-        ceilings=tuple(_ceiling(records, name) for name in _verifiers(records)),
+        ceilings=tuple(_ceiling(records, name) for name in common_verifiers(records)),
     )
 
 
@@ -98,32 +100,13 @@ def _fit(
     return Saturating(name, curve, saturation_point(curve, _LEAST_GAIN))
 
 
-def _maj(record: Record, k: int) -> float:
-    right = {a.group for a in record.attempts if a.correct and a.group is not None}
-    return min(1.0, maj_at_k([a.group for a in record.attempts], right, k))
-
-
-def _pass(record: Record, k: int) -> float:
-    return pass_at_k(len(record.attempts), sum(a.correct for a in record.attempts), k)
-
-
 def _further(records: Sequence[Record], k: int) -> Extrapolation | None:
-    counts = [len(record.attempts) for record in records]
-    right = [sum(a.correct for a in record.attempts) for record in records]
+    counts = [len(record.drafts) for record in records]
+    right = [sum(draft.correct for draft in record.drafts) for record in records]
     try:
         return extrapolate_pass_at_k(counts, right, k, num_resamples=50)
     except InputError:
         return None
-
-
-def _verifiers(records: Sequence[Record]) -> list[str]:
-    answered = [
-        {name for name, score in a.scores.items() if 0.0 <= score <= 1.0}
-        for record in records
-        for a in record.attempts
-        if a.answer is not None
-    ]
-    return sorted(set.intersection(*answered)) if answered else []
 
 
 def _ceiling(records: Sequence[Record], verifier: str) -> Ceiling:
@@ -133,5 +116,5 @@ def _ceiling(records: Sequence[Record], verifier: str) -> Ceiling:
 
 
 def _verified(record: Record, verifier: str) -> Verified:
-    passed = [a.correct for a in record.attempts if a.scores.get(verifier, 0.0) >= _BAR]
-    return Verified(len(passed) / len(record.attempts), fmean(passed) if passed else 0.0)
+    passed = [draft.correct for draft in record.drafts if draft.scores.get(verifier, 0.0) >= _BAR]
+    return Verified(len(passed) / len(record.drafts), fmean(passed) if passed else 0.0)

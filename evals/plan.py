@@ -64,6 +64,7 @@ class Plan:
             others: Further ones that the preset asks, by name.
         """
         asked = {name: other.info.fingerprint for name, other in (others or {}).items()}
+        samplers = {e for _, node in self.preset.pipeline for e in node.operator.spec.engines}
         return {
             "benchmark": self.benchmark,
             "preset": self.preset.name,
@@ -78,6 +79,7 @@ class Plan:
             "model": engine.info.name,
             "fingerprint": engine.info.fingerprint,
             **({"engines": asked} if asked else {}),
+            **({"samplers": sorted(samplers)} if samplers else {}),
             **self.options,
         }
 
@@ -141,14 +143,17 @@ class Plan:
         def bought(budget: Budget, n: int) -> int:
             return Ledger(budget).reserve(engine.info, n=n, max_tokens=shortest).n
 
-        least = f"one sample, which takes at least {shortest} generated tokens"
         if not bought(self._budget, 1):
-            raise BudgetError(f"the budget {self._budget} is too small for {least}")
+            raise BudgetError(
+                f"the budget {self._budget} is too small for one sample, which takes at least "
+                f"{shortest} generated tokens"
+            )
         run_budget = self.run_budget or Budget()
         if (afforded := bought(run_budget, self.size)) < self.size:
             raise BudgetError(
-                f"the run's budget of {run_budget} gives at most {afforded} of {self.size} "
-                f"problems {least}: raise it, or solve fewer"
+                f"the run's budget of {run_budget} is enough for {afforded} of {self.size} "
+                f"problems, each with one sample of {shortest} generated tokens; raise it, or "
+                "solve fewer"
             )
 
     @property

@@ -7,14 +7,9 @@ from statistics import fmean
 from typing import Any
 
 from tts.errors import InputError
-from tts.evals.metrics import (
-    Interval,
-    bootstrap_interval,
-    maj_at_k,
-    pass_at_k,
-    wilson_interval,
-)
+from tts.evals.metrics import Interval, bootstrap_interval, wilson_interval
 from tts.evals.run_store import Record, StoredRun
+from tts.evals.sampled import fewest_drafts, maj_at, pass_at, powers_of_two
 from tts.types import sum_usage
 
 _BOOTSTRAP_SEED = 0
@@ -49,8 +44,8 @@ def summarise(
         "samples": sum(len(record.attempts) for record in records),
         "accuracy": fmean(shares.values()),
         "ci95": list(_accuracy_interval(records, shares)),
-        "pass_at_k": _at_powers_of_two(records, _pass_at),
-        "maj_at_k": _at_powers_of_two(records, _maj_at),
+        "pass_at_k": _at_powers_of_two(records, pass_at),
+        "maj_at_k": _at_powers_of_two(records, maj_at),
         "tokens": {
             "prompt": usage.prompt_tokens,
             "scored": usage.scored_tokens,
@@ -101,19 +96,5 @@ def _accuracy_interval(records: Sequence[Record], shares: Mapping[str, float]) -
 def _at_powers_of_two(
     records: Sequence[Record], figure: Callable[[Record, int], float]
 ) -> dict[str, float]:
-    fewest = min(len(record.drafts) for record in records)
-    if any(record.is_cut for record in records):
-        return {}
-    powers = [2**i for i in range(fewest.bit_length()) if 2**i <= fewest]
-    return {str(k): fmean(figure(record, k) for record in records) for k in powers}
-
-
-def _pass_at(record: Record, k: int) -> float:
-    num_correct = sum(draft.correct for draft in record.drafts)
-    return pass_at_k(len(record.drafts), num_correct, k)
-
-
-def _maj_at(record: Record, k: int) -> float:
-    groups = [draft.group for draft in record.drafts]
-    right = {d.group for d in record.drafts if d.correct and d.group is not None}
-    return maj_at_k(groups, right, k)
+    sizes = powers_of_two(fewest_drafts(records))
+    return {str(k): fmean(figure(record, k) for record in records) for k in sizes}

@@ -12,6 +12,10 @@ from tests.solving import ByText
 from tts.cli import bench_auto
 from tts.presets import load_preset
 
+# A sixteenth of four such samples is a budget of more than 16 tokens, the least for a sample.
+THOUGHT = 80 * "x"
+WRONG = rf"{THOUGHT}\boxed{{0}}"
+
 
 def test_tasks_take_turns_and_are_graded_by_their_own_rules() -> None:
     plan = bench_auto.mixed_plan(load_preset("single"), "test", 3)
@@ -27,14 +31,14 @@ def test_the_whole_benchmark(tts: Callable[..., Outcome], monkeypatch: pytest.Mo
 
     def line(ask: Ask) -> Line:
         known = next(r for s, r in references.items() if s in ask.prompt)
-        return Line(rf"\boxed{{{known if ask.seed % 3 else ask.seed % 7}}}")
+        return Line(rf"{THOUGHT}\boxed{{{known if ask.seed % 3 else ask.seed % 7}}}")
 
     @asynccontextmanager
     async def engine(model: str) -> AsyncIterator[ScriptedEngine]:
         yield ScriptedEngine(line)
 
     async def verifiers(*_: Any) -> dict[str, ByText]:
-        return {"prm": ByText(lambda text: 0.1 if len(text) == len(r"\boxed{0}") else 0.8)}
+        return {"prm": ByText(lambda text: 0.1 if len(text) == len(WRONG) else 0.8)}
 
     monkeypatch.setattr(bench_auto, "VLLMEngine", engine)
     monkeypatch.setattr(bench_auto, "open_verifiers", verifiers)

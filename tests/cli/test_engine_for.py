@@ -55,7 +55,8 @@ def test_a_draft_answers_what_it_is_sure_of(tts: Tts, data: str, made: Made) -> 
     assert (asked(made["bundled:draft"]), asked(made["bundled:reasoner"])) == (20, 64)
     assert "--engine-for draft=bundled:draft" in outcome.out.splitlines()[-1]
     (run,) = Path("runs").glob("*/run.json")
-    assert json.loads(run.read_text())["config"]["engines"] == {"draft": "scripted"}
+    config = json.loads(run.read_text())["config"]
+    assert (config["engines"], config["samplers"]) == ({"draft": "scripted"}, ["draft"])
     made.clear()
     again = tts(*command, "--json").json["runs"]
     assert asked(made["bundled:draft"]) == 0 and again[0]["accuracy"] == 0.2

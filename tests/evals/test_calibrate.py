@@ -61,6 +61,15 @@ def test_a_policy_has_belief_prices_and_curves() -> None:
     assert policy.notes == ("only 24 problems: intervals are wide",)
 
 
+def test_samples_of_other_engines_are_none_of_the_models_own() -> None:
+    own = stored([record(f"p{i}", [0, 0, 0, 1], right=0) for i in range(8)])
+    others = [record(f"p{i}", [1, 1, 1, 1, 1, 1], right=0) for i in range(8)]
+    mixture = stored(others, preset="mixture", samplers=["draft"])
+    both, alone = calibrate([mixture, own]), calibrate([own])
+    assert (both.belief, both.prices) == (alone.belief, alone.prices)
+    assert set(both.curves) == {"mixture", "self_consistency"}
+
+
 def test_budgets_are_in_samples_where_tokens_were_not_counted() -> None:
     records = mixed()
     bare = [

@@ -8,13 +8,19 @@ from tts.types import Usage
 
 
 def record(
-    name: str, marks: str, scores: tuple[float, ...] = (), *, is_cut: bool = False
+    name: str,
+    marks: str,
+    scores: tuple[float, ...] = (),
+    *,
+    revisions: str = "",
+    is_cut: bool = False,
 ) -> Record:
     """One sample a letter: r is right, any other a wrong answer of its own."""
     attempts = tuple(
         Attempt(mark, ord(mark), mark == "r", 10, {"prm": scores[i]} if scores else {})
         for i, mark in enumerate(marks)
     )
+    attempts += tuple(Attempt(m, ord(m), m == "r", 10, is_draft=False) for m in revisions)
     return Record(name, 0, "a", True, Usage(), 1.0, "", attempts, is_cut)
 
 
@@ -40,6 +46,13 @@ def test_a_verifier_caps_what_resampling_reaches() -> None:
     assert ceiling.accuracy == pytest.approx((2 / 3 + 0) / 2)
     # Rewards: 1/3 (1 - 1/4 ** n) for p, -(1 - 3/4 ** n) for q: even one sample nets 0.
     assert ceiling.best_n == 0
+
+
+def test_revisions_are_no_further_samples() -> None:
+    drafts = [record("p", "rrab"), record("q", "abcd")]
+    revised = [record("p", "rrab", revisions="rrrr"), record("q", "abcd", revisions="r")]
+    assert laws_of(revised) == laws_of(drafts) is not None
+    assert laws_of([record("p", "rr", revisions="rr")]) is None
 
 
 def test_one_sided_runs_are_not_extrapolated_and_cut_ones_say_nothing() -> None:

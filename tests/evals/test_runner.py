@@ -209,9 +209,18 @@ def test_run_budget_holds_over_sessions(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"budget": Budget(tokens=8)}, "the budget 8tokens is too small for one sample"),
-        ({"run_budget": Budget(tokens=8)}, "gives at most 0 of 6 problems one sample"),
-        ({"run_budget": Budget(tokens=5 * 16 + 15)}, "gives at most 5 of 6 problems one sample"),
-        ({"run_budget": Budget(calls=11), "repeats": 2}, "at most 11 of 12 problems one sample"),
+        (
+            {"run_budget": Budget(tokens=8)},
+            "enough for 0 of 6 problems",
+        ),
+        (
+            {"run_budget": Budget(tokens=5 * 16 + 15)},
+            "enough for 5 of 6 problems",
+        ),
+        (
+            {"run_budget": Budget(calls=11), "repeats": 2},
+            "enough for 11 of 12 problems",
+        ),
         ({"budget": Budget(usd=1.0)}, "no price"),
     ],
 )
