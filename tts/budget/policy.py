@@ -31,10 +31,10 @@ class PricePoint(_Part):
     """What stopping at one price brought, cross-validated.
 
     Attributes:
-        price: Least gain in accuracy for which one more sample is drawn.
+        price: Least gain in accuracy for which one more mean sample is drawn.
         samples: Mean samples per problem.
         tokens: Mean generated tokens per problem; None where they were not counted.
-        accuracy: Share of right votes.
+        accuracy: Share of right answers.
         low: Of its 95 % interval.
         high: The other end.
     """
@@ -89,25 +89,13 @@ class BeliefPart(_Part):
             raise ValueError(str(error)) from error
 
 
-class LadderPoint(_Part):
-    """What stopping at one price brought, cross-validated, and the rule that stops there.
+class LadderPoint(PricePoint):
+    """What stopping at one price brought, and the rule that stops there.
 
     Attributes:
-        price: Least gain in accuracy for which one more mean sample is drawn.
-        samples: Mean samples per problem.
-        tokens: Mean generated tokens per problem; None where they were not counted.
-        accuracy: Share of right answers.
-        low: Of its 95 % interval.
-        high: The other end.
         weights: Of the rule, one row for each step but the last.
     """
 
-    price: float = Field(ge=0)
-    samples: float = Field(gt=0)
-    tokens: float | None = Field(None, gt=0)
-    accuracy: float = Field(ge=0, le=1)
-    low: float = Field(ge=0, le=1)
-    high: float = Field(ge=0, le=1)
     weights: tuple[tuple[float, ...], ...]
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine
+import textwrap
+from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 import typer
@@ -24,6 +25,12 @@ def print_error(message: str) -> None:
 def print_note(message: str) -> None:
     """Print a remark to standard error."""
     typer.echo(message, err=True)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines to standard output, folded at 80 columns; what is folded is indented."""
+    for line in lines:
+        typer.echo(textwrap.fill(line, WIDTH, subsequent_indent="  "))
 
 
 def print_json(value: Any) -> None:

@@ -205,7 +205,7 @@ def _figures(
         ],
         "plateau": [to_mapping(at_plateau(curve, auto)) for curve in fixed],
         "equal_tokens": [asdict(found) for found in at_equal_tokens(fixed, auto)],
-        "allocator_share": max(_own_share(run) for run in runs),
+        "allocator_share": decision_seconds() * max(_decisions_per_second(run) for run in runs),
         "seconds_per_slice_of_10000": slice_seconds(10_000),
         "runs": [run["out"] for run in (whole, *runs)],
     }
@@ -216,15 +216,15 @@ def _records(summary: Mapping[str, Any]) -> list[Record]:
     return sorted(load_run(Path(summary["out"])).records, key=lambda record: record.id)
 
 
-def _own_share(summary: Mapping[str, Any]) -> float:
-    """Return the share of a run's time that its decisions took: their number times one's time.
+def _decisions_per_second(summary: Mapping[str, Any]) -> float:
+    """Return how many decisions a run took in a second of its time.
 
-    Most samples of these runs are replayed, so that the share of a run that samples is smaller.
+    Most samples of these runs are replayed: a run that samples takes fewer.
     """
     with (Path(summary["out"]) / "trace.jsonl").open(encoding="utf-8") as file:
         decisions: int = sum(json.loads(line).get("kind") == "allocate" for line in file)
     seconds: float = summary["seconds"]
-    return decisions * decision_seconds() / seconds
+    return decisions / seconds
 
 
 def decision_seconds(samples: int = 32, rounds: int = 200) -> float:

@@ -1,5 +1,6 @@
 """Strategies side by side at equal generated tokens, on one engine in one run."""
 
+import inspect
 import os
 import shlex
 from collections.abc import Iterator, Sequence
@@ -9,7 +10,7 @@ from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -39,12 +40,13 @@ from tts.protocols import Engine
 from tts.runtime.runtime import Runtime
 
 BEGIN, END = "<!-- tts bench strategies -->", "<!-- end of tts bench strategies -->"
+_TASKS = ("chain", "countdown")
 _WARM_UP_PROBLEMS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is measured, and of what.
+    """How much is measured, and of what: options of the command by their names.
 
     Attributes:
         problems: Of each task.
@@ -101,7 +103,7 @@ def strategies(
         raise InputError(f"no method {unknown[0]!r}; there are {', '.join(METHODS)}")
     number, most = (400, 64) if full else (problems, samples)
     size = Size(number, most, rounds, seed, verifier, model, out)
-    names = tuple(dict.fromkeys(tasks or ("chain", "countdown")))
+    names = tuple(dict.fromkeys(tasks or _TASKS))
     if readme is not None:
         _with_table(readme, "")  # so that it fails before a token is spent
     work = measure(names, chosen, size)
@@ -244,20 +246,12 @@ def _machine() -> str:
 
 
 def _command(size: Size, tasks: Sequence[str], methods: Sequence[str]) -> str:
-    pairs: list[tuple[str, Any, Any]] = [
-        ("--problems", size.problems, 100),
-        ("--samples", size.samples, 32),
-        ("--rounds", size.rounds, 3),
-        ("--verifier", size.verifier, "prm"),
-        ("--model", size.model, DEFAULT_MODEL),
-        ("--seed", size.seed, 0),
-        ("--out", size.out, Path("runs/bench_strategies")),
-    ]
+    options = inspect.signature(strategies).parameters
     words = ["tts", "bench", "strategies"]
-    for flag, value, default in pairs:
-        if value != default:
-            words += [flag, str(value)]
-    if tuple(tasks) != ("chain", "countdown"):
+    for name, value in asdict(size).items():
+        if value != options[name].default:
+            words += [f"--{name}", str(value)]
+    if tuple(tasks) != _TASKS:
         words += [word for task in tasks for word in ("--task", task)]
     words += [word for method in methods for word in ("--method", method)]
     return shlex.join(words)

@@ -1,6 +1,5 @@
 """Compare runs with the first one, problem by problem."""
 
-import textwrap
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,11 +36,9 @@ def compare_command(
     typer.echo(f"against {first.folder}")
     _output.print_table(_table(comparisons))
     for comparison in comparisons:
-        for line in _equal_cost(comparison):
-            typer.echo(textwrap.fill(line, _output.WIDTH, subsequent_indent="  "))
+        _output.print_lines(_equal_cost(comparison))
     for run in (first, *others):
-        for line in law_lines(run.folder.name, run.records):
-            typer.echo(textwrap.fill(line, _output.WIDTH, subsequent_indent="  "))
+        _output.print_lines(law_lines(run.folder.name, run.records))
 
 
 def _table(comparisons: list[dict[str, Any]]) -> Table:

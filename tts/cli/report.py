@@ -1,6 +1,5 @@
 """Print the figures of runs, or write them as one HTML page."""
 
-import textwrap
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -43,8 +42,8 @@ def report(
         return
     _output.print_table(_tables.summary_table(summaries))
     for run in stored:
-        for line in law_lines(f"{run.config['benchmark']} {run.config['preset']}", run.records):
-            typer.echo(textwrap.fill(line, _output.WIDTH, subsequent_indent="  "))
+        name = f"{run.config['benchmark']} {run.config['preset']}"
+        _output.print_lines(law_lines(name, run.records))
     for path in (png, html):
         if path is not None:
             typer.echo(f"wrote {path}")
