@@ -21,6 +21,7 @@ from tts.cli._bench_tree import (
     plan_cells,
     task_problems,
 )
+from tts.cli.bench_tree import preempted
 from tts.cli.main import run
 from tts.evals.tree_figures import search_figures
 
@@ -36,6 +37,7 @@ def figures(tokens: float, solution_tokens: float | None) -> CellFigures:
         seconds=1.0,
         steps_per_second=None,
         loop=LoopShare(0.1, 0.1),
+        preemptions=None,
         search=replace(search_figures({}), solution_tokens=solution_tokens),
         out="",
     )
@@ -57,6 +59,13 @@ def test_what_only_helps_where_blocks_are_scarce_runs_only_there() -> None:
         *("rebase", "ets", "ets+merge"),
         *("rebase+recent", "rebase+admit", "ets-joint"),
     ]
+
+
+def test_preemptions_are_named_by_method_and_width() -> None:
+    row = figures(1, 1.0)
+    other = replace(row, cell=replace(row.cell, method="ets"), samples=64, preemptions=3)
+    rows = [row, replace(row, preemptions=0), other]
+    assert preempted(rows) == "preempted: rebase 16: 0, ets 64: 3"
 
 
 def test_fewer_methods_run_at_larger_widths() -> None:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tts.engine import build, host
+from tts.engine import build, host, kv
 from tts.engine.encoder import PromptEncoder
 from tts.engine.requests import RequestTable, _Entry, check_context
+from tts.engine.reward_format import RewardFormat
 from tts.engine.stepper import Stepper
 from tts.engine.stream import BufferedStream
 from tts.engine.translate import Finished, folder_digest, right_column
@@ -45,6 +46,18 @@ def test_what_vllm_says_is_explained(error: Exception, kind: type[Any], message:
     assert type(explained) is kind
     assert message in str(explained)
     assert "\n" not in str(explained)
+
+
+def test_preempted_requests_are_counted_and_still_preempted() -> None:
+    gone: list[tuple[str, float]] = []
+    scheduler = SimpleNamespace(_preempt_request=lambda *request: gone.append(request))
+    core = SimpleNamespace(engine_core=SimpleNamespace(scheduler=scheduler))
+    number = kv.watch_preemptions(SimpleNamespace(engine_core=core))
+    assert number() == 0
+    scheduler._preempt_request("r0", 1.0)
+    scheduler._preempt_request("r1", 2.0)
+    assert number() == 2
+    assert gone == [("r0", 1.0), ("r1", 2.0)]
 
 
 def test_building_leaves_the_process_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,6 +153,30 @@ def test_a_chat_is_encoded_once_with_its_prefill() -> None:
     assert Letters.calls == before + 1
     assert encoder.encode(Prompt(text="a")) == (0, 97)  # raw text gets its special tokens
     assert encoder.encode(Prompt(token_ids=(5, 6))) == (5, 6)
+
+
+def test_steps_end_at_their_tags() -> None:
+    encoder = PromptEncoder(Letters(), {})
+    asked = Prompt(messages=(Message("user", "hi"),), prefill="a#bc#d")
+    assert encoder.encode_steps(asked, "#") == (tuple(map(ord, "HI:a#bc#d")), (4, 7))
+    with pytest.raises(CapabilityError, match="does not know '<extra_0>' as one token"):
+        encoder.encode_steps(asked, "<extra_0>")
+
+
+def test_a_reward_model_reads_its_own_format() -> None:
+    class Merging(Letters):
+        """Makes one token of a point and the newline after it."""
+
+        def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
+            return super().__call__(text.replace(".\n", "!"), add_special_tokens)
+
+    tokenizer = Merging()
+    encoder = PromptEncoder(tokenizer, {}, RewardFormat("a:B", template="{}", tag="\n"))
+    assert tokenizer.chat_template == "{}"
+    asked = Prompt(messages=(Message("user", "x.\ny"),), prefill="one.\ntwo.#three.#")
+    # The problem as its tokenizer has it; of the steps every line ends in a token of its own.
+    read, ends = "X!Y:one.\ntwo.\nthree.\n", (13, 20)
+    assert encoder.encode_steps(asked, "#") == (tuple(map(ord, read)), ends)
 
 
 def test_a_chat_that_the_model_cannot_take_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ SCARCE = (*WIDEST, *FOR_SCARCE)  # those that run with a scarce KV cache
 MAX_LIVE_KV = {"rebase+admit": 1.0}  # KV caches that the trees in flight may fill, by method
 SCARCE_BLOCKS = 128
 SCARCE_CONTEXT = 1024  # vLLM wants room for a whole context; these problems take less
-_LOOP_FILE = "loop.json"
+_SESSION_FILE = "loop.json"
 
 Cache = Literal["ample", "scarce"]
 
@@ -92,6 +92,7 @@ class CellFigures:
         seconds: Of the whole cell, all its sessions.
         steps_per_second: Tree nodes over all problems and the cell's seconds.
         loop: Bookkeeping.
+        preemptions: How often a running request lost its KV blocks; None where that is unknown.
         search: What was held.
         out: The run's folder.
     """
@@ -105,6 +106,7 @@ class CellFigures:
     seconds: float
     steps_per_second: float | None
     loop: LoopShare
+    preemptions: int | None
     search: SearchFigures
     out: str
 
@@ -246,6 +248,8 @@ class Bench:
             options={"engine": "vllm", "kv_bytes": kv_bytes},
         )
         self._note(f"{cell.task} {cell.method} {samples} {cell.cache}")
+        preempted: Callable[[], int | None] = getattr(engine, "num_preemptions", lambda: None)
+        before = preempted()
         cpu, loop, wall = time.process_time(), time.thread_time(), time.monotonic()
         summary = await evaluate(
             plan,
@@ -255,17 +259,20 @@ class Bench:
             max_live_kv=MAX_LIVE_KV.get(cell.method),
         )
         spent = time.thread_time() - loop
-        share = LoopShare(
-            spent / (time.monotonic() - wall), spent / max(1e-9, time.process_time() - cpu)
-        )
-        share = _kept_share(Path(summary["out"]) / _LOOP_FILE, share)
-        self.rows[cell] = cell_figures(cell, samples, summary, share)
+        session: dict[str, Any] = {
+            "of_wall": spent / (time.monotonic() - wall),
+            "of_cpu": spent / max(1e-9, time.process_time() - cpu),
+        }
+        if before is not None and (after := preempted()) is not None:
+            session["preemptions"] = after - before
+        session = _first_measured(Path(summary["out"]) / _SESSION_FILE, session)
+        self.rows[cell] = cell_figures(cell, samples, summary, session)
 
 
 def cell_figures(
-    cell: Cell, samples: int, summary: Mapping[str, Any], loop: LoopShare
+    cell: Cell, samples: int, summary: Mapping[str, Any], session: Mapping[str, Any]
 ) -> CellFigures:
-    """Return the figures of a finished cell from its summary and its folder."""
+    """Return the figures of a finished cell from its summary, its folder and its session's own."""
     search = search_figures(load_outcomes(Path(summary["out"])))
     generated, seconds = summary["tokens"]["generated"], summary["seconds"]
     steps = None if search.steps is None else search.steps * summary["problems"]
@@ -278,14 +285,16 @@ def cell_figures(
         tokens=None if generated is None else generated / summary["problems"],
         seconds=seconds,
         steps_per_second=steps / seconds if steps and seconds else None,
-        loop=loop,
+        loop=LoopShare(session["of_wall"], session["of_cpu"]),
+        preemptions=session.get("preemptions"),
         search=search,
         out=summary["out"],
     )
 
 
-def _kept_share(file: Path, share: LoopShare) -> LoopShare:
+def _first_measured(file: Path, measured: dict[str, Any]) -> dict[str, Any]:
     """Return what the session that ran the cell had measured; later ones only read the cell."""
     if not file.exists():
-        file.write_text(json.dumps(asdict(share)), encoding="utf-8")
-    return LoopShare(**json.loads(file.read_text(encoding="utf-8")))
+        file.write_text(json.dumps(measured), encoding="utf-8")
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found

@@ -76,6 +76,8 @@ def tree(
         rows = [row for row in bench.rows.values() if (row.cell.task, row.cell.cache) == title]
         typer.echo(f"\n{title[0]}, {title[1]} KV cache")
         _output.print_table(figures_table(rows))
+        if any(row.preemptions for row in rows):
+            _output.print_lines([preempted(rows)])
     if compared:
         typer.echo("\nhow many times less than REBASE, and points of accuracy")
         _output.print_table(comparison_table(compared, bench.rows))
@@ -122,6 +124,13 @@ def figures_table(rows: Sequence[CellFigures]) -> Table:
             f"{row.loop.of_wall:.0%}",
         )
     return table
+
+
+def preempted(rows: Sequence[CellFigures]) -> str:
+    """Return how many running requests the engine preempted in each cell, by method and width."""
+    known = [row for row in rows if row.preemptions is not None]
+    parts = [f"{row.cell.method} {row.samples}: {row.preemptions}" for row in known]
+    return f"preempted: {', '.join(parts)}"
 
 
 def comparison_table(

@@ -4,6 +4,7 @@ Call these in the thread that steps the engine, or while it is idle; `usage` alo
 anywhere.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 
@@ -27,6 +28,23 @@ def resident_blocks(engine: Any) -> frozenset[int]:
         for group in manager.get_block_ids(request.request_id)
         for block in group
     )
+
+
+def watch_preemptions(engine: Any) -> Callable[[], int]:
+    """Count from now on how often a running request loses its blocks to others; returns the count.
+
+    vLLM counts them only with its statistics on, which cost time at every step.
+    """
+    scheduler = engine.engine_core.engine_core.scheduler
+    preempt, count = scheduler._preempt_request, 0
+
+    def counted(*arguments: Any, **options: Any) -> None:
+        nonlocal count
+        count += 1
+        preempt(*arguments, **options)
+
+    scheduler._preempt_request = counted
+    return lambda: count
 
 
 def _manager(engine: Any) -> Any:

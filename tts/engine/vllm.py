@@ -113,6 +113,7 @@ class VLLMEngine:
         self._info: ModelInfo | None = None
         self._encoder: PromptEncoder | None = None
         self._table = RequestTable()
+        self._preemptions: Callable[[], int] = lambda: 0
         self._steps = StepReader(self._pool_rows)
         self._stepper = Stepper(self._build, deliver=self._table.deliver, bury=self._table.bury)
         # Keeps event loops in different threads from starting or stopping the engine twice.
@@ -215,6 +216,10 @@ class VLLMEngine:
         """Return the fraction of KV blocks that running requests hold."""
         return kv.usage(self._stepper.engine) if self._info is not None else 0.0
 
+    def num_preemptions(self) -> int:
+        """Return how often a running request has lost its KV blocks to others, so far."""
+        return self._preemptions()
+
     async def resident_blocks(self) -> frozenset[int]:
         """Return the ids of the KV blocks of all running requests; shared blocks count once."""
         await self.start()
@@ -239,6 +244,7 @@ class VLLMEngine:
         self._encoder = PromptEncoder(tokenizer, self._template_options)
         self._info = translate.model_info(engine, name=self.model, path=self._path)
         self._table.attach(engine, translate.build_meter(engine, self._info))
+        self._preemptions = kv.watch_preemptions(engine)
         return engine
 
     def _boot(self) -> Future[None]:
