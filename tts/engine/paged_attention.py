@@ -117,12 +117,17 @@ class PagedStep:
 
 
 class PagedAttention:
-    """One layer: its page summaries, and decode over its KV cache."""
+    """One layer: its page summaries, and decode over its KV cache.
+
+    Attributes:
+        summary: [num_pages, Hkv, D], mean keys in the precision of the cache; None before the
+            first `update`.
+    """
 
     def __init__(self, *, scale: float, sparse: SparseConfig | None) -> None:
         """Take the scale of logits, and what sparse steps keep."""
         self._scale, self._sparse = scale, sparse
-        self._summary: Tensor | None = None
+        self.summary: Tensor | None = None
 
     def update(self, kv: Tensor, slots: Tensor) -> None:
         """Summarise the pages that these tokens complete.
@@ -135,12 +140,12 @@ class PagedAttention:
             RuntimeError: The cache grew while a CUDA graph was being captured.
         """
         num_pages, heads, _, width = kv.shape
-        if self._summary is None or len(self._summary) != num_pages:
+        if self.summary is None or len(self.summary) != num_pages:
             if kv.is_cuda and torch.cuda.is_current_stream_capturing():
                 raise RuntimeError("the KV cache changed its size during a graph capture")
             sizes = (num_pages, heads, summary_width(width // 2, "mean"))
-            self._summary = torch.zeros(sizes, dtype=kv.dtype, device=kv.device)
-        page_summary_update(kv, slots, self._summary)
+            self.summary = torch.zeros(sizes, dtype=kv.dtype, device=kv.device)
+        page_summary_update(kv, slots, self.summary)
 
     def attend(self, q: Tensor, kv: Tensor, step: PagedStep) -> Attention:
         """Attend for one query token per request.
@@ -156,12 +161,12 @@ class PagedAttention:
         table, lens = step.block_table, step.seq_lens
         if step.plan is not None:
             return tree_decode(q, kv, table, lens, step.plan, scale=self._scale)
-        if self._sparse is None or self._summary is None:
+        if self._sparse is None or self.summary is None:
             raise ValueError("a step without a plan needs `sparse` and the summaries of `update`")
         page_size = kv.shape[2]
         scores = page_scores(
             q,
-            self._summary,
+            self.summary,
             table,
             lens,
             page_size=page_size,

@@ -7,8 +7,7 @@ table entries block * Hkv + head. Every sparse request keeps equally many blocks
 is in the last column, so only the last table entry is incomplete, as the operator wants it; keys
 carry their positions (RoPE), so their places in the shortened context do not matter.
 
-Key sums are fed from the keys that come to attention, because the cache stores keys transposed or
-packed.
+Which pages matter is told by their mean keys (`key_means`).
 """
 
 from dataclasses import dataclass, replace
@@ -20,7 +19,6 @@ from vllm import _custom_ops as ops
 from vllm import envs
 from vllm.config import get_current_vllm_config, get_layers_from_vllm_config
 from vllm.model_executor.layers.attention import Attention
-from vllm.model_executor.models.utils import extract_layer_index
 from vllm.v1.attention.backends.cpu_attn import (
     CPUAttentionBackend,
     CPUAttentionBackendImpl,
@@ -28,16 +26,10 @@ from vllm.v1.attention.backends.cpu_attn import (
     CPUAttentionMetadataBuilder,
 )
 
+from tts.engine.key_means import KeyMeans, KeySlots, OpenPages
 from tts.engine.sparse_config import SparseConfig
-from tts.engine.sparse_limits import check_groups, check_layer
-from tts.engine.sparse_pages import (
-    KeySlots,
-    PagePlan,
-    add_keys,
-    plan_pages,
-    plan_slots,
-    select_table,
-)
+from tts.engine.sparse_limits import check_groups, check_layer, selects_pages
+from tts.engine.sparse_pages import PagePlan, plan_pages, select_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +85,7 @@ class SparseBuilder(CPUAttentionMetadataBuilder):  # type: ignore[misc]
         if self.sparse is not None:
             present = get_layers_from_vllm_config(self.vllm_config, Attention)
             check_groups(self.layer_names, list(present))
+        self.open_pages = OpenPages(page_size=self.block_size, num_rows=_num_open(self.vllm_config))
 
     def build(
         self, common_prefix_len: int, common_attn_metadata: Any, fast_build: bool = False
@@ -101,7 +94,7 @@ class SparseBuilder(CPUAttentionMetadataBuilder):  # type: ignore[misc]
         dense = super().build(common_prefix_len, common_attn_metadata, fast_build)
         if self.sparse is None:
             return dense
-        slots = plan_slots(dense.slot_mapping[: dense.num_actual_tokens], self.block_size)
+        slots = self.open_pages.plan(dense.slot_mapping[: dense.num_actual_tokens])
         keep = self.sparse.num_pages(self.block_size)
         # A context of no more pages than are kept is dense anyway.
         above = max(self.sparse.sparse_above, (keep - 1) * self.block_size)
@@ -164,7 +157,8 @@ class SparseImpl(CPUAttentionBackendImpl):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         config = get_current_vllm_config()
         self.sparse = SparseConfig.from_vllm(config.additional_config)
-        self.key_sums = torch.empty(0)
+        self.num_open = _num_open(config)
+        self.key_means: KeyMeans | None = None
         if self.sparse is not None:
             self.sparse.num_pages(config.cache_config.block_size)
             check_layer(self, config)
@@ -183,8 +177,9 @@ class SparseImpl(CPUAttentionBackendImpl):  # type: ignore[misc]
     ) -> Tensor:
         """Attend as stock, except for requests of a sparse step in layers that are not dense."""
         metadata, scales = attn_metadata, (output_scale, output_block_scale)
-        if isinstance(metadata, SparseMetadata) and self._is_sparse(layer):
-            self._sum_keys(key, kv_cache, metadata)
+        if isinstance(metadata, SparseMetadata) and selects_pages(self.sparse, layer.layer_name):
+            assert metadata.slots is not None
+            self._means_of(kv_cache).add(key[: metadata.num_actual_tokens], metadata.slots)
             step = metadata.step
             if step is not None:
                 if step.rest is not None:
@@ -194,18 +189,11 @@ class SparseImpl(CPUAttentionBackendImpl):  # type: ignore[misc]
         super().forward(layer, query, key, value, kv_cache, metadata, output, *scales)
         return output
 
-    def _is_sparse(self, layer: Any) -> bool:
-        return (
-            self.sparse is not None
-            and extract_layer_index(layer.layer_name) >= self.sparse.dense_layers
-        )
-
-    def _sum_keys(self, key: Tensor, kv_cache: Tensor, metadata: SparseMetadata) -> None:
-        num_pages, heads, _, _ = kv_cache.shape
-        if len(self.key_sums) != num_pages:
-            self.key_sums = torch.zeros(num_pages, heads * self.head_size)
-        assert metadata.slots is not None
-        add_keys(self.key_sums, key[: metadata.num_actual_tokens], metadata.slots)
+    def _means_of(self, kv_cache: Tensor) -> KeyMeans:
+        """Return what this layer keeps beside its cache, made for this size of it."""
+        if self.key_means is None or len(self.key_means.means) != len(kv_cache):
+            self.key_means = KeyMeans(kv_cache, num_open=self.num_open)
+        return self.key_means
 
     def _attend(
         self, layer: Any, query: Tensor, kv_cache: Tensor, step: SparseStep, output: Tensor
@@ -227,7 +215,7 @@ class SparseImpl(CPUAttentionBackendImpl):  # type: ignore[misc]
             causal=True,
             alibi_slopes=None,
             sliding_window=self.sliding_window,
-            block_table=select_table(q, self.key_sums, step.plan),
+            block_table=select_table(q, self._means_of(kv_cache).means, step.plan),
             softcap=0,
             scheduler_metadata=step.schedule,
             s_aux=None,
@@ -237,3 +225,8 @@ class SparseImpl(CPUAttentionBackendImpl):  # type: ignore[misc]
             kv_cache_dtype=self.kv_cache_dtype,
         )
         output[step.tokens] = result.view(len(step.tokens), *output.shape[1:])
+
+
+def _num_open(config: Any) -> int:
+    """Return how many pages can be incomplete at once, and as many of requests that ended."""
+    return 2 * int(config.scheduler_config.max_num_seqs)

@@ -14,7 +14,6 @@ from typing import Any
 from torch import Tensor
 from vllm.config import get_current_vllm_config, get_layers_from_vllm_config
 from vllm.model_executor.layers.attention import Attention
-from vllm.model_executor.models.utils import extract_layer_index
 from vllm.v1.attention.backend import AttentionCGSupport, AttentionType
 from vllm.v1.attention.backends.flash_attn import (
     FlashAttentionBackend,
@@ -32,7 +31,7 @@ from tts.engine.paged_attention import (
     choose_kernel,
 )
 from tts.engine.sparse_config import SparseConfig, wants_shared_prefix
-from tts.engine.sparse_limits import check_groups, check_layer
+from tts.engine.sparse_limits import check_groups, check_layer, selects_pages
 from tts.kernels.contracts import HEAD_SIZES
 from tts.kernels.dispatch import DecodeStep
 
@@ -147,7 +146,7 @@ class SparseImpl(FlashAttentionImpl):  # type: ignore[misc]
     ) -> None:
         """Write keys and values to the cache, and summarise the pages that they complete."""
         super().do_kv_cache_update(layer, key, value, kv_cache, slot_mapping)
-        if self._selects(layer):
+        if selects_pages(self.sparse, layer.layer_name):
             self.paged.update(kv_cache, slot_mapping)
 
     def forward(
@@ -164,7 +163,7 @@ class SparseImpl(FlashAttentionImpl):  # type: ignore[misc]
     ) -> Tensor:
         """Attend by our kernels in a step that they take, except in dense layers."""
         step = getattr(attn_metadata, "step", None)
-        if step is None or (step.plan is None and not self._selects(layer)):
+        if step is None or (step.plan is None and not selects_pages(self.sparse, layer.layer_name)):
             super().forward(
                 layer,
                 query,
@@ -181,10 +180,3 @@ class SparseImpl(FlashAttentionImpl):  # type: ignore[misc]
         result = self.paged.attend(query[:rows], kv_cache, step)
         output[:rows].view_as(result.out).copy_(result.out)
         return output
-
-    def _selects(self, layer: Any) -> bool:
-        """Return whether sparse steps of this layer select pages."""
-        return (
-            self.sparse is not None
-            and extract_layer_index(layer.layer_name) >= self.sparse.dense_layers
-        )

@@ -1,8 +1,13 @@
-"""What sparse and shared-prefix decode cannot serve: found at start, said with what to change."""
+"""What sparse and shared-prefix decode cannot serve: found at start, said with what to change.
+
+And which layers stay dense.
+"""
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
+from tts.engine.sparse_config import SparseConfig
 from tts.errors import CapabilityError
 
 _PLAIN_CACHE = ("auto", "float16", "bfloat16", "float32")
@@ -57,6 +62,19 @@ def check_groups(served: Sequence[str], present: Sequence[str]) -> None:
             f"models with several KV cache groups (one of them has {len(served)} of "
             f"{len(present)} attention layers)"
         )
+
+
+def selects_pages(sparse: SparseConfig | None, layer_name: str) -> bool:
+    """Return whether sparse steps of this layer select pages: it is none of the dense ones.
+
+    Args:
+        sparse: What the engine keeps; None is everything.
+        layer_name: As vLLM names it, such as "model.layers.3.self_attn.attn".
+    """
+    if sparse is None:
+        return False
+    index: int = import_module("vllm.model_executor.models.utils").extract_layer_index(layer_name)
+    return index >= sparse.dense_layers
 
 
 def _refuse(what: str) -> None:

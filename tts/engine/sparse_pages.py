@@ -1,12 +1,9 @@
-"""Page selection of sparse decode on a CPU: sums of keys per page, their scores, a block table.
+"""Page selection of sparse decode on a CPU: scores of pages by their mean keys, a block table.
 
 What is the same in all layers of a step is planned once; a layer then takes one matrix product, a
 top-k over pages and two look-ups. One product scores every page that some request holds, which
-costs no more than copying the sums of each request's own pages together, and much less where
+costs no more than copying the means of each request's own pages together, and much less where
 requests share a prefix: shared pages are read once.
-
-Sums rank complete pages as means do, since all of them hold N keys. fp32, because a page's keys
-arrive one by one.
 """
 
 from dataclasses import dataclass
@@ -17,26 +14,11 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class KeySlots:
-    """Where the keys of a step go.
-
-    Attributes:
-        tokens: Which tokens are real; all of them unless some are padding.
-        pages: [T] int64, the physical page of each real token.
-        opened: [F] int64, pages of which the first slot is among them: their sums start anew.
-    """
-
-    tokens: slice | Tensor
-    pages: Tensor
-    opened: Tensor
-
-
-@dataclass(frozen=True, slots=True)
 class PagePlan:
     """What selecting needs besides queries and keys: R requests of at most P pages, `keep` of each.
 
     Attributes:
-        held: Rows of the key sums to score, U of them: all pages of the requests, maybe others.
+        held: Rows of the key means to score, U of them: all pages of the requests, maybe others.
         columns: [1, R, P] int64, where each request's pages are among them.
         bias: [R, P] float32, added to scores: inf for pages that are kept whatever their score,
             -inf past the context and for the last page, which has its place in `table`.
@@ -50,35 +32,6 @@ class PagePlan:
     bias: Tensor
     blocks: Tensor
     table: Tensor
-
-
-def plan_slots(slot_mapping: Tensor, page_size: int) -> KeySlots:
-    """Plan the sums of a step's keys.
-
-    Args:
-        slot_mapping: [T] int64, page * N + offset; negative ones are padding.
-        page_size: N.
-    """
-    real = slot_mapping >= 0
-    tokens: slice | Tensor = slice(None)
-    if not bool(real.all()):
-        tokens = real.nonzero().flatten()
-    slots = slot_mapping[tokens]
-    pages = slots // page_size
-    return KeySlots(tokens, pages, pages[slots % page_size == 0])
-
-
-def add_keys(key_sums: Tensor, key: Tensor, slots: KeySlots) -> None:
-    """Add keys to the sums of their pages; a page's first slot starts its sum anew.
-
-    Args:
-        key_sums: [num_pages, Hkv * D] float32; changed.
-        key: [T, Hkv, D].
-        slots: Of these T tokens.
-    """
-    if slots.opened.numel():
-        key_sums.index_fill_(0, slots.opened, 0.0)
-    key_sums.index_add_(0, slots.pages, key[slots.tokens].flatten(1).float())
 
 
 def plan_pages(
@@ -131,24 +84,24 @@ def _held_pages(pages: Tensor) -> tuple[slice | Tensor, Tensor]:
     return rows, columns
 
 
-def select_table(q: Tensor, key_sums: Tensor, plan: PagePlan) -> Tensor:
+def select_table(q: Tensor, means: Tensor, plan: PagePlan) -> Tensor:
     """Return the block table of the selected pages, one row per request and KV head.
 
-    Scores are q . sum(k), summed over the group, which ranks as their average does; see
+    Scores are q . mean(k), summed over the group, which ranks as their average does; see
     `tts.kernels.page_select`. Pages come in no order, but the last page of the context last.
 
     Args:
         q: [R, Hkv, G, D].
-        key_sums: [num_pages, Hkv * D] float32.
+        means: [num_pages, Hkv * D], in any precision; scores are fp32.
         plan: Of these R requests; its table is overwritten.
 
     Returns:
         [R * Hkv, keep] int32, a view of the plan's table.
     """
     _, heads, _, size = q.shape
-    sums = key_sums[plan.held].view(-1, heads, size)
+    keys = means[plan.held].float().view(-1, heads, size)
     queries = q.sum(dim=2, dtype=torch.float32).transpose(0, 1)
-    scores = torch.bmm(queries, sums.permute(1, 2, 0))
+    scores = torch.bmm(queries, keys.permute(1, 2, 0))
     scores = scores.gather(2, plan.columns.expand(heads, -1, -1)).add_(plan.bias)
     chosen = scores.topk(plan.table.shape[2] - 1, dim=2, sorted=False).indices
     plan.table[:, :, :-1] = plan.blocks.gather(2, chosen).transpose(0, 1)

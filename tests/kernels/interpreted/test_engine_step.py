@@ -1,5 +1,7 @@
 """What the CUDA backend does in a decode step, against the references."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -44,6 +46,16 @@ def test_a_sparse_step_is_summaries_scores_selection_and_attention() -> None:
     )
     assert_attention_close(result, expected)
     assert sorted(chosen.counts[:, 0].tolist()) == [0, 3, 5, 5]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_summaries_are_one_in_twice_the_page_of_the_cache(dtype: torch.dtype) -> None:
+    x = build_inputs(replace(WORKLOAD, dtype=dtype))
+    layer = PagedAttention(scale=WORKLOAD.scale, sparse=SparseConfig(5 * PAGE))
+    layer.update(x.kv, torch.tensor([-1]))
+    assert layer.summary is not None
+    # D values of N * 2 * D, in the same precision.
+    assert layer.summary.nbytes * 2 * PAGE == x.kv.nbytes
 
 
 def test_a_shared_prefix_step_keeps_its_plan_in_place() -> None:
