@@ -43,7 +43,10 @@ def test_a_run_records_what_it_attended_to(tts: Tts, data: str) -> None:
     assert '"sparse": "budget=1024"' in record.read_text()
 
 
-def test_a_wrong_option_costs_no_engine(tts: Tts) -> None:
-    outcome = tts("solve", "What is 2 + 2?", "--sparse", "budget=lots")
+@pytest.mark.parametrize(
+    "command", [("solve", "What is 2 + 2?"), ("eval", "chain"), ("calibrate", "chain")]
+)
+def test_a_wrong_option_costs_no_engine(tts: Tts, command: tuple[str, ...]) -> None:
+    outcome = tts(*command, "--sparse", "budget=lots")
     assert outcome.code == 2
     assert "budget needs a whole number" in outcome.err

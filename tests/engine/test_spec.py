@@ -7,6 +7,7 @@ import pytest
 from tests.scripted import ScriptedEngine
 from tests.solving import says
 from tts.engine.replay import ReplayEngine
+from tts.engine.sparse_config import SparseConfig
 from tts.engine.spec import EngineSpec, close_engines, make_engine, make_engines, resolve
 from tts.errors import EngineError, InputError, ProblemError
 
@@ -25,6 +26,10 @@ def pool(tmp_path: object) -> str:
     [
         ("bundled:draft", EngineSpec("vllm", "bundled:draft")),
         ("gpt2", EngineSpec("vllm", "gpt2")),
+        (
+            "me/m?sparse=budget=1024,page=64",
+            EngineSpec("vllm", "me/m", sparse=SparseConfig(1_024, page_size=64)),
+        ),
         ("./v1@home", EngineSpec("vllm", "./v1@home")),
         ("me/m@http://x:8/v1", EngineSpec("openai", "me/m", base_url="http://x:8/v1")),
         ("m@https://x", EngineSpec("openai", "m", base_url="https://x")),
@@ -42,8 +47,13 @@ def test_recorded_samples_are_named_by_their_series(pool: str) -> None:
 
 
 def test_a_line_without_an_engine_is_refused(pool: str) -> None:
-    for line in ("", "@http://x"):
+    for line in ("", "@http://x", "?sparse=budget=1024"):
         with pytest.raises(InputError, match="write MODEL, MODEL@URL or replay:FILE"):
+            EngineSpec.parse(line)
+    with pytest.raises(InputError, match="no setting 'pages'; there are budget"):
+        EngineSpec.parse("gpt2?sparse=pages=64")
+    for line in ("m@http://x?sparse=budget=64", "m?sparse=budget=64@http://x"):
+        with pytest.raises(InputError, match="sparse"):
             EngineSpec.parse(line)
     with pytest.raises(ProblemError, match="holds several models"):
         EngineSpec.parse(f"replay:{pool}")

@@ -69,6 +69,7 @@ def calibrate_command(
     verifier: _engine.VerifierFlag = None,
     base_url: _engine.BaseUrlFlag = None,
     pool: _engine.PoolFlag = None,
+    sparse: _engine.SparseFlag = None,
     engine_for: _engine.EngineForFlag = None,
 ) -> None:
     """Fit the policy that --preset auto reads, from runs on problems kept for calibration.
@@ -79,7 +80,13 @@ def calibrate_command(
     Example: tts calibrate chain countdown --presets self_consistency --set n=32 --out policy.yaml
     """
     options = _engine.parse_engine(
-        engine, model, verifiers=verifier, base_url=base_url, pool=pool, others=engine_for
+        engine,
+        model,
+        verifiers=verifier,
+        base_url=base_url,
+        pool=pool,
+        sparse=sparse,
+        others=engine_for,
     )
     names = [name.strip() for name in presets.split(",") if name.strip()]
     if not names:

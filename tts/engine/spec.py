@@ -20,7 +20,7 @@ from tts.pools import load_pool
 from tts.protocols import Engine
 
 EngineKind = Literal["vllm", "openai", "replay"]
-_REPLAY = "replay:"
+_REPLAY, _SPARSE = "replay:", "?sparse="
 _MEMORY = 0.9  # of a GPU, for all embedded engines together; vLLM's own default for one
 
 
@@ -46,19 +46,25 @@ class EngineSpec:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read "MODEL", "MODEL@URL" or "replay:FILE[#series]".
+        """Read "MODEL", "MODEL?sparse=budget=1024", "MODEL@URL" or "replay:FILE[#series]".
 
         Raises:
-            InputError: No model is named.
+            InputError: No model is named, or what it keeps cannot be read or is not its to say.
             ProblemError: The pool cannot be read.
         """
         if text.startswith(_REPLAY):
             pool = text.removeprefix(_REPLAY)
             return cls("replay", load_pool(pool).series, pool=pool)
-        model, at, url = text.partition("@http")
+        line, has_sparse, kept = text.partition(_SPARSE)
+        model, has_url, url = line.partition("@http")
         if not model:
             raise InputError(f"no engine {text!r}: write MODEL, MODEL@URL or replay:FILE[#MODEL]")
-        return cls("openai", model, base_url=f"http{url}") if at else cls("vllm", model)
+        sparse = SparseConfig.parse(kept) if has_sparse else None
+        if not has_url:
+            return cls("vllm", model, sparse=sparse)
+        if sparse is not None:
+            raise InputError(f"engine {text!r}: a server has its own attention; leave ?sparse= out")
+        return cls("openai", model, base_url=f"http{url}")
 
 
 def resolve(names: Iterable[str], named: Mapping[str, str]) -> dict[str, EngineSpec]:
