@@ -254,6 +254,10 @@ class Context(Protocol):
         """
         ...
 
+    def asking(self, engine: str) -> "Context":
+        """Return this context with another engine of the run; the same for an empty name."""
+        ...
+
     def checking(self, engine: str = "") -> "Context":
         """Return this context for a verifier: what it generates judges, and is no attempt.
 

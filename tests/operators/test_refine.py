@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from tests.runs import answers, boxed, by_id, events, prompts_of, run
 from tests.scripted import Ask, Line, ScriptedEngine
+from tts.errors import CapabilityError
 from tts.operators.refine import Refine, refine
 from tts.operators.sample import sample
 from tts.operators.vote import vote
@@ -164,6 +165,15 @@ def test_the_budget_ends_chains_where_they_are() -> None:
     assert (result.usage.generated_tokens or 0) <= tokens
     assert result.answer is not None and result.answer.text == "3"
     assert "is spent" in result.reason
+
+
+def test_an_engine_that_is_not_there_is_refused_before_a_sample() -> None:
+    engine = ScriptedEngine(count_up)
+    with pytest.raises(CapabilityError, match="needs the engine 'big'"):
+        run(sample() >> refine(engine="big"), engine)
+    assert not engine.requests
+    with pytest.raises(ValidationError, match="checker belongs to it"):
+        Refine(checker="big")
 
 
 def test_nonsense_is_refused() -> None:

@@ -160,3 +160,18 @@ def test_malt_is_three_passes_of_three_roles() -> None:
     assert result.answer is not None and result.answer.text == "1"
     assert load_preset("malt").sampling.temperature == 0.3
     assert malt.Config().n == 3
+
+
+def test_each_role_of_malt_may_be_an_engine_of_its_own() -> None:
+    own, writes, checks, mends = (improving(accepts=0) for _ in range(4))
+    roles = {"generator": "writes", "verifier": "checks", "refiner": "mends"}
+    engines = {"writes": writes, "checks": checks, "mends": mends}
+    result = solve(own, "malt", engines=engines, overrides=[f"{k}={v}" for k, v in roles.items()])
+    assert result.answer is not None and result.answer.text == "1"
+    assert not own.requests and sum(request.n for request in writes.requests) == 3
+    assert len(checks.requests) == len(mends.requests) == 3
+    assert all(CHECK in prompt for prompt in prompts_of(checks))
+    assert all("Verdict" in prompt and CHECK not in prompt for prompt in prompts_of(mends))
+    alone = solve(improving(accepts=0), "malt")
+    assert [t.text for t in result.trajectories] == [t.text for t in alone.trajectories]
+    assert result.usage.calls == alone.usage.calls == 9

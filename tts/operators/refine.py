@@ -31,6 +31,8 @@ class Refine(OperatorModel):
 
     With `emit: last` the chain sends its last attempt that has an answer; with `all`, every attempt
     as soon as it is there, the first included. An attempt carries the cost of the check before it.
+
+    Revisions and checks may be asked of other engines of the run than the drafts.
     """
 
     mode: Mode = Field("revise", description="revise at once, or check first")
@@ -38,11 +40,15 @@ class Refine(OperatorModel):
     memory: int = Field(1, ge=1, le=64, description="attempts shown, the last ones")
     accept: bool = Field(True, description="a check that finds an attempt correct ends the chain")
     emit: Emit = Field("last", description="what a chain sends: its end, or every attempt")
+    engine: str = Field("", description="engine that revises; the one asked so far if empty")
+    checker: str = Field("", description="engine that checks; the one asked so far if empty")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.mode == "critique" and self.memory > 1:
             raise ValueError("a critique shows one attempt; memory belongs to mode revise")
+        if self.mode == "revise" and self.checker:
+            raise ValueError("only mode critique checks, so that checker belongs to it")
         return self
 
     @property
@@ -50,7 +56,10 @@ class Refine(OperatorModel):
         """Reads and sends finished trajectories."""
         fan_out = self.rounds + 1 if self.emit == "all" else 1
         needs = frozenset({"own_prompts"})
-        return Spec(accepts="finished", emits="finished", needs=needs, fan_out=fan_out)
+        others = tuple(name for name in (self.engine, self.checker) if name)
+        return Spec(
+            accepts="finished", emits="finished", needs=needs, fan_out=fan_out, engines=others
+        )
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
         """Revise concurrently; nobody waits for another chain."""
@@ -107,7 +116,7 @@ class _Chain:
         else:
             prompt = prompts.revise_last(self.context.problem, shown[-self.settings.memory :])
         seed = self.context.seed(last.id)
-        completion = await ask(self.context, prompt, seed=seed)
+        completion = await ask(self.context.asking(self.settings.engine), prompt, seed=seed)
         if completion is None or completion.finish_reason == "error":
             self.checks = before
             if completion is not None:
@@ -122,7 +131,8 @@ class _Chain:
     async def _critique(self, attempt: Trajectory, shown: str) -> str | None:
         """Return a check of an attempt; None when it accepts it or cannot be had."""
         prompt = prompts.verify(self.context.problem, shown)
-        check = await ask(self.context, prompt, seed=self.context.seed(f"{attempt.id}/check"))
+        asked = self.context.asking(self.settings.checker)
+        check = await ask(asked, prompt, seed=self.context.seed(f"{attempt.id}/check"))
         if check is None:
             return None
         self.checks = self.checks + check.usage
@@ -147,6 +157,18 @@ def refine(
     memory: int = 1,
     accept: bool = True,
     emit: Emit = "last",
+    engine: str = "",
+    checker: str = "",
 ) -> Pipeline:
     """Revise each trajectory `rounds` times."""
-    return Pipeline.of(Refine(mode=mode, rounds=rounds, memory=memory, accept=accept, emit=emit))
+    return Pipeline.of(
+        Refine(
+            mode=mode,
+            rounds=rounds,
+            memory=memory,
+            accept=accept,
+            emit=emit,
+            engine=engine,
+            checker=checker,
+        )
+    )
