@@ -14,15 +14,17 @@ def num_expanding(tree: SearchTree) -> int:
 
 def subtree_sums(tree: SearchTree, values: ArrayLike) -> NDArray[np.float64]:
     """Return, for each node, the sum of `values` over its subtree, itself included."""
-    sums = np.array(values, dtype=np.float64)
+    sums: list[float] = np.asarray(values, dtype=np.float64).tolist()
+    parents = tree.parent.tolist()
     for node in range(len(tree) - 1, 0, -1):
-        sums[tree.parent[node]] += sums[node]
-    return sums
+        sums[parents[node]] += sums[node]
+    return np.array(sums)
 
 
 def children_of(tree: SearchTree) -> list[list[int]]:
     """Return the children of each node, in order."""
     children: list[list[int]] = [[] for _ in range(len(tree))]
-    for node in range(1, len(tree)):
-        children[tree.parent[node]].append(node)
+    for node, parent in enumerate(tree.parent.tolist()):
+        if node:
+            children[parent].append(node)
     return children

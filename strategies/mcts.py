@@ -125,13 +125,13 @@ def puct(mean: float, prior: float, parent_visits: float, visits: float) -> floa
 
 def repeated_steps(tree: SearchTree) -> list[int]:
     """Return the open leaves whose text an earlier sibling has."""
+    is_said = ~np.isin(tree.state, (NodeState.FAILED, NodeState.RUNNING))
+    parents, leaves = tree.parent.tolist(), set(tree.open_leaves().tolist())
     seen: set[tuple[int, str]] = set()
     repeated = []
-    for node in range(1, len(tree)):
-        if tree.state[node] == NodeState.FAILED or tree.state[node] == NodeState.RUNNING:
-            continue
-        key = (int(tree.parent[node]), tree.texts[node])
-        if key in seen and tree.state[node] == NodeState.OPEN and not tree.num_children[node]:
+    for node in np.flatnonzero(is_said).tolist():
+        key = (parents[node], tree.texts[node])
+        if key in seen and node in leaves:
             repeated.append(node)
         seen.add(key)
     return repeated

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts.runtime.kv_blocks import BlockTrie, reusable_tokens
+from tts.runtime.kv_blocks import BlockTrie, LiveBlocks, reusable_tokens
 from tts.runtime.tree import ROOT, NodeState, SearchTree
 from tts.runtime.tree_view import to_json, to_mermaid, to_svg, to_text
 
@@ -112,6 +112,25 @@ def test_the_count_equals_brute_force(
     assert tree.kv_blocks(live) == brute_force_blocks([prefixes[n] for n in live], block_size)
 
 
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(0, 1_000), st.lists(st.integers(0, 1), max_size=5)), max_size=20
+    ),
+    sets=st.lists(st.sets(st.integers(0, 1_000), max_size=8), max_size=6),
+)
+def test_counting_what_changes_equals_counting_all(
+    steps: list[tuple[int, list[int]]], sets: list[set[int]]
+) -> None:
+    tree = SearchTree(block_size=2)
+    for pick, tokens in steps:
+        grow(tree, pick % len(tree), tokens)
+    live = LiveBlocks(tree.blocks)
+    for picks in sets:
+        leaves = sorted({pick % len(tree) for pick in picks})
+        last = dict(zip(leaves, tree.last_blocks(leaves), strict=True))
+        assert live.count(last) == tree.blocks.count(last.values())
+
+
 def test_the_prompt_may_become_known_after_the_first_children_were_asked_for() -> None:
     tree = SearchTree(block_size=4)
     first = tree.add_children(ROOT, 2)
@@ -131,6 +150,13 @@ def test_rewards_are_backed_up_to_the_root() -> None:
     assert tree.visits.tolist() == [3, 3, 1, 1]
     assert tree.value[a] == pytest.approx(1.8)
     assert tree.value[ROOT] == pytest.approx(1.8)
+
+
+def test_pruning_the_newest_leaves_the_others() -> None:
+    tree = SearchTree()
+    a, b = grow(tree, ROOT, [1], [2])
+    assert tree.prune([b], "too low") == [b]
+    assert tree.open_leaves().tolist() == [a] and tree.state[ROOT] == NodeState.OPEN
 
 
 def test_pruning_takes_what_is_below_and_leaves_the_finished() -> None:

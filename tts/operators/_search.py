@@ -112,7 +112,8 @@ class Search:
         for parent, children in self._in_order(families):
             group.create_task(self._expand(parent, children))
         if tree.end[ROOT]:
-            self._context.kv_market.hold(self, tree.kv_blocks(tree.live_leaves()))
+            held = self._account.kv_blocks(tree.live_leaves().tolist())
+            self._context.kv_market.hold(self, held)
 
     def _in_order(self, families: Sequence[tuple[int, range]]) -> Sequence[tuple[int, range]]:
         """Return parents with their new children in the order of their requests."""
@@ -121,11 +122,14 @@ class Search:
         return sorted(families, key=lambda family: self._arrivals[family[0]], reverse=True)
 
     def _prune(self, reason_by_node: Mapping[int, str], group: asyncio.TaskGroup) -> None:
+        if not reason_by_node:
+            return
         for reason in dict.fromkeys(reason_by_node.values()):
             nodes = [node for node, why in reason_by_node.items() if why == reason]
             self._account.pruned(self._tree.prune(nodes, reason), reason)
         for stream, children in self._streams.values():
-            if not (self._tree.state[children] == NodeState.RUNNING).any():
+            states = self._tree.state[children.start : children.stop]
+            if not (states == NodeState.RUNNING).any():
                 group.create_task(_close(stream))
 
     async def _expand(self, parent: int, children: range) -> None:

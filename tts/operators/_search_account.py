@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from tts.protocols import Context
-from tts.runtime.kv_blocks import NO_BLOCK, BlockTrie, reusable_tokens
+from tts.runtime.kv_blocks import NO_BLOCK, BlockTrie, LiveBlocks, reusable_tokens
 from tts.runtime.tree import ROOT, Decision, NodeState, SearchTree
 from tts.runtime.tree_view import to_json
 from tts.types import Trajectory, Usage
@@ -46,6 +46,8 @@ class SearchAccount:
         self._before: list[Held] = []
         self._kept: list[Held] = []
         self._tokens = BlockTrie(1)
+        self._live_blocks = LiveBlocks(tree.blocks)
+        self._live_tokens = LiveBlocks(self._tokens)
         self._last_token: dict[int, int] = {}
         self._cached = 0
         self._reusable = 0
@@ -56,16 +58,22 @@ class SearchAccount:
         leaves = tree.live_leaves()
         places = leaves.tolist()
         parents = tree.parent[leaves].tolist()
-        last = (
-            self._last_token.get(node, self._last_token.get(parent, NO_BLOCK))
+        known = self._last_token
+        last_tokens = {
+            node: known.get(node, known.get(parent, NO_BLOCK))
             for node, parent in zip(places, parents, strict=True)
-        )
+        }
         nodes = tree.with_ancestors(leaves)
         return Held(
-            blocks=tree.kv_blocks(places),
-            tokens=self._tokens.count(last),
+            blocks=self.kv_blocks(places),
+            tokens=self._live_tokens.count(last_tokens),
             node_tokens=int((tree.end[nodes] - tree.start[nodes]).sum()),
         )
+
+    def kv_blocks(self, leaves: Sequence[int]) -> int:
+        """Return what `SearchTree.kv_blocks` does, quickly where the leaves are much the same."""
+        last = dict(zip(leaves, self._tree.last_blocks(leaves), strict=True))
+        return self._live_blocks.count(last) + self._tree.num_tails(leaves)
 
     def decided(self, before: Held, expand: Sequence[tuple[int, int]], decision: Decision) -> None:
         """Note a decision and what was held before and after its pruning."""
@@ -134,8 +142,7 @@ class SearchAccount:
         )
 
     def _extend(self, before: int, node: int) -> int:
-        own = self._tree.token_ids(node)[int(self._tree.start[node]) :]
-        return self._tokens.extend(before, own)[0]
+        return self._tokens.extend(before, self._tree.step_tokens(node))[0]
 
     def close(self) -> None:
         """Emit the figures and the tree, and charge the most KV blocks held at once."""

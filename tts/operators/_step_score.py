@@ -35,6 +35,7 @@ class StepScorer:
 
     def __init__(self, context: Context, verifier: str, reduction: Reduction) -> None:
         self._context = context
+        self._checking = context.checking()
         self._name = verifier
         self._reduction = reduction
         self._known: dict[tuple[str, FinishReason | None], asyncio.Future[Score]] = {}
@@ -53,7 +54,7 @@ class StepScorer:
         return future.result()
 
     async def _ask(self, trajectory: Trajectory) -> Score:
-        (score,) = await ask_verifier(self._context.checking(), self._name, [trajectory])
+        (score,) = await ask_verifier(self._checking, self._name, [trajectory])
         reduced = self._reduce(score)
         if reduced.error is not None:
             message = f"verifier {self._name!r} failed: {reduced.error}"

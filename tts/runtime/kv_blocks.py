@@ -4,6 +4,7 @@ A full block is shared exactly when the whole token prefix up to its end is equa
 vLLM's prefix cache decides. The last, partly filled block of a sequence is always its own.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 NO_BLOCK = -1
@@ -33,15 +34,20 @@ class BlockTrie:
         Returns:
             The last full block now, and the tokens that fill no block.
         """
-        size = self.block_size
-        full = len(tokens) // size * size
-        for start in range(0, full, size):
-            block = self._intern(block, tuple(tokens[start : start + size]))
-        return block, tuple(tokens[full:])
+        size, ids, parents = self.block_size, self._ids, self._parents
+        for held in zip(*[iter(tokens)] * size, strict=False):  # full blocks alone
+            before, block = block, ids.setdefault((block, held), len(parents))
+            if block == len(parents):
+                parents.append(before)
+        return block, tuple(tokens[len(tokens) // size * size :])
 
     def count(self, blocks: Iterable[int]) -> int:
         """Return the number of distinct blocks on the ways from the beginning to `blocks`."""
         return len(self._on_ways(blocks))
+
+    def parent(self, block: int) -> int:
+        """Return the block before another; `NO_BLOCK` before the first."""
+        return self._parents[block]
 
     def before(self, blocks: Iterable[int]) -> dict[int, int]:
         """Return the blocks on the ways to `blocks`, each with the one before it, in their order.
@@ -58,13 +64,49 @@ class BlockTrie:
                 block = self._parents[block]
         return seen
 
-    def _intern(self, parent: int, tokens: tuple[int, ...]) -> int:
-        key = (parent, tokens)
-        block = self._ids.get(key)
-        if block is None:
-            block = self._ids[key] = len(self._parents)
-            self._parents.append(parent)
-        return block
+
+class LiveBlocks:
+    """Counts the distinct blocks of a set of sequences that changes little at a time.
+
+    Args:
+        trie: Where the blocks hang.
+    """
+
+    def __init__(self, trie: BlockTrie) -> None:
+        self._trie = trie
+        self._last: dict[int, int] = {}
+        self._uses: defaultdict[int, int] = defaultdict(int)
+        self._count = 0
+
+    def count(self, last: dict[int, int]) -> int:
+        """Return the number of distinct blocks on the ways to the last blocks of all sequences.
+
+        Args:
+            last: The last full block by sequence; `NO_BLOCK` without one.
+        """
+        for _, block in last.items() - self._last.items():
+            self._take(block)
+        for _, block in self._last.items() - last.items():
+            self._drop(block)
+        self._last = last
+        return self._count
+
+    def _take(self, block: int) -> None:
+        """Count one more use of a block: by a sequence that ends there or a block after it."""
+        while block != NO_BLOCK:
+            self._uses[block] += 1
+            if self._uses[block] > 1:
+                return
+            self._count += 1
+            block = self._trie.parent(block)
+
+    def _drop(self, block: int) -> None:
+        while block != NO_BLOCK:
+            self._uses[block] -= 1
+            if self._uses[block] > 0:
+                return
+            self._count -= 1
+            block = self._trie.parent(block)
 
 
 def reusable_tokens(prompt_tokens: int, block_size: int) -> int:

@@ -9,7 +9,8 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -102,7 +103,7 @@ class LogFile(GenerationLog):
 
     def record_aborted(self, key: str, seed: int, usage: Usage) -> None:
         """Keep what an aborted request had cost."""
-        self._append("aborted", key, seed, asdict(usage))
+        self._append("aborted", key, seed, _plain(usage))
         super().record_aborted(key, seed, usage)
 
     def _append(self, kind: str, key: str, seed: int, value: dict[str, Any]) -> None:
@@ -145,13 +146,19 @@ def _plain(value: Any) -> Any:
 
     Shallow, and so called for each level: `asdict` would walk through every token id.
     """
-    if not is_dataclass(value):
+    kind: Any = type(value)
+    if not is_dataclass(kind):
         return str(value)
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+    return {name: getattr(value, name) for name in _field_names(kind)}
+
+
+@cache
+def _field_names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def _from_completion(completion: Completion) -> dict[str, Any]:
-    return {**_plain(completion), "usage": asdict(completion.usage)}
+    return {**_plain(completion), "usage": _plain(completion.usage)}
 
 
 def _to_completion(value: dict[str, Any]) -> Completion:

@@ -106,7 +106,8 @@ class RequestStream:
             except StopAsyncIteration:
                 self._live.pop(0)
                 continue
-            completion = replace(completion, index=completion.index + offset)
+            if offset:
+                completion = replace(completion, index=completion.index + offset)
             if completion.finish_reason != "error":
                 self._services.log.record(
                     self._key, self._request.seed + completion.index, completion

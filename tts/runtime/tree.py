@@ -78,6 +78,7 @@ class SearchTree:
         self.kv_price: KVPrice = free
         self.texts: list[str] = [""]
         self.reasons: dict[int, str] = {}
+        self._above = [-1]  # `parent` as a list, which single nodes are read from faster
         self._tokens: list[tuple[int, ...]] = [()]
         self._tails: list[tuple[int, ...]] = [()]
         self._rows = np.zeros(64, dtype=_ROW)
@@ -167,6 +168,7 @@ class SearchTree:
         self.num_children[parent] += num_children
         self.num_expansions += 1
         self.texts += [""] * num_children
+        self._above += [parent] * num_children
         self._tokens += [()] * num_children
         self._tails += [self._tails[parent]] * num_children
         return first
@@ -196,9 +198,9 @@ class SearchTree:
         """Give a running node its reward and add that to `visits` and `value` up to the root."""
         self.reward[node] = reward
         self.state[node] = NodeState.FINISHED if is_finished else NodeState.OPEN
-        for ancestor in self.path(node):
-            self.visits[ancestor] += 1
-            self.value[ancestor] += reward
+        path = self.path(node)
+        self._rows["visits"][path] += 1
+        self._rows["value"][path] += reward
 
     def fail(self, node: int, reason: str) -> None:
         """Say that a running node will have no step or no score."""
@@ -208,9 +210,10 @@ class SearchTree:
     def prune(self, nodes: Iterable[int], reason: str) -> list[int]:
         """Give up nodes and all below them; returns those that were open or running."""
         below = np.zeros(self._size, dtype=bool)
-        below[list(nodes)] = True
-        for node in range(1, self._size):
-            below[node] |= below[self.parent[node]]
+        newest = np.fromiter(nodes, dtype=np.intp)
+        while newest.size:
+            below[newest] = True
+            newest = 1 + np.flatnonzero(below[self.parent[1:]] & ~below[1:])  # the root has none
         is_alive = (self.state == NodeState.OPEN) | (self.state == NodeState.RUNNING)
         given_up = [int(node) for node in np.flatnonzero(below & is_alive)]
         self.state[given_up] = NodeState.PRUNED
@@ -222,7 +225,7 @@ class SearchTree:
         nodes = []
         while node >= 0:
             nodes.append(node)
-            node = int(self.parent[node])
+            node = self._above[node]
         return nodes
 
     def with_ancestors(self, nodes: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
@@ -233,6 +236,10 @@ class SearchTree:
             nodes = np.unique(self.parent[nodes])
             nodes = nodes[(nodes >= 0) & ~found[nodes]]
         return np.flatnonzero(found)
+
+    def step_tokens(self, node: int) -> tuple[int, ...]:
+        """Return a step's own tokens; the prompt's for the root."""
+        return self._tokens[node]
 
     def token_ids(self, node: int) -> tuple[int, ...]:
         """Return the prompt and all steps down to `node`."""
@@ -267,8 +274,7 @@ class SearchTree:
         same time, and computes the last block of a prompt again when the prompt ends with it.
         """
         rows = [int(leaf) for leaf in leaves]
-        full = self.blocks.count(self._rows["block"][rows].tolist())
-        return full + sum(1 for leaf in rows if self._tails[leaf])
+        return self.blocks.count(self.last_blocks(rows)) + self.num_tails(rows)
 
     def block_tree(self, nodes: Sequence[int]) -> tuple[list[int], list[int]]:
         """Return the full KV blocks that hold these nodes, as a tree whose root is no block.
@@ -277,10 +283,19 @@ class SearchTree:
             The place of each node's last block, and for each place that of the block before it,
             which is smaller; place 0 is the root, with -1 before it.
         """
-        last = self._rows["block"][list(nodes)].tolist()
+        last = self.last_blocks(nodes)
         before = self.blocks.before(last)
         place = {NO_BLOCK: 0, **{block: row for row, block in enumerate(before, start=1)}}
         return [place[b] for b in last], [-1, *(place[b] for b in before.values())]
+
+    def last_blocks(self, nodes: Sequence[int]) -> list[int]:
+        """Return each node's last full KV block, a number of `blocks`; `NO_BLOCK` without one."""
+        last: list[int] = self._rows["block"][list(nodes)].tolist()
+        return last
+
+    def num_tails(self, nodes: Iterable[int]) -> int:
+        """Return how many of these nodes end with a partly filled KV block."""
+        return sum(1 for node in nodes if self._tails[node])
 
     def _ints(self, name: str) -> NDArray[np.int32]:
         column: NDArray[np.int32] = self._rows[name][: self._size]
