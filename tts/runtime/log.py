@@ -146,14 +146,14 @@ def _plain(value: Any) -> Any:
 
     Shallow, and so called for each level: `asdict` would walk through every token id.
     """
-    kind: Any = type(value)
-    if not is_dataclass(kind):
+    kind: type[Any] = type(value)
+    if not is_dataclass(value):
         return str(value)
     return {name: getattr(value, name) for name in _field_names(kind)}
 
 
 @cache
-def _field_names(kind: Any) -> tuple[str, ...]:
+def _field_names(kind: type[Any]) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))
 
 
