@@ -20,6 +20,7 @@ from torch import Tensor
 
 from tts import prompts
 from tts.cli._kv_selection import KVBudget, Method, attend
+from tts.engine.build import default_threads
 from tts.engine.encoder import PromptEncoder
 from tts.errors import ContextError, StoreError
 from tts.evals.lines import (
@@ -112,6 +113,7 @@ class BudgetedModel:
         transformers: Any = import_module("transformers")
         import_module("transformers.utils.logging").disable_progress_bar()
         self.budget = KVBudget("dense")
+        torch.set_num_threads(default_threads(str(folder)))
         transformers.AttentionInterface.register(_ATTENTION, self._attend)
         self._model = transformers.AutoModelForCausalLM.from_pretrained(
             folder, dtype=torch.float32, attn_implementation=_ATTENTION
