@@ -216,10 +216,11 @@ class ScriptedEngine:
         if request.sampling.logprobs is not None:
             self._need("logprobs")
         prompt = render(request.prompt)
-        room = (self.info.context_tokens or 0) - len(prompt)
+        room = (self.info.context_tokens or 0) - len(prompt) - request.keep_free
         if room < 1:
             raise ContextError(
-                f"the prompt has {len(prompt)} tokens, the context is {self.info.context_tokens}"
+                f"the prompt has {len(prompt)} tokens, the context is {self.info.context_tokens}, "
+                f"of which {request.keep_free} are kept for what follows"
             )
         for index in range(request.n):
             line = self.script(Ask(prompt, request.seed + index, index, request))

@@ -197,6 +197,8 @@ class GenerationRequest:
         priority: Lower runs earlier where the engine queues.
         start: Completions of this prompt that earlier requests of the same node asked for; all of
             them share the base seed `seed - start`.
+        keep_free: Tokens of the model's context that each completion leaves free, for what is
+            asked next; engines that do not count a prompt's tokens beforehand ignore it.
     """
 
     prompt: Prompt
@@ -205,6 +207,7 @@ class GenerationRequest:
     seed: int = 0
     priority: int = 0
     start: int = 0
+    keep_free: int = 0
 
 
 @dataclass(frozen=True, slots=True)

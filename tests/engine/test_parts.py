@@ -29,6 +29,9 @@ def test_what_a_prompt_leaves_may_be_generated(prompt: int, room: int) -> None:
 def test_a_prompt_without_room_is_refused_with_both_numbers() -> None:
     with pytest.raises(ContextError, match=r"8 tokens.*context is 8 tokens"):
         check_context(8, 8)
+    assert check_context(3, 8, keep_free=4) == 1
+    with pytest.raises(ContextError, match="8 tokens, 4 of them kept for what follows; shorten"):
+        check_context(4, 8, keep_free=4)
 
 
 @pytest.mark.parametrize(

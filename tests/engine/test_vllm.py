@@ -1,6 +1,7 @@
 """What is particular to the embedded vLLM: several engines, death, seeds, errors."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from tts import prompts
 from tts.engine.vllm import VLLMEngine
-from tts.errors import CapabilityError, EngineError, ModelError
+from tts.errors import CapabilityError, ContextError, EngineError, ModelError
 from tts.types import GenerationRequest, Message, Prompt, Sampling, ScoreRequest
 
 CHAT = Prompt(messages=(Message("user", "What is 7 * 8?"),))
@@ -67,6 +68,21 @@ def test_a_refused_request_leaves_the_engine_alive(
         with pytest.raises(EngineError, match=message):
             await anext(vllm_engine.generate(GenerationRequest(CHAT, sampling)))
         await anext(vllm_engine.generate(GenerationRequest(CHAT, Sampling(max_tokens=2))))
+
+    asyncio.run(main())
+
+
+@pytest.mark.slow
+def test_a_completion_leaves_free_what_it_is_told_to(vllm_engine: VLLMEngine) -> None:
+    context = vllm_engine.info.context_tokens or 0
+    prompt = Prompt(token_ids=(65,) * (context - 100))
+
+    async def main() -> None:
+        request = GenerationRequest(prompt, ENDLESS, keep_free=90)
+        completion = await anext(vllm_engine.generate(request))
+        assert (len(completion.token_ids), completion.finish_reason) == (10, "length")
+        with pytest.raises(ContextError, match="100 of them kept for what follows"):
+            await anext(vllm_engine.generate(replace(request, keep_free=100)))
 
     asyncio.run(main())
 

@@ -1,10 +1,14 @@
 """Thoughts stretched, cut and probed."""
 
+from dataclasses import replace
+
 import pytest
 from pydantic import ValidationError
 
 from tests.runs import boxed, events, prompts_of, run
-from tests.scripted import Ask, Line, ScriptedEngine
+from tests.scripted import Ask, Line, ScriptedEngine, render
+from tests.solving import PROBLEM
+from tts import prompts
 from tts.operators.think import Think, agrees, most_repeats, probed_text, think
 from tts.operators.vote import vote
 from tts.pipeline import Pipeline
@@ -144,6 +148,39 @@ def test_a_thought_leaves_room_for_its_answer(tokens: int, thought: int) -> None
     result = run(think(), thinker("x" * 500), budget=Budget(tokens=tokens))
     assert result.answer is not None and result.answer.text == "12"
     assert result.usage.generated_tokens == thought + len(boxed(12))
+
+
+def with_context(engine: ScriptedEngine, tokens: int) -> ScriptedEngine:
+    """Give the engine a context of so many tokens after the prompt for a thought."""
+    prompt = len(render(prompts.solve_thinking(PROBLEM)))
+    engine.info = replace(engine.info, context_tokens=prompt + tokens)
+    return engine
+
+
+# A thought's end takes 12 tokens at most, so that 42 of the context stay free.
+@pytest.mark.parametrize(("tokens", "thought"), [(300, 200), (242, 200), (142, 100), (43, 1)])
+def test_a_thought_leaves_room_in_the_context_for_its_answer(tokens: int, thought: int) -> None:
+    engine = with_context(thinker("x" * 500), tokens)
+    result = run(think(answer_tokens=30), engine)
+    assert result.trajectories[0].text == "x" * thought + "\n</think>\n\n" + boxed(12)
+    assert result.answer is not None and result.answer.text == "12"
+
+
+def test_slices_and_waits_leave_that_room_too() -> None:
+    engine = with_context(slices({}, thought="t" * 500), 42 + 25)
+    result = run(Pipeline.of(Think(slice_tokens=10, max_repeats=9, answer_tokens=30)), engine)
+    assert result.trajectories[0].text == "t" * 25 + "\n</think>\n\n" + boxed(99)
+    engine = with_context(thinker("y" * 10 + "</think>", "z" * 500), 42 + 40)
+    result = run(think(waits=5, answer_tokens=30), engine)
+    # Ten, the word, and what is left of forty; the tag that was dropped stands nowhere.
+    assert result.trajectories[0].text == f"{'y' * 10}Wait{'z' * 26}\n</think>\n\n{boxed(12)}"
+
+
+def test_a_context_without_room_for_thought_and_answer_draws_nothing() -> None:
+    engine = with_context(thinker("x" * 500), 42)
+    result = run(think(answer_tokens=30), engine)
+    assert result.usage.calls == 0
+    assert "42 are kept for what follows" in result.reason
 
 
 def test_thoughts_share_what_the_answers_leave() -> None:

@@ -25,6 +25,11 @@ def filled(path: Path) -> list[int]:
     return lengths
 
 
+def test_what_must_stay_free_is_part_of_a_key() -> None:
+    keys = [request_key("m", replace(REQUEST, keep_free=free)) for free in (0, 0, 5, 6)]
+    assert keys[0] == keys[1] and len(set(keys)) == 3
+
+
 @pytest.mark.parametrize(
     ("prompt", "key"),
     [

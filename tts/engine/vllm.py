@@ -287,7 +287,7 @@ class VLLMEngine:
     def _add(self, stream: _AnyStream, request: GenerationRequest) -> None:
         assert self._encoder is not None
         token_ids = self._encoder.encode(request.prompt)
-        room = check_context(len(token_ids), self.info.context_tokens or 0)
+        room = check_context(len(token_ids), self.info.context_tokens or 0, request.keep_free)
         sampling = request.sampling
         params = translate.sampling_params(sampling, max_tokens=min(sampling.max_tokens, room))
         if sampling.reflection is not None:

@@ -86,11 +86,17 @@ async def draw(
 
 
 async def ask(
-    context: Context, prompt: Prompt, *, seed: int, sampling: Sampling | None = None
+    context: Context,
+    prompt: Prompt,
+    *,
+    seed: int,
+    sampling: Sampling | None = None,
+    keep_free: int = 0,
 ) -> Completion | None:
     """Return one completion; None when the budget, the deadline or the context leaves none."""
     taken: list[Completion] = []
-    request = GenerationRequest(prompt, sampling or context.sampling, seed=seed)
+    sampling = sampling or context.sampling
+    request = GenerationRequest(prompt, sampling, seed=seed, keep_free=keep_free)
     await draw(context, request, taken.append)
     return taken[0] if taken else None
 

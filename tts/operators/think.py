@@ -40,7 +40,8 @@ class Think(OperatorModel):
 
     Room for each answer is kept free in the budget (its tokens and its call) while the thoughts
     run. Where the budget is too small for that, thoughts and answers get equal parts of it, and
-    fewer trajectories are drawn; none, where it has no room for one thought and one answer.
+    fewer trajectories are drawn; none, where it has no room for one thought and one answer. The
+    model's context keeps that room too: a thought that comes so close to its end is over.
 
     With `slice_tokens` the thought is generated slice by slice, each continuing the last by token
     ids, so that its KV blocks are reused. After each slice `probe` is appended to a copy and the
@@ -88,8 +89,14 @@ class Think(OperatorModel):
                     thought = _Thought(self, context, completion.index, seed, room)
                     group.create_task(thought.run(completion, outlet))
 
-                request = GenerationRequest(prompt, sampling, n=count, seed=seed)
+                free = self.answer_room
+                request = GenerationRequest(prompt, sampling, n=count, seed=seed, keep_free=free)
                 await draw(context, request, take)
+
+    @property
+    def answer_room(self) -> int:
+        """Most tokens that the end of the thought, at one a byte, and the answer take."""
+        return len(closing(".", self.lead).encode()) + self.answer_tokens
 
     def limit(self, sampling: Sampling) -> int:
         """Return the most tokens of the thought."""
@@ -141,7 +148,7 @@ class _Thought:
             outlet.send(self._trajectory(completion, self.text))
             return
         self.context.emit("think", index=self.index, tokens=self.spent, waits=self.waits)
-        opening = self._close()
+        opening = closing(self.text, self.settings.lead)
         sampling = replace(self.context.sampling, max_tokens=self.settings.answer_tokens)
         self.room.give_back()
         answer = await self._ask(self._prefilled(opening), sampling)
@@ -162,12 +169,12 @@ class _Thought:
             if self.settings.slice_tokens is None or await self._is_settled():
                 return None
             ids = (*last.prompt_token_ids, *last.token_ids)
-            return await self._next(Prompt(token_ids=ids), sampling)
+            return await self._slice(Prompt(token_ids=ids), sampling)
         if self.waits >= self.settings.waits:
             return None
         self.waits += 1
         self.text += self.settings.wait_words
-        return await self._next(self._prefilled(self.text), sampling)
+        return await self._slice(self._prefilled(self.text), sampling)
 
     async def _is_settled(self) -> bool:
         repeats = self.settings.max_repeats
@@ -190,20 +197,19 @@ class _Thought:
         self.context.emit("stopped", index=self.index, rule="probe")
         return True
 
-    def _close(self) -> str:
-        """Return the thought with its end, as the answer's opening words."""
-        text = self.text.rstrip("\N{REPLACEMENT CHARACTER}")
-        newline = "" if text.endswith("\n") or not text else "\n"
-        return f"{text}{newline}{END}\n\n{self.settings.lead}"
-
     def _prefilled(self, text: str) -> Prompt:
         asked = prompts.solve_thinking(self.context.problem)
         return replace(asked, prefill=asked.prefill + text)
 
-    async def _next(self, prompt: Prompt, sampling: Sampling) -> Completion | None:
+    async def _slice(self, prompt: Prompt, sampling: Sampling) -> Completion | None:
+        return await self._next(prompt, sampling, keep_free=self.settings.answer_room)
+
+    async def _next(
+        self, prompt: Prompt, sampling: Sampling, *, keep_free: int = 0
+    ) -> Completion | None:
         self.requests += 1
         seed = self.context.seed(f"{self.index}/{self.requests}")
-        return await ask(self.context, prompt, seed=seed, sampling=sampling)
+        return await ask(self.context, prompt, seed=seed, sampling=sampling, keep_free=keep_free)
 
     async def _ask(self, prompt: Prompt, sampling: Sampling) -> Completion | None:
         completion = await self._next(prompt, sampling)
@@ -225,6 +231,13 @@ class _Thought:
             usage=self.usage,
             error=last.error if last else None,
         )
+
+
+def closing(text: str, lead: str) -> str:
+    """Return a thought with its end, as the answer's opening words."""
+    text = text.rstrip("\N{REPLACEMENT CHARACTER}")
+    newline = "" if text.endswith("\n") or not text else "\n"
+    return f"{text}{newline}{END}\n\n{lead}"
 
 
 def agrees(probed: Sequence[int | None], count: int) -> bool:

@@ -20,7 +20,9 @@ from tts.types import Completion, GenerationRequest, Usage
 
 def request_key(fingerprint: str, request: GenerationRequest) -> str:
     """Return the key of a request, its seed and `n` left out."""
-    content = [fingerprint, request.prompt, request.sampling]
+    content: list[Any] = [fingerprint, request.prompt, request.sampling]
+    if request.keep_free:  # without it, keys are as they were before there was such a thing
+        content.append(request.keep_free)
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, default=_plain)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
