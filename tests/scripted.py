@@ -195,6 +195,9 @@ class ScriptedEngine:
         counts = [[text.count(chr(97 + i)) for i in range(26)] for text in texts]
         return np.array(counts, dtype=np.float32).reshape(len(texts), 26)
 
+    async def forget(self) -> None:
+        """Do nothing: no call leaves anything to the next."""
+
     async def aclose(self) -> None:
         """Abort everything; later requests fail."""
         self._die(EngineError("the engine is closed"))

@@ -146,6 +146,10 @@ def test_a_reward_model_reads_a_shared_prefix_once_and_scores_as_if_it_read_all(
             rows = (await engine._pool(request.prompt, whole)).values
             is_tag = np.array(await engine.encode(request.prompt)) == tag_id
             assert found.values == pytest.approx(rows[is_tag, 1], abs=1e-5)
+
+        await engine.forget()
+        again = await engine.score(requests[0])
+        assert (again.usage.calls, again.usage.cached_tokens) == (1, 0)
         await engine.aclose()
 
     asyncio.run(asyncio.wait_for(main(), 120))
@@ -168,6 +172,8 @@ def test_a_second_engine_scores_dies_and_leaves_the_first_alone(vllm_engine: VLL
             await anext(second.generate(GenerationRequest(CHAT, Sampling())))
         with pytest.raises(CapabilityError, match="pooling"):
             await vllm_engine.score(request)
+        with pytest.raises(EngineError, match="requests are running"):
+            await vllm_engine.forget()
 
         kill(second)
         unread = ScoreRequest(Prompt(text=f"7 * 8 = 57{tag}"), step_tag=tag)

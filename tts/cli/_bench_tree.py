@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from tts.api import open_verifiers
 from tts.catalog import load
+from tts.cli._bench_engines import forget, open_reward
 from tts.cost import kv_token_bytes
 from tts.engine.vllm import VLLMEngine
 from tts.evals.runner import Plan, evaluate
@@ -213,11 +214,11 @@ class Bench:
         first = cell_preset(plan[0], samples=1, verifier=self._verifier)
         async with AsyncExitStack() as opened:
             engine = await opened.enter_async_context(VLLMEngine(self._model))
-            verifiers = await open_verifiers([first.pipeline])
-            for verifier in verifiers.values():
-                opened.push_async_callback(verifier.aclose)
+            rewards = await open_reward(self._verifier, opened)
+            verifiers = await open_verifiers([first.pipeline], engines=rewards)
             for cell in plan:
                 if cell.cache == "ample":
+                    await forget((engine, *rewards.values()))
                     await self._run(cell, engine, verifiers, None)
             scarce = [cell for cell in plan if cell.cache == "scarce"]
             if not scarce:
@@ -228,6 +229,7 @@ class Bench:
                 VLLMEngine(self._model, kv_cache_memory_bytes=size, max_model_len=SCARCE_CONTEXT)
             )
             for cell in scarce:
+                await forget((small, *rewards.values()))
                 await self._run(cell, small, verifiers, size)
 
     def outcomes(self, cell: Cell) -> dict[str, Outcome]:

@@ -16,8 +16,9 @@ import typer
 from rich.table import Table
 
 from tts.api import DEFAULT_MODEL, open_verifiers
-from tts.catalog import load, parse_verifier
+from tts.catalog import load
 from tts.cli import _output
+from tts.cli._bench_engines import forget, open_reward
 from tts.cli._bench_strategies import (
     BASE,
     METHODS,
@@ -134,11 +135,7 @@ async def measure(
     runs: dict[str, dict[str, list[StoredRun]]] = {}
     async with AsyncExitStack() as opened:
         engine = await opened.enter_async_context(VLLMEngine(size.model))
-        rewards: dict[str, VLLMEngine] = {}
-        model = load("verifier", parse_verifier(size.verifier)[0]).DEFAULT_MODEL
-        if model is not None:
-            reward = VLLMEngine(model, runner="pooling")
-            rewards[model] = await opened.enter_async_context(reward)
+        rewards = await open_reward(size.verifier, opened)
         await _warm_up(tasks[0], size, engine, rewards)
         for task in tasks:
             runs[task] = {method: [] for method in methods}
@@ -146,6 +143,7 @@ async def measure(
                 for method in methods:
                     if number == 0 or method in TIMED:
                         _output.print_note(f"{task} {method}, round {number + 1}")
+                        await forget((engine, *rewards.values()))
                         run = await _run(task, method, size, number, engine, rewards)
                         runs[task][method].append(run)
     return runs
@@ -169,7 +167,6 @@ async def _run(
         seed=size.seed + number,
         options={"engine": "vllm", "split": "test"},
     )
-    # New verifiers for each run: they remember the steps that they have scored.
     verifiers = await open_verifiers([preset.pipeline], engines=rewards)
     summary = await evaluate(plan, engine, root=size.out, verifiers=verifiers)
     return load_run(Path(summary["out"]))

@@ -7,6 +7,8 @@ anywhere.
 from collections.abc import Callable
 from typing import Any
 
+from tts.errors import EngineError
+
 
 def usage(engine: Any) -> float:
     """Return the fraction of KV blocks that running requests hold."""
@@ -16,6 +18,16 @@ def usage(engine: Any) -> float:
 def num_blocks(engine: Any) -> int:
     """Return the number of KV blocks of the cache, one of them vLLM's own null block."""
     return int(_manager(engine).block_pool.num_gpu_blocks)
+
+
+def drop_prefixes(engine: Any) -> None:
+    """Empty the prefix cache.
+
+    Raises:
+        EngineError: Requests hold blocks of it.
+    """
+    if not engine.reset_prefix_cache():
+        raise EngineError("requests are running, so their KV blocks cannot be dropped")
 
 
 def resident_blocks(engine: Any) -> frozenset[int]:

@@ -59,6 +59,10 @@ class StepReader:
             raise EngineError(f"{len(keys) - len(values)} of {len(keys)} step tags have no score")
         return StepScores(values, sum_usage(spent))
 
+    def forget(self) -> None:
+        """Forget all scores."""
+        self._scores.clear()
+
     def _find(self, keys: Sequence[bytes]) -> list[float | None]:
         # Taken out and put back at the end: safe beside another thread that does the same.
         found = [self._scores.pop(key, None) for key in keys]

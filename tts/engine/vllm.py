@@ -216,6 +216,17 @@ class VLLMEngine:
         """Return the fraction of KV blocks that running requests hold."""
         return kv.usage(self._stepper.engine) if self._info is not None else 0.0
 
+    async def forget(self) -> None:
+        """Drop cached prefixes and step scores, so that a measurement owes nothing to the last one.
+
+        Raises:
+            EngineError: Requests are running.
+        """
+        await self.start()
+        self._steps.forget()
+        job = partial(kv.drop_prefixes, self._stepper.engine)
+        await asyncio.wrap_future(self._stepper.call(job))
+
     def num_preemptions(self) -> int:
         """Return how often a running request has lost its KV blocks to others, so far."""
         return self._preemptions()
