@@ -1,11 +1,12 @@
-"""AB-MCTS-A: at every node, decide by Thompson sampling whether to go wider or deeper.
+"""AB-MCTS: at every node, decide by Thompson sampling whether to go wider or deeper.
 
 Source: Inoue et al. 2025, "Wider or Deeper? Scaling LLM Inference-Time Compute with Adaptive
-Branching Tree Search", arXiv:2503.04412; `SakanaAI/treequest`, algorithm A with one model. From the
-root down, draw a mean for GEN (a new attempt from here; it has seen the rewards of the attempts
-that began here) and for CONT (go on below; it has seen those of the attempts that began deeper). If
-GEN wins, or there is nothing to go on with, an attempt begins here; otherwise descend to the child
-whose own draw (it has seen all attempts through it) is the largest.
+Branching Tree Search", arXiv:2503.04412; `SakanaAI/treequest` with one model. Algorithm A
+(posterior gaussian or beta): from the root down, draw a mean for GEN (a new attempt from here; it
+has seen the rewards of the attempts that began here) and for CONT (go on below; it has seen those
+of the attempts that began deeper). If GEN wins, or there is nothing to go on with, an attempt
+begins here; otherwise descend to the child whose own draw (it has seen all attempts through it) is
+the largest.
 
 Gaussian posterior: normal-inverse-chi-squared with m = 0, kappa = 1, nu = 1, tau^2 = 0.1. After n
 observations of mean y and sum of squared deviations SS:
@@ -15,14 +16,20 @@ observations of mean y and sum of squared deviations SS:
 
 Beta posterior: a = 1/2 + sum of rewards, b = 1/2 + n - sum.
 
+Algorithm M (posterior mixed): at each node the rewards of all attempts below are one mixed model
+with the children as groups (`_mixed_model`). An attempt begins here if the draw for a new child
+beats those of all children; otherwise descend to the best.
+
 Departures: there a node is a whole answer, and its children are revisions of it. Here an attempt is
 a solution played out step by step from the node where it begins, its reward that of the solution,
 and every step on its way is a node at which later attempts may begin. Attempts without a solution
 teach nothing. Up to `parallel` attempts are drawn before their rewards are known, as with the
-published ask and tell (5 recommended there).
+published ask and tell (5 recommended there). That M passes over subtrees whose rewards are all
+equal is left out.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -33,10 +40,11 @@ from pydantic import Field
 
 from tts.pipeline import Pipeline
 from tts.runtime.tree import ROOT, Decision, NodeState, SearchPolicy, SearchTree
+from tts.strategies._mixed_model import MixedModel
 from tts.strategies._search import SearchConfig, build_search
 from tts.strategies._tree_stats import children_of, subtree_sums
 
-Posterior = Literal["gaussian", "beta"]
+Posterior = Literal["gaussian", "beta", "mixed"]
 _MEAN, _KAPPA, _NU, _TAU2 = 0.0, 1.0, 1.0, 0.1
 _JEFFREYS = 0.5
 
@@ -69,7 +77,8 @@ class Policy(SearchPolicy):
         room = min(self.parallel - running, self.attempts - int(is_first_step(tree).sum()))
         counts = dict.fromkeys(leaves, 1)
         if room > 0:
-            chooser = _Chooser(tree, self.posterior, rng)
+            kind = _MixedChooser if self.posterior == "mixed" else _ArmChooser
+            chooser = kind(tree, self.posterior, rng)
             for _ in range(room):
                 node = chooser.choose()
                 counts[node] = counts.get(node, 0) + 1
@@ -77,7 +86,7 @@ class Policy(SearchPolicy):
 
 
 class Config(SearchConfig, Policy):
-    """Parameters of AB-MCTS-A."""
+    """Parameters of AB-MCTS."""
 
 
 def build(config: Config) -> Pipeline:
@@ -85,20 +94,20 @@ def build(config: Config) -> Pipeline:
     return build_search(config, Policy)
 
 
-class _Chooser:
+class _Chooser(ABC):
     """Thompson sampling over one state of the tree."""
 
     def __init__(self, tree: SearchTree, posterior: Posterior, rng: np.random.Generator) -> None:
-        self._tree = tree
-        self._posterior = posterior
-        self._rng = rng
-        self._children = children_of(tree)
+        self.tree = tree
+        self.posterior = posterior
+        self.rng = rng
+        self.children = children_of(tree)
         # Number, sum and sum of squares of the rewards of the attempts that begin with a node.
-        self._own = np.zeros((len(tree), 3))
+        self.own = np.zeros((len(tree), 3))
         for node, reward in finished_attempts(tree):
-            self._own[node] += (1.0, reward, reward**2)
-        self._below: NDArray[np.float64] = np.stack(
-            [subtree_sums(tree, column) for column in self._own.T], axis=1
+            self.own[node] += (1.0, reward, reward**2)
+        self.below: NDArray[np.float64] = np.stack(
+            [subtree_sums(tree, column) for column in self.own.T], axis=1
         )
         # A leaf that is still played out is no place for another attempt.
         is_place = (tree.state == NodeState.OPEN) & (tree.num_children > 0)
@@ -106,29 +115,55 @@ class _Chooser:
 
     def choose(self) -> int:
         """Return the node where the next attempt begins."""
-        node = ROOT
-        while True:
-            below = [child for child in self._children[node] if self._places[child] > 0]
-            if not below or self._is_wider(node):
-                return node
-            draws = [self._draw(self._below[child]) for child in below]
-            node = below[int(np.argmax(draws))]
+        node, following = ROOT, self._next(ROOT)
+        while following is not None:
+            node, following = following, self._next(following)
+        return node
+
+    def _next(self, node: int) -> int | None:
+        places = [child for child in self.children[node] if self._places[child] > 0]
+        return self.descend(node, places) if places else None
+
+    @abstractmethod
+    def descend(self, node: int, places: Sequence[int]) -> int | None:
+        """Return one of the children with places for attempts; None to begin one at the node."""
+
+
+class _ArmChooser(_Chooser):
+    """Algorithm A: a posterior for each arm."""
+
+    def descend(self, node: int, places: Sequence[int]) -> int | None:
+        if self._is_wider(node):
+            return None
+        draws = [self._draw(self.below[child]) for child in places]
+        return places[int(np.argmax(draws))]
 
     def _is_wider(self, node: int) -> bool:
-        children = self._children[node]
-        first = is_first_step(self._tree)
-        here = self._own[[child for child in children if first[child]]].sum(axis=0)
-        deeper = self._below[children].sum(axis=0) - here
+        children = self.children[node]
+        first = is_first_step(self.tree)
+        here = self.own[[child for child in children if first[child]]].sum(axis=0)
+        deeper = self.below[children].sum(axis=0) - here
         return self._draw(here) > self._draw(deeper)
 
     def _draw(self, sums: NDArray[np.float64]) -> float:
         observed = Observed(*(float(s) for s in sums))
-        if self._posterior == "beta":
+        if self.posterior == "beta":
             a, b = beta_posterior(observed)
-            return float(self._rng.beta(a, b))
+            return float(self.rng.beta(a, b))
         mean, kappa, nu, tau2 = gaussian_posterior(observed)
-        variance = nu * tau2 / 2 / self._rng.gamma(nu / 2)
-        return float(self._rng.normal(mean, math.sqrt(variance / kappa)))
+        variance = nu * tau2 / 2 / self.rng.gamma(nu / 2)
+        return float(self.rng.normal(mean, math.sqrt(variance / kappa)))
+
+
+class _MixedChooser(_Chooser):
+    """Algorithm M: one model of a node's children."""
+
+    def descend(self, node: int, places: Sequence[int]) -> int | None:
+        children = self.children[node]
+        draw = MixedModel(self.below[children]).draw(self.rng)
+        known = dict(zip(children, draw.known.tolist(), strict=True))
+        best = max(places, key=lambda child: known[child])
+        return best if known[best] >= draw.fresh else None
 
 
 def is_first_step(tree: SearchTree) -> NDArray[np.bool_]:

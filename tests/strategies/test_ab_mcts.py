@@ -1,4 +1,6 @@
-"""AB-MCTS-A: posteriors in closed form, wider against deeper, and whole searches."""
+"""AB-MCTS: posteriors in closed form, wider against deeper, and whole searches."""
+
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -38,9 +40,11 @@ def attempt(tree: SearchTree, begin: int, reward: float) -> list[int]:
     return [first, second]
 
 
-def places(tree: SearchTree, draws: int = 150) -> list[int]:
+def places(
+    tree: SearchTree, posterior: Literal["gaussian", "mixed"] = "gaussian", draws: int = 150
+) -> list[int]:
     """Return where the next attempt begins, drawn many times."""
-    policy = Policy(parallel=1, attempts=10_000)
+    policy = Policy(parallel=1, attempts=10_000, posterior=posterior)
     rng = np.random.default_rng(1)
     return [policy.decide(tree, rng).expand[0][0] for _ in range(draws)]
 
@@ -90,7 +94,20 @@ def test_what_was_begun_is_played_out_first() -> None:
     assert policy.decide(tree, np.random.default_rng(0)).expand == ()
 
 
-@pytest.mark.parametrize("posterior", ["gaussian", "beta"])
+def test_a_mixed_model_goes_wider_while_children_differ() -> None:
+    alike, unlike = new_tree(), new_tree()
+    for tree, rewards in ((alike, (0.5, 0.5, 0.5)), (unlike, (0.1, 0.9, 0.2))):
+        for reward in rewards:
+            first, _ = attempt(tree, ROOT, reward)
+            for _ in range(6):
+                attempt(tree, first, reward)
+    begun = places(unlike, "mixed")
+    # Where children differ, most draws go to the second (nodes from 22 to 42), some to a new one.
+    assert sum(22 <= place <= 42 for place in begun) > 75
+    assert 0 < begun.count(ROOT) < 50
+
+
+@pytest.mark.parametrize("posterior", ["gaussian", "beta", "mixed"])
 def test_a_whole_search(posterior: str) -> None:
     config = Config(attempts=12, posterior=posterior)
     result = search(ScriptedEngine(digits(depth=3)), build(config))

@@ -9,8 +9,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass, replace
-from functools import cache
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -148,15 +147,9 @@ def _plain(value: Any) -> Any:
 
     Shallow, and so called for each level: `asdict` would walk through every token id.
     """
-    kind: type[Any] = type(value)
     if not is_dataclass(value):
         return str(value)
-    return {name: getattr(value, name) for name in _field_names(kind)}
-
-
-@cache
-def _field_names(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
 def _from_completion(completion: Completion) -> dict[str, Any]:
