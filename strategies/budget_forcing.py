@@ -4,12 +4,14 @@ Source: Muennighoff et al. 2025, "s1: Simple test-time scaling", arXiv:2501.1939
 ends its thought too early, the tag is dropped and "Wait" is appended (1 time by default, 2 to 6 in
 the ablations); at the limit the thought is closed and the answer asked for; about 100 tokens are
 left for it; temperature 0. All continuations share one limit (the published evaluation harness
-gives each the whole limit again). Departure: more than one sample may vote.
+gives each the whole limit again). Departures: more than one sample may vote, and with `probe_every`
+a thought ends early where probes agree, as in `dynasor`.
 """
 
 from pydantic import Field
 
-from tts.operators.think import think
+from tts import prompts
+from tts.operators.think import Think
 from tts.operators.vote import vote
 from tts.pipeline import Pipeline
 from tts.strategies._base import StrategyConfig
@@ -24,16 +26,13 @@ class Config(StrategyConfig):
     max_thinking: int | None = Field(None, ge=1, description="tokens; sampling.max_tokens if none")
     answer_tokens: int = Field(100, ge=1, description="limit of the answer")
     lead: str = Field("Final Answer: ", description="first words of the answer")
+    probe_every: int | None = Field(None, ge=1, description="tokens between probes; none if null")
+    agree: int = Field(3, ge=1, description="equal probes in a row that end the thought")
 
 
 def build(config: Config) -> Pipeline:
     """Think for as long as asked, then answer."""
-    thoughts = think(
-        config.n,
-        max_thinking=config.max_thinking,
-        waits=config.waits,
-        wait_words=config.wait_words,
-        answer_tokens=config.answer_tokens,
-        lead=config.lead,
-    )
+    probe = prompts.PROBE if config.probe_every else None
+    parameters = config.model_dump(exclude={"probe_every"})
+    thoughts = Pipeline.of(Think(slice_tokens=config.probe_every, probe=probe, **parameters))
     return thoughts if config.n == 1 else thoughts >> vote()

@@ -92,6 +92,13 @@ def test_probes_without_an_answer_do_not_agree() -> None:
     assert [e["answer"] for e in events(result, "probe")] == [None] * 4
 
 
+def test_a_forced_thought_may_end_early_too() -> None:
+    config = budget_forcing.Config(waits=6, probe_every=20, agree=2, lead="")
+    result = run(budget_forcing.build(config), settling("1", "2", "2"))
+    assert [e["answer"] for e in events(result, "probe")] == ["1", "2", "2"]
+    assert [(e["tokens"], e["waits"]) for e in events(result, "think")] == [(3 * 20, 0)]
+
+
 def test_trimr_counts_an_answer_that_stays() -> None:
     # 3 3 5 5 5: the counter goes 1, back to 0, 1, 2, and the thought ends.
     config = trimr.Config(interval=20)
