@@ -5,7 +5,7 @@ the problems and used on the other, both ways round; what the file keeps is then
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -93,7 +93,7 @@ def calibrate(
             dearer=dearer_strategies(runs, best, keys),
             seed=seed,
         ),
-        notes=_notes(recorded, is_graded=model is not None),
+        notes=(*_notes(recorded, is_graded=model is not None), *_score_notes(best.values())),
     )
 
 
@@ -226,3 +226,15 @@ def _notes(recorded: Mapping[Key, Recorded], *, is_graded: bool) -> tuple[str, .
     if len(recorded) < _FEW_PROBLEMS:
         notes.append(f"only {len(recorded)} problems: intervals are wide")
     return tuple(notes)
+
+
+def _score_notes(records: Iterable[Record]) -> Iterator[str]:
+    """Say which verifiers scored samples and give no ladder all the same."""
+    answered = [d for record in records for d in record.drafts if d.answer is not None]
+    for name in sorted({name for draft in answered for name in draft.scores}):
+        known = [0.0 <= draft.scores.get(name, -1.0) <= 1.0 for draft in answered]
+        if not all(known):
+            yield (
+                f"no ladder by {name}: {known.count(False)} of {len(known)} samples with an answer "
+                "have no score of it in [0, 1]"
+            )

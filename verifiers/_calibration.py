@@ -5,6 +5,7 @@ some hundred labelled scores; Platt scaling (Platt 1999, with his smoothed targe
 Lin, Lin and Weng 2007) fits two numbers and does with a few dozen.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -112,15 +113,21 @@ def from_mapping(values: Mapping[str, Any]) -> Calibrator:
     """
     try:
         if values["method"] == "platt":
-            return Platt(float(values["slope"]), float(values["offset"]))
+            slope, offset = float(values["slope"]), float(values["offset"])
+            if slope >= 0 and math.isfinite(slope) and math.isfinite(offset):
+                return Platt(slope, offset)
         if values["method"] == "isotonic":
             scores = tuple(map(float, values["scores"]))
             probabilities = tuple(map(float, values["probabilities"]))
-            if scores and len(scores) == len(probabilities) and scores == tuple(sorted(scores)):
+            is_rising = len(scores) == len(probabilities) and scores == tuple(sorted(scores))
+            if scores and is_rising and all(0.0 <= p <= 1.0 for p in probabilities):
                 return Isotonic(scores, probabilities)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"not a calibrator: {error!r}") from error
-    raise InputError("not a calibrator: its method is platt or isotonic, its points rise")
+    raise InputError(
+        "not a calibrator: its method is platt, with a slope of at least 0, or isotonic, with "
+        "rising scores and their probabilities in [0, 1]"
+    )
 
 
 def _arrays(scores: Sequence[float], labels: Sequence[bool]) -> tuple[Any, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tts.budget.policy import BeliefPart, Policy, PricePoint, load_policy, save_policy
+from tts.budget.policy import BeliefPart, DearerPart, Policy, PricePoint, load_policy, save_policy
 from tts.errors import InputError
 
 BELIEF = BeliefPart(concentration=0.5, shares=(0.0, 1.0), trust=(0.1, 0.9))
@@ -36,6 +36,12 @@ def test_a_policy_survives_writing(tmp_path: Path) -> None:
     save_policy(whole, path)
     assert load_policy(path) == whole
     assert path.read_text().startswith("# Written by `tts calibrate`")
+
+
+def test_chances_of_a_dearer_strategy_are_probabilities() -> None:
+    for chances, accuracy in (((0.0, 1.2), (0.1, 0.9)), ((0.0, 1.0), (-0.1, 0.9))):
+        with pytest.raises(ValueError, match=r"(less|greater) than or equal to [01]"):
+            DearerPart(strategy="beam_search", cost=1.0, chances=chances, accuracy=accuracy)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,48 @@ def test_what_cannot_be_calibrated_is_refused(
     assert "no split 'train'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("answer", ["4", "5"])
+def test_one_sided_data_give_a_policy_that_runs(
+    answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    engine = [
+        *("--engine", "replay"),
+        *("--pool", str(write_pool(tmp_path, *(row(f"p{i}", [answer] * 6) for i in range(6))))),
+    ]
+    assert run(["calibrate", "pool", *engine, "--set", "n=6"]) == 0
+    assert "every sample is right, or every one wrong" in capsys.readouterr().out
+    words = ["eval", "pool", *engine, "--preset", "auto", "--set", "policy=policy.yaml", "--json"]
+    assert run([*words, "--run-budget", "200"]) == 0
+    (summary,) = json.loads(capsys.readouterr().out)["runs"]
+    assert summary["accuracy"] == (answer == "4")
+    assert summary["answered"] == 6 and summary["tokens"]["generated"] < 6 * 6 * 10
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("schema: 1", "schema: 0"), "a policy of version 0, this tts reads 1"),
+        (("model: m", "model: other"), "calibrated for other, this is m; run `tts calibrate`"),
+        (("accuracy: 1.0", "accuracy: 1.5"), "less than or equal to 1"),
+    ],
+)
+def test_a_policy_that_does_not_fit_is_refused_before_a_sample(
+    pool: str, change: tuple[str, str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = ["--engine", "replay", "--pool", pool]
+    assert run(["calibrate", "pool", *engine, "--set", "n=10"]) == 0
+    file = Path("policy.yaml")
+    written = file.read_text()
+    assert change[0] in written
+    file.write_text(written.replace(*change))
+    capsys.readouterr()
+    words = ["eval", "pool", *engine, "--preset", "auto", "--set", "policy=policy.yaml"]
+    assert run([*words, "--out", "other"]) == 2
+    assert message in capsys.readouterr().err
+    assert not Path("other").exists()
+
+
 def test_scores_give_a_ladder_and_a_calibration(
     pool: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

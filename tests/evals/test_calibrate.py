@@ -1,5 +1,6 @@
 """Calibration on runs made by hand, and its bad input."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,23 @@ def test_one_sided_data_give_a_policy_with_a_note(right: int) -> None:
     assert "every sample is right, or every one wrong" in policy.notes[0]
     assert policy.difficulty == {}
     assert 0.0 < policy.belief.trust[-1] < 1.0
+
+
+@pytest.mark.parametrize("last", [{}, {"prm": 1.5}, {"prm": -0.1}])
+def test_a_verifier_that_left_samples_out_gives_no_ladder_but_a_note(last: Any) -> None:
+    records = [record(f"p{i}", [0, 1, 0, 2], 0) for i in range(8)]
+    given = [
+        replace(
+            r, attempts=tuple(replace(a, scores={"prm": 0.5, "judge": 0.5}) for a in r.attempts)
+        )
+        for r in records
+    ]
+    assert calibrate([stored(given)]).ladder is not None
+    first = given[0].attempts
+    given[0] = replace(given[0], attempts=(replace(first[0], scores=last), *first[1:]))
+    policy = calibrate([stored(given)])
+    assert policy.ladder is None
+    assert any("no ladder by prm: 1 of 32 samples" in note for note in policy.notes)
 
 
 @pytest.mark.parametrize(

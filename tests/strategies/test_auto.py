@@ -16,7 +16,7 @@ from tts.operators.allocate import allocate
 from tts.operators.vote import vote
 from tts.presets import load_preset
 from tts.runtime.runtime import Runtime
-from tts.types import Budget
+from tts.types import Budget, Result
 
 
 @pytest.mark.parametrize(
@@ -94,20 +94,24 @@ def test_it_runs_on_recorded_samples_within_the_run_budget(tmp_path: Path) -> No
     rows = [row(f"p{i}", ["4"] * 8 if i % 2 else ["4", "5"] * 4) for i in range(6)]
     engine = ReplayEngine(str(write_pool(tmp_path, *rows)))
 
-    async def calls(budget: Budget) -> list[int]:
+    async def run(budget: Budget) -> list[Result]:
         runtime = Runtime(engine, run_budget=budget)
         problems = [r.problem for r in engine.pool.problems]
         pipeline = load_preset("auto", ["n=8"]).pipeline
         try:
             async with runtime.run_many(pipeline, problems) as results:
-                spent = {r.problem.id: r.usage.calls async for r in results}
-            return [spent[problem.id] for problem in problems]
+                found = {r.problem.id: r async for r in results}
+            return [found[problem.id] for problem in problems]
         finally:
             runtime.close()
 
-    free = asyncio.run(calls(Budget(calls=1_000)))
-    assert free == [8, 3, 8, 3, 8, 3]
-    assert sum(asyncio.run(calls(Budget(calls=20)))) == 20
+    free = asyncio.run(run(Budget(calls=1_000)))
+    assert [result.usage.calls for result in free] == [8, 3, 8, 3, 8, 3]
+    tight = asyncio.run(run(Budget(calls=9)))
+    assert sum(result.usage.calls for result in tight) == 9
+    late = [result for result in tight if not result.usage.calls]
+    assert late and all(result.answer is None for result in late)
+    assert all("the budget of 9calls is spent" in result.reason for result in late)
 
 
 def test_it_spends_less_than_uniform_voting_on_real_samples() -> None:

@@ -3,6 +3,7 @@
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -182,6 +183,23 @@ def test_what_cannot_be_fitted_is_refused(scores: list[float], labels: list[bool
     for fit in (fit_isotonic, fit_platt):
         with pytest.raises(InputError, match="calibration needs"):
             fit(scores, labels)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"method": "guess"},
+        {"method": "platt", "slope": -1.0, "offset": 0.0},
+        {"method": "platt", "slope": 1.0, "offset": float("nan")},
+        {"method": "isotonic", "scores": [0.0, 1.0], "probabilities": [0.0, 1.5]},
+        {"method": "isotonic", "scores": [1.0, 0.0], "probabilities": [0.0, 1.0]},
+        {"method": "isotonic", "scores": [1.0], "probabilities": [0.0, 1.0]},
+    ],
+)
+def test_a_file_that_holds_no_calibrator_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="not a calibrator"):
+        from_mapping(values)
 
 
 def test_calibrated_scores_may_be_summed(tmp_path: Path) -> None:

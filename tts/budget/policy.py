@@ -7,7 +7,7 @@ on held-out halves, and where all that came from.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import yaml
@@ -21,6 +21,9 @@ from tts.errors import InputError
 SCHEMA = 1
 _DEFAULT_PRICE = 1e-3
 _HALF_A_POINT = 0.005
+
+
+_Chance = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Part(BaseModel):
@@ -42,9 +45,9 @@ class PricePoint(_Part):
     price: float = Field(ge=0)
     samples: float = Field(gt=0)
     tokens: float | None = Field(None, gt=0)
-    accuracy: float = Field(ge=0, le=1)
-    low: float = Field(ge=0, le=1)
-    high: float = Field(ge=0, le=1)
+    accuracy: _Chance
+    low: _Chance
+    high: _Chance
 
 
 class CurvePoint(_Part):
@@ -63,9 +66,9 @@ class CurvePoint(_Part):
     difficulty: str
     samples: float = Field(ge=0)
     tokens: float | None = Field(None, ge=0)
-    accuracy: float = Field(ge=0, le=1)
-    low: float = Field(ge=0, le=1)
-    high: float = Field(ge=0, le=1)
+    accuracy: _Chance
+    low: _Chance
+    high: _Chance
     problems: int = Field(ge=1)
 
 
@@ -113,8 +116,8 @@ class DearerPart(_Part):
     strategy: str
     parameters: dict[str, Any] = {}
     cost: float = Field(gt=0)
-    chances: tuple[float, ...]
-    accuracy: tuple[float, ...]
+    chances: tuple[_Chance, ...]
+    accuracy: tuple[_Chance, ...]
 
 
 class LadderPart(_Part):
