@@ -1,8 +1,8 @@
 """Several engines of one random model in one process: dense, then sparse as the arguments say.
 
 python -m tests.engine.sparse_engines FOLDER CONFIGS prints, per engine and prompt, the greedy
-tokens with their log-probabilities as JSON. A process of its own, because engines of one process
-cannot be closed one by one.
+tokens with their log-probabilities as JSON, and the bytes of each layer's cache and mean keys. A
+process of its own, because engines of one process cannot be closed one by one.
 """
 
 import json
@@ -81,6 +81,13 @@ def generate(engine: Any) -> list[list[tuple[int, float]]]:
     ]
 
 
+def memory(engine: Any) -> list[tuple[int, int]]:
+    """Return (bytes of the KV cache, bytes of the mean keys) of each layer; no means are 0."""
+    layers = engine.llm_engine.vllm_config.compilation_config.static_forward_context.values()
+    found = [(layer.kv_cache, getattr(layer.impl, "key_means", None)) for layer in layers]
+    return [(cache.nbytes, 0 if kept is None else kept.means.nbytes) for cache, kept in found]
+
+
 def main() -> None:
     """Run all engines, one after the other."""
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
@@ -89,11 +96,13 @@ def main() -> None:
     host.load_vllm()
     host.set_threads(1)
     save_model(folder)
-    engines, results = [], []
+    engines: list[Any] = []
+    results = []
     for config in [None, *configs]:
         engines.append(build(folder, config))
         results.append(generate(engines[-1]))
-    sys.stdout.write(json.dumps(results) + "\n")
+    found = {"results": results, "memory": [memory(engine) for engine in engines]}
+    sys.stdout.write(json.dumps(found) + "\n")
     sys.stdout.flush()
     # Tearing down one engine takes the process groups of the others with it.
     os._exit(0)

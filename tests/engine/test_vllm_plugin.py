@@ -36,7 +36,8 @@ def test_every_page_is_dense_and_fewer_pages_are_not(tmp_path: Path) -> None:
     output = run(
         "-m", "tests.engine.sparse_engines", str(tmp_path), json.dumps([every, few, mixed])
     )
-    dense, same, sparse, some = json.loads(output.splitlines()[-1])
+    found = json.loads(output.splitlines()[-1])
+    dense, same, sparse, some = found["results"]
     for ours, theirs in zip(same, dense, strict=True):
         assert [token for token, _ in ours] == [token for token, _ in theirs]
         assert [lp for _, lp in ours] == pytest.approx([lp for _, lp in theirs], abs=1e-4)
@@ -47,6 +48,9 @@ def test_every_page_is_dense_and_fewer_pages_are_not(tmp_path: Path) -> None:
     assert values(some[short]) == pytest.approx(values(dense[short]), abs=1e-4)
     assert values(some[middle]) == pytest.approx(values(dense[middle]), abs=1e-4)
     assert values(some[long]) != pytest.approx(values(dense[long]), abs=1e-3)
+    # Mean keys are 1 / (2 * 32) of a layer's cache; stock and dense layers have none.
+    shares = [[means / cache for cache, means in layers] for layers in found["memory"]]
+    assert shares == [[0, 0, 0], [1 / 64] * 3, [1 / 64] * 3, [0, 1 / 64, 1 / 64]]
 
 
 def values(row: list[tuple[int, float]]) -> list[float]:
