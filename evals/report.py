@@ -55,6 +55,7 @@ def summarise(
             "reused": usage.reused_tokens,
         },
         "flops": usage.flops,
+        "kv_bytes": {"read": usage.kv_bytes, "dense": usage.dense_kv_bytes},
         "seconds": round(seconds, 3),
         "out": str(out),
     }

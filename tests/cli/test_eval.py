@@ -31,6 +31,7 @@ RUN_SCHEMA: dict[str, type | tuple[type, ...]] = {
     "maj_at_k": dict,
     "tokens": dict,
     "flops": (float, type(None)),
+    "kv_bytes": dict,
     "seconds": float,
     "out": str,
 }

@@ -7,6 +7,7 @@ import pytest
 
 from tests.cli.conftest import Outcome
 from tts.cli._engine import parse_engine
+from tts.cli._tables import kv_read
 from tts.engine.sparse_config import SparseConfig
 from tts.errors import InputError
 
@@ -41,6 +42,14 @@ def test_a_run_records_what_it_attended_to(tts: Tts, data: str) -> None:
     assert "--sparse budget=1024" in outcome.out
     (record,) = Path("runs").glob("*/run.json")
     assert '"sparse": "budget=1024"' in record.read_text()
+
+
+def test_what_was_read_stands_beside_what_dense_reads() -> None:
+    sparse = {"kv_bytes": {"read": 1_500_000, "dense": 6_000_000}}
+    assert kv_read(sparse) == "1.5 MB where dense decode reads 6.0 (25%)"
+    for nothing in ({}, {"read": None, "dense": None}, {"read": 5, "dense": 5}):
+        assert kv_read({"kv_bytes": nothing}) == ""
+    assert kv_read({}) == ""
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,13 @@ def record(problem_id: str, marks: str, *, repeat: int = 0, is_cut: bool = False
         repeat=repeat,
         answer=winner,
         correct=winner == "r",
-        usage=Usage(prompt_tokens=7, generated_tokens=10 * len(marks), calls=len(marks)),
+        usage=Usage(
+            prompt_tokens=7,
+            generated_tokens=10 * len(marks),
+            calls=len(marks),
+            kv_bytes=8,
+            dense_kv_bytes=32,
+        ),
         seconds=1.0,
         error="" if winner else "no trajectory gave an answer",
         attempts=attempts,
@@ -66,6 +72,7 @@ def test_figures_by_hand() -> None:
     assert figures["pass_at_k"] == pytest.approx({"1": 0.25, "2": (5 / 6 + 1 / 2) / 3, "4": 2 / 3})
     # maj@4: p is a tie of r and a, so 1/2; q goes to b.
     assert figures["maj_at_k"]["4"] == pytest.approx(0.5 / 3)
+    assert figures["kv_bytes"] == {"read": 3 * 8, "dense": 3 * 32}
     low, high = figures["ci95"]
     assert 0 < low < 1 / 3 < high < 1
 

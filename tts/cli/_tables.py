@@ -27,6 +27,15 @@ def summary_table(summaries: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def kv_read(summary: Mapping[str, Any]) -> str:
+    """Return what decoding read of the KV cache beside dense attention; "" where that is all."""
+    found = summary.get("kv_bytes", {})  # runs from before it was counted have none
+    read, dense = found.get("read"), found.get("dense")
+    if read is None or not dense or read == dense:
+        return ""
+    return f"{read / 1e6:,.1f} MB where dense decode reads {dense / 1e6:,.1f} ({read / dense:.0%})"
+
+
 def spent(summary: Mapping[str, Any]) -> str:
     """Return the generated tokens of a run; its samples where tokens were not counted."""
     tokens = summary["tokens"]["generated"]

@@ -236,6 +236,8 @@ def _print(summaries: Sequence[dict[str, Any]], request: _Request, picture: Path
         if reasons := _reasons(summary):
             typer.echo(f"note: {summary['benchmark']} {summary['preset']}: {reasons}")
         typer.echo(f"run   {summary['out']}")
+        if read := _tables.kv_read(summary):
+            typer.echo(f"KV    {read}")
     if picture is not None:
         typer.echo(f"plot  {picture}")
     own = request.engine.own
