@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli.conftest import Outcome
 from tests.scripted import Ask, Line, ScriptedEngine
+from tts.budget.policy import load_policy
 from tts.cli import _engine
 from tts.engine.spec import EngineSpec
 
@@ -119,6 +120,22 @@ def test_bad_input_is_one_message(
     assert message in outcome.err
     assert outcome.err.startswith("error: ") and outcome.err.count("\n") == 1
     assert not Path("runs").exists()
+
+
+def test_a_policy_is_fitted_to_the_runs_own_samples(tts: Tts, data: str, made: Made) -> None:
+    Path("drafted.yaml").write_text("extends: cascade\nparameters: {draft: draft}\n")
+    words = ("calibrate", "jsonl", "--data", data, "--split", "test")
+    outcome = tts(
+        *(*words, "--presets", "self_consistency,drafted.yaml"),
+        *("--engine-for", "draft=bundled:draft", "--set", "n=4"),
+    )
+    assert outcome.code == 0, outcome.err
+    policy = load_policy(Path("policy.yaml"))
+    # The run's own model always agrees with itself, the draft seldom; its samples teach nothing.
+    (whole,) = [p for p in policy.curves["drafted"] if p.difficulty == "all"]
+    assert whole.samples == pytest.approx((4 + 4 * 20) / 5)
+    assert {point.accuracy for point in policy.prices} == {0.0}
+    assert "every sample is right, or every one wrong" in policy.notes[0]
 
 
 def _pool(path: Path, problem: str, **answers: str) -> None:
