@@ -29,7 +29,7 @@ from tts.kernels.contracts import (
 from tts.kernels.launch import Tiling, is_interpreted, launch
 from tts.kernels.merge import merge_states
 from tts.kernels.occupancy import MAX_DENSE_SPLITS, MAX_SPARSE_SPLITS, choose_splits, num_sms
-from tts.kernels.online_softmax import softmax_finish, softmax_start, softmax_step
+from tts.kernels.online_softmax import load_rows, softmax_finish, softmax_start, softmax_step
 
 LOG2_E = 1.4426950408889634
 BLOCK_TOKENS = 64
@@ -257,13 +257,7 @@ def decode_kernel(
     lane = tl.arange(0, BLOCK_N)
     head = h * G + row
     is_row = row < G
-    q = tl.load(
-        q_ptr + b * stride_q_b + head[:, None] * stride_q_h + channel[None, :],
-        mask=is_row[:, None],
-        other=0.0,
-    )
-    if UPCAST:
-        q = q.to(tl.float32)
+    q = load_rows(q_ptr + b * stride_q_b + head * stride_q_h, is_row, channel, UPCAST)
     state = softmax_start(BLOCK_M, D)
     for tile in range(split * share, tl.minimum((split + 1) * share, num_tiles)):
         token = tile * BLOCK_N + lane
@@ -275,16 +269,7 @@ def decode_kernel(
             live = live & (page >= 0) & (page * N + offset < seq_len)
         physical = tl.load(table_ptr + b * stride_t_b + page, mask=live, other=0).to(tl.int64)
         base = kv_ptr + physical * stride_kv_page + h * stride_kv_head + offset * stride_kv_token
-        state = softmax_step(
-            state,
-            q,
-            base[None, :] + channel[:, None],
-            base[:, None] + D + channel[None, :],
-            live,
-            live[None, :],
-            scale,
-            UPCAST,
-        )
+        state = softmax_step(state, q, base, base + D, channel, live, live[None, :], scale, UPCAST)
     out, lse = softmax_finish(state)
     row_ptr = out_ptr + split.to(tl.int64) * stride_o_s + b * stride_o_b
     address = row_ptr + head[:, None] * stride_o_h + channel[None, :]

@@ -39,8 +39,8 @@ from tts.kernels.contracts import (
 )
 from tts.kernels.decode import LOG2_E
 from tts.kernels.launch import Tiling, is_interpreted, launch
-from tts.kernels.nsa_kv import attend_kv_major
-from tts.kernels.online_softmax import softmax_finish, softmax_start, softmax_step
+from tts.kernels.nsa_kv import SelectedInputs, attend_kv_major
+from tts.kernels.online_softmax import load_rows, softmax_finish, softmax_start, softmax_step
 
 BLOCK_SIZES = (16, 32, 64, 128, 256)
 QUERY_TILING = Tiling(num_warps=4, num_stages=2)
@@ -57,6 +57,7 @@ def selected_attention(
     scale: float,
     order: Literal["query", "kv"] = "query",
     max_workspace_bytes: int = 2**30,
+    out: Attention | None = None,
 ) -> Attention:
     """Causal attention in which each token sees only the blocks selected for it.
 
@@ -71,6 +72,7 @@ def selected_attention(
         scale: Usually D ** -0.5.
         order: Which loop is outside.
         max_workspace_bytes: Of partial results ("kv" only); more tokens are done in turns.
+        out: Tensors to write to; None allocates.
 
     Returns:
         [T, Hq, D] in the dtype of `q` and [T, Hq] float32; within 2e-6 (fp32), 1e-3 (fp16), 1e-2
@@ -79,25 +81,28 @@ def selected_attention(
     Raises:
         ValueError: A shape, dtype or device that does not fit.
     """
-    group = _check(q, k, v, blocks, cu_seqlens, block_size)
+    x = SelectedInputs(q, k, v, blocks, cu_seqlens, block_size, scale)
+    _check(x)
     if order not in ("query", "kv"):
         raise ValueError(f"unknown order '{order}': use 'query' or 'kv'")
-    num_tokens, num_heads, _ = q.shape
-    result = empty_attention((num_tokens, num_heads), q.shape[2], dtype=q.dtype, device=q.device)
+    num_tokens, num_heads, head_size = q.shape
+    sizes = (num_tokens, num_heads)
+    result = out or empty_attention(sizes, head_size, dtype=q.dtype, device=q.device)
+    check_shape("out", result.out, q.shape, q.dtype)
+    check_shape("lse", result.lse, sizes, torch.float32)
+    check_same_device(q, *result)
     if order == "query":
-        _query_major(q, k, v, blocks, cu_seqlens, block_size, scale, group, result)
+        _query_major(x, result)
         return result
     part_bytes = 4 * blocks.shape[2] * (q[0].numel() + num_heads) if num_tokens else 1
     turn = max(1, max_workspace_bytes // max(1, part_bytes))
     for start in range(0, num_tokens, turn):
-        attend_kv_major(q, k, v, blocks, cu_seqlens, block_size, scale, start, turn, result)
+        attend_kv_major(x, start, turn, result)
     return result
 
 
-def _check(
-    q: Tensor, k: Tensor, v: Tensor, blocks: Tensor, cu_seqlens: Tensor, block_size: int
-) -> int:
-    """Check all arguments and return G."""
+def _check(x: SelectedInputs) -> None:
+    q, k, v, blocks = x.q, x.k, x.v, x.blocks
     if q.dim() != 3 or k.dim() != 3:
         raise ValueError(f"q is {list(q.shape)}, k {list(k.shape)}: need [T, heads, D]")
     num_tokens, num_heads, head_size = q.shape
@@ -110,47 +115,37 @@ def _check(
     if k.stride() != v.stride():
         raise ValueError(f"k has strides {k.stride()}, v {v.stride()}: they must agree")
     check_shape("blocks", blocks, (k.shape[1], num_tokens, blocks.shape[-1]), torch.int32)
-    check_int32(cu_seqlens=cu_seqlens)
-    check_same_device(q, k, v, blocks, cu_seqlens)
-    if block_size not in BLOCK_SIZES:
-        raise ValueError(f"block size {block_size} is not supported, only {BLOCK_SIZES}")
-    return num_heads // k.shape[1]
+    check_int32(cu_seqlens=x.cu_seqlens)
+    check_same_device(q, k, v, blocks, x.cu_seqlens)
+    if x.block_size not in BLOCK_SIZES:
+        raise ValueError(f"block size {x.block_size} is not supported, only {BLOCK_SIZES}")
 
 
-def _query_major(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    blocks: Tensor,
-    cu_seqlens: Tensor,
-    block_size: int,
-    scale: float,
-    group: int,
-    result: Attention,
-) -> None:
-    token = torch.arange(q.shape[0], dtype=torch.int32, device=q.device)
-    sequence = torch.searchsorted(cu_seqlens, token, right=True) - 1
+def _query_major(x: SelectedInputs, result: Attention) -> None:
+    num_tokens, _, head_size = x.q.shape
+    token = torch.arange(num_tokens, dtype=torch.int32, device=x.q.device)
+    sequence = torch.searchsorted(x.cu_seqlens, token, right=True) - 1
     launch(
         query_major_kernel,
-        (q.shape[0], k.shape[1]),
-        q,
-        k,
-        v,
-        blocks,
-        cu_seqlens[sequence],
+        (num_tokens, x.k.shape[1]),
+        x.q,
+        x.k,
+        x.v,
+        x.blocks,
+        x.cu_seqlens[sequence],
         *result,
-        *q.stride()[:2],
-        *k.stride()[:2],
-        *blocks.stride()[:2],
+        *x.q.stride()[:2],
+        *x.k.stride()[:2],
+        *x.blocks.stride()[:2],
         *result.out.stride()[:2],
         *result.lse.stride(),
-        blocks.shape[2],
-        scale * LOG2_E,
-        D=q.shape[2],
-        G=group,
-        BLOCK_M=next_power_of_two(group),
-        BLOCK_N=min(64, block_size),
-        SIZE=block_size,
+        x.blocks.shape[2],
+        x.scale * LOG2_E,
+        D=head_size,
+        G=x.group,
+        BLOCK_M=next_power_of_two(x.group),
+        BLOCK_N=min(64, x.block_size),
+        SIZE=x.block_size,
         UPCAST=is_interpreted(),
         tiling=QUERY_TILING,
     )
@@ -191,13 +186,7 @@ def query_major_kernel(
     lane = tl.arange(0, BLOCK_N)
     head = h * G + row
     is_row = row < G
-    q = tl.load(
-        q_ptr + t * stride_q_t + head[:, None] * stride_q_h + channel[None, :],
-        mask=is_row[:, None],
-        other=0.0,
-    )
-    if UPCAST:
-        q = q.to(tl.float32)
+    q = load_rows(q_ptr + t * stride_q_t + head * stride_q_h, is_row, channel, UPCAST)
     origin = tl.load(origin_ptr + t)
     list_ptr = blocks_ptr + h.to(tl.int64) * stride_b_h + t * stride_b_t
     state = softmax_start(BLOCK_M, D)
@@ -210,14 +199,7 @@ def query_major_kernel(
         live = token <= last
         base = token.to(tl.int64) * stride_k_t + h * stride_k_h
         state = softmax_step(
-            state,
-            q,
-            k_ptr + base[None, :] + channel[:, None],
-            v_ptr + base[:, None] + channel[None, :],
-            live,
-            live[None, :],
-            scale,
-            UPCAST,
+            state, q, k_ptr + base, v_ptr + base, channel, live, live[None, :], scale, UPCAST
         )
     out, lse = softmax_finish(state)
     address = out_ptr + t * stride_o_t + head[:, None] * stride_o_h + channel[None, :]

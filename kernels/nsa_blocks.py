@@ -16,9 +16,16 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from tts.kernels.contracts import check_heads, check_int32, check_same_device, check_shape
+from tts.kernels.contracts import (
+    check_heads,
+    check_int32,
+    check_same_device,
+    check_shape,
+    next_power_of_two,
+)
 from tts.kernels.decode import LOG2_E
 from tts.kernels.launch import Tiling, is_interpreted, launch
+from tts.kernels.online_softmax import load_rows
 
 SCORE_ROWS = 64
 SCORE_BLOCKS = 32
@@ -122,7 +129,7 @@ def block_scores(
     scores = torch.empty(num_kv_heads, num_tokens, max_blocks, dtype=torch.float32, device=q.device)
     token = torch.arange(num_tokens, dtype=torch.int32, device=q.device)
     sequence = torch.searchsorted(cu_seqlens, token, right=True) - 1
-    padded = 1 << (group - 1).bit_length()
+    padded = next_power_of_two(group)
     tokens_per_tile = SCORE_ROWS // padded
     launch(
         block_scores_kernel,
@@ -204,10 +211,8 @@ def block_scores_kernel(
     is_row = (t < num_tokens) & (row % PADDED < G)
     channel = tl.arange(0, D)
     block = tl.program_id(2) * BLOCKS + tl.arange(0, BLOCKS)
-    q_row = t.to(tl.int64) * stride_q_t + head * stride_q_h
-    q = tl.load(q_ptr + q_row[:, None] + channel[None, :], mask=is_row[:, None], other=0.0)
-    if UPCAST:
-        q = q.to(tl.float32)
+    q_row = q_ptr + t.to(tl.int64) * stride_q_t + head * stride_q_h
+    q = load_rows(q_row, is_row, channel, UPCAST)
     lse = tl.load(lse_ptr + t * stride_l_t + head * stride_l_h, mask=is_row, other=float("inf"))
     lse = lse * 1.4426950408889634
     position = t - tl.load(origin_ptr + t, mask=is_row, other=0)

@@ -16,39 +16,45 @@ from tts.kernels.contracts import Attention, empty_attention
 from tts.kernels.decode import LOG2_E
 from tts.kernels.launch import Tiling, is_interpreted, launch
 from tts.kernels.merge import merge_states
-from tts.kernels.online_softmax import softmax_finish, softmax_start, softmax_step
+from tts.kernels.online_softmax import load_rows, softmax_finish, softmax_start, softmax_step
 
 KV_ROWS = 64
 KV_TILING = Tiling(num_warps=4, num_stages=2)
 
 
-def attend_kv_major(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    blocks: Tensor,
-    cu_seqlens: Tensor,
-    block_size: int,
-    scale: float,
-    start: int,
-    turn: int,
-    result: Attention,
-) -> None:
-    """Attend for the tokens `start` to `start + turn`; arguments as of `selected_attention`."""
-    num_tokens, num_heads, head_size = q[start : start + turn].shape
-    num_kv_heads, _, max_selected = blocks.shape
-    group = num_heads // num_kv_heads
-    tokens_per_tile = KV_ROWS // group
-    work = _invert(blocks, cu_seqlens, block_size, start, turn, tokens_per_tile)
+@dataclass(frozen=True, slots=True)
+class SelectedInputs:
+    """The arguments of `nsa.selected_attention`, as it describes them."""
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    blocks: Tensor
+    cu_seqlens: Tensor
+    block_size: int
+    scale: float
+
+    @property
+    def group(self) -> int:
+        """G, query heads per KV head."""
+        return self.q.shape[1] // self.k.shape[1]
+
+
+def attend_kv_major(x: SelectedInputs, start: int, turn: int, result: Attention) -> None:
+    """Attend for the tokens `start` to `start + turn`; their rows of `result` are written."""
+    num_tokens, num_heads, head_size = x.q[start : start + turn].shape
+    num_kv_heads, _, max_selected = x.blocks.shape
+    tokens_per_tile = KV_ROWS // x.group
+    work = _invert(x.blocks, x.cu_seqlens, x.block_size, start, turn, tokens_per_tile)
     sizes = (num_tokens, max_selected, num_heads)
-    partial = empty_attention(sizes, head_size, dtype=torch.float32, device=q.device)
+    partial = empty_attention(sizes, head_size, dtype=torch.float32, device=x.q.device)
     partial.lse.fill_(-torch.inf)
     launch(
         kv_major_kernel,
         (work.block.shape[1], num_kv_heads),
-        q,
-        k,
-        v,
+        x.q,
+        x.k,
+        x.v,
         work.pairs,
         work.block,
         work.first,
@@ -57,21 +63,21 @@ def attend_kv_major(
         work.block_end,
         work.count,
         *partial,
-        *q.stride()[:2],
-        *k.stride()[:2],
+        *x.q.stride()[:2],
+        *x.k.stride()[:2],
         work.pairs.stride(0),
         work.block.stride(0),
         *partial.out.stride()[1:3],
         partial.lse.stride(1),
         start,
         max_selected,
-        scale * LOG2_E,
+        x.scale * LOG2_E,
         D=head_size,
-        G=group,
+        G=x.group,
         BLOCK_M=KV_ROWS,
         TOKENS=tokens_per_tile,
-        BLOCK_N=min(64, block_size),
-        SIZE=block_size,
+        BLOCK_N=min(64, x.block_size),
+        SIZE=x.block_size,
         UPCAST=is_interpreted(),
         tiling=KV_TILING,
     )
@@ -194,13 +200,7 @@ def kv_major_kernel(
         pair = tl.load(pairs_ptr + h.to(tl.int64) * stride_p_h + index, mask=is_row, other=0)
         pair = pair.to(tl.int64)
         t = first_token + pair // max_selected
-        q = tl.load(
-            q_ptr + t[:, None] * stride_q_t + head[:, None] * stride_q_h + channel[None, :],
-            mask=is_row[:, None],
-            other=0.0,
-        )
-        if UPCAST:
-            q = q.to(tl.float32)
+        q = load_rows(q_ptr + t * stride_q_t + head * stride_q_h, is_row, channel, UPCAST)
         start = tl.load(block_start_ptr + block)
         end = tl.load(block_end_ptr + block)
         state = softmax_start(BLOCK_M, D)
@@ -208,15 +208,9 @@ def kv_major_kernel(
             token = start + offset + lane
             live = token < end
             base = token.to(tl.int64) * stride_k_t + h * stride_k_h
+            visible = live[None, :] & (token[None, :] <= t[:, None])
             state = softmax_step(
-                state,
-                q,
-                k_ptr + base[None, :] + channel[:, None],
-                v_ptr + base[:, None] + channel[None, :],
-                live,
-                live[None, :] & (token[None, :] <= t[:, None]),
-                scale,
-                UPCAST,
+                state, q, k_ptr + base, v_ptr + base, channel, live, visible, scale, UPCAST
             )
         out, lse = softmax_finish(state)
         address = out_ptr + pair[:, None] * stride_o_p + head[:, None] * stride_o_h

@@ -17,30 +17,41 @@ def softmax_start(M: tl.constexpr, D: tl.constexpr):
 
 
 @triton.jit
+def load_rows(address, is_row, channel, UPCAST: tl.constexpr):
+    """Return queries [M, D]: zeros for rows that do not exist, fp32 if asked for.
+
+    Args:
+        address: [M] pointers to the first channel.
+        is_row: [M], which rows exist; others are not read.
+        channel: [D], 0 to D - 1.
+        UPCAST: As of `softmax_step`.
+    """
+    q = tl.load(address[:, None] + channel[None, :], mask=is_row[:, None], other=0.0)
+    if UPCAST:
+        q = q.to(tl.float32)
+    return q
+
+
+@triton.jit
 def softmax_step(
-    state,
-    q,
-    key_address,
-    value_address,
-    live,
-    visible,
-    scale,
-    UPCAST: tl.constexpr,
+    state, q, key_address, value_address, channel, live, visible, scale, UPCAST: tl.constexpr
 ):
     """Return the state after a tile of keys.
 
     Args:
         state: Of `softmax_start` or an earlier step.
         q: [M, D].
-        key_address: [D, BLOCK_N] pointers: K arrives transposed, as the matrix unit takes it.
-        value_address: [BLOCK_N, D] pointers.
+        key_address: [BLOCK_N] pointers to the first channel of each key.
+        value_address: [BLOCK_N] pointers to that of each value.
+        channel: [D], 0 to D - 1.
         live: [BLOCK_N], which keys exist; others are not read.
         visible: [M or 1, BLOCK_N], which keys each row sees.
         scale: Of the logits, times log2(e).
         UPCAST: Multiply in fp32, because the interpreter's bfloat16 arithmetic is wrong.
     """
     m, total, acc = state
-    k = tl.load(key_address, mask=live[None, :], other=0.0)
+    # K arrives transposed, as the matrix unit takes it.
+    k = tl.load(key_address[None, :] + channel[:, None], mask=live[None, :], other=0.0)
     if UPCAST:
         k = k.to(tl.float32)
     logits = tl.dot(q, k, input_precision="ieee") * scale
@@ -50,7 +61,7 @@ def softmax_step(
     shift = tl.where(new_m == float("-inf"), 0.0, new_m)
     weights = tl.exp2(logits - shift[:, None])
     decay = tl.exp2(m - shift)
-    v = tl.load(value_address, mask=live[:, None], other=0.0)
+    v = tl.load(value_address[:, None] + channel[None, :], mask=live[:, None], other=0.0)
     if UPCAST:
         v = v.to(tl.float32)
     acc = acc * decay[:, None] + tl.dot(weights.to(v.dtype), v, input_precision="ieee")

@@ -18,8 +18,7 @@ from tts.kernels.nsa_blocks import block_scores
 from tts.kernels.page_select import page_scores, select_pages
 from tts.kernels.page_summary import page_summary_update, summary_width
 from tts.kernels.tree_decode import tree_decode
-from tts.kernels.tree_plan import build_tree_plan, default_limits
-from tts.kernels.workloads import DecodeInputs, DecodeWorkload
+from tts.kernels.workloads import DecodeInputs, DecodeWorkload, build_workload_plan
 
 META = torch.device("meta")
 BATCH = 16
@@ -129,14 +128,7 @@ def _select(max_pages: int) -> None:
 
 def _share(workload: DecodeWorkload) -> None:
     x = meta_inputs(workload)
-    plan = build_tree_plan(
-        x.block_table,
-        x.seq_lens,
-        page_size=workload.page_size,
-        group=workload.num_q_heads // workload.num_kv_heads,
-        num_kv_heads=workload.num_kv_heads,
-        limits=default_limits(BATCH),
-    )
+    plan = build_workload_plan(x, workload)
     tree_decode(x.q, x.kv, x.block_table, x.seq_lens, plan, scale=workload.scale)
 
 

@@ -32,7 +32,7 @@ from tts.kernels.decode import BLOCK_TOKENS, LOG2_E
 from tts.kernels.launch import Tiling, is_interpreted, launch
 from tts.kernels.merge import merge_ragged
 from tts.kernels.occupancy import num_sms
-from tts.kernels.online_softmax import softmax_finish, softmax_start, softmax_step
+from tts.kernels.online_softmax import load_rows, softmax_finish, softmax_start, softmax_step
 from tts.kernels.tree_plan import SHARED_ROWS, TreePlan, WorkList, rows_per_tile
 
 # Programs per multiprocessor: they walk over the work, so that the grid does not depend on it.
@@ -214,13 +214,8 @@ def tree_kernel(
     for item in range(tl.program_id(0), count, tl.num_programs(0)):
         is_row = (branch < tl.load(members_ptr + item)) & (branch < BRANCHES)
         request = tl.load(order_ptr + tl.load(first_ptr + item) + branch, mask=is_row, other=0)
-        q = tl.load(
-            q_ptr + request[:, None] * stride_q_b + head[:, None] * stride_q_h + channel[None, :],
-            mask=is_row[:, None],
-            other=0.0,
-        )
-        if UPCAST:
-            q = q.to(tl.float32)
+        q_row = q_ptr + request * stride_q_b + head * stride_q_h
+        q = load_rows(q_row, is_row, channel, UPCAST)
         pages_ptr = table_ptr + tl.load(leader_ptr + item) * stride_t_b
         end = tl.load(end_ptr + item)
         state = softmax_start(BLOCK_M, D)
@@ -231,14 +226,7 @@ def tree_kernel(
             base = kv_ptr + page * stride_kv_page + h * stride_kv_head
             base = base + (token % N) * stride_kv_token
             state = softmax_step(
-                state,
-                q,
-                base[None, :] + channel[:, None],
-                base[:, None] + D + channel[None, :],
-                live,
-                live[None, :],
-                scale,
-                UPCAST,
+                state, q, base, base + D, channel, live, live[None, :], scale, UPCAST
             )
         out, lse = softmax_finish(state)
         part = tl.load(offsets_ptr + request, mask=is_row, other=0) + tl.load(ordinal_ptr + item)

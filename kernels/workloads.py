@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from tts.kernels.tree_plan import TreeLimits, TreePlan, build_tree_plan, default_limits
+
 Layout = Literal["LBHNC", "LBNHC"]
 
 
@@ -132,6 +134,20 @@ def build_tree_inputs(
     )
     lens = torch.tensor([seq_len for _, seq_len in rows], dtype=torch.int32)
     return DecodeInputs(q.to(device), kv.to(device), table.to(device), lens.to(device))
+
+
+def build_workload_plan(
+    x: DecodeInputs, workload: DecodeWorkload, *, limits: TreeLimits | None = None
+) -> TreePlan:
+    """Return who shares what among inputs of a workload's shapes; None takes default limits."""
+    return build_tree_plan(
+        x.block_table,
+        x.seq_lens,
+        page_size=workload.page_size,
+        group=workload.num_q_heads // workload.num_kv_heads,
+        num_kv_heads=workload.num_kv_heads,
+        limits=limits or default_limits(len(x.seq_lens)),
+    )
 
 
 def build_device_inputs(

@@ -22,7 +22,6 @@ from tts.kernels.dispatch import SparsePolicy
 from tts.kernels.page_select import page_scores, select_pages
 from tts.kernels.page_summary import summary_width
 from tts.kernels.tree_decode import tree_decode
-from tts.kernels.tree_plan import build_tree_plan, default_limits
 from tts.kernels.workloads import DecodeInputs, DecodeWorkload
 
 COPY_BYTES = 2**31
@@ -72,14 +71,7 @@ def tree_rows(timer: Timer, *, quick: bool) -> Iterator[TreeRow]:
     for branches, prefix, own in workloads.BENCH_TREES[: 1 if quick else None]:
         workload = DecodeWorkload((prefix + own,) * branches)
         x = workloads.build_device_inputs(workload, device="cuda", shared_tokens=prefix)
-        plan = build_tree_plan(
-            x.block_table,
-            x.seq_lens,
-            page_size=workload.page_size,
-            group=workload.num_q_heads // workload.num_kv_heads,
-            num_kv_heads=workload.num_kv_heads,
-            limits=default_limits(branches),
-        )
+        plan = workloads.build_workload_plan(x, workload)
         arguments, scale = (x.q, x.kv, x.block_table, x.seq_lens), workload.scale
         dense = timer(partial(paged_decode, *arguments, scale=scale))
         tree = timer(partial(tree_decode, *arguments, plan, scale=scale))

@@ -68,6 +68,15 @@ def test_decode_is_the_reference(
     assert_attention_close(sparse, expected)
 
 
+@pytest.mark.parametrize("group", range(1, 17))
+def test_every_group_of_query_heads(group: int) -> None:
+    workload = DecodeWorkload((19,), 2 * group, 2, 16, 16, FP32)
+    x = build_inputs(workload)
+    arguments = (x.q, x.kv, x.block_table, x.seq_lens)
+    result = paged_decode(*arguments, scale=0.25, buffers=build_decode_buffers(x.q, 1))
+    assert_attention_close(result, reference.paged_decode(*arguments, scale=0.25))
+
+
 @pytest.fixture(scope="module")
 def workload() -> DecodeWorkload:
     return DecodeWorkload((150, 33), 4, 2, 32, 16, FP32)

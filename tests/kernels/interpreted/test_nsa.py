@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.kernels.helpers import assert_attention_close
+from tests.kernels.helpers import Guarded, assert_attention_close
 from tts.kernels import reference
+from tts.kernels.contracts import Attention
 from tts.kernels.nsa import selected_attention
 from tts.kernels.nsa_blocks import block_scores, compress_keys
 
@@ -54,6 +55,26 @@ def test_both_orders_are_the_reference(
     options: dict[str, Any] = {"block_size": block_size, "scale": size**-0.5}
     result = selected_attention(q, k, v, blocks, bounds, order=order, **options)
     expected = reference.selected_attention(q, k, v, blocks, bounds, **options)
+    assert_attention_close(result, expected)
+
+
+@pytest.mark.parametrize("order", ["query", "kv"])
+def test_only_what_was_selected_is_read_and_only_results_are_written(
+    order: Literal["query", "kv"],
+) -> None:
+    # Queries, keys and values cut from one tensor, as a model computes them; 4 + 2 + 2 heads.
+    qkv = torch.randn(40, 8, 16, generator=torch.Generator().manual_seed(10))
+    q, k, v = qkv[:, :4], qkv[:, 4:6], qkv[:, 6:]
+    bounds = torch.tensor([0, 40], dtype=torch.int32)
+    blocks = torch.tensor([2, -1, 0], dtype=torch.int32).expand(2, 40, 3).contiguous()
+    guarded = Guarded()
+    out = Attention(guarded.empty(40, 4, 16, dtype=FP32), guarded.empty(40, 4, dtype=FP32))
+    options: dict[str, Any] = {"block_size": 16, "scale": 0.25}
+    expected = reference.selected_attention(q, k, v, blocks, bounds, **options)
+    qkv[16:32, 4:] = float("nan")  # the second block, which nobody selects
+    result = selected_attention(q, k, v, blocks, bounds, order=order, out=out, **options)
+    guarded.check()
+    assert result.out is out.out
     assert_attention_close(result, expected)
 
 

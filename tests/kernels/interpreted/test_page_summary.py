@@ -10,22 +10,27 @@ from tts.kernels.workloads import DecodeWorkload, Layout, build_cache
 
 @pytest.mark.parametrize("kind", ["mean", "minmax"])
 @pytest.mark.parametrize(
-    ("page_size", "dtype", "layout"),
-    [(16, torch.float32, "LBHNC"), (48, torch.float16, "LBNHC"), (16, torch.bfloat16, "LBNHC")],
+    ("page_size", "size", "dtype", "layout"),
+    [
+        (16, 32, torch.float32, "LBHNC"),
+        (48, 64, torch.float16, "LBNHC"),
+        (16, 128, torch.bfloat16, "LBNHC"),
+    ],
 )
 def test_update_is_the_reference(
-    kind: SummaryKind, page_size: int, dtype: torch.dtype, layout: Layout
+    kind: SummaryKind, page_size: int, size: int, dtype: torch.dtype, layout: Layout
 ) -> None:
-    workload = DecodeWorkload((), 2, 2, 32, page_size, dtype, layout)
+    workload = DecodeWorkload((), 2, 2, size, page_size, dtype, layout)
     kv = build_cache(4, workload)
-    kv[1:] = torch.randn(3, 2, page_size, 64, generator=torch.Generator().manual_seed(0)).to(dtype)
+    generator = torch.Generator().manual_seed(0)
+    kv[1:] = torch.randn(3, 2, page_size, 2 * size, generator=generator).to(dtype)
     # Padding, a page half written, a page completed, another completed by its last token alone.
     slots = torch.tensor(
         [-1, *range(page_size, page_size + 8), *range(2 * page_size - 2, 3 * page_size)]
     )
     slots = torch.cat([slots, torch.tensor([4 * page_size - 1])])
     guarded = Guarded()
-    summary = guarded.empty(4, 2, summary_width(32, kind), dtype=dtype)
+    summary = guarded.empty(4, 2, summary_width(size, kind), dtype=dtype)
     expected = summary.clone()
     page_summary_update(kv, slots, summary, kind=kind)
     reference.page_summary_update(kv, slots, expected, kind=kind)

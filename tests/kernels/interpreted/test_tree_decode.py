@@ -5,13 +5,14 @@ from tests.kernels.helpers import Guarded, assert_attention_close
 from tts.kernels import reference
 from tts.kernels.contracts import Attention
 from tts.kernels.tree_decode import TreeBuffers, build_tree_buffers, tree_decode
-from tts.kernels.tree_plan import TreeLimits, TreePlan, build_tree_plan
+from tts.kernels.tree_plan import TreeLimits, TreePlan
 from tts.kernels.workloads import (
     Branch,
     DecodeInputs,
     DecodeWorkload,
     Layout,
     build_tree_inputs,
+    build_workload_plan,
 )
 
 TREE = (
@@ -22,16 +23,8 @@ TREE = (
 
 
 def plan_for(x: DecodeInputs, workload: DecodeWorkload, **limits: int) -> TreePlan:
-    group = workload.num_q_heads // workload.num_kv_heads
     options = {"max_rows": 60, "min_shared_tokens": 16, "target_programs": 1, **limits}
-    return build_tree_plan(
-        x.block_table,
-        x.seq_lens,
-        page_size=workload.page_size,
-        group=group,
-        num_kv_heads=workload.num_kv_heads,
-        limits=TreeLimits(**options),
-    )
+    return build_workload_plan(x, workload, limits=TreeLimits(**options))
 
 
 @pytest.mark.parametrize(
