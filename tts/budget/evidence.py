@@ -50,9 +50,18 @@ def gather(classes: Sequence[int], scores: Sequence[float] = ()) -> Evidence:
     Raises:
         InputError: Not one score for each, or one outside [0, 1].
     """
-    order = np.arange(len(classes))[None, :]
-    steps = gather_along(classes, scores, order, (max(1, len(classes)),))
-    return Evidence(*(part[0, 0] for part in steps))
+    groups, values = _checked(classes, scores)
+    is_vote = groups >= 0
+    groups, values = groups[is_vote], values[is_vote]
+    num_answers = max(1, int(groups.max(initial=-1)) + 1)
+    best = np.zeros(num_answers)
+    np.maximum.at(best, groups, values)
+    return Evidence(
+        np.bincount(groups, minlength=num_answers).astype(np.float64),
+        np.bincount(groups, values, minlength=num_answers),
+        best,
+        np.array(float(len(classes))),
+    )
 
 
 def gather_along(
@@ -69,10 +78,7 @@ def gather_along(
     Returns:
         Arrays [orders, sizes, answers], and `num_samples` [orders, sizes].
     """
-    groups = np.asarray(classes, dtype=np.int64)
-    values = np.zeros(len(groups)) if not len(scores) else np.asarray(scores, dtype=np.float64)
-    if len(values) != len(groups) or not ((values >= 0.0) & (values <= 1.0)).all():
-        raise InputError("evidence needs a score in [0, 1] for each sample, or none at all")
+    groups, values = _checked(classes, scores)
     num_answers = max(1, int(groups.max(initial=-1)) + 1)
     is_vote = groups[orders][:, :, None] == np.arange(num_answers)
     scored = is_vote * values[orders][:, :, None]
@@ -87,6 +93,14 @@ def gather_along(
         np.maximum.accumulate(scored, axis=1)[:, last],
         np.broadcast_to(last + 1.0, shape),
     )
+
+
+def _checked(classes: Sequence[int], scores: Sequence[float]) -> tuple[NDArray[np.int64], _Floats]:
+    groups = np.asarray(classes, dtype=np.int64)
+    values = np.asarray(scores, dtype=np.float64) if len(scores) else np.zeros(len(groups))
+    if len(values) != len(groups) or not ((values >= 0.0) & (values <= 1.0)).all():
+        raise InputError("evidence needs a score in [0, 1] for each sample, or none at all")
+    return groups, values
 
 
 @dataclass(frozen=True, slots=True)

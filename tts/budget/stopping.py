@@ -42,7 +42,8 @@ def standing(model: AnswerModel, evidence: Evidence) -> Standing:
     """Return where problems stand by their evidence."""
     chances = model.chances(evidence)
     padded = np.concatenate([chances, np.zeros_like(chances[..., :1])], axis=-1)
-    second, first = np.moveaxis(np.partition(padded, (-2, -1), axis=-1)[..., -2:], -1, 0)
+    ranked = np.partition(padded, (-2, -1), axis=-1)
+    second, first = ranked[..., -2], ranked[..., -1]
     n = np.maximum(evidence.num_samples, 1.0)
     mean_score = evidence.total.sum(axis=-1) / n
     share = evidence.votes.max(axis=-1) / n

@@ -205,7 +205,7 @@ def _figures(
         ],
         "plateau": [to_mapping(at_plateau(curve, auto)) for curve in fixed],
         "equal_tokens": [asdict(found) for found in at_equal_tokens(fixed, auto)],
-        "allocator_share": decision_seconds() * max(_decisions_per_second(run) for run in runs),
+        "allocator_share": decision_seconds() * max(_decision_rate(run, whole) for run in runs),
         "seconds_per_slice_of_10000": slice_seconds(10_000),
         "runs": [run["out"] for run in (whole, *runs)],
     }
@@ -216,15 +216,16 @@ def _records(summary: Mapping[str, Any]) -> list[Record]:
     return sorted(load_run(Path(summary["out"])).records, key=lambda record: record.id)
 
 
-def _decisions_per_second(summary: Mapping[str, Any]) -> float:
-    """Return how many decisions a run took in a second of its time.
+def _decision_rate(summary: Mapping[str, Any], whole: Mapping[str, Any]) -> float:
+    """Return how many decisions a run took in a second of sampling.
 
-    Most samples of these runs are replayed: a run that samples takes fewer.
+    Its samples are replayed from those of `whole`, so its time is taken from its tokens, at the
+    pace of that run.
     """
     with (Path(summary["out"]) / "trace.jsonl").open(encoding="utf-8") as file:
         decisions: int = sum(json.loads(line).get("kind") == "allocate" for line in file)
-    seconds: float = summary["seconds"]
-    return decisions / seconds
+    pace: float = whole["tokens"]["generated"] / whole["seconds"]
+    return decisions * pace / float(summary["tokens"]["generated"])
 
 
 def decision_seconds(samples: int = 32, rounds: int = 200) -> float:
