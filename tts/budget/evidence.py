@@ -58,7 +58,7 @@ def gather(classes: Sequence[int], scores: Sequence[float] = ()) -> Evidence:
     np.maximum.at(best, groups, values)
     return Evidence(
         np.bincount(groups, minlength=num_answers).astype(np.float64),
-        np.bincount(groups, values, minlength=num_answers),
+        np.asarray(np.bincount(groups, values, minlength=num_answers), dtype=np.float64),
         best,
         np.array(float(len(classes))),
     )
