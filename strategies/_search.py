@@ -5,7 +5,6 @@ from typing import Literal
 
 from pydantic import Field
 
-from tts.operators._search import Order
 from tts.operators._step_score import Reduction
 from tts.operators.select import select
 from tts.operators.tree_search import TreeSearch
@@ -29,7 +28,6 @@ class SearchConfig(StrategyConfig):
     )
     step_tokens: int = Field(256, ge=1, description="a step that is longer is cut into several")
     max_depth: int = Field(40, ge=1, description="steps; the last one runs to the end")
-    order: Order = Field("tree", description="of requests: tree; recent: last steps first (ours)")
 
 
 def build_search(
@@ -45,7 +43,6 @@ def build_search(
         step_tokens=config.step_tokens,
         max_depth=config.max_depth,
         lookahead=lookahead,
-        order=config.order,
     )
     return Pipeline.of(search) >> _choice(config)
 

@@ -154,22 +154,6 @@ def test_the_same_search_twice_and_in_any_order_of_arrival() -> None:
     assert figures(first)["tree"] == figures(second)["tree"]
 
 
-def test_recent_steps_are_continued_first() -> None:
-    def say(ask: Ask) -> Line:
-        first = Line(f"d9 {ask.index}\n\nmore", ticks=20 + ask.index)
-        return digits(depth=2)(ask) if steps_of(ask) else first
-
-    def continued(order: str) -> list[str]:
-        engine = ScriptedEngine(say)
-        result = search(engine, rebase.Policy(width=3), order=order)
-        assert len(solutions(result)) == 3
-        prompts = ["".join(map(chr, request.prompt.token_ids)) for request in engine.requests[1:4]]
-        return [prompt[-3] for prompt in prompts]
-
-    assert continued("tree") == ["0", "1", "2"]
-    assert continued("recent") == ["2", "1", "0"]
-
-
 def test_problems_begin_as_live_trees_leave_room() -> None:
     def begun(max_live_kv: float | None) -> tuple[list[int], dict[str, str]]:
         engine = ScriptedEngine(digits(depth=3), info=replace(INFO, kv_blocks=100))

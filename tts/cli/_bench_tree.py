@@ -37,7 +37,6 @@ METHODS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "dvts": ("dvts", ("width={width}", "branching=4")),
     "mcts": ("mcts", ("solutions={width}", "expansions={width}", "parallel=16")),
     "best_of_n": ("weighted_vote", ("n={samples}", "stop=never")),
-    "rebase+recent": ("rebase", ("width={width}", "order=recent")),
     "rebase+admit": ("rebase", ("width={width}",)),
     "ets-joint": ("ets_joint", ("width={width}", "coverage={coverage}")),
 }
@@ -45,7 +44,7 @@ METHODS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 NARROW = ("beam_search", "dvts", "mcts", "best_of_n")
 WIDE = ("rebase", "rebase-async", "ets", "ets+merge")
 WIDEST = ("rebase", "ets", "ets+merge")
-FOR_SCARCE = ("rebase+recent", "rebase+admit", "ets-joint")  # with an ample cache they are REBASE
+FOR_SCARCE = ("rebase+admit", "ets-joint")  # with an ample cache they are REBASE
 SCARCE = (*WIDEST, *FOR_SCARCE)  # those that run with a scarce KV cache
 MAX_LIVE_KV = {"rebase+admit": 1.0}  # KV caches that the trees in flight may fill, by method
 SCARCE_BLOCKS = 128

@@ -1,11 +1,10 @@
 """One tree search as it runs: expansions in flight, scores, cancellation."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
 
 import numpy as np
 
@@ -19,7 +18,6 @@ from tts.runtime.tree import ROOT, Decision, NodeState, SearchPolicy, SearchTree
 from tts.types import Completion, GenerationRequest, Trajectory
 
 _DEFAULT_BLOCK_SIZE = 16  # of engines that do not tell; vLLM's own on GPUs
-Order = Literal["tree", "recent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,6 @@ class SearchOptions:
     reduction: Reduction
     max_depth: int
     lookahead: int
-    order: Order
 
 
 class Search:
@@ -54,7 +51,6 @@ class Search:
         self._trajectories: dict[int, Trajectory] = {ROOT: empty_trajectory(context)}
         self._streams: dict[int, tuple[CompletionStream, range]] = {}
         self._changed = asyncio.Event()
-        self._arrivals: dict[int, int] = {ROOT: 0}
         self._tree.kv_price = partial(context.kv_market.price, self)
         self._num_running = 0
         self._is_spent = False
@@ -104,22 +100,13 @@ class Search:
             if count > 0 and tree.state[node] == NodeState.OPEN
         ]
         self._account.decided(before, wanted, decision)
-        families = []
         for parent, count in wanted:
             first = tree.add_children(parent, count)
-            families.append((parent, range(first, first + count)))
-        self._num_running += len(families)
-        for parent, children in self._in_order(families):
-            group.create_task(self._expand(parent, children))
+            self._num_running += 1
+            group.create_task(self._expand(parent, range(first, first + count)))
         if tree.end[ROOT]:
             held = self._account.kv_blocks(tree.live_leaves().tolist())
             self._context.kv_market.hold(self, held)
-
-    def _in_order(self, families: Sequence[tuple[int, range]]) -> Sequence[tuple[int, range]]:
-        """Return parents with their new children in the order of their requests."""
-        if self._options.order == "tree":
-            return families
-        return sorted(families, key=lambda family: self._arrivals[family[0]], reverse=True)
 
     def _prune(self, reason_by_node: Mapping[int, str], group: asyncio.TaskGroup) -> None:
         if not reason_by_node:
@@ -189,7 +176,6 @@ class Search:
         prior = mean_probability(completion.logprobs)
         tree.set_step(node, completion.token_ids, completion.text, prior=prior)
         self._account.arrived(node, completion.usage)
-        self._arrivals[node] = len(self._arrivals)
         self._trajectories[node] = trajectory
         if trajectory.finish_reason in ("error", "cancelled"):
             self._context.record(trajectory)

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field, SerializeAsAny, field_serializer, field_validator
 
-from tts.operators._search import Order, Search, SearchOptions
+from tts.operators._search import Search, SearchOptions
 from tts.operators._step_score import Reduction
 from tts.operators._steps import Stepwise
 from tts.pipeline import Pipeline
@@ -36,12 +36,6 @@ class TreeSearch(Stepwise):
     )
     max_depth: int = Field(40, ge=1, description="steps; the last one runs to the end")
     lookahead: int = Field(0, ge=0, description="greedy steps played out before a step is scored")
-
-    order: Order = Field(
-        "tree",
-        description="of requests: tree, or recent: after the last steps first, whose KV blocks an "
-        "engine evicts last (ours)",
-    )
 
     @field_validator("policy", mode="before")
     @classmethod
@@ -78,7 +72,6 @@ class TreeSearch(Stepwise):
             reduction=self.reduction,
             max_depth=self.max_depth,
             lookahead=self.lookahead,
-            order=self.order,
         )
         await Search(context, options, outlet).run()
 
