@@ -61,7 +61,8 @@ SparseFlag = Annotated[
     str | None,
     typer.Option(
         "--sparse",
-        help="Attend to chosen KV pages only: budget=1024, with page, sink, local, dense_layers.",
+        help="Attend to chosen KV pages only: budget=1024, with page, sink, local, dense_layers, "
+        "min_context.",
         metavar="K=V,...",
     ),
 ]
