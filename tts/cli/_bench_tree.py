@@ -38,13 +38,14 @@ METHODS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "mcts": ("mcts", ("solutions={width}", "expansions={width}", "parallel=16")),
     "best_of_n": ("weighted_vote", ("n={samples}", "stop=never")),
     "rebase+admit": ("rebase", ("width={width}",)),
-    "ets-joint": ("ets_joint", ("width={width}", "coverage={coverage}")),
+    "ets-joint": ("ets_joint", ("width={width}", "coverage={coverage}", "merge=false")),
+    "ets-joint+merge": ("ets_joint", ("width={width}", "coverage={coverage}", "merge=true")),
 }
 # By the largest width at which it runs by default; all of them run at 64 with --full.
 NARROW = ("beam_search", "dvts", "mcts", "best_of_n")
 WIDE = ("rebase", "rebase-async", "ets", "ets+merge")
 WIDEST = ("rebase", "ets", "ets+merge")
-FOR_SCARCE = ("rebase+admit", "ets-joint")  # with an ample cache they are REBASE
+FOR_SCARCE = ("rebase+admit", "ets-joint", "ets-joint+merge")  # else they do nothing of their own
 SCARCE = (*WIDEST, *FOR_SCARCE)  # those that run with a scarce KV cache
 MAX_LIVE_KV = {"rebase+admit": 1.0}  # KV caches that the trees in flight may fill, by method
 SCARCE_BLOCKS = 128
