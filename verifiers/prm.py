@@ -4,7 +4,9 @@ Sources: Lightman et al. 2023, "Let's Verify Step by Step", arXiv:2305.20050; th
 that of Qwen2.5-Math-PRM (Zhang et al. 2025, arXiv:2501.07301): the steps of the assistant's turn,
 each followed by a tag, two classes read at every tag. The number of scores is the number of steps,
 and a step's score does not depend on later steps, so that the engine can remember it. Of a text
-with a thought only the solution after it is read, which is all that such models have seen.
+with a thought only the solution after it is read, which is all that such models have seen. Models
+that read another format get it from the engine: Skywork-o1-Open-PRM the bare problem and a newline
+token after every line, of which a step's last one counts (`tts.engine.reward_format`).
 """
 
 import math

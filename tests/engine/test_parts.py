@@ -14,6 +14,7 @@ import pytest
 from tts.engine import build, host, kv
 from tts.engine.encoder import PromptEncoder
 from tts.engine.requests import RequestTable, _Entry, check_context
+from tts.engine.reward_format import RewardFormat
 from tts.engine.stepper import Stepper
 from tts.engine.stream import BufferedStream
 from tts.engine.translate import Finished, folder_digest, right_column
@@ -144,7 +145,8 @@ class Letters:
     def apply_chat_template(self, messages: list[dict[str, str]], **options: Any) -> str:
         if options.get("refuse"):
             raise ValueError("roles must alternate")
-        return "".join(m["content"].upper() for m in messages) + ":"
+        end: str = options.get("chat_template", ":")
+        return "".join(m["content"].upper() for m in messages) + end
 
 
 def test_a_chat_is_encoded_once_with_its_prefill() -> None:
@@ -155,6 +157,28 @@ def test_a_chat_is_encoded_once_with_its_prefill() -> None:
     assert Letters.calls == before + 1
     assert encoder.encode(Prompt(text="a")) == (0, 97)  # raw text gets its special tokens
     assert encoder.encode(Prompt(token_ids=(5, 6))) == (5, 6)
+
+
+def test_steps_end_at_their_tags() -> None:
+    encoder = PromptEncoder(Letters(), {})
+    asked = Prompt(messages=(Message("user", "hi"),), prefill="a#bc#d")
+    assert encoder.encode_steps(asked, "#") == (tuple(map(ord, "HI:a#bc#d")), (4, 7))
+    with pytest.raises(CapabilityError, match="does not know '<extra_0>' as one token"):
+        encoder.encode_steps(asked, "<extra_0>")
+
+
+def test_a_reward_model_reads_its_own_format() -> None:
+    class Merging(Letters):
+        """Makes one token of a point and the newline after it."""
+
+        def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
+            return super().__call__(text.replace(".\n", "!"), add_special_tokens)
+
+    encoder = PromptEncoder(Merging(), {}, RewardFormat("a:B", template="=", tag="\n"))
+    asked = Prompt(messages=(Message("user", "x.\ny"),), prefill="one.\ntwo.#three.#")
+    # The problem as its tokenizer has it; of the steps every line ends in a token of its own.
+    read, ends = "X!Y=one.\ntwo.\nthree.\n", (13, 20)
+    assert encoder.encode_steps(asked, "#") == (tuple(map(ord, read)), ends)
 
 
 def test_a_chat_that_the_model_cannot_take_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Step scores read past cached prefixes: positions, memory, and what happens when it forgets."""
 
 import asyncio
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,12 +31,16 @@ class Model:
         await asyncio.sleep(0)
         first = self.cached if may_skip else 0
         right = np.arange(first, len(token_ids)) / 100
-        rows = np.stack([1 - right] * (self.classes - 1) + [right], axis=1)
+        rows: Any = np.stack([1 - right] * (self.classes - 1) + [right], axis=1)
         return Pooled(rows, Usage(prompt_tokens=len(token_ids), cached_tokens=first, calls=1))
 
 
+def step_ends(ids: tuple[int, ...]) -> list[int]:
+    return [place for place, token in enumerate(ids) if token == TAG]
+
+
 def read(reader: StepReader, *ids: int) -> tuple[tuple[float, ...], int]:
-    scores = asyncio.run(reader.read(ids, TAG))
+    scores = asyncio.run(reader.read(ids, step_ends(ids)))
     return scores.values, scores.usage.calls
 
 
@@ -89,7 +94,7 @@ def test_the_same_prompt_twice_at_once() -> None:
     reader = StepReader(model.pool)
 
     async def main() -> list[tuple[float, ...]]:
-        both = await asyncio.gather(*(reader.read((1, TAG), TAG) for _ in range(2)))
+        both = await asyncio.gather(*(reader.read((1, TAG), [1]) for _ in range(2)))
         return [scores.values for scores in both]
 
     assert asyncio.run(main()) == [(0.01,), (0.01,)]
@@ -106,5 +111,5 @@ def test_an_engine_that_leaves_out_what_it_must_read_is_an_error() -> None:
         async def pool(self, token_ids: tuple[int, ...], may_skip: bool) -> Pooled:
             return await super().pool(token_ids, True)
 
-    with pytest.raises(EngineError, match="1 of 2 step tags have no score"):
+    with pytest.raises(EngineError, match="1 of 2 steps have no score"):
         read(StepReader(Forgetful(cached=2).pool), 1, TAG, 2, TAG)

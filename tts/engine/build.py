@@ -8,6 +8,7 @@ from typing import Any
 
 from tts.engine import host, vllm_plugin
 from tts.engine.reflection import PROCESSOR
+from tts.engine.reward_format import register_models
 from tts.engine.sparse_config import SparseConfig, wants_shared_prefix
 from tts.errors import EngineError, InputError, ModelError, TTSError
 
@@ -53,6 +54,7 @@ def build_engine(
         MissingExtraError: vLLM is not installed.
     """
     host.load_vllm()
+    register_models()
     on_cpu = bool(import_module("vllm.platforms").current_platform.is_cpu())
     chosen = {**arguments, "kv_cache_memory_bytes": kv_cache_memory_bytes}
     if on_cpu:

@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from tts.engine.reflection import Schedule, spellings
+from tts.engine.reward_format import RewardFormat
 from tts.errors import CapabilityError, EngineError
 from tts.types import Prompt, Reflection
 
@@ -17,15 +19,24 @@ _SCHEDULES_REMEMBERED = 16
 class PromptEncoder:
     """Encodes prompts and remembers them: the n samples of a problem share one tokenisation."""
 
-    def __init__(self, tokenizer: Any, template_options: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        template_options: Mapping[str, Any],
+        reward_format: RewardFormat | None = None,
+    ) -> None:
         """Take a Hugging Face tokenizer of our own, used by nobody else.
 
         Args:
             tokenizer: It must not be shared with another thread.
             template_options: Passed to the chat template.
+            reward_format: Of a reward model that has one of its own.
         """
         self._tokenizer = tokenizer
         self._options = dict(template_options)
+        self._reward_format = reward_format
+        if reward_format is not None:
+            self._options["chat_template"] = reward_format.template
         # Keeps callers in different threads apart: the library forbids concurrent use.
         self._lock = threading.Lock()
         self._remembered = lru_cache(maxsize=_PROMPTS_REMEMBERED)(self._encode)
@@ -40,17 +51,42 @@ class PromptEncoder:
         """
         return prompt.token_ids or self._remembered(prompt)
 
-    def token_id(self, token: str) -> int:
-        """Return the id of a special token.
+    def encode_steps(self, prompt: Prompt, tag: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the ids that a reward model reads, and the places in them at which steps end.
+
+        Args:
+            prompt: Its prefill holds the steps.
+            tag: Stands after each step. A model with a format of its own gets its own tag in place
+                of it, after each line of a step; the place of the last one counts.
 
         Raises:
-            CapabilityError: The model's vocabulary does not have it as one token.
+            CapabilityError: The tag is not one token of the model's vocabulary, or the prompt is a
+                chat and the model has no chat template.
+            EngineError: The chat template refuses the messages.
         """
-        with self._lock:
-            ids = self._tokenizer(token, add_special_tokens=False)["input_ids"]
+        if self._reward_format is None:
+            ids, tag_id = self.encode(prompt), self._token_id(tag)
+            return ids, tuple(place for place, token in enumerate(ids) if token == tag_id)
+        own = self._reward_format.tag
+        own_id = self._token_id(own)
+        *steps, rest = prompt.prefill.split(tag)
+        read, places = [*self.encode(replace(prompt, prefill=""))], []
+        for step in steps:
+            for line in step.split(own):
+                read += [*self._token_ids(line), own_id]
+            places.append(len(read) - 1)
+        return (*read, *self._token_ids(rest)), tuple(places)
+
+    def _token_id(self, token: str) -> int:
+        ids = self._token_ids(token)
         if len(ids) != 1:
             raise CapabilityError(f"the model's tokenizer does not know {token!r} as one token")
-        return int(ids[0])
+        return ids[0]
+
+    def _token_ids(self, text: str) -> list[int]:
+        with self._lock:
+            ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
 
     def schedule(self, reflection: Reflection) -> Schedule:
         """Return a reflection schedule in this model's tokens.
@@ -80,7 +116,8 @@ class PromptEncoder:
             return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _render(self, prompt: Prompt) -> str:
-        if not getattr(self._tokenizer, "chat_template", None):
+        own = getattr(self._tokenizer, "chat_template", None)
+        if not self._options.get("chat_template", own):
             raise CapabilityError(
                 "the model has no chat template: send text or token ids in place of messages"
             )

@@ -22,7 +22,7 @@ Pool = Callable[[tuple[int, ...], bool], Awaitable[Pooled]]
 
 
 class StepReader:
-    """Reads the score at every step tag of a token sequence.
+    """Reads the score at the end of every step of a token sequence.
 
     Args:
         pool: Runs the model over token ids and returns the class probabilities of the last R of
@@ -35,15 +35,18 @@ class StepReader:
         self._max_entries = max_entries
         self._scores: OrderedDict[bytes, float] = OrderedDict()
 
-    async def read(self, token_ids: tuple[int, ...], tag_id: int) -> StepScores:
-        """Return the scores, one per tag, and what reading them cost: nothing if all were known.
+    async def read(self, token_ids: tuple[int, ...], step_ends: Sequence[int]) -> StepScores:
+        """Return the scores, one per step, and what reading them cost: nothing if all were known.
+
+        Args:
+            token_ids: What the model reads.
+            step_ends: Places of the steps' last tokens, their tags, in order.
 
         Raises:
             CapabilityError: The model has more than two classes.
             EngineError: The model failed, or left out rows that it was not told to.
         """
-        tags = [place for place, token in enumerate(token_ids) if token == tag_id]
-        keys = _prefix_keys(token_ids, tags)
+        keys = _prefix_keys(token_ids, step_ends)
         spent: list[Usage] = []
         known = self._find(keys)
         # Cached KV may outlive its scores here; then the model reads everything.
@@ -52,11 +55,11 @@ class StepReader:
                 break
             pooled = await self._pool(token_ids, may_skip)
             spent.append(pooled.usage)
-            self._keep(keys, _fresh(pooled, tags, len(token_ids)))
+            self._keep(keys, _fresh(pooled, step_ends, len(token_ids)))
             known = self._find(keys)
         values = tuple(value for value in known if value is not None)
         if len(values) < len(keys):
-            raise EngineError(f"{len(keys) - len(values)} of {len(keys)} step tags have no score")
+            raise EngineError(f"{len(keys) - len(values)} of {len(keys)} steps have no score")
         return StepScores(values, sum_usage(spent))
 
     def forget(self) -> None:
@@ -71,26 +74,26 @@ class StepReader:
         return found
 
     def _keep(self, keys: Sequence[bytes], values: Sequence[float]) -> None:
-        """Remember the scores of the last tags."""
+        """Remember the scores of the last steps."""
         self._scores.update(zip(keys[len(keys) - len(values) :], values, strict=True))
         while len(self._scores) > self._max_entries:
             self._scores.popitem(last=False)
 
 
-def _fresh(pooled: Pooled, tags: Sequence[int], num_tokens: int) -> tuple[float, ...]:
-    """Return the scores of the tags among the tokens that were read."""
+def _fresh(pooled: Pooled, step_ends: Sequence[int], num_tokens: int) -> tuple[float, ...]:
+    """Return the scores of the steps that end among the tokens that were read."""
     skipped = num_tokens - len(pooled.values)
-    rows = [place - skipped for place in tags if place >= skipped]
+    rows = [place - skipped for place in step_ends if place >= skipped]
     return right_column(pooled.values[rows]) if rows else ()
 
 
-def _prefix_keys(token_ids: tuple[int, ...], tags: Sequence[int]) -> list[bytes]:
-    """Return one key for each tag: a hash of all tokens up to it."""
+def _prefix_keys(token_ids: tuple[int, ...], step_ends: Sequence[int]) -> list[bytes]:
+    """Return one key for each step: a hash of all tokens up to its end."""
     ids = np.asarray(token_ids, dtype=np.int64)
     digest = hashlib.blake2b(digest_size=16)
     keys, begin = [], 0
-    for tag in tags:
-        digest.update(ids[begin : tag + 1].tobytes())
+    for end in step_ends:
+        digest.update(ids[begin : end + 1].tobytes())
         keys.append(digest.digest())
-        begin = tag + 1
+        begin = end + 1
     return keys

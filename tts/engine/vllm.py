@@ -19,6 +19,7 @@ from tts.engine import build, kv, translate
 from tts.engine.encoder import PromptEncoder
 from tts.engine.reflection import EXTRA_KEY
 from tts.engine.requests import RequestTable, check_context
+from tts.engine.reward_format import FORMATS
 from tts.engine.sparse_config import SparseConfig, to_additional_config
 from tts.engine.step_scores import StepReader
 from tts.engine.stepper import Stepper
@@ -198,8 +199,8 @@ class VLLMEngine:
             return StepScores(translate.right_column(pooled.values), pooled.usage)
         await self.start()
         assert self._encoder is not None
-        tag_id = self._encoder.token_id(request.step_tag)
-        return await self._steps.read(self._encoder.encode(request.prompt), tag_id)
+        token_ids, step_ends = self._encoder.encode_steps(request.prompt, request.step_tag)
+        return await self._steps.read(token_ids, step_ends)
 
     async def embed(self, texts: Sequence[str]) -> FloatArray:
         """Return embeddings, [len(texts), D].
@@ -252,7 +253,8 @@ class VLLMEngine:
         )
         # A copy: vLLM uses its own in the engine's thread.
         tokenizer = copy.deepcopy(engine.get_tokenizer())
-        self._encoder = PromptEncoder(tokenizer, self._template_options)
+        reward_format = FORMATS.get(engine.vllm_config.model_config.architecture)
+        self._encoder = PromptEncoder(tokenizer, self._template_options, reward_format)
         self._info = translate.model_info(engine, name=self.model, path=self._path)
         self._table.attach(engine, translate.build_meter(engine, self._info))
         self._preemptions = kv.watch_preemptions(engine)
