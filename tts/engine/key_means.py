@@ -8,7 +8,6 @@ and always selected.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -60,26 +59,38 @@ class OpenPages:
         """
         real = slot_mapping >= 0
         tokens = slice(None) if bool(real.all()) else real.nonzero().flatten()
-        slots = slot_mapping[tokens]
-        unique: Any = torch.unique  # torch leaves it untyped
-        pages, index = unique(slots // self._page_size, return_inverse=True)
-        offsets = slots % self._page_size
-        is_new, is_full = torch.zeros(2, len(pages), dtype=torch.bool)
-        is_new[index[offsets == 0]] = True
-        is_full[index[offsets == self._page_size - 1]] = True
+        # Python's loop, because a decode step has a handful of tokens and tensor calls cost more.
+        pages: dict[int, int] = {}
+        index: list[int] = []
+        begun, ended = set(), set()
+        for slot in slot_mapping[tokens].tolist():
+            page, offset = divmod(slot, self._page_size)
+            i = pages.setdefault(page, len(pages))
+            index.append(i)
+            if offset == 0:
+                begun.add(i)
+            if offset == self._page_size - 1:
+                ended.add(i)
         # All of the step's pages leave the order of age before any row is taken from the oldest.
-        rows = [self._rows.pop(page, None) for page in pages.tolist()]
-        carried = [(i, row) for i, row in enumerate(rows) if row is not None and not is_new[i]]
-        left = []
-        for i, (page, row) in enumerate(zip(pages.tolist(), rows, strict=True)):
-            if not is_full[i]:
+        rows = [self._rows.pop(page, None) for page in pages]
+        carried, left, full = [], [], []
+        for (page, i), row in zip(pages.items(), rows, strict=True):
+            if row is not None and i not in begun:
+                carried.append((i, row))
+            if i not in ended:
                 self._rows[page] = self._take() if row is None else row
                 left.append((i, self._rows[page]))
-            elif row is not None:
+                continue
+            full.append((i, page))
+            if row is not None:
                 self._free.append(row)
-        full = is_full.nonzero().flatten()
         return KeySlots(
-            tokens, index, len(pages), _columns(carried), _columns(left), (full, pages[full])
+            tokens,
+            torch.tensor(index, dtype=torch.int64),
+            len(pages),
+            _columns(carried),
+            _columns(left),
+            _columns(full),
         )
 
     def _take(self) -> int:

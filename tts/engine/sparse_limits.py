@@ -1,7 +1,4 @@
-"""What sparse and shared-prefix decode cannot serve: found at start, said with what to change.
-
-And which layers stay dense.
-"""
+"""Which layers decode sparsely, and what is refused at the start, with what to change."""
 
 from collections.abc import Sequence
 from importlib import import_module
