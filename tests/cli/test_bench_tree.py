@@ -52,7 +52,7 @@ def test_rebase_comes_before_what_is_measured_by_it() -> None:
 
 
 def test_what_only_helps_where_blocks_are_scarce_runs_only_there() -> None:
-    plan = plan_cells(["chain", "countdown"], {16: default_methods(16, full=False)})
+    plan = plan_cells(["chain", "countdown"], {16: default_methods(16, full=True)})
     joint = [cell for cell in plan if cell.method == "ets-joint"]
     assert joint == [Cell("chain", "ets-joint", 16, "scarce")]
     assert [cell.method for cell in plan if cell.cache == "scarce"] == [
@@ -70,8 +70,8 @@ def test_preemptions_are_named_by_method_and_width() -> None:
 
 def test_fewer_methods_run_at_larger_widths() -> None:
     sizes = [len(default_methods(width, full=False)) for width in (16, 64, 256)]
-    assert sizes == [11, 7, 3]
-    assert default_methods(64, full=True) == default_methods(16, full=False)
+    assert sizes == [8, 4, 3]
+    assert set(default_methods(64, full=True)) > set(default_methods(16, full=False))
     assert all(set(default_methods(w, full=True)) <= set(METHODS) for w in (16, 64, 256))
 
 

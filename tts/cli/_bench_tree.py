@@ -121,7 +121,9 @@ def default_methods(width: int, *, full: bool) -> tuple[str, ...]:
     """Return the methods of a width: fewer as it grows, so that all end in half an hour."""
     if width > 64:
         return WIDEST
-    return (*WIDE, *NARROW, *FOR_SCARCE) if full or width <= 16 else (*WIDE, *FOR_SCARCE)
+    if full:
+        return (*WIDE, *NARROW, *FOR_SCARCE)
+    return (*WIDE, *NARROW) if width <= 16 else WIDE
 
 
 def plan_cells(tasks: Sequence[str], methods_by_width: Mapping[int, Sequence[str]]) -> list[Cell]:
