@@ -1,4 +1,4 @@
-"""`tts.solve` with presets that ask further engines: each is started once, and closed at the end."""
+"""`tts.solve` with presets that ask further engines: each starts once and is closed at the end."""
 
 from collections.abc import Iterator
 from typing import Any, Self
