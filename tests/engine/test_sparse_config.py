@@ -8,7 +8,9 @@ import pytest
 from tts.engine.build import choose_block_size
 from tts.engine.sparse_config import SparseConfig, to_additional_config, wants_shared_prefix
 from tts.engine.sparse_limits import check_groups, check_layer
+from tts.engine.translate import build_meter
 from tts.errors import CapabilityError, InputError
+from tts.types import ModelInfo
 
 
 @pytest.mark.parametrize(
@@ -88,6 +90,30 @@ def test_the_configuration_travels_through_vllm() -> None:
 )
 def test_short_requests_stay_dense(config: SparseConfig, expected: int) -> None:
     assert config.sparse_above == expected
+
+
+def test_an_engines_usage_says_what_sparse_and_dense_decode_read() -> None:
+    # One KV head of 4 in bf16: a layer's token is 16 bytes, a page's mean key 8.
+    shape: dict[str, Any] = {
+        "parameters": 9,
+        "layers": 2,
+        "query_heads": 2,
+        "kv_heads": 1,
+        "head_size": 4,
+    }
+    info = ModelInfo("m", "f", **shape, dtype="bfloat16")
+    entries = to_additional_config(SparseConfig(128, min_context=0), shared_prefix=False)
+    config = SimpleNamespace(additional_config=entries, cache_config=SimpleNamespace(block_size=32))
+    meter = build_meter(SimpleNamespace(vllm_config=config), info)
+    usage = meter.usage(200, cached=0, generated=3, seconds=1.0)
+    # The second and third token attend to 201 and 202: the first layer to all of them, the other
+    # to 128 each, chosen from 403 / 32 pages.
+    assert usage.dense_kv_bytes == 2 * 16 * 403
+    assert usage.kv_bytes == round(16 * 403 + 16 * 2 * 128 + 8 * 403 / 32)
+    config.additional_config = {}
+    dense = build_meter(SimpleNamespace(vllm_config=config), info)
+    usage = dense.usage(200, cached=0, generated=3, seconds=1.0)
+    assert usage.kv_bytes == usage.dense_kv_bytes == 2 * 16 * 403
 
 
 LAYER = {

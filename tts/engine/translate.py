@@ -103,15 +103,11 @@ def build_meter(engine: Any, info: ModelInfo) -> Meter:
     if sparse is None:
         return Meter(info)
     page_size = config.cache_config.block_size
-    # On a CPU a page has the fp32 sum of its keys, elsewhere their mean in the cache's own type.
-    on_cpu = bool(import_module("vllm.platforms").current_platform.is_cpu())
-    summaries = 4 // config.model_config.dtype.itemsize if on_cpu else 1
     return Meter(
         info,
         SparseReading(
             kept_tokens=sparse.budget,
             block_tokens=page_size,
-            summaries=summaries,
             dense_layers=sparse.dense_layers,
             min_context=max(sparse.sparse_above, sparse.budget - page_size),
         ),
