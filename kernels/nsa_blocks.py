@@ -91,6 +91,7 @@ def block_scores(
     stride: int,
     block_size: int,
     scale: float,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Return [Hkv, T, max_blocks] float32: attention mass of each selection block.
 
@@ -108,6 +109,7 @@ def block_scores(
         stride: Tokens between compressed keys.
         block_size: Tokens per selection block; a multiple of `stride`.
         scale: Of the compressed attention.
+        out: [Hkv, T, max_blocks] float32 to write to; None allocates.
 
     Returns:
         max_blocks = ceil(T / block_size); 0 past a sequence's end. Within 1e-5 (fp32) of
@@ -126,7 +128,10 @@ def block_scores(
     check_same_device(q, k_compressed, lse, cu_seqlens, cu_compressed)
     group = num_heads // num_kv_heads
     max_blocks = -(-num_tokens // block_size)
-    scores = torch.empty(num_kv_heads, num_tokens, max_blocks, dtype=torch.float32, device=q.device)
+    sizes = (num_kv_heads, num_tokens, max_blocks)
+    scores = torch.empty(sizes, dtype=torch.float32, device=q.device) if out is None else out
+    check_shape("out", scores, sizes, torch.float32)
+    check_same_device(q, scores)
     token = torch.arange(num_tokens, dtype=torch.int32, device=q.device)
     sequence = torch.searchsorted(cu_seqlens, token, right=True) - 1
     padded = next_power_of_two(group)
