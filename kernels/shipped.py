@@ -143,5 +143,14 @@ def _select_blocks(group: int, head_size: int) -> None:
         selected_attention(q, k, v, blocks, bounds, block_size=64, scale=scale, order=order)
     compressed = k[: num_tokens // stride].contiguous()
     lse = torch.empty(num_tokens, q.shape[1], dtype=torch.float32, device=META)
-    options = {"window": window, "stride": stride, "block_size": 64}
-    block_scores(q, compressed, lse, bounds, bounds, scale=scale, **options)
+    block_scores(
+        q,
+        compressed,
+        lse,
+        bounds,
+        bounds,
+        window=window,
+        stride=stride,
+        block_size=64,
+        scale=scale,
+    )

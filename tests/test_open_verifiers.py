@@ -28,7 +28,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     models: list[str] = []
 
     class Engine(ScriptedEngine):
-        def __init__(self, model: str, *, runner: str) -> None:
+        def __init__(self, model: str, *, runner: str, memory: float) -> None:
             super().__init__(says(1))
             models.append(model)
 

@@ -8,7 +8,14 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from tts import catalog
-from tts.engine.spec import EngineSpec, close_engines, make_engine, resolve
+from tts.engine.spec import (
+    GPU_MEMORY,
+    REWARD_MEMORY,
+    EngineSpec,
+    close_engines,
+    make_engine,
+    resolve,
+)
 from tts.engine.vllm import VLLMEngine
 from tts.errors import InputError
 from tts.pipeline import Pipeline
@@ -106,6 +113,8 @@ async def open_verifiers(
 ) -> dict[str, Verifier]:
     """Build the verifiers that pipelines name, with one engine for each reward model.
 
+    On a GPU each takes 0.3 of the memory, so that the policy beside one has `memory=0.6`.
+
     Args:
         pipelines: What is to be run.
         models: Model by verifier name (without its options), in place of the verifier's default.
@@ -137,6 +146,18 @@ async def open_verifiers(
     return verifiers
 
 
+def reward_model(verifier: str, models: Mapping[str, str]) -> str | None:
+    """Return the model that a verifier reads; None if it reads none.
+
+    Args:
+        verifier: With its options.
+        models: Model by verifier name, in place of the verifier's default.
+    """
+    name, _ = catalog.parse_verifier(verifier)
+    model: str | None = models.get(name) or catalog.load("verifier", name).DEFAULT_MODEL
+    return model
+
+
 async def _open_verifier(
     text: str,
     models: Mapping[str, str],
@@ -145,11 +166,11 @@ async def _open_verifier(
 ) -> Verifier:
     name, _ = catalog.parse_verifier(text)
     module, config = catalog.load_verifier(text, options.get(name))
-    model = models.get(name) or module.DEFAULT_MODEL
+    model = reward_model(text, models)
     if model is not None and module.DEFAULT_MODEL is None:
         raise InputError(f"the verifier {name!r} takes no model, got {model!r}")
     if model is not None and model not in engines:
-        engines[model] = VLLMEngine(model, runner="pooling")
+        engines[model] = VLLMEngine(model, runner="pooling", memory=REWARD_MEMORY)
         await engines[model].start()
     verifier: Verifier = module.build(engines.get(model or ""), config)
     return verifier
@@ -206,7 +227,7 @@ class _Session:
             if self._runtime is not None and self._model != model:
                 await self._close()
             if self._runtime is None:
-                engine = VLLMEngine(model)
+                engine = VLLMEngine(model, memory=GPU_MEMORY - REWARD_MEMORY)
                 await engine.start()
                 self._model, self._runtime = model, Runtime(engine)
             missing = await open_verifiers([job.pipeline]) if self._lacks(job) else {}

@@ -34,7 +34,7 @@ def test_the_whole_benchmark(tts: Callable[..., Outcome], monkeypatch: pytest.Mo
         return Line(rf"{THOUGHT}\boxed{{{known if ask.seed % 3 else ask.seed % 7}}}")
 
     @asynccontextmanager
-    async def engine(model: str) -> AsyncIterator[ScriptedEngine]:
+    async def engine(model: str, *, memory: float) -> AsyncIterator[ScriptedEngine]:
         yield ScriptedEngine(line)
 
     async def verifiers(*_: Any) -> dict[str, ByText]:

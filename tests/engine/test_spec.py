@@ -79,11 +79,14 @@ def test_equal_engines_are_one_and_embedded_ones_split_the_memory() -> None:
     specs = {"": EngineSpec("vllm", "m"), "judge": EngineSpec("vllm", "m"), "far": server}
     engines = asyncio.run(make_engines(specs, make))
     assert engines[""] is engines["judge"] is not engines["far"]
-    assert [(spec.model, spec.memory) for spec in asked] == [("m", None), ("s", None)]
+    assert [(spec.model, spec.memory) for spec in asked] == [("m", 0.9), ("s", 0.9)]
     asked.clear()
     asyncio.run(make_engines({**specs, "draft": EngineSpec("vllm", "d")}, make))
     # 0.9 of the memory for two embedded ones; the server has its own.
     assert [(s.model, s.memory) for s in asked if s.kind == "vllm"] == [("m", 0.45), ("d", 0.45)]
+    asked.clear()
+    asyncio.run(make_engines({"": EngineSpec("vllm", "m")}, make, taken=0.3))
+    assert [spec.memory for spec in asked] == [0.6]  # beside a reward model
 
 
 def test_one_that_cannot_start_closes_the_others() -> None:

@@ -4,7 +4,10 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 
 from tts.catalog import load, parse_verifier
+from tts.engine.spec import GPU_MEMORY, REWARD_MEMORY
 from tts.engine.vllm import VLLMEngine
+
+POLICY_MEMORY = GPU_MEMORY - REWARD_MEMORY  # of a GPU, for the policy beside a reward model
 
 
 async def open_reward(verifier: str, opened: AsyncExitStack) -> dict[str, VLLMEngine]:
@@ -20,7 +23,8 @@ async def open_reward(verifier: str, opened: AsyncExitStack) -> dict[str, VLLMEn
     model = load("verifier", parse_verifier(verifier)[0]).DEFAULT_MODEL
     if model is None:
         return {}
-    return {model: await opened.enter_async_context(VLLMEngine(model, runner="pooling"))}
+    reward = VLLMEngine(model, runner="pooling", memory=REWARD_MEMORY)
+    return {model: await opened.enter_async_context(reward)}
 
 
 async def forget(engines: Iterable[VLLMEngine]) -> None:

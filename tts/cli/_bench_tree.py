@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from tts.api import open_verifiers
 from tts.catalog import load
-from tts.cli._bench_engines import forget, open_reward
+from tts.cli._bench_engines import POLICY_MEMORY, forget, open_reward
 from tts.cost import kv_token_bytes
 from tts.engine.vllm import VLLMEngine
 from tts.evals.runner import Plan, evaluate
@@ -215,7 +215,9 @@ class Bench:
         """Run all cells, or what is left of them, those with a scarce cache on a second engine."""
         first = cell_preset(plan[0], samples=1, verifier=self._verifier)
         async with AsyncExitStack() as opened:
-            engine = await opened.enter_async_context(VLLMEngine(self._model))
+            half = POLICY_MEMORY / 2  # the scarce one runs beside it
+            policy = VLLMEngine(self._model, memory=half)
+            engine = await opened.enter_async_context(policy)
             rewards = await open_reward(self._verifier, opened)
             verifiers = await open_verifiers([first.pipeline], engines=rewards)
             for cell in plan:
@@ -228,7 +230,12 @@ class Bench:
             block = kv_token_bytes(engine.info) * (engine.info.kv_block_size or 1)
             size = self._kv_bytes or SCARCE_BLOCKS * block
             small = await opened.enter_async_context(
-                VLLMEngine(self._model, kv_cache_memory_bytes=size, max_model_len=SCARCE_CONTEXT)
+                VLLMEngine(
+                    self._model,
+                    memory=half,
+                    kv_cache_memory_bytes=size,
+                    max_model_len=SCARCE_CONTEXT,
+                )
             )
             for cell in scarce:
                 await forget((small, *rewards.values()))

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from tts.api import DEFAULT_MODEL, open_verifiers
+from tts.api import DEFAULT_MODEL, open_verifiers, reward_model
 from tts.catalog import load
 from tts.engine.sparse_config import SparseConfig
 from tts.engine.spec import (
+    REWARD_MEMORY,
     EngineKind,
     EngineSpec,
     close_engines,
@@ -222,7 +223,9 @@ async def open_engines(
     verifiers = await open_verifiers(pipelines, options.verifiers, options=unsafe)
     try:
         specs = {"": options.own, **_specs_of_others(options, pipelines, verifiers)}
-        engines = await make_engines(specs, make_engine)
+        rewards = {reward_model(name, options.verifiers) for name in verifiers} - {None}
+        taken = REWARD_MEMORY * len(rewards)
+        engines = await make_engines(specs, make_engine, taken=taken)
         try:
             others = {name: engine for name, engine in engines.items() if name}
             yield Opened(engines[""], others, verifiers)

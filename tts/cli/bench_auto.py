@@ -19,6 +19,7 @@ from tts.budget.policy import Policy, save_policy
 from tts.budget.stopping import standing
 from tts.catalog import load
 from tts.cli import _output
+from tts.cli._bench_engines import POLICY_MEMORY
 from tts.cli._progress import ProgressView
 from tts.cli._share import SHARED
 from tts.engine.vllm import VLLMEngine
@@ -94,7 +95,7 @@ class _Bench:
         """Return all figures."""
         fixed = load_preset("best_of_n", [f"n={self._samples}", _MAX_TOKENS])
         dearer = [] if self._dearer is None else [load_preset(self._dearer, [_MAX_TOKENS])]
-        async with VLLMEngine(self._model) as engine:
+        async with VLLMEngine(self._model, memory=POLICY_MEMORY) as engine:
             verifiers = await open_verifiers([p.pipeline for p in (fixed, *dearer)])
             try:
                 learnt = [

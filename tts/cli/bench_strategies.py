@@ -18,7 +18,7 @@ from rich.table import Table
 from tts.api import DEFAULT_MODEL, open_verifiers
 from tts.catalog import load
 from tts.cli import _output
-from tts.cli._bench_engines import forget, open_reward
+from tts.cli._bench_engines import POLICY_MEMORY, forget, open_reward
 from tts.cli._bench_strategies import (
     BASE,
     METHODS,
@@ -134,7 +134,7 @@ async def measure(
     """Run all cells on one engine, or what is left of them; what is timed takes turns."""
     runs: dict[str, dict[str, list[StoredRun]]] = {}
     async with AsyncExitStack() as opened:
-        engine = await opened.enter_async_context(VLLMEngine(size.model))
+        engine = await opened.enter_async_context(VLLMEngine(size.model, memory=POLICY_MEMORY))
         rewards = await open_reward(size.verifier, opened)
         await _warm_up(tasks[0], size, engine, rewards)
         for task in tasks:

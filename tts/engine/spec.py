@@ -21,7 +21,8 @@ from tts.protocols import Engine
 
 EngineKind = Literal["vllm", "openai", "replay"]
 _REPLAY, _SPARSE = "replay:", "?sparse="
-_MEMORY = 0.9  # of a GPU, for all embedded engines together; vLLM's own default for one
+GPU_MEMORY = 0.9  # of a GPU, for all embedded engines together
+REWARD_MEMORY = 0.3  # of a GPU, for one reward model: it keeps little KV
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,7 @@ async def make_engine(spec: EngineSpec) -> Engine:
         # Loads the client, which an embedded engine does not need.
         engine = import_module("tts.engine.openai").OpenAIEngine(spec.model, base_url=spec.base_url)
     else:
-        options = {} if spec.memory is None else {"gpu_memory_utilization": spec.memory}
-        engine = VLLMEngine(spec.model, sparse=spec.sparse, options=options)
+        engine = VLLMEngine(spec.model, sparse=spec.sparse, memory=spec.memory)
     try:
         started: Engine = await engine.start()
         return started
@@ -112,12 +112,15 @@ async def make_engine(spec: EngineSpec) -> Engine:
 async def make_engines(
     specs: Mapping[str, EngineSpec],
     make: Callable[[EngineSpec], Awaitable[Engine]] = make_engine,
+    *,
+    taken: float = 0.0,
 ) -> dict[str, Engine]:
     """Start engines by name; equal ones are one engine, and embedded ones split a GPU's memory.
 
     Args:
         specs: What to start.
         make: Starts one.
+        taken: Share of the memory that reward models have already.
 
     Raises:
         EngineError: A model cannot be loaded; those that were started are closed.
@@ -125,7 +128,7 @@ async def make_engines(
     """
     distinct = tuple(dict.fromkeys(specs.values()))
     embedded = sum(spec.kind == "vllm" for spec in distinct)
-    memory = _MEMORY / embedded if embedded > 1 else None
+    memory = round((GPU_MEMORY - taken) / max(1, embedded), 3)
     made: dict[EngineSpec, Engine] = {}
     try:
         for spec in distinct:

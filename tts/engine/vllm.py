@@ -29,13 +29,14 @@ from tts.errors import CapabilityError, EngineError, TTSError
 from tts.protocols import Capabilities
 from tts.types import (
     Completion,
-    FloatArray,
+    Embeddings,
     GenerationRequest,
     ModelInfo,
     Prompt,
     ScoreRequest,
     StepScores,
     Usage,
+    sum_usage,
 )
 
 _AnyStream = BufferedStream[Finished, Any]
@@ -60,6 +61,7 @@ class VLLMEngine:
         max_model_len: int | None = None,
         max_num_seqs: int = 256,
         kv_cache_memory_bytes: int | None = None,
+        memory: float | None = None,
         block_size: int | None = None,
         seed: int = 0,
         cpu_threads: int | None = None,
@@ -78,6 +80,8 @@ class VLLMEngine:
             max_model_len: Context in tokens; None is the model's own.
             max_num_seqs: Most completions in one engine step; more wait.
             kv_cache_memory_bytes: Size of the KV cache; None sizes it by model and memory.
+            memory: Share of a GPU's memory for weights and KV cache, of those that engines on one
+                GPU split; None is 0.9, for one that has it alone.
             block_size: Tokens per KV block; None is 32 on a CPU, and vLLM's choice elsewhere.
             seed: Of vLLM itself; requests carry their own.
             cpu_threads: Threads of the CPU kernels; None takes every core.
@@ -109,6 +113,7 @@ class VLLMEngine:
             "disable_log_stats": True,
             "use_tqdm_on_load": False,
             "additional_config": to_additional_config(sparse, shared_prefix=shared_prefix),
+            **({} if memory is None else {"gpu_memory_utilization": memory}),
             **(options or {}),
         }
         self._info: ModelInfo | None = None
@@ -202,8 +207,8 @@ class VLLMEngine:
         token_ids, step_ends = self._encoder.encode_steps(request.prompt, request.step_tag)
         return await self._steps.read(token_ids, step_ends)
 
-    async def embed(self, texts: Sequence[str]) -> FloatArray:
-        """Return embeddings, [len(texts), D].
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """Return a vector for each text, at least one, by the model's own pooling.
 
         Raises:
             CapabilityError: The engine was not made with `runner="pooling"`.
@@ -211,7 +216,9 @@ class VLLMEngine:
         prompts = [Prompt(text=text) for text in texts]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._pool(p, {"task": "embed"})) for p in prompts]
-        return np.stack([task.result().values for task in tasks])
+        pooled = [task.result() for task in tasks]
+        vectors = np.stack([one.values for one in pooled])
+        return Embeddings(vectors, sum_usage([one.usage for one in pooled]))
 
     def kv_usage(self) -> float:
         """Return the fraction of KV blocks that running requests hold."""
