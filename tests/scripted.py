@@ -21,8 +21,8 @@ from tts.errors import CapabilityError, ContextError, EngineError, TTSError
 from tts.protocols import Capabilities
 from tts.types import (
     Completion,
+    Embeddings,
     FinishReason,
-    FloatArray,
     GenerationRequest,
     ModelInfo,
     Prompt,
@@ -188,12 +188,13 @@ class ScriptedEngine:
         values = self.rewards(request)
         return StepScores(values, Usage(prompt_tokens=len(render(request.prompt)), calls=1))
 
-    async def embed(self, texts: Sequence[str]) -> FloatArray:
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Return counts of the letters a to z."""
         self._need("embeddings")
         await asyncio.sleep(0)
         counts = [[text.count(chr(97 + i)) for i in range(26)] for text in texts]
-        return np.array(counts, dtype=np.float32).reshape(len(texts), 26)
+        vectors = np.array(counts, dtype=np.float32).reshape(len(texts), 26)
+        return Embeddings(vectors, Usage(prompt_tokens=sum(map(len, texts)), calls=len(texts)))
 
     async def forget(self) -> None:
         """Do nothing: no call leaves anything to the next."""

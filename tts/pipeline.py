@@ -154,9 +154,10 @@ class Pipeline:
                 )
             for chosen, wanted in ((known[e], needs[e]) for e in sorted(needs)):
                 if missing := chosen.capabilities.missing(wanted):
+                    hint = "; MODEL?pooling names one that does" if "embeddings" in missing else ""
                     raise CapabilityError(
                         f"node {name!r} needs {', '.join(missing)}, which {type(chosen).__name__} "
-                        f"({chosen.info.name}) does not offer"
+                        f"({chosen.info.name}) does not offer{hint}"
                     )
             if spec.model not in ("", engine.info.name):
                 raise CapabilityError(
@@ -190,7 +191,7 @@ class Pipeline:
         for _, node in self:
             spec = node.operator.spec
             asked = _with_those_they_ask(spec.verifiers, verifiers)
-            names |= {*spec.engines, *(verifiers[v].spec.engine for v in asked)}
+            names |= {*spec.engines, *spec.embedders, *(verifiers[v].spec.engine for v in asked)}
         return names
 
     def max_inputs(self, fed: int | None = 0) -> dict[str, int | None]:
@@ -303,6 +304,8 @@ def _with_those_they_ask(names: Iterable[str], verifiers: Mapping[str, Verifier]
 def _needs_by_engine(spec: Spec, verifiers: Iterable[VerifierSpec]) -> dict[str, frozenset[str]]:
     """Return the capabilities that each engine must have; the empty name is the run's own."""
     needs = {**dict.fromkeys(spec.engines, frozenset[str]()), "": spec.needs}
+    for embedder in spec.embedders:
+        needs[embedder] = needs.get(embedder, frozenset()) | {"embeddings"}
     for verifier in verifiers:
         needs[verifier.engine] = needs.get(verifier.engine, frozenset()) | verifier.needs
     return needs

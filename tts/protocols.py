@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol, Self
 from tts.types import (
     Answer,
     Completion,
-    FloatArray,
+    Embeddings,
     GenerationRequest,
     Grade,
     ModelInfo,
@@ -112,8 +112,8 @@ class Engine(Protocol):
         """
         ...
 
-    async def embed(self, texts: Sequence[str]) -> FloatArray:
-        """Return embeddings, [len(texts), D].
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """Return a vector for each text, at least one.
 
         Raises:
             CapabilityError: This engine serves no embeddings.
@@ -285,8 +285,17 @@ class Context(Protocol):
         """
         ...
 
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """Like the engine's, within the budget.
+
+        Raises:
+            BudgetError: The budget is spent.
+            EngineError: The engine refused a text, or died.
+        """
+        ...
+
     def charge(self, info: ModelInfo, usage: Usage) -> None:
-        """Count work done beside `generate` and `score`."""
+        """Count work done beside `generate`, `score` and `embed`."""
         ...
 
     def verifier(self, name: str) -> "Verifier":
@@ -377,7 +386,8 @@ class Spec:
         bounded: Needs to know how many trajectories can come in.
         logprobs: Candidates per token whose log-probabilities it reads; 0 for none.
         model: The only model that it was calibrated for; empty for any.
-        engines: Names of engines that the run must have beside its own.
+        engines: Names of engines that the run must have beside its own, and that generate for it.
+        embedders: Names of engines of the run that embed texts for it.
     """
 
     accepts: State | None = "any"
@@ -392,6 +402,7 @@ class Spec:
     logprobs: int = 0
     model: str = ""
     engines: tuple[str, ...] = ()
+    embedders: tuple[str, ...] = ()
 
 
 class Operator(Protocol):

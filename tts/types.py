@@ -448,6 +448,14 @@ class StepScores:
 
 
 @dataclass(frozen=True, slots=True)
+class Embeddings:
+    """Vectors of texts, [texts, D], not normalised, and what reading the texts cost."""
+
+    vectors: FloatArray
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One line of a trace: seconds since the problem began, what, at which node, and details."""
 

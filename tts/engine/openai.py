@@ -19,7 +19,7 @@ from tts.errors import CapabilityError, EngineError, ModelError, TTSError, inner
 from tts.protocols import Capabilities
 from tts.types import (
     Completion,
-    FloatArray,
+    Embeddings,
     GenerationRequest,
     ModelInfo,
     Price,
@@ -172,7 +172,7 @@ class OpenAIEngine:
         """
         raise CapabilityError("an OpenAI-compatible engine serves no reward models")
 
-    async def embed(self, texts: Sequence[str]) -> FloatArray:
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Refuse: use an embedding engine.
 
         Raises:

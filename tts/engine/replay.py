@@ -25,7 +25,7 @@ from tts.protocols import Capabilities
 from tts.types import (
     AnswerType,
     Completion,
-    FloatArray,
+    Embeddings,
     GenerationRequest,
     ModelInfo,
     Problem,
@@ -96,7 +96,7 @@ class ReplayEngine:
             "the verifier 'recorded'"
         )
 
-    async def embed(self, texts: Sequence[str]) -> FloatArray:
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Refuse.
 
         Raises:

@@ -69,6 +69,7 @@ def body_spec(bodies: Iterable[Pipeline], *, passes_on: bool = False) -> Spec:
         logprobs=max((part.logprobs for part in parts), default=0),
         model=max((part.model for part in parts), default=""),
         engines=_union(part.engines for part in parts),
+        embedders=_union(part.embedders for part in parts),
     )
 
 

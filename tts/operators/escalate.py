@@ -75,6 +75,7 @@ class Escalate(OperatorModel):
             max_outputs=1,
             model=self.model or inner.model,
             engines=inner.engines,
+            embedders=inner.embedders,
         )
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:

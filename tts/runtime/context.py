@@ -1,8 +1,8 @@
 """What one operator sees of the run; implements `tts.protocols.Context`."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from tts.errors import BudgetError, EngineError, VerifierError, ends_run
 from tts.pipeline import Pipeline
@@ -13,6 +13,7 @@ from tts.runtime.ledger import Reservation
 from tts.runtime.stream import prompt_token_bound
 from tts.seeds import derive_seed
 from tts.types import (
+    Embeddings,
     GenerationRequest,
     ModelInfo,
     Problem,
@@ -27,8 +28,10 @@ from tts.types import (
 if TYPE_CHECKING:
     from tts.runtime.executor import ProblemRun
 
+_Read = TypeVar("_Read", StepScores, Embeddings)
 
-async def _read(engine: Engine, request: ScoreRequest) -> StepScores:
+
+async def _score(engine: Engine, request: ScoreRequest) -> StepScores:
     """Run a reward model; that it died is its verifier's failure, since the policy still runs."""
     try:
         return await engine.score(request)
@@ -110,23 +113,34 @@ class NodeContext:
 
     async def score(self, engine: Engine, request: ScoreRequest) -> StepScores:
         """Like a reward model's engine's, within the budget."""
-        ledger, info = self.run.services.ledger, engine.info
-        bound = prompt_token_bound(request.prompt)
-        grant = ledger.reserve(info, n=1, max_tokens=0, prompt_tokens=bound)
-        if grant.n == 0:
-            raise BudgetError(ledger.shortfall())
+        return await self._read(engine.info, [request.prompt], lambda: _score(engine, request))
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """Like the engine's, within the budget."""
+        engine, prompts = self.engine, [Prompt(text=text) for text in texts]
+        return await self._read(engine.info, prompts, lambda: engine.embed(texts))
+
+    async def _read(
+        self, info: ModelInfo, prompts: Sequence[Prompt], ask: Callable[[], Awaitable[_Read]]
+    ) -> _Read:
+        """Let a model that does not generate read prompts, as one call each of the budget."""
+        ledger, number = self.run.services.ledger, len(prompts)
+        bound = max(map(prompt_token_bound, prompts))
+        grant = ledger.reserve(info, n=number, max_tokens=0, prompt_tokens=bound)
         try:
-            scores = await _read(engine, request)
-            usage, read = scores.usage, scores.usage.prompt_tokens
+            if grant.n < number:
+                raise BudgetError(ledger.shortfall())
+            found = await ask()
+            usage, read = found.usage, found.usage.prompt_tokens
             if read is not None:
                 read -= usage.cached_tokens or 0
             ledger.record(info, replace(usage, scored_tokens=read))
         finally:
             ledger.release(grant, info, prompt_tokens=bound)
-        return scores
+        return found
 
     def charge(self, info: ModelInfo, usage: Usage) -> None:
-        """Count work done beside `generate` and `score`."""
+        """Count work done beside `generate`, `score` and `embed`."""
         self.run.services.ledger.record(info, usage)
 
     def verifier(self, name: str) -> Verifier:
