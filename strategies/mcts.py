@@ -1,4 +1,4 @@
-"""Monte Carlo tree search over steps, without play-outs: the verifier's score is a leaf's value.
+"""Monte Carlo tree search over steps; each path is played to its end, and scores are rewards.
 
 Sources: PUCT as in AlphaZero and `openreasoner/openr` (arXiv:2410.09671); UCT as Kocsis and
 Szepesvari 2006. A leaf is reached from the root by the best of
@@ -8,10 +8,11 @@ Szepesvari 2006. A leaf is reached from the root by the best of
 
 with N and n the visits of parent and child, Q the mean reward in the child's subtree and p the
 child's share of exp(mean log-probability) among its siblings. It is then expanded by `branching`
-steps, each of which counts as a visit with its reward all the way up. So that `parallel` leaves run
-at once, a running step counts as a visit with reward 0 (virtual loss: Chaslot et al. 2008).
+steps, each of which counts as a visit with its reward all the way up, and the path goes on below it
+by the same rule until a step finishes a solution. So that `parallel` paths run at once, a running
+step counts as a visit with reward 0 (virtual loss: Chaslot et al. 2008).
 
-Departures from `openr`: no play-out to the end (a path ends where it is expanded); a finished
+Departures from `openr`: every step is a visit, not the last one of a path alone; a finished
 solution, an exhausted subtree and a repeated step are not selected again.
 """
 
@@ -35,9 +36,9 @@ class Policy(SearchPolicy):
     """Selects leaves by PUCT or UCT."""
 
     branching: int = Field(4, ge=1, description="children of each expanded leaf")
-    expansions: int = Field(32, ge=1, description="most expansions in all")
+    expansions: int = Field(32, ge=1, description="after which no path begins")
     solutions: int = Field(8, ge=1, description="different solutions after which it ends")
-    parallel: int = Field(4, ge=1, description="expansions that run at once")
+    parallel: int = Field(4, ge=1, description="paths that run at once")
     rule: Rule = "puct"
     exploration: float = Field(math.sqrt(2), ge=0, description="of uct")
     prior: Literal["logprob", "uniform"] = Field("logprob", description="of puct")
@@ -53,21 +54,22 @@ class Policy(SearchPolicy):
         return int(self.rule == "puct" and self.prior == "logprob")
 
     def decide(self, tree: SearchTree, rng: np.random.Generator) -> Decision:
-        """Fill up the expansions in flight."""
+        """Go on with the paths whose steps have arrived, and begin others beside them."""
         if tree.num_expansions == 0:
             return Decision(expand=((ROOT, self.branching),))
         if num_solutions(tree) >= self.solutions:
             return stop_searching(tree)
+        ends, repeated = path_ends(tree), repeated_steps(tree)
         room = min(self.parallel - num_expanding(tree), self.expansions - tree.num_expansions)
-        repeated = repeated_steps(tree)
-        leaves = self.select(tree, max(0, room), set(repeated))
+        starts = [*ends, *[ROOT] * (room - len(ends))]
+        leaves = self.select(tree, starts, set(repeated))
         return Decision(
             expand=tuple((leaf, self.branching) for leaf in leaves),
             prune=dict.fromkeys(repeated, "says the same as a sibling"),
         )
 
-    def select(self, tree: SearchTree, number: int, without: set[int]) -> list[int]:
-        """Return up to `number` leaves, each chosen as if the ones before it were running."""
+    def select(self, tree: SearchTree, starts: Sequence[int], without: set[int]) -> list[int]:
+        """Return a leaf below each start that has one, as if those before it were running."""
         children = children_of(tree)
         is_running = tree.state == NodeState.RUNNING
         visits = tree.visits + subtree_sums(tree, is_running)
@@ -75,8 +77,9 @@ class Policy(SearchPolicy):
         is_leaf[[leaf for leaf in tree.open_leaves().tolist() if leaf not in without]] = 1
         leaves_below = subtree_sums(tree, is_leaf)
         chosen: list[int] = []
-        while len(chosen) < number and leaves_below[ROOT] > 0:
-            node = ROOT
+        for node in starts:
+            if leaves_below[node] <= 0:
+                continue
             while children[node]:
                 alive = [child for child in children[node] if leaves_below[child] > 0]
                 scores = self._scores(tree, node, alive, visits)
@@ -121,6 +124,17 @@ def puct(mean: float, prior: float, parent_visits: float, visits: float) -> floa
     """Return Q + p c(N) sqrt(N) / (1 + n)."""
     rate = math.log((parent_visits + _PUCT_BASE + 1) / _PUCT_BASE) + _PUCT_INIT
     return float(mean + prior * rate * math.sqrt(parent_visits) / (1 + visits))
+
+
+def path_ends(tree: SearchTree) -> list[int]:
+    """Return the expanded nodes below which no step is running, continued or a solution."""
+    is_expanded = tree.num_children > 0
+    goes_on = is_expanded | np.isin(tree.state, (NodeState.RUNNING, NodeState.FINISHED))
+    goes_on[ROOT] = False  # it is nobody's step
+    is_passed = np.zeros(len(tree), dtype=bool)
+    is_passed[tree.parent[goes_on]] = True
+    ends: list[int] = np.flatnonzero(is_expanded & ~is_passed).tolist()
+    return ends
 
 
 def repeated_steps(tree: SearchTree) -> list[int]:

@@ -7,7 +7,7 @@ import pytest
 from tests.scripted import Ask, Line, ScriptedEngine
 from tests.searching import digits, expanded, grow, new_tree, search, solutions
 from tts.runtime.tree import ROOT
-from tts.strategies.mcts import Config, Policy, build, puct, repeated_steps, uct
+from tts.strategies.mcts import Config, Policy, build, path_ends, puct, repeated_steps, uct
 
 
 def test_formulas() -> None:
@@ -24,8 +24,34 @@ def test_one_at_a_time_it_first_follows_the_reward() -> None:
     grow(tree, ROOT, [0.9, 0.6])
     # N = 2, n = 1 each, p = 1/2 each: the bonuses are equal, so Q decides.
     assert expanded(policy, tree) == {1: 2}
-    grow(tree, 1, [0.1, 0.1])
-    # Child 1: Q = 1.1 / 3 = .3667, n = 3; child 2: Q = .6, n = 1; the bonus favours 2 as well.
+    grow(tree, 1, [0.1, 0.2])
+    assert expanded(policy, tree) == {4: 2}  # the path goes on, however poor
+    grow(tree, 4, [0.1, 0.1], finished=[0])
+    # Child 1: Q = 1.4 / 5 = .28, n = 5; child 2: Q = .6, n = 1; the bonus favours 2 as well.
+    assert expanded(policy, tree) == {2: 2}
+
+
+def test_a_path_is_played_to_its_end_beyond_the_last_expansion() -> None:
+    tree = new_tree()
+    policy = Policy(branching=2, parallel=2, expansions=2, prior="uniform")
+    grow(tree, ROOT, [0.9, 0.1])
+    assert path_ends(tree) == [ROOT]
+    assert expanded(policy, tree) == {1: 2}  # as many as are left
+    grow(tree, 1, [0.5, 0.6])
+    assert path_ends(tree) == [1]
+    assert expanded(policy, tree) == {4: 2}
+    grow(tree, 4, [0.5, 0.6], finished=[1])
+    assert path_ends(tree) == []
+    assert expanded(policy, tree) == {}
+
+
+def test_a_path_whose_steps_all_repeat_is_over() -> None:
+    tree = new_tree()
+    policy = Policy(branching=2, parallel=1, prior="uniform")
+    grow(tree, ROOT, [0.9, 0.1])
+    tree.add_children(1, 2)
+    for child in (3, 4):
+        tree.fail(child, "no completion")
     assert expanded(policy, tree) == {2: 2}
 
 
@@ -85,7 +111,7 @@ def test_a_whole_search(rule: str) -> None:
     result = search(ScriptedEngine(digits(depth=2)), build(config))
     assert result.answer is not None
     assert result.answer.support.voters >= 4
-    assert result.usage.calls <= 30 * 3
+    assert result.usage.calls <= (30 + config.parallel * 2) * 3  # paths of two steps are ended
 
 
 def test_the_reward_leads_to_the_rare_good_branch() -> None:
