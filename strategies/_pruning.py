@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from tts.strategies._search import (
     num_finished,
     stop_searching,
 )
-from tts.strategies._step_clusters import cluster_steps
+from tts.strategies._step_clusters import cluster_steps, embedding_cosines, ngram_cosines
 from tts.strategies.rebase import allocate
 
 
@@ -26,8 +27,16 @@ class PruningPolicy(SearchPolicy):
     balance: float = Field(0.2, gt=0, description="temperature of the softmax over rewards")
     coverage: float = Field(1.5, ge=0, description="what all clusters together are worth")
     cluster_distance: float = Field(0.05, ge=0, le=1, description="steps nearer than this are one")
+    embedder: str = Field(
+        "", description="engine of the run that embeds steps for clusters; none is by n-grams"
+    )
     merge: bool = Field(False, description="treat equal prefixes as one leaf (ours)")
     solver_seconds: float = Field(10.0, gt=0, description="limit of one solution")
+
+    @property
+    def step_embedder(self) -> str:
+        """Nothing is embedded where clusters are worth nothing."""
+        return self.embedder if self.coverage > 0 else ""
 
     @abstractmethod
     def keep(
@@ -76,5 +85,6 @@ class PruningPolicy(SearchPolicy):
         """Return the cluster of each leaf's step; empty where all say the same, or it is no use."""
         texts = [tree.texts[leaf] for leaf in leaves]
         has_clusters = self.coverage > 0 and len(set(texts)) > 1
-        found = cluster_steps(texts, self.cluster_distance) if has_clusters else []
+        cosines = partial(embedding_cosines, tree.embeddings) if self.embedder else ngram_cosines
+        found = cluster_steps(texts, self.cluster_distance, cosines) if has_clusters else []
         return np.array(found, dtype=int)

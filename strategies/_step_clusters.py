@@ -1,31 +1,64 @@
-"""Which steps say the same: clusters of step texts by character n-grams.
+"""Which steps say the same: clusters of step texts, by average linkage on cosine distance.
 
-TF-IDF over character n-grams with smoothed idf, ln((1 + n) / (1 + df)) + 1, unit length; average
-linkage on cosine distance. No model is needed, and equal texts always fall together.
+The vectors are TF-IDF over character n-grams with smoothed idf, ln((1 + n) / (1 + df)) + 1, for
+which no model is needed, or those of an embedding model. Equal texts always fall together.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from tts.types import FloatArray
+
+Cosines = Callable[[Counter[str]], NDArray[np.float64]]
+
 _SIZES = (1, 2, 3)
 _CODE_BITS = 21  # of a Unicode character; three fit an int64
 
 
-def cluster_steps(texts: Sequence[str], distance: float) -> list[int]:
+def ngram_cosines(copies: Counter[str]) -> NDArray[np.float64]:
+    """Return the cosines between texts by character n-grams, [texts, texts].
+
+    Args:
+        copies: Texts, and how often each occurs.
+    """
+    vectors = embed_texts(list(copies), list(copies.values()))
+    cosines: NDArray[np.float64] = (vectors @ vectors.T).toarray()
+    return cosines
+
+
+def embedding_cosines(
+    vectors: Mapping[str, FloatArray], copies: Counter[str]
+) -> NDArray[np.float64]:
+    """Return the cosines between texts by their embeddings, [texts, texts].
+
+    Args:
+        vectors: [D] each, of any length; a text without one, or with zeros, is like no other.
+        copies: Texts, and how often each occurs, which makes no difference.
+    """
+    nothing = np.zeros_like(next(iter(vectors.values()), np.zeros(1)))
+    rows = np.stack([vectors.get(text, nothing) for text in copies]).astype(np.float64)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    units = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
+    cosines: NDArray[np.float64] = units @ units.T
+    return cosines
+
+
+def cluster_steps(
+    texts: Sequence[str], distance: float, cosines: Cosines = ngram_cosines
+) -> list[int]:
     """Return the cluster of each text, numbered from 0 in order of appearance.
 
     Args:
         texts: Steps.
         distance: Cosine distance at which the dendrogram is cut, 0 to 1.
+        cosines: Likeness of the distinct texts.
     """
     copies = Counter(texts)
-    vectors = embed_texts(list(copies), list(copies.values()))
-    distances = 1.0 - (vectors @ vectors.T).toarray()
-    labels = link_by_average(distances, list(copies.values()), distance)
+    labels = link_by_average(1.0 - cosines(copies), list(copies.values()), distance)
     label_by_text = dict(zip(copies, labels, strict=True))
     return [label_by_text[text] for text in texts]
 

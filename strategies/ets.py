@@ -13,12 +13,15 @@ ancestors). Then REBASE shares the same width out among the leaves that are kept
 published for width 16; for 64 and 256 take coverage 1.4 and 1.45. `kv_weight: 0` becomes a small
 bonus per node, as published, so that nothing is pruned for nothing.
 
-Departures: solved exactly by `_prune_program` instead of CBC; clusters by character n-grams instead
-of a sentence encoder; `node_cost: tokens` (ours) makes c the node's share of all their tokens;
-where the solver finds nothing in time, REBASE's allocation stands and a warning says so; `merge`
-(ours) makes one leaf of those with equal token prefixes, with the sum of their O and of their
-widths, which changes nothing about the distribution of what follows. `ets_joint` prunes only while
-KV blocks are scarce.
+Meanings are compared by character n-grams, or by a sentence encoder, as published: `embedder` names
+an engine of the run, the published one being
+`math-similarity/Bert-MLM_arXiv-MP-class_zbMath?pooling`.
+
+Departures: solved exactly by `_prune_program` instead of CBC; `node_cost: tokens` (ours) makes c
+the node's share of all their tokens; where the solver finds nothing in time, REBASE's allocation
+stands and a warning says so; `merge` (ours) makes one leaf of those with equal token prefixes, with
+the sum of their O and of their widths, which changes nothing about the distribution of what
+follows. `ets_joint` prunes only while KV blocks are scarce.
 """
 
 from collections.abc import Sequence

@@ -6,7 +6,7 @@ steps comes the solution, the boxed sum of the digits. The verifier likes large 
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from tests.scripted import Ask, Line, Script, ScriptedEngine, encode
 from tts.operators.tree_search import TreeSearch
 from tts.pipeline import Pipeline
-from tts.protocols import Context, VerifierSpec
+from tts.protocols import Context, Engine, VerifierSpec
 from tts.runtime.executor import Job
 from tts.runtime.log import GenerationLog
 from tts.runtime.runtime import Runtime
@@ -73,6 +73,7 @@ def search(
     budget: Budget | None = None,
     log: GenerationLog | None = None,
     sampling: Sampling | None = None,
+    engines: Mapping[str, Engine] | None = None,
     **options: Any,
 ) -> Result:
     """Run a search, given as a pipeline or by its policy, to its end."""
@@ -80,7 +81,8 @@ def search(
         pipeline = Pipeline.of(TreeSearch(policy=pipeline, **options))
 
     async def run() -> Result:
-        runtime = Runtime(engine, log=log, verifiers={"prm": verifier or DigitVerifier()})
+        verifiers = {"prm": verifier or DigitVerifier()}
+        runtime = Runtime(engine, log=log, verifiers=verifiers, engines=engines)
         try:
             profile = sampling or Sampling(max_tokens=200)
             return await runtime.run(Job(pipeline, PROBLEM, profile, budget=budget or Budget()))

@@ -10,6 +10,7 @@ import numpy as np
 
 from tts.errors import ContextError, innermost
 from tts.operators._search_account import SearchAccount
+from tts.operators._step_embedding import StepEmbedder
 from tts.operators._step_score import Reduction, StepScorer
 from tts.operators._steps import Stepwise, empty_trajectory, mean_probability, prompt_after
 from tts.operators.base import ask
@@ -48,6 +49,7 @@ class Search:
         self._tree = SearchTree(context.engine.info.kv_block_size or _DEFAULT_BLOCK_SIZE)
         self._account = SearchAccount(context, self._tree)
         self._scorer = StepScorer(context, options.verifier, options.reduction)
+        self._embedder = StepEmbedder(context, options.policy.step_embedder, self._tree)
         self._trajectories: dict[int, Trajectory] = {ROOT: empty_trajectory(context)}
         self._streams: dict[int, tuple[CompletionStream, range]] = {}
         self._changed = asyncio.Event()
@@ -190,6 +192,8 @@ class Search:
         played = await self._look_ahead(trajectory)
         score = await self._scorer.score(self._options.steps.as_paragraphs(played))
         is_finished = trajectory.finish_reason is not None
+        if self._options.policy.step_embedder and not is_finished:
+            await self._embedder.embed(self._tree.texts[node])
         self._trajectories[node] = trajectory.with_score(self._options.verifier, score)
         if self._tree.state[node] != NodeState.RUNNING:
             return

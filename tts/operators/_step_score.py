@@ -1,15 +1,16 @@
 """A verifier's scores of partial solutions, as rewards of a tree search."""
 
-import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from statistics import fmean
 from typing import Literal
 
+from tts.operators._once import Once
 from tts.protocols import Context
 from tts.scoring import ask_verifier
-from tts.types import FinishReason, Score, Trajectory
+from tts.types import Score, Trajectory
 
 Reduction = Literal["last", "min", "prod", "mean", "own"]
 _REDUCE: Mapping[Reduction, Callable[[Sequence[float]], float]] = {
@@ -38,20 +39,12 @@ class StepScorer:
         self._checking = context.checking()
         self._name = verifier
         self._reduction = reduction
-        self._known: dict[tuple[str, FinishReason | None], asyncio.Future[Score]] = {}
+        self._scores: Once[Score] = Once()
 
     async def score(self, trajectory: Trajectory) -> Score:
         """Return the reduced score; a failure is a score with an error, and a warning."""
         key = (trajectory.text, trajectory.finish_reason)
-        if (known := self._known.get(key)) is not None:
-            return await known
-        future: asyncio.Future[Score] = asyncio.get_running_loop().create_future()
-        self._known[key] = future
-        try:
-            future.set_result(await self._ask(trajectory))
-        finally:
-            future.cancel()  # without effect on a result; ends those who wait when we are cancelled
-        return future.result()
+        return await self._scores.get(key, partial(self._ask, trajectory))
 
     async def _ask(self, trajectory: Trajectory) -> Score:
         (score,) = await ask_verifier(self._checking, self._name, [trajectory])

@@ -54,6 +54,7 @@ class TreeSearch(Stepwise):
     def spec(self) -> Spec:
         """A source of finished, scored trajectories."""
         needs = {"token_ids"} | ({"logprobs"} if self.policy.logprobs else set())
+        embedder = self.policy.step_embedder
         return Spec(
             accepts=None,
             emits="finished",
@@ -61,6 +62,7 @@ class TreeSearch(Stepwise):
             verifiers=(self.verifier,),
             fan_out=None,
             logprobs=self.policy.logprobs,
+            embedders=(embedder,) if embedder else (),
         )
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:

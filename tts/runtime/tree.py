@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tts.protocols import KVDemand
 from tts.runtime.kv_blocks import NO_BLOCK, BlockTrie
+from tts.types import FloatArray
 
 ROOT = 0
 _ROW = np.dtype(
@@ -70,6 +71,8 @@ class SearchTree:
         kv_price: Takes what the search would keep by the price of a KV block, and the part of the
             KV cache that all searches may keep; returns the price at which all of them fit. Nobody
             else keeps anything, and blocks are free, unless a search sets this.
+        embeddings: Vector by text, of the steps that the policy's `step_embedder` has embedded; all
+            of one length.
     """
 
     def __init__(self, block_size: int = 16) -> None:
@@ -77,6 +80,7 @@ class SearchTree:
         self.num_expansions = 0
         self.kv_price: KVPrice = free
         self.texts: list[str] = [""]
+        self.embeddings: dict[str, FloatArray] = {}
         self.reasons: dict[int, str] = {}
         self._above = [-1]  # `parent` as a list, which single nodes are read from faster
         self._tokens: list[tuple[int, ...]] = [()]
@@ -344,6 +348,11 @@ class SearchPolicy(BaseModel):
     def logprobs(self) -> int:
         """Candidates per token whose log-probabilities the policy needs, for `prior`."""
         return 0
+
+    @property
+    def step_embedder(self) -> str:
+        """The run's engine that embeds unfinished steps, for `SearchTree.embeddings`; or empty."""
+        return ""
 
     def decide(self, tree: SearchTree, rng: np.random.Generator) -> Decision:
         """Return what to do next; no expansion while nothing runs ends the search.
