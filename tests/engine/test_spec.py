@@ -30,6 +30,7 @@ def pool(tmp_path: object) -> str:
             "me/m?sparse=budget=1024,page=64",
             EngineSpec("vllm", "me/m", sparse=SparseConfig(1_024, page_size=64)),
         ),
+        ("me/m?pooling", EngineSpec("vllm", "me/m", runner="pooling")),
         ("./v1@home", EngineSpec("vllm", "./v1@home")),
         ("me/m@http://x:8/v1", EngineSpec("openai", "me/m", base_url="http://x:8/v1")),
         ("m@https://x", EngineSpec("openai", "m", base_url="https://x")),
@@ -47,7 +48,7 @@ def test_recorded_samples_are_named_by_their_series(pool: str) -> None:
 
 
 def test_a_line_without_an_engine_is_refused(pool: str) -> None:
-    for line in ("", "@http://x", "?sparse=budget=1024"):
+    for line in ("", "@http://x", "?sparse=budget=1024", "?pooling"):
         with pytest.raises(InputError, match="write MODEL, MODEL@URL or replay:FILE"):
             EngineSpec.parse(line)
     with pytest.raises(InputError, match="no setting 'pages'; there are budget"):
@@ -55,6 +56,10 @@ def test_a_line_without_an_engine_is_refused(pool: str) -> None:
     for line in ("m@http://x?sparse=budget=64", "m?sparse=budget=64@http://x"):
         with pytest.raises(InputError, match="sparse"):
             EngineSpec.parse(line)
+    with pytest.raises(InputError, match="for embedded engines, not for servers"):
+        EngineSpec.parse("m@http://x?pooling")
+    with pytest.raises(InputError, match="a pooling model does not decode"):
+        EngineSpec.parse("m?sparse=budget=1024?pooling")
     with pytest.raises(ProblemError, match="holds several models"):
         EngineSpec.parse(f"replay:{pool}")
 

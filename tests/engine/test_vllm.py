@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tts import prompts
+from tts.engine.spec import EngineSpec, make_engine
 from tts.engine.vllm import VLLMEngine
 from tts.errors import CapabilityError, ContextError, EngineError, ModelError
 from tts.types import GenerationRequest, Message, Prompt, Sampling, ScoreRequest
@@ -151,6 +152,28 @@ def test_a_reward_model_reads_a_shared_prefix_once_and_scores_as_if_it_read_all(
         again = await engine.score(requests[0])
         assert (again.usage.calls, again.usage.cached_tokens) == (1, 0)
         await engine.aclose()
+
+    asyncio.run(asyncio.wait_for(main(), 120))
+
+
+@pytest.mark.slow
+def test_a_named_embedding_model_says_which_steps_are_alike(vllm_engine: VLLMEngine) -> None:
+    texts = ["17 * 2 = 34", "so the answer is", "17 * 2 = 34", "18 * 2 = 36"]
+
+    async def main() -> None:
+        engine = await make_engine(EngineSpec.parse("bundled:reasoner?pooling"))
+        found = await engine.embed(texts)
+        unit = found.vectors / np.linalg.norm(found.vectors, axis=1, keepdims=True)
+        words, same, other = (unit @ unit[0])[1:]
+        assert same == pytest.approx(1.0, abs=1e-5)
+        assert same > other > words
+        lengths = [len(await vllm_engine.encode(Prompt(text=text))) for text in texts]
+        assert (found.usage.prompt_tokens, found.usage.calls) == (sum(lengths), 4)
+        with pytest.raises(ContextError):
+            await engine.embed([*texts, "17 " * (engine.info.context_tokens or 0)])
+        await engine.aclose()
+        with pytest.raises(CapabilityError, match="pooling"):
+            await vllm_engine.embed(texts)
 
     asyncio.run(asyncio.wait_for(main(), 120))
 

@@ -73,8 +73,8 @@ EngineForFlag = Annotated[
     list[str] | None,
     typer.Option(
         "--engine-for",
-        help="Another engine by the name that a preset asks it by: MODEL, MODEL@URL or "
-        "replay:FILE[#MODEL]. May be repeated.",
+        help="Another engine by the name that a preset asks it by: MODEL, MODEL?pooling for "
+        "embeddings, MODEL@URL or replay:FILE[#MODEL]. May be repeated.",
         metavar="NAME=SPEC",
     ),
 ]

@@ -1,6 +1,7 @@
 """Which engine, in one line: what the command line, presets and verifiers name further engines by.
 
     bundled:draft                                   a model, embedded in this process
+    BAAI/bge-small-en?pooling                       one that does not generate: it embeds texts
     Qwen/Qwen3-8B@http://localhost:8000/v1          a model on an OpenAI-compatible server
     replay:POOL.jsonl.gz#model                      recorded samples
 
@@ -20,7 +21,8 @@ from tts.pools import load_pool
 from tts.protocols import Engine
 
 EngineKind = Literal["vllm", "openai", "replay"]
-_REPLAY, _SPARSE = "replay:", "?sparse="
+Runner = Literal["generate", "pooling"]
+_REPLAY, _SPARSE, _POOLING = "replay:", "?sparse=", "?pooling"
 GPU_MEMORY = 0.9  # of a GPU, for all embedded engines together
 REWARD_MEMORY = 0.3  # of a GPU, for one reward model: it keeps little KV
 
@@ -36,6 +38,7 @@ class EngineSpec:
         pool: "FILE" or "FILE#series", for recorded samples.
         sparse: What decode of an embedded engine attends to; None is everything.
         memory: Share of a GPU's memory for an embedded engine; None is vLLM's default.
+        runner: What an embedded engine does: "pooling" models embed texts.
     """
 
     kind: EngineKind
@@ -44,27 +47,36 @@ class EngineSpec:
     pool: str | None = None
     sparse: SparseConfig | None = None
     memory: float | None = None
+    runner: Runner = "generate"
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read "MODEL", "MODEL?sparse=budget=1024", "MODEL@URL" or "replay:FILE[#series]".
+        """Read "MODEL", with "?sparse=budget=1024" or "?pooling"; "MODEL@URL"; "replay:FILE[#...]".
 
         Raises:
-            InputError: No model is named, or what it keeps cannot be read or is not its to say.
+            InputError: No model is named, or an option cannot be read or does not suit the engine.
             ProblemError: The pool cannot be read.
         """
         if text.startswith(_REPLAY):
             pool = text.removeprefix(_REPLAY)
             return cls("replay", load_pool(pool).series, pool=pool)
-        line, has_sparse, kept = text.partition(_SPARSE)
+        named = text.removesuffix(_POOLING)
+        runner: Runner = "generate" if named == text else "pooling"
+        line, has_sparse, kept = named.partition(_SPARSE)
         model, has_url, url = line.partition("@http")
         if not model:
             raise InputError(f"no engine {text!r}: write MODEL, MODEL@URL or replay:FILE[#MODEL]")
         sparse = SparseConfig.parse(kept) if has_sparse else None
+        if sparse is not None and runner == "pooling":
+            raise InputError(
+                f"engine {text!r}: a pooling model does not decode; leave ?sparse= out"
+            )
         if not has_url:
-            return cls("vllm", model, sparse=sparse)
-        if sparse is not None:
-            raise InputError(f"engine {text!r}: a server has its own attention; leave ?sparse= out")
+            return cls("vllm", model, sparse=sparse, runner=runner)
+        if sparse is not None or runner == "pooling":
+            raise InputError(
+                f"engine {text!r}: ?sparse= and ?pooling are for embedded engines, not for servers"
+            )
         return cls("openai", model, base_url=f"http{url}")
 
 
@@ -100,7 +112,7 @@ async def make_engine(spec: EngineSpec) -> Engine:
         # Loads the client, which an embedded engine does not need.
         engine = import_module("tts.engine.openai").OpenAIEngine(spec.model, base_url=spec.base_url)
     else:
-        engine = VLLMEngine(spec.model, sparse=spec.sparse, memory=spec.memory)
+        engine = VLLMEngine(spec.model, runner=spec.runner, sparse=spec.sparse, memory=spec.memory)
     try:
         started: Engine = await engine.start()
         return started

@@ -25,7 +25,7 @@ from tts.engine.step_scores import StepReader
 from tts.engine.stepper import Stepper
 from tts.engine.stream import BufferedStream, R, as_error
 from tts.engine.translate import Finished, Meter
-from tts.errors import CapabilityError, EngineError, TTSError
+from tts.errors import CapabilityError, EngineError, TTSError, innermost
 from tts.protocols import Capabilities
 from tts.types import (
     Completion,
@@ -212,10 +212,15 @@ class VLLMEngine:
 
         Raises:
             CapabilityError: The engine was not made with `runner="pooling"`.
+            ContextError: A text is too long.
+            EngineError: The engine died.
         """
         prompts = [Prompt(text=text) for text in texts]
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._pool(p, {"task": "embed"})) for p in prompts]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._pool(p, {"task": "embed"})) for p in prompts]
+        except ExceptionGroup as errors:
+            raise innermost(errors) from None
         pooled = [task.result() for task in tasks]
         vectors = np.stack([one.values for one in pooled])
         return Embeddings(vectors, sum_usage([one.usage for one in pooled]))
