@@ -56,7 +56,7 @@ class BufferedStream(Generic[T, R]):
         self._items: deque[T] = deque()
         self._error: TTSError | None = None
         self._lost = Usage()
-        self._closing: asyncio.Task[Usage] | None = None
+        self._closing: asyncio.Future[Usage] | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     def put(self, item: T) -> None:
@@ -94,21 +94,30 @@ class BufferedStream(Generic[T, R]):
     async def aclose(self) -> Usage:
         """Abort what still runs; see the class for what is returned."""
         if self._closing is None:
-            self._closing = self.loop.create_task(self._close())
+            self._closing = self._close()
             self._wake()
         # Shielded: a caller that is cancelled here must not undo the abort.
         return await asyncio.shield(self._closing)
 
-    async def _close(self) -> Usage:
-        aborted = Usage()
+    def _close(self) -> asyncio.Future[Usage]:
+        """Return the cost of what was not read: at once, unless there is something to abort."""
         if self._to_come and self._error is None:
-            # An engine that died first has said through `fail` what was lost.
-            with contextlib.suppress(TTSError):
-                aborted = await self._abort()
-        aborted = aborted + self._lost
+            return self.loop.create_task(self._abort_rest())
+        closed: asyncio.Future[Usage] = self.loop.create_future()
+        closed.set_result(self._unread())
+        return closed
+
+    async def _abort_rest(self) -> Usage:
+        aborted = Usage()
+        # An engine that died first has said through `fail` what was lost.
+        with contextlib.suppress(TTSError):
+            aborted = await self._abort()
+        return aborted + self._unread()
+
+    def _unread(self) -> Usage:
         unread = [self._convert(item).usage for item in self._items]
         self._items.clear()
-        return sum_usage([aborted, *unread])
+        return sum_usage([self._lost, *unread])
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

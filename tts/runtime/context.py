@@ -82,7 +82,6 @@ class NodeContext:
 
     def generate(self, request: GenerationRequest) -> CompletionStream:
         """Like the engine's, within the budget, through the log, into the trace."""
-        request = replace(request, priority=self.run.priority)
         return self.run.open_stream(request, self.node, self.engine_name, is_check=self.is_check)
 
     def reserve(self, prompt: Prompt, *, n: int, max_tokens: int) -> Reservation:

@@ -74,7 +74,6 @@ class ProblemRun:
         self.problem = job.problem
         self.sampling = job.sampling
         self.seed = job.seed
-        self.priority = job.priority
         self.services = services
         self.verifiers = verifiers
         self.new_groups = new_groups
@@ -116,7 +115,9 @@ class ProblemRun:
         self, request: GenerationRequest, node: str, engine: str = "", *, is_check: bool = False
     ) -> RequestStream:
         """Start a request under this run's ledger; it stays known until closed."""
-        services = replace(self.services, engine=self.engine(engine))
+        services = self.services
+        if engine:
+            services = replace(services, engine=self.engine(engine))
         on_close = self._streams.discard
         stream = RequestStream(services, request, node, on_close, is_check=is_check)
         self._streams.add(stream)

@@ -65,17 +65,14 @@ class Ledger:
         if share < least:
             return Grant(n=0, max_tokens=0, open=0)
         grant = Grant(n=n, max_tokens=share, open=n)
-        self._hold(grant, info, prompt_tokens, +1)
+        self._hold(grant, info, prompt_tokens, n)
         return grant
 
     def settle(
         self, grant: Grant, info: ModelInfo, usage: Usage, *, prompt_tokens: int = 0
     ) -> Usage:
         """Replace one reserved completion by what it cost; returns the usage with its cost."""
-        one = replace(grant, n=1)
-        if grant.open > 0:
-            grant.open -= 1
-            self._hold(one, info, prompt_tokens, -1)
+        self.release(grant, info, prompt_tokens=prompt_tokens, n=1)
         return self.record(info, usage)
 
     def release(
@@ -83,8 +80,9 @@ class Ledger:
     ) -> None:
         """Give back `n` completions of what is still reserved; all of it if None."""
         count = grant.open if n is None else min(n, grant.open)
-        self._hold(replace(grant, n=count), info, prompt_tokens, -1)
-        grant.open -= count
+        if count:
+            self._hold(grant, info, prompt_tokens, -count)
+            grant.open -= count
 
     def record(self, info: ModelInfo, usage: Usage) -> Usage:
         """Add a cost that was not reserved; returns it with FLOPs and dollars filled in."""
@@ -132,13 +130,16 @@ class Ledger:
             share = min(share, _affordable_tokens(info, left_flops / n, prompt_tokens, max_tokens))
         return share
 
-    def _hold(self, grant: Grant, info: ModelInfo, prompt_tokens: int, sign: int) -> None:
+    def _hold(self, grant: Grant, info: ModelInfo, prompt_tokens: int, n: int) -> None:
+        """Reserve `n` completions of a grant; give them back where `n` is negative."""
         worst = Usage(prompt_tokens=prompt_tokens, generated_tokens=grant.max_tokens)
+        flops = predicted_flops(info, worst) or 0.0
+        usd = price_usd(info.price, worst) or 0.0
         for ledger in self._line():
-            ledger._reserved_calls += sign * grant.n
-            ledger._reserved_tokens += sign * grant.n * grant.max_tokens
-            ledger._reserved_flops += sign * grant.n * (predicted_flops(info, worst) or 0.0)
-            ledger._reserved_usd += sign * grant.n * (price_usd(info.price, worst) or 0.0)
+            ledger._reserved_calls += n
+            ledger._reserved_tokens += n * grant.max_tokens
+            ledger._reserved_flops += n * flops
+            ledger._reserved_usd += n * usd
 
 
 class Reservation:

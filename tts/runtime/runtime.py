@@ -79,6 +79,7 @@ class Runtime:
             trace=Trace(),
             on_progress=on_progress,
             kv_markets=self.kv_markets,
+            priority=job.priority,
         )
         run = ProblemRun(job, services, self.verifiers, self._new_groups, self.engines)
         return await run.execute(self._seconds_left(job))

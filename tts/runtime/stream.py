@@ -10,7 +10,7 @@ from tts.runtime.kv_market import Market
 from tts.runtime.ledger import Grant, Ledger
 from tts.runtime.log import GenerationLog, request_key
 from tts.runtime.trace import Trace
-from tts.types import Completion, GenerationRequest, Prompt, Usage
+from tts.types import Completion, GenerationRequest, Prompt, Usage, sum_usage
 
 _REPLAY_PAUSES_SECONDS = (0.0,) * 20 + (0.02,)
 
@@ -26,6 +26,7 @@ class Services:
         trace: What happened.
         on_progress: Called when a completion or an abort has freed KV blocks.
         kv_markets: Where searches meet, by the name of their engine; empty for the run's own.
+        priority: Of the problem's requests.
     """
 
     engine: Engine
@@ -34,6 +35,7 @@ class Services:
     trace: Trace
     on_progress: Callable[[], None]
     kv_markets: Mapping[str, Market]
+    priority: int = 0
 
 
 class RequestStream:
@@ -66,14 +68,16 @@ class RequestStream:
             prompt_tokens=self._prompt_bound,
         )
         sampling = replace(request.sampling, max_tokens=max(1, self._grant.max_tokens))
-        self._request = replace(request, sampling=sampling, n=self._grant.n)
+        self._request = replace(
+            request, sampling=sampling, n=self._grant.n, priority=services.priority
+        )
         self._key = request_key(info.fingerprint, self._request)
         seeds = range(request.seed, request.seed + self._grant.n)
         self._recorded = services.log.find(self._key, iter(seeds))
         known = {seed for seed, _ in self._recorded}
         self._missing = [seed - request.seed for seed in seeds if seed not in known]
         self._live: list[tuple[int, CompletionStream]] | None = None
-        self._closing: asyncio.Task[Usage] | None = None
+        self._closing: asyncio.Future[Usage] | None = None
         services.trace.emit(
             "request",
             node,
@@ -122,17 +126,27 @@ class RequestStream:
         """
         if self._closing is None:
             self._on_close(self)
-            self._closing = asyncio.get_running_loop().create_task(self._close())
+            self._closing = self._close()
         try:
             return await asyncio.shield(self._closing)
         except asyncio.CancelledError:
             await asyncio.wait([self._closing])
             raise
 
-    async def _close(self) -> Usage:
-        aborted = Usage()
-        for _, stream in self._live or ():
-            aborted = aborted + await stream.aclose()
+    def _close(self) -> asyncio.Future[Usage]:
+        """Return what is aborted: at once, unless the engine has to be asked."""
+        loop = asyncio.get_running_loop()
+        if self._live:
+            return loop.create_task(self._abort(tuple(self._live)))
+        closed: asyncio.Future[Usage] = loop.create_future()
+        closed.set_result(self._account(Usage()))
+        return closed
+
+    async def _abort(self, live: Sequence[tuple[int, CompletionStream]]) -> Usage:
+        return self._account(sum_usage([await stream.aclose() for _, stream in live]))
+
+    def _account(self, aborted: Usage) -> Usage:
+        """Settle what is still reserved, with what was aborted now or in the recorded run."""
         services, seed = self._services, self._request.seed
         if self._live is None and (past := services.log.find_aborted(self._key, seed)):
             aborted = replace(past, reused_tokens=past.generated_tokens or 0)
