@@ -59,7 +59,8 @@ class Policy(SearchPolicy):
             return Decision(expand=((ROOT, self.branching),))
         if num_solutions(tree) >= self.solutions:
             return stop_searching(tree)
-        ends, repeated = path_ends(tree), repeated_steps(tree)
+        repeated = repeated_steps(tree)
+        ends = path_ends(tree, repeated)
         room = min(self.parallel - num_expanding(tree), self.expansions - tree.num_expansions)
         starts = [*ends, *[ROOT] * (room - len(ends))]
         leaves = self.select(tree, starts, set(repeated))
@@ -126,14 +127,17 @@ def puct(mean: float, prior: float, parent_visits: float, visits: float) -> floa
     return float(mean + prior * rate * math.sqrt(parent_visits) / (1 + visits))
 
 
-def path_ends(tree: SearchTree) -> list[int]:
-    """Return the expanded nodes below which no step is running, continued or a solution."""
-    is_expanded = tree.num_children > 0
-    goes_on = is_expanded | np.isin(tree.state, (NodeState.RUNNING, NodeState.FINISHED))
+def path_ends(tree: SearchTree, without: Sequence[int] = ()) -> list[int]:
+    """Return the nodes from which a path goes on: to open children, not to those in `without`.
+
+    None of their steps is running, continued or a solution.
+    """
+    goes_on = (tree.num_children > 0) | np.isin(tree.state, (NodeState.RUNNING, NodeState.FINISHED))
     goes_on[ROOT] = False  # it is nobody's step
     is_passed = np.zeros(len(tree), dtype=bool)
     is_passed[tree.parent[goes_on]] = True
-    ends: list[int] = np.flatnonzero(is_expanded & ~is_passed).tolist()
+    parents = np.unique(tree.parent[np.setdiff1d(tree.open_leaves(), without)])
+    ends: list[int] = parents[~is_passed[parents]].tolist()
     return ends
 
 

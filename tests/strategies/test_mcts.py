@@ -53,6 +53,9 @@ def test_a_path_whose_steps_all_repeat_is_over() -> None:
     for child in (3, 4):
         tree.fail(child, "no completion")
     assert expanded(policy, tree) == {2: 2}
+    grow(tree, 2, [0.1, 0.1], texts=["same", "same"])
+    assert path_ends(tree, [6]) == [2]
+    assert path_ends(tree, [5, 6]) == []
 
 
 def test_virtual_loss_spreads_parallel_expansions() -> None:
