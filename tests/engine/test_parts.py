@@ -4,13 +4,18 @@ import asyncio
 import os
 import sys
 import threading
+from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tts import prompts
+from tts.bundled import resolve
 from tts.engine import build, host, kv
 from tts.engine.encoder import PromptEncoder
 from tts.engine.requests import RequestTable, _Entry, check_context
@@ -19,7 +24,7 @@ from tts.engine.stepper import Stepper
 from tts.engine.stream import BufferedStream
 from tts.engine.translate import Finished, folder_digest, right_column
 from tts.errors import CapabilityError, ContextError, EngineError, ModelError
-from tts.types import Completion, Message, Prompt, Usage
+from tts.types import Completion, Message, Problem, Prompt, Usage
 
 
 @pytest.mark.parametrize(("prompt", "room"), [(0, 8), (7, 1)])
@@ -133,10 +138,13 @@ def test_the_digest_follows_names_and_content(tmp_path: Path) -> None:
 
 
 class Letters:
-    """A tokenizer of code points; its template upper-cases."""
+    """A tokenizer of code points, "#" being added; its template upper-cases."""
 
     chat_template: str | None = "yes"
     calls = 0
+
+    def get_added_vocab(self) -> dict[str, int]:
+        return {"#": ord("#")}
 
     def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
         type(self).calls += 1
@@ -165,6 +173,63 @@ def test_steps_end_at_their_tags() -> None:
     assert encoder.encode_steps(asked, "#") == (tuple(map(ord, "HI:a#bc#d")), (4, 7))
     with pytest.raises(CapabilityError, match="does not know '<extra_0>' as one token"):
         encoder.encode_steps(asked, "<extra_0>")
+
+
+def test_of_a_longer_solution_only_the_new_step_is_tokenised() -> None:
+    encoder = PromptEncoder(Letters(), {})
+
+    def ids(prefill: str) -> tuple[int, ...]:
+        asked = Prompt(messages=(Message("user", "hi"),), prefill=prefill)
+        return encoder.encode_steps(asked, "#")[0]
+
+    ids("a#bc#")
+    before = Letters.calls
+    assert ids("a#bc#d#") == tuple(map(ord, "HI:a#bc#d#"))
+    assert Letters.calls == before + 1
+
+
+@pytest.mark.parametrize("text", ["x##y z#", " x # y #"])
+def test_steps_are_tokenised_together_where_it_makes_a_difference(text: str) -> None:
+    class Leading(Letters):
+        """Puts a space before a text, as SentencePiece does, and so not before its later steps."""
+
+        def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
+            bare = text if text == "#" else " " + text
+            return super().__call__(bare, add_special_tokens)
+
+    class Greedy(Letters):
+        """Lets the tag take the space after it."""
+
+        def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
+            return super().__call__(text.replace("# ", "#"), add_special_tokens)
+
+    class Merging(Letters):
+        """Has the tag as an ordinary token, which may be merged with others."""
+
+        def get_added_vocab(self) -> dict[str, int]:
+            return {}
+
+        def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
+            return super().__call__(text.replace("#y", "!"), add_special_tokens)
+
+    asked = Prompt(messages=(Message("user", "hi"),), prefill=text)
+    for tokenizer in (Leading(), Greedy(), Merging()):
+        encoder = PromptEncoder(tokenizer, {})
+        assert encoder.encode_steps(asked, "#")[0] == encoder.encode(asked)
+
+
+@given(st.lists(st.text("a1 \n.é#<"), min_size=1, max_size=4))
+def test_the_bundled_reward_model_reads_the_same_step_by_step(steps: list[str]) -> None:
+    asked = prompts.reward(Problem(id="p", statement="Add 1 to a."), steps)
+    ids, ends = bundled_encoder().encode_steps(asked, prompts.STEP_TAG)
+    assert ids == bundled_encoder().encode(asked)
+    assert len(ends) == len(steps)
+
+
+@cache
+def bundled_encoder() -> PromptEncoder:
+    transformers = pytest.importorskip("transformers")
+    return PromptEncoder(transformers.AutoTokenizer.from_pretrained(resolve("bundled:prm")), {})
 
 
 def test_a_reward_model_reads_its_own_format() -> None:

@@ -14,6 +14,7 @@ from tts.types import Prompt, Reflection
 THOUGHT_END = "</think>"
 _PROMPTS_REMEMBERED = 4096
 _SCHEDULES_REMEMBERED = 16
+_TAGS_REMEMBERED = 16
 
 
 class PromptEncoder:
@@ -40,7 +41,9 @@ class PromptEncoder:
         # Keeps callers in different threads apart: the library forbids concurrent use.
         self._lock = threading.Lock()
         self._remembered = lru_cache(maxsize=_PROMPTS_REMEMBERED)(self._encode)
+        self._token_ids = lru_cache(maxsize=_PROMPTS_REMEMBERED)(self._tokenize)
         self._schedules = lru_cache(maxsize=_SCHEDULES_REMEMBERED)(self._schedule)
+        self._divides = lru_cache(maxsize=_TAGS_REMEMBERED)(self._is_divider)
 
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
         """Return the ids to send.
@@ -65,7 +68,8 @@ class PromptEncoder:
             EngineError: The chat template refuses the messages.
         """
         if self._reward_format is None:
-            ids, tag_id = self.encode(prompt), self._token_id(tag)
+            tag_id = self._token_id(tag)
+            ids = self._encode_tagged(prompt, tag) if self._divides(tag) else self.encode(prompt)
             return ids, tuple(place for place, token in enumerate(ids) if token == tag_id)
         own = self._reward_format.tag
         own_id = self._token_id(own)
@@ -77,16 +81,35 @@ class PromptEncoder:
             places.append(len(read) - 1)
         return (*read, *self._token_ids(rest)), tuple(places)
 
+    def _encode_tagged(self, prompt: Prompt, tag: str) -> tuple[int, ...]:
+        """Encode step by step, so that of a longer solution only the new step is tokenised."""
+        first, *later = prompt.prefill.split(tag)
+        ids = [*self.encode(replace(prompt, prefill=first))]
+        for step in later:
+            ids += [*self._token_ids(tag), *self._token_ids(step)]
+        return tuple(ids)
+
+    def _is_divider(self, tag: str) -> bool:
+        """Return whether texts beside a tag are tokenised as they are alone.
+
+        An added token is cut out of a text before all else. Some tokenizers then put a space before
+        the first piece alone, or let the token take the spaces beside it; the sample finds them.
+        """
+        if tag not in self._tokenizer.get_added_vocab():
+            return False
+        sample = ("a ", tag, "b", tag, " c")
+        apart = tuple(token for text in sample for token in self._token_ids(text))
+        return self._token_ids("".join(sample)) == apart
+
     def _token_id(self, token: str) -> int:
         ids = self._token_ids(token)
         if len(ids) != 1:
             raise CapabilityError(f"the model's tokenizer does not know {token!r} as one token")
         return ids[0]
 
-    def _token_ids(self, text: str) -> list[int]:
+    def _tokenize(self, text: str) -> tuple[int, ...]:
         with self._lock:
-            ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
+            return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def schedule(self, reflection: Reflection) -> Schedule:
         """Return a reflection schedule in this model's tokens.
