@@ -76,6 +76,7 @@ class Meter:
 
     def usage(self, prompt: int, *, cached: int, generated: int, seconds: float) -> Usage:
         """Return the cost of one call; what this engine does not measure is None."""
+        dense, read = decode_kv_bytes(self.info, prompt, generated), self.sparse
         return Usage(
             prompt_tokens=prompt,
             cached_tokens=cached,
@@ -86,8 +87,8 @@ class Meter:
             flops=None,
             seconds=seconds,
             usd=None,
-            kv_bytes=decode_kv_bytes(self.info, prompt, generated, self.sparse),
-            dense_kv_bytes=decode_kv_bytes(self.info, prompt, generated),
+            kv_bytes=decode_kv_bytes(self.info, prompt, generated, read) if read else dense,
+            dense_kv_bytes=dense,
         )
 
 

@@ -99,7 +99,7 @@ class Search:
         wanted = [
             (node, count)
             for node, count in decision.expand
-            if count > 0 and tree.state[node] == NodeState.OPEN
+            if count > 0 and tree.is_in(node, NodeState.OPEN)
         ]
         self._account.decided(before, wanted, decision)
         for parent, count in wanted:
@@ -157,7 +157,7 @@ class Search:
     def _miss(self, nodes: set[int], shortfall: str) -> None:
         """Give up children that never came: too long, or the budget ended."""
         for node in sorted(nodes):
-            if self._tree.state[node] == NodeState.RUNNING:
+            if self._tree.is_in(node, NodeState.RUNNING):
                 self._fail(node, shortfall or "the budget is spent")
                 self._is_spent = self._is_spent or not shortfall
 
@@ -184,7 +184,7 @@ class Search:
             self._fail(node, trajectory.error or "cancelled")
         elif trajectory.finish_reason is None and not completion.text.strip():
             self._fail(node, "empty step")
-        elif tree.state[node] == NodeState.RUNNING:
+        elif tree.is_in(node, NodeState.RUNNING):
             await self._score(node, trajectory)
         self._changed.set()
 
@@ -195,7 +195,7 @@ class Search:
         if self._options.policy.step_embedder and not is_finished:
             await self._embedder.embed(self._tree.texts[node])
         self._trajectories[node] = trajectory.with_score(self._options.verifier, score)
-        if self._tree.state[node] != NodeState.RUNNING:
+        if not self._tree.is_in(node, NodeState.RUNNING):
             return
         if score.value is None:
             self._fail(node, f"no score: {score.error}")
@@ -208,12 +208,12 @@ class Search:
     async def _look_ahead(self, trajectory: Trajectory) -> Trajectory:
         """Play a step out greedily, so that it is scored by where it leads."""
         options, context = self._options, self._context
-        greedy = replace(context.sampling, temperature=0.0)
         played = trajectory
         for ahead in range(options.lookahead):
             if played.finish_reason is not None:
                 break
             seed = context.seed(f"{trajectory.id}+{ahead}")
+            greedy = replace(context.sampling, temperature=0.0)
             sampling = options.steps.step_sampling(greedy, played)
             prompt = prompt_after(context, played)
             completion = await ask(context, prompt, seed=seed, sampling=sampling)

@@ -261,6 +261,11 @@ class SearchTree:
         """Return the nodes in one of these states, in order."""
         return np.flatnonzero(np.isin(self.state, states))
 
+    def is_in(self, node: int, state: NodeState) -> bool:
+        """Return whether a node is in a state."""
+        found: int = self._rows["state"].item(node)  # numpy's own numbers are slow beside an enum
+        return found == state
+
     def open_leaves(self) -> NDArray[np.intp]:
         """Return the open nodes that have no children yet, in order."""
         return np.flatnonzero((self.state == NodeState.OPEN) & (self.num_children == 0))

@@ -26,9 +26,34 @@ View = Mapping[str, Any]
 
 def to_json(tree: SearchTree) -> dict[str, Any]:
     """Return the tree as JSON values, node by node, parents before children."""
+    columns = zip(
+        tree.parent.tolist(),
+        tree.depth.tolist(),
+        tree.state.tolist(),
+        tree.reward.tolist(),
+        tree.visits.tolist(),
+        tree.value.tolist(),
+        (tree.end - tree.start).tolist(),
+        strict=True,
+    )
     return {
         "block_size": tree.blocks.block_size,
-        "nodes": [_node(tree, index) for index in range(len(tree))],
+        "nodes": [
+            {
+                "index": index,
+                "parent": parent,
+                "depth": depth,
+                "state": NodeState(state).name.lower(),
+                "reward": None if math.isnan(reward) else round(reward, 4),
+                "visits": visits,
+                "value": round(value / visits, 4) if visits else None,
+                "tokens": tokens,
+                "kv_blocks": tree.kv_blocks([index]),
+                "reason": tree.reasons.get(index, ""),
+                "text": tree.texts[index],
+            }
+            for index, (parent, depth, state, reward, visits, value, tokens) in enumerate(columns)
+        ],
     }
 
 
@@ -84,24 +109,6 @@ def to_svg(view: View) -> str:
             parts.append(f'<path d="M{x - 20} {start:g} L{x} {y:g}" stroke="#9ca3af" fill="none"/>')
     parts += [_box(node, rows[node["index"]]) for node in nodes]
     return "\n".join([*parts, "</svg>"])
-
-
-def _node(tree: SearchTree, index: int) -> dict[str, Any]:
-    reward = float(tree.reward[index])
-    visits = int(tree.visits[index])
-    return {
-        "index": index,
-        "parent": int(tree.parent[index]),
-        "depth": int(tree.depth[index]),
-        "state": NodeState(int(tree.state[index])).name.lower(),
-        "reward": None if math.isnan(reward) else round(reward, 4),
-        "visits": visits,
-        "value": round(float(tree.value[index]) / visits, 4) if visits else None,
-        "tokens": int(tree.end[index] - tree.start[index]),
-        "kv_blocks": tree.kv_blocks([index]),
-        "reason": tree.reasons.get(index, ""),
-        "text": tree.texts[index],
-    }
 
 
 def _title(node: View) -> str:
