@@ -32,8 +32,8 @@ class Runtime:
         log: Generations to reuse and to add to; a log in memory by default.
         run_budget: Hard limits on everything that this runtime does.
         max_problems: Most problems in flight.
-        engines: Other models that `delegate` and judges may ask, by name; the caller's to close,
-            too.
+        engines: Other models that operators, judges and search policies may ask, by name; the
+            caller's to close, too.
         max_live_kv: For runs of tree searches: a problem begins only while its tree will likely fit
             beside those in flight within so many KV caches; None looks at what running requests
             hold, and at nothing before the first of them runs.
