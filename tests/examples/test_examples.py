@@ -27,7 +27,7 @@ def answer(ask: Ask) -> Line:
 class FakeVLLM(ScriptedEngine):
     """Takes the embedded engine's place."""
 
-    def __init__(self, model: str, *, memory: float) -> None:
+    def __init__(self, model: str, *, memory: float | None = None) -> None:
         super().__init__(answer)
 
     async def start(self) -> "FakeVLLM":
