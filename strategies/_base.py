@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tts.errors import PipelineError
+from tts.operators.delegate import delegate
 from tts.pipeline import Pipeline
 
 
@@ -14,6 +15,11 @@ class StrategyConfig(BaseModel):
     """A strategy's parameters, as a preset's `parameters:` block writes them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def asked_of(pipeline: Pipeline, engine: str) -> Pipeline:
+    """Return a pipeline that runs on another engine of the run; itself for an empty name."""
+    return delegate(pipeline, engine=engine) if engine else pipeline
 
 
 def build_strategy(name: str, parameters: Mapping[str, Any]) -> Pipeline:

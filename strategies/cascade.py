@@ -12,12 +12,11 @@ from typing import Any
 from pydantic import Field
 
 from tts.operators._condition import Condition
-from tts.operators.delegate import delegate
 from tts.operators.route import route
 from tts.operators.sample import sample
 from tts.operators.vote import vote
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig, build_strategy
+from tts.strategies._base import StrategyConfig, asked_of, build_strategy
 
 
 class Config(StrategyConfig):
@@ -32,8 +31,6 @@ class Config(StrategyConfig):
 
 def build(config: Config) -> Pipeline:
     """Sample, vote, route by support."""
-    cheap = sample(config.n) >> vote()
-    if config.draft:
-        cheap = delegate(cheap, engine=config.draft)
+    cheap = asked_of(sample(config.n) >> vote(), config.draft)
     settled = Condition(measure="support", at_least=config.at_least)
     return cheap >> route(settled, otherwise=build_strategy(config.then, config.parameters))

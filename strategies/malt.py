@@ -9,12 +9,11 @@ budget.
 
 from pydantic import Field
 
-from tts.operators.delegate import delegate
 from tts.operators.refine import refine
 from tts.operators.sample import Mode, sample
 from tts.operators.vote import vote
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
+from tts.strategies._base import StrategyConfig, asked_of
 
 
 class Config(StrategyConfig):
@@ -29,8 +28,6 @@ class Config(StrategyConfig):
 
 def build(config: Config) -> Pipeline:
     """Generate, verify and refine, vote."""
-    passes = sample(config.n, mode=config.mode)
-    if config.generator:
-        passes = delegate(passes, engine=config.generator)
+    passes = asked_of(sample(config.n, mode=config.mode), config.generator)
     refined = refine("critique", accept=False, engine=config.refiner, checker=config.verifier)
     return passes >> refined >> vote()

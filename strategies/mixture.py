@@ -18,13 +18,12 @@ from operator import or_
 
 from pydantic import Field
 
-from tts.operators.delegate import delegate
 from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.select import select
 from tts.operators.vote import vote
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
+from tts.strategies._base import StrategyConfig, asked_of
 
 
 class Config(StrategyConfig):
@@ -40,11 +39,7 @@ class Config(StrategyConfig):
 def build(config: Config) -> Pipeline:
     """Sample from each engine; vote or select."""
     parts = Counter(config.engines[i % len(config.engines)] for i in range(config.n))
-    drawn = reduce(or_, (_sampled(count, engine) for engine, count in parts.items()))
+    drawn = reduce(or_, (asked_of(sample(count), engine) for engine, count in parts.items()))
     if config.verifier is None:
         return drawn >> vote()
     return drawn >> score(config.verifier) >> select(config.verifier)
-
-
-def _sampled(n: int, engine: str) -> Pipeline:
-    return delegate(sample(n), engine=engine) if engine else sample(n)
