@@ -258,12 +258,8 @@ class Context(Protocol):
         """Return this context with another engine of the run; the same for an empty name."""
         ...
 
-    def checking(self, engine: str = "") -> "Context":
-        """Return this context for a verifier: what it generates judges, and is no attempt.
-
-        Args:
-            engine: Name of the run's engine that it asks; empty for the one asked so far.
-        """
+    def checking(self) -> "Context":
+        """Return this context for a verifier: what it generates judges, and is no attempt."""
         ...
 
     def answers(self) -> "AnswerGroups":

@@ -38,7 +38,7 @@ class Checklist:
 
     async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
         """Ask once; attempts without an answer are not shown and have an error."""
-        context = context.checking(self._config.engine)
+        context = context.asking(self._config.engine)
         shown = [t for t in trajectories if t.answer is not None]
         random.Random(context.seed("checklist")).shuffle(shown)
         chosen = await self._chosen(context, shown)

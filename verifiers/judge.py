@@ -53,7 +53,7 @@ class Judge:
 
     async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
         """Check each trajectory."""
-        context = context.checking(self._config.engine)
+        context = context.asking(self._config.engine)
         return [await self._score(context, trajectory) for trajectory in trajectories]
 
     async def aclose(self) -> None:

@@ -53,7 +53,7 @@ class Pairwise:
 
     async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
         """Score attempts that have an answer; the others have an error."""
-        context = context.checking(self._config.engine)
+        context = context.asking(self._config.engine)
         entrants = [i for i, t in enumerate(trajectories) if t.answer is not None]
         play = self._knockout if self._config.mode == "knockout" else self._mean_wins
         value_by_index = await play(context, trajectories, entrants)

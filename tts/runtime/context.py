@@ -96,9 +96,9 @@ class NodeContext:
         """Return this context with another engine of the run; the same for an empty name."""
         return replace(self, engine_name=engine or self.engine_name)
 
-    def checking(self, engine: str = "") -> "NodeContext":
+    def checking(self) -> "NodeContext":
         """Return this context for a verifier: what it generates judges, and is no attempt."""
-        return replace(self.asking(engine), is_check=True)
+        return replace(self, is_check=True)
 
     def answers(self) -> AnswerGroups:
         """Return an empty set of classes of equal answers."""
