@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from tts import catalog
 from tts.engine.spec import (
-    GPU_MEMORY,
+    POLICY_MEMORY,
     REWARD_MEMORY,
     EngineSpec,
     close_engines,
@@ -227,7 +227,7 @@ class _Session:
             if self._runtime is not None and self._model != model:
                 await self._close()
             if self._runtime is None:
-                engine = VLLMEngine(model, memory=GPU_MEMORY - REWARD_MEMORY)
+                engine = VLLMEngine(model, memory=POLICY_MEMORY)
                 await engine.start()
                 self._model, self._runtime = model, Runtime(engine)
             missing = await open_verifiers([job.pipeline]) if self._lacks(job) else {}

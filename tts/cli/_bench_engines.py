@@ -3,11 +3,9 @@
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 
-from tts.catalog import load, parse_verifier
-from tts.engine.spec import GPU_MEMORY, REWARD_MEMORY
+from tts.api import reward_model
+from tts.engine.spec import REWARD_MEMORY
 from tts.engine.vllm import VLLMEngine
-
-POLICY_MEMORY = GPU_MEMORY - REWARD_MEMORY  # of a GPU, for the policy beside a reward model
 
 
 async def open_reward(verifier: str, opened: AsyncExitStack) -> dict[str, VLLMEngine]:
@@ -20,7 +18,7 @@ async def open_reward(verifier: str, opened: AsyncExitStack) -> dict[str, VLLMEn
     Returns:
         The engine by its model, as `open_verifiers` takes it.
     """
-    model = load("verifier", parse_verifier(verifier)[0]).DEFAULT_MODEL
+    model = reward_model(verifier, {})
     if model is None:
         return {}
     reward = VLLMEngine(model, runner="pooling", memory=REWARD_MEMORY)

@@ -15,8 +15,9 @@ from typing import Any, Literal
 
 from tts.api import open_verifiers
 from tts.catalog import load
-from tts.cli._bench_engines import POLICY_MEMORY, forget, open_reward
+from tts.cli._bench_engines import forget, open_reward
 from tts.cost import kv_token_bytes
+from tts.engine.spec import POLICY_MEMORY
 from tts.engine.vllm import VLLMEngine
 from tts.evals.runner import Plan, evaluate
 from tts.evals.tree_figures import Outcome, SearchFigures, load_outcomes, search_figures

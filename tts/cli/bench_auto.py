@@ -19,9 +19,9 @@ from tts.budget.policy import Policy, save_policy
 from tts.budget.stopping import standing
 from tts.catalog import load
 from tts.cli import _output
-from tts.cli._bench_engines import POLICY_MEMORY
 from tts.cli._progress import ProgressView
 from tts.cli._share import SHARED
+from tts.engine.spec import POLICY_MEMORY
 from tts.engine.vllm import VLLMEngine
 from tts.evals.auto_figures import (
     at_equal_tokens,

@@ -18,7 +18,7 @@ from rich.table import Table
 from tts.api import DEFAULT_MODEL, open_verifiers
 from tts.catalog import load
 from tts.cli import _output
-from tts.cli._bench_engines import POLICY_MEMORY, forget, open_reward
+from tts.cli._bench_engines import forget, open_reward
 from tts.cli._bench_strategies import (
     BASE,
     METHODS,
@@ -32,6 +32,7 @@ from tts.cli._bench_strategies import (
     row_cells,
     task_figures,
 )
+from tts.engine.spec import POLICY_MEMORY
 from tts.engine.vllm import VLLMEngine
 from tts.errors import InputError
 from tts.evals.environment import cpu_model, gpus

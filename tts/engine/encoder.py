@@ -123,20 +123,19 @@ class PromptEncoder:
         with self._lock:
             ids = [[i] for i in range(len(self._tokenizer))]
             vocabulary = self._tokenizer.batch_decode(ids)
-            end_ids = self._tokenizer(THOUGHT_END, add_special_tokens=False)["input_ids"]
         found = spellings(vocabulary, reflection.words)
         if not found:
             words = ", ".join(reflection.words)
             raise CapabilityError(f"the model's tokenizer has none of these as one token: {words}")
-        return Schedule(reflection, found, tuple(end_ids))
+        return Schedule(reflection, found, self._token_ids(THOUGHT_END))
 
     def _encode(self, prompt: Prompt) -> tuple[int, ...]:
         with self._lock:
             if prompt.text:
                 return tuple(self._tokenizer(prompt.text)["input_ids"])
             text = self._render(prompt) + prompt.prefill
-            # The template has written the special tokens already.
-            return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        # The template has written the special tokens already.
+        return self._tokenize(text)
 
     def _render(self, prompt: Prompt) -> str:
         own = getattr(self._tokenizer, "chat_template", None)

@@ -15,16 +15,16 @@ from typing import Any, Literal, Self
 
 from tts.engine.replay import ReplayEngine
 from tts.engine.sparse_config import SparseConfig
-from tts.engine.vllm import VLLMEngine
+from tts.engine.vllm import Runner, VLLMEngine
 from tts.errors import InputError
 from tts.pools import load_pool
 from tts.protocols import Engine
 
 EngineKind = Literal["vllm", "openai", "replay"]
-Runner = Literal["generate", "pooling"]
 _REPLAY, _SPARSE, _POOLING = "replay:", "?sparse=", "?pooling"
 GPU_MEMORY = 0.9  # of a GPU, for all embedded engines together
 REWARD_MEMORY = 0.3  # of a GPU, for one reward model: it keeps little KV
+POLICY_MEMORY = GPU_MEMORY - REWARD_MEMORY  # of a GPU, for the policy beside a reward model
 
 
 @dataclass(frozen=True, slots=True)

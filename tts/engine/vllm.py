@@ -39,6 +39,7 @@ from tts.types import (
     sum_usage,
 )
 
+Runner = Literal["generate", "pooling"]
 _AnyStream = BufferedStream[Finished, Any]
 
 
@@ -56,7 +57,7 @@ class VLLMEngine:
         self,
         model: str | Path = "bundled:reasoner",
         *,
-        runner: Literal["generate", "pooling"] = "generate",
+        runner: Runner = "generate",
         dtype: str = "auto",
         max_model_len: int | None = None,
         max_num_seqs: int = 256,
