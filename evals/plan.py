@@ -116,14 +116,13 @@ class Plan:
             BudgetError: A budget cannot be counted, or buys not even one sample.
             ProblemError: The engine only replays samples, and has none of a problem.
         """
-        others = engines or {}
-        runtime = Runtime(engine, verifiers=verifiers, run_budget=self.run_budget, engines=others)
+        runtime = Runtime(engine, verifiers=verifiers, run_budget=self.run_budget, engines=engines)
         try:
             runtime.check(next(self.jobs()))
         finally:
             runtime.close()
         for name in sorted(self.preset.pipeline.engines(verifiers)):
-            self._check_recorded(others[name] if name else engine)
+            self._check_recorded(runtime.engines[name])
         self._check_budget(engine)
 
     def _check_recorded(self, engine: Engine) -> None:

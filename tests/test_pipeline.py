@@ -112,16 +112,16 @@ def test_wrong_constructions_are_refused() -> None:
 
 
 def test_missing_capabilities_are_named_before_a_token_is_spent() -> None:
-    engine = cast("Engine", StubEngine())
+    engines = {"": cast("Engine", StubEngine())}
     with pytest.raises(CapabilityError, match="needs cancel, logprobs, which StubEngine"):
-        (sample() >> of(needs=frozenset({"logprobs", "cancel"}))).check_engine(engine, {})
+        (sample() >> of(needs=frozenset({"logprobs", "cancel"}))).check_engines(engines, {})
     with pytest.raises(PipelineError, match="verifier 'prm'; this run has rule"):
-        (sample() >> score("prm")).check_engine(engine, verifiers(rule=VerifierSpec()))
+        (sample() >> score("prm")).check_engines(engines, verifiers(rule=VerifierSpec()))
 
 
 def test_only_probabilities_may_be_summed() -> None:
-    engine = cast("Engine", StubEngine())
+    engines = {"": cast("Engine", StubEngine())}
     pipeline = sample() >> score("prm") >> vote(weights="prm")
-    pipeline.check_engine(engine, verifiers(prm=VerifierSpec(unit_interval=True)))
+    pipeline.check_engines(engines, verifiers(prm=VerifierSpec(unit_interval=True)))
     with pytest.raises(PipelineError, match="no probabilities"):
-        pipeline.check_engine(engine, verifiers(prm=VerifierSpec()))
+        pipeline.check_engines(engines, verifiers(prm=VerifierSpec()))

@@ -237,7 +237,7 @@ class _Session:
 
     async def _open_others(self, job: Job, runtime: Runtime) -> None:
         """Start the further engines that a job asks; each is named by what it is."""
-        asked = job.pipeline.engines(runtime.verifiers) - {"", *runtime.engines}
+        asked = job.pipeline.engines(runtime.verifiers) - runtime.engines.keys()
         for name, spec in resolve(sorted(asked), {}).items():
             is_own = spec == EngineSpec.parse(self._model)
             runtime.engines[name] = runtime.engine if is_own else await make_engine(spec)
@@ -251,7 +251,7 @@ class _Session:
         if runtime is not None:
             for verifier in runtime.verifiers.values():
                 await verifier.aclose()
-            await close_engines([*runtime.engines.values(), runtime.engine])
+            await close_engines(runtime.engines.values())
             runtime.close()
 
 

@@ -122,18 +122,14 @@ class Pipeline:
             if problem:
                 raise PipelineError(f"{locate(name)}: {problem}")
 
-    def check_engine(
-        self,
-        engine: Engine,
-        verifiers: Mapping[str, Verifier],
-        engines: Mapping[str, Engine] | None = None,
+    def check_engines(
+        self, engines: Mapping[str, Engine], verifiers: Mapping[str, Verifier]
     ) -> None:
         """Refuse engines or verifiers that lack what a node needs.
 
         Args:
-            engine: The run's own.
+            engines: By name; the empty one is the run's own.
             verifiers: By name.
-            engines: The run's others, by name.
 
         Raises:
             CapabilityError: An engine is missing or lacks a capability, or runs another model than
@@ -141,28 +137,28 @@ class Pipeline:
             PipelineError: A node names an unknown verifier, or sums scores that are no
                 probabilities.
         """
+        own = engines[""].info.name
         for name, node in self:
             spec = node.operator.spec
             asked = _with_those_they_ask(spec.verifiers, verifiers)
             needs = _needs_by_engine(spec, [verifiers[v].spec for v in asked if v in verifiers])
-            known = {"": engine, **(engines or {})}
-            if absent := set(needs) - set(known):
+            if absent := needs.keys() - engines.keys():
                 raise CapabilityError(
                     f"node {name!r} needs the engine {min(absent)!r}; this run has "
-                    f"{', '.join(sorted(engines or {})) or 'no other'}; say what it is with "
-                    f"--engine-for {min(absent)}=MODEL or Runtime(engines=...)"
+                    f"{', '.join(sorted(engines.keys() - {''})) or 'no other'}; say what it is "
+                    f"with --engine-for {min(absent)}=MODEL or Runtime(engines=...)"
                 )
-            for chosen, wanted in ((known[e], needs[e]) for e in sorted(needs)):
+            for chosen, wanted in ((engines[e], needs[e]) for e in sorted(needs)):
                 if missing := chosen.capabilities.missing(wanted):
                     hint = "; MODEL?pooling names one that does" if "embeddings" in missing else ""
                     raise CapabilityError(
                         f"node {name!r} needs {', '.join(missing)}, which {type(chosen).__name__} "
                         f"({chosen.info.name}) does not offer{hint}"
                     )
-            if spec.model not in ("", engine.info.name):
+            if spec.model not in ("", own):
                 raise CapabilityError(
                     f"node {name!r}: its policy was calibrated for {spec.model}, this is "
-                    f"{engine.info.name}; run `tts calibrate` on this model"
+                    f"{own}; run `tts calibrate` on this model"
                 )
             if unknown := set(asked) - set(verifiers):
                 raise PipelineError(

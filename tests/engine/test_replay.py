@@ -218,5 +218,4 @@ def test_stopping_early_draws_fewer_samples(tmp_path: Path) -> None:
 def test_tree_search_is_refused_before_a_sample_is_drawn(engine: ReplayEngine) -> None:
     with pytest.raises(CapabilityError, match="token_ids"):
         pipeline = load_preset("rebase").pipeline
-        runtime = Runtime(engine)
-        pipeline.check_engine(runtime.engine, {"prm": build(None, Config(range="probability"))})
+        pipeline.check_engines({"": engine}, {"prm": build(None, Config(range="probability"))})

@@ -58,7 +58,7 @@ class ProblemRun:
         services: Engine, ledger, log and trace.
         verifiers: By name.
         new_groups: Makes an empty set of classes of equal answers.
-        engines: Others than the services', by name.
+        engines: By name; the empty one is the services'.
     """
 
     def __init__(
@@ -67,10 +67,10 @@ class ProblemRun:
         services: Services,
         verifiers: Mapping[str, Verifier],
         new_groups: Callable[[Problem], AnswerGroups],
-        engines: Mapping[str, Engine] | None = None,
+        engines: Mapping[str, Engine],
     ) -> None:
         self.job = job
-        self._engines = dict(engines or {})
+        self._engines = engines
         self.problem = job.problem
         self.sampling = job.sampling
         self.seed = job.seed
@@ -108,8 +108,8 @@ class ProblemRun:
         return build_result(self.job, self.services, self._seen, self._failures, sunk)
 
     def engine(self, name: str) -> Engine:
-        """Return an engine of the run: the services' for no name."""
-        return self._engines[name] if name else self.services.engine
+        """Return an engine of the run by its name; the empty one is the run's own."""
+        return self._engines[name]
 
     def open_stream(
         self, request: GenerationRequest, node: str, engine: str = "", *, is_check: bool = False

@@ -50,11 +50,8 @@ class Runtime:
         engines: Mapping[str, Engine] | None = None,
         max_live_kv: float | None = None,
     ) -> None:
-        self.engine = engine
-        self.engines = dict(engines or {})
-        self.kv_markets = {
-            name: _new_market(asked) for name, asked in {"": engine, **self.engines}.items()
-        }
+        self.engines: dict[str, Engine] = {"": engine, **(engines or {})}
+        self.kv_markets = {name: _new_market(asked) for name, asked in self.engines.items()}
         self._max_live_kv = max_live_kv
         self.verifiers = dict(verifiers or {})
         self.log = log or GenerationLog()
@@ -62,6 +59,11 @@ class Runtime:
         self.checker = AnswerChecker()
         self._max_problems = max_problems
         self._started: float | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The run's own engine; `engines` has it under the empty name."""
+        return self.engines[""]
 
     async def run(self, job: Job, *, on_progress: Callable[[], None] = lambda: None) -> Result:
         """Run one job.
@@ -121,7 +123,7 @@ class Runtime:
             BudgetError: An engine that it asks cannot count what the budget limits.
         """
         job.pipeline.check()
-        job.pipeline.check_engine(self.engine, self.verifiers, self.engines)
+        job.pipeline.check_engines(self.engines, self.verifiers)
         if job.sampling.reflection and not self.engine.capabilities.logits_processors:
             raise CapabilityError(
                 f"{self.engine.info.name} runs no logits processors, which sampling.reflection "
@@ -129,7 +131,7 @@ class Runtime:
             )
         for name in sorted(job.pipeline.engines(self.verifiers)):
             for budget in (job.budget, self.ledger.budget):
-                check_budget(budget, self.engines[name] if name else self.engine)
+                check_budget(budget, self.engines[name])
 
     def close(self) -> None:
         """Stop the answer checker's worker."""
