@@ -34,6 +34,7 @@ from tts.evals.lines import (
     read_lines,
     write_json,
 )
+from tts.runtime.json_bytes import encode_json
 from tts.runtime.log import LogFile
 from tts.types import Event, Usage
 
@@ -272,7 +273,7 @@ def _session_seconds(folder: Path, session: Mapping[str, Any]) -> float:
 
 def _event_line(place: Mapping[str, Any], event: Event) -> bytes:
     values = {"seconds": round(event.seconds, 6), "kind": event.kind, "node": event.node}
-    return json.dumps({**place, **values, **event.fields}).encode() + b"\n"
+    return encode_json({**place, **values, **event.fields}) + b"\n"
 
 
 def _lock(folder: Path) -> int:

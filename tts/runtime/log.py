@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from tts.errors import StoreError
+from tts.runtime.json_bytes import encode_json
 from tts.types import Completion, GenerationRequest, Usage
 
 
@@ -22,7 +23,7 @@ def request_key(fingerprint: str, request: GenerationRequest) -> str:
     content: list[Any] = [fingerprint, request.prompt, request.sampling]
     if request.keep_free:  # without it, keys are as they were before there was such a thing
         content.append(request.keep_free)
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False, default=_plain)
+    text = _KEY_JSON.encode(content)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
@@ -99,19 +100,18 @@ class LogFile(GenerationLog):
 
     def record(self, key: str, seed: int, completion: Completion) -> None:
         """Keep a finished completion, on disk before anybody acts on it."""
-        self._append("completion", key, seed, _from_completion(completion))
+        self._append("completion", key, seed, completion)
         super().record(key, seed, completion)
 
     def record_aborted(self, key: str, seed: int, usage: Usage) -> None:
         """Keep what an aborted request had cost."""
-        self._append("aborted", key, seed, _plain(usage))
+        self._append("aborted", key, seed, usage)
         super().record_aborted(key, seed, usage)
 
-    def _append(self, kind: str, key: str, seed: int, value: dict[str, Any]) -> None:
-        body = json.dumps({"kind": kind, "key": key, "seed": seed, "value": value})
-        line = f"{zlib.crc32(body.encode()):08x} {body}\n"
+    def _append(self, kind: str, key: str, seed: int, value: Completion | Usage) -> None:
+        body = encode_json({"kind": kind, "key": key, "seed": seed, "value": value})
         try:
-            self._file.write(line.encode())
+            self._file.write(b"%08x %b\n" % (zlib.crc32(body), body))
             self._file.flush()
         except OSError as error:
             raise StoreError(
@@ -143,17 +143,13 @@ def _decode(line: bytes) -> dict[str, Any] | None:
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON writes in place of a dataclass, or of what it does not know.
-
-    Shallow, and so called for each level: `asdict` would walk through every token id.
-    """
+    """Return what a key's JSON has in place of a dataclass, or of what it does not know."""
     if not is_dataclass(value):
         return str(value)
     return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
-def _from_completion(completion: Completion) -> dict[str, Any]:
-    return {**_plain(completion), "usage": _plain(completion.usage)}
+_KEY_JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=_plain)
 
 
 def _to_completion(value: dict[str, Any]) -> Completion:
