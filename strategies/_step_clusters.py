@@ -1,7 +1,7 @@
 """Which steps say the same: clusters of step texts, by average linkage on cosine distance.
 
-The vectors are TF-IDF over character n-grams with smoothed idf, ln((1 + n) / (1 + df)) + 1, for
-which no model is needed, or those of an embedding model. Equal texts always fall together.
+The vectors are TF-IDF over character n-grams (`tts.ngrams`), for which no model is needed, or those
+of an embedding model. Equal texts always fall together.
 """
 
 from collections import Counter
@@ -9,14 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
+from tts.ngrams import embed_texts
 from tts.types import FloatArray
 
 Cosines = Callable[[Counter[str]], NDArray[np.float64]]
-
-_SIZES = (1, 2, 3)
-_CODE_BITS = 21  # of a Unicode character; three fit an int64
 
 
 def ngram_cosines(copies: Counter[str]) -> NDArray[np.float64]:
@@ -90,35 +87,3 @@ def link_by_average(distances: NDArray[np.float64], sizes: Sequence[int], cut: f
         label[label == second] = first
     numbers: list[int] = np.unique(label, return_inverse=True)[1].tolist()
     return numbers
-
-
-def embed_texts(texts: Sequence[str], copies: Sequence[int]) -> csr_array:
-    """Return TF-IDF vectors of unit length, [len(texts), number of n-grams]; empty texts are 0.
-
-    Args:
-        texts: Steps, each once.
-        copies: How often each occurs; counts in the document frequencies.
-    """
-    codes = [_ngram_codes(" ".join(text.split())) for text in texts]
-    row_of = np.repeat(np.arange(len(texts)), [len(code) for code in codes])
-    if not row_of.size:
-        return csr_array((len(texts), 1))
-    ngrams, column_of = np.unique(np.concatenate(codes), return_inverse=True)
-    # Each pair of text and n-gram once, with its count.
-    pairs, counts = np.unique(row_of * len(ngrams) + column_of, return_counts=True)
-    rows, columns = np.divmod(pairs, len(ngrams))
-    frequency = np.bincount(columns, weights=np.asarray(copies, dtype=float)[rows])
-    weights = counts * (np.log((1 + sum(copies)) / (1 + frequency)) + 1)[columns]
-    norms = np.sqrt(np.bincount(rows, weights=weights**2, minlength=len(texts)))
-    return csr_array((weights / norms[rows], (rows, columns)), shape=(len(texts), len(ngrams)))
-
-
-def _ngram_codes(text: str) -> NDArray[np.int64]:
-    """Return one number for each n-gram of a text, another for each other n-gram."""
-    # One more than the code point, so that shorter n-grams are no longer ones with a zero.
-    letters = np.array([ord(letter) + 1 for letter in text], dtype=np.int64)
-    found, ngrams = [letters], letters
-    for size in _SIZES[1:]:
-        ngrams = (ngrams[:-1] << _CODE_BITS) | letters[size - 1 :]
-        found.append(ngrams)
-    return np.concatenate(found)

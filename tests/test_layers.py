@@ -25,6 +25,7 @@ VOCABULARY = {
         "cost",
         "stopping",
         "limits",
+        "ngrams",
         "pools",
         "hardware",
     )

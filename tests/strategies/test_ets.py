@@ -14,7 +14,7 @@ from tests.searching import digits, events, expanded, grow, new_tree, search
 from tts.runtime.tree import ROOT, SearchTree
 from tts.strategies import ets
 from tts.strategies._prune_program import Program, solve
-from tts.strategies._step_clusters import cluster_steps, embed_texts, link_by_average
+from tts.strategies._step_clusters import cluster_steps, link_by_average
 from tts.strategies.ets import Config, Policy, build
 from tts.strategies.rebase import allocate
 
@@ -224,16 +224,6 @@ def test_average_linkage_equals_that_of_scipy(points: list[int], cut: float) -> 
     assert all(
         (expected[i] == expected[j]) == (label[points[i]] == label[points[j]]) for i, j in pairs
     )
-
-
-def test_vectors_by_hand() -> None:
-    # "a" and "b" hold one n-gram each, of their own: orthogonal. "ab" holds a, b and ab.
-    vectors = embed_texts(["a", "b", "ab", ""], [1, 1, 1, 0]).toarray()
-    assert vectors[0] @ vectors[1] == 0
-    # idf of a (in 2 of 3) is ln(4/3) + 1 = 1.2877, of ab (in 1) ln(4/2) + 1 = 1.6931.
-    expected = 1.2877 / (2 * 1.2877**2 + 1.6931**2) ** 0.5
-    assert vectors[0] @ vectors[2] == pytest.approx(expected, abs=1e-4)
-    assert not vectors[3].any()
 
 
 def test_a_whole_search_holds_fewer_blocks_than_rebase() -> None:
