@@ -196,6 +196,11 @@ class ScriptedEngine:
         vectors = np.array(counts, dtype=np.float32).reshape(len(texts), 26)
         return Embeddings(vectors, Usage(prompt_tokens=sum(map(len, texts)), calls=len(texts)))
 
+    async def tokenize(self, text: str) -> tuple[int, ...]:
+        """Return a token for each character."""
+        self._need("token_ids")
+        return encode(text)
+
     async def forget(self) -> None:
         """Do nothing: no call leaves anything to the next."""
 

@@ -29,7 +29,7 @@ class Capabilities:
     """What an engine can do; known before a token is spent.
 
     Attributes:
-        token_ids: Takes prompts as token ids and reports generated ids.
+        token_ids: Takes prompts as token ids, reports generated ids, and serves `tokenize`.
         logprobs: Reports log-probabilities of generated tokens.
         prefix_cache: Reuses the KV blocks of a shared prefix and reports how many tokens it reused.
         cancel: A closed stream stops generating at once.
@@ -117,6 +117,15 @@ class Engine(Protocol):
 
         Raises:
             CapabilityError: This engine serves no embeddings.
+        """
+        ...
+
+    async def tokenize(self, text: str) -> tuple[int, ...]:
+        """Return the token ids of a text that continues a prompt: without special tokens.
+
+        Raises:
+            CapabilityError: This engine takes no token ids.
+            EngineError: It cannot be asked.
         """
         ...
 
@@ -225,7 +234,7 @@ class Context(Protocol):
 
     @property
     def engine(self) -> Engine:
-        """For `info` and `capabilities`; generate through the context, which keeps the ledger."""
+        """For what costs nothing; generate through the context, which keeps the ledger."""
         ...
 
     @property

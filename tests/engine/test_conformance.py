@@ -84,6 +84,20 @@ def test_all_arrive_once_and_say_what_they_cost(subject: Subject) -> None:
     run(main())
 
 
+def test_a_text_becomes_the_tokens_that_continue_a_prompt(subject: Subject) -> None:
+    async def main() -> None:
+        (first,) = await read(subject.engine.generate(ask()))
+        note = "Note: 7 + 7 = 14\n\n"
+        ids = await subject.engine.tokenize(note)
+        assert ids and ids == await subject.engine.tokenize(note)
+        prompt = Prompt(token_ids=first.prompt_token_ids + first.token_ids + ids)
+        (after,) = await read(subject.engine.generate(ask(prompt=prompt)))
+        assert after.prompt_token_ids[-len(ids) :] == ids
+        assert await subject.engine.tokenize("") == ()  # nothing at the start, nothing at the end
+
+    run(main())
+
+
 def test_a_seed_gives_the_same_completion(subject: Subject) -> None:
     async def main() -> None:
         texts = []

@@ -63,6 +63,7 @@ class FakeServer:
     answer: Callable[[dict[str, Any]], Answer | None]
     owner: str = "someone"
     bodies: list[dict[str, Any]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
@@ -99,6 +100,7 @@ class FakeServer:
             return models(self.owner)
         (size,) = [x.split(":")[1] for x in head.split("\r\n") if x.lower().startswith("content-l")]
         self.bodies.append(json.loads(await reader.readexactly(int(size))))
+        self.paths.append(head.split()[1])
         self.asked.set()
         return self.answer(self.bodies[-1])
 
@@ -229,6 +231,26 @@ def test_vllm_gets_a_call_per_sample() -> None:
     run(server, use)
 
 
+def test_texts_are_tokenised_by_vllms_server_alone() -> None:
+    server = FakeServer(lambda body: (200, {"count": 2, "tokens": [7, 8]}), owner="vllm")
+
+    async def use(engine: OpenAIEngine) -> None:
+        assert await engine.tokenize("Note") == (7, 8)
+        assert server.bodies == [{"model": "m", "prompt": "Note", "add_special_tokens": False}]
+        assert server.paths == ["/tokenize"]  # beside the OpenAI routes, not below them
+        server.answer = lambda _: refuse(400, "no such route")
+        with pytest.raises(EngineError, match="refuses the request.*no such route"):
+            await engine.tokenize("Note")
+
+    run(server, use)
+
+    async def refused(engine: OpenAIEngine) -> None:
+        with pytest.raises(CapabilityError, match="not served by vLLM and takes no token ids"):
+            await engine.tokenize("Note")
+
+    run(FakeServer(chat), refused)
+
+
 def test_a_server_that_is_not_there_is_named() -> None:
     async def main() -> None:
         engine = OpenAIEngine("m", base_url="http://127.0.0.1:9/v1", max_retries=0)
@@ -308,6 +330,9 @@ def test_vllms_own_server_agrees_with_the_embedded_engine(
             assert theirs.logprobs == pytest.approx(ours.logprobs, abs=1e-3)
             assert theirs.confidences == pytest.approx(ours.confidences, abs=1e-2)
             assert theirs.usage.generated_tokens == ours.usage.generated_tokens
+
+            note = "Note: 7 * 8 = 56\n\n"
+            assert await engine.tokenize(note) == await vllm_engine.tokenize(note)
 
             ids = Prompt(token_ids=theirs.prompt_token_ids)
             (again,) = await read(engine, ask(prompt=ids, temperature=0.0, max_tokens=5))

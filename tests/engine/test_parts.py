@@ -165,6 +165,7 @@ def test_a_chat_is_encoded_once_with_its_prefill() -> None:
     assert Letters.calls == before + 1
     assert encoder.encode(Prompt(text="a")) == (0, 97)  # raw text gets its special tokens
     assert encoder.encode(Prompt(token_ids=(5, 6))) == (5, 6)
+    assert encoder.tokenize("a") == (97,)  # a text in the middle of others gets none
 
 
 def test_steps_end_at_their_tags() -> None:

@@ -120,6 +120,8 @@ def test_it_serves_no_other_model_and_nothing_once_closed(engine: ReplayEngine) 
             await engine.score(ScoreRequest(Prompt(text="x")))
         with pytest.raises(CapabilityError, match="no embeddings"):
             await engine.embed(["x"])
+        with pytest.raises(CapabilityError, match="no token ids"):
+            await engine.tokenize("x")
         await engine.aclose()
         with pytest.raises(EngineError, match="closed"):
             await anext(engine.generate(ask(engine)))

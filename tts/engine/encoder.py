@@ -54,6 +54,10 @@ class PromptEncoder:
         """
         return prompt.token_ids or self._remembered(prompt)
 
+    def tokenize(self, text: str) -> tuple[int, ...]:
+        """Return the ids of a text that continues others: without special tokens."""
+        return self._token_ids(text)
+
     def encode_steps(self, prompt: Prompt, tag: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the ids that a reward model reads, and the places in them at which steps end.
 

@@ -180,6 +180,26 @@ class OpenAIEngine:
         """
         raise CapabilityError("this engine generates; it serves no embeddings")
 
+    async def tokenize(self, text: str) -> tuple[int, ...]:
+        """Return the token ids of a text that continues a prompt, asked of vLLM's server.
+
+        Raises:
+            CapabilityError: It is not vLLM's.
+            EngineError: It cannot be reached, or refuses.
+        """
+        await self.start()
+        if not self._is_vllm:
+            raise CapabilityError(f"{self.model} is not served by vLLM and takes no token ids")
+        connection = self._connection()
+        url = f"{self.base_url.rstrip('/').removesuffix('/v1')}/tokenize"
+        body = {"model": self.model, "prompt": text, "add_special_tokens": False}
+        async with connection.slots, connection.throttle:
+            try:
+                found: Any = await connection.client.post(url, cast_to=object, body=body)
+            except openai.OpenAIError as error:
+                raise explain(error, model=self.model, base_url=self.base_url)[0] from error
+        return tuple(found["tokens"])
+
     async def aclose(self) -> None:
         """Close every stream of this event loop, and the connections."""
         self._is_closed = True

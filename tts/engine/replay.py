@@ -104,6 +104,14 @@ class ReplayEngine:
         """
         raise CapabilityError(f"{self.info.name} is a pool and serves no embeddings")
 
+    async def tokenize(self, text: str) -> tuple[int, ...]:
+        """Refuse.
+
+        Raises:
+            CapabilityError: Always.
+        """
+        raise CapabilityError(f"{self.info.name} is a pool and takes no token ids")
+
     async def aclose(self) -> None:
         """Refuse further requests; idempotent."""
         self._is_closed = True

@@ -193,6 +193,12 @@ class VLLMEngine:
         assert self._encoder is not None
         return self._encoder.encode(prompt)
 
+    async def tokenize(self, text: str) -> tuple[int, ...]:
+        """Return the token ids of a text that continues a prompt: without special tokens."""
+        await self.start()
+        assert self._encoder is not None
+        return self._encoder.tokenize(text)
+
     async def score(self, request: ScoreRequest) -> StepScores:
         """Run a reward model.
 
