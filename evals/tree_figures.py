@@ -199,8 +199,10 @@ def _searches(trace: Path) -> dict[str, dict[str, Any]]:
     found = {}
     with trace.open(encoding="utf-8") as file:
         for line in file:
-            if '"kind": "search"' in line:  # cheap: a trace holds far more other events
-                event = json.loads(line)
+            if '"search"' not in line:  # cheap: a trace holds far more other events
+                continue
+            event = json.loads(line)
+            if event.get("kind") == "search":
                 found[event["problem"]] = {k: v for k, v in event.items() if k != "tree"}
     return found
 

@@ -94,7 +94,7 @@ def test_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, die_at: int) ->
     with pytest.raises(EngineError, match="died"):
         run(plan(), dying, tmp_path / "torn")
     (folder,) = (tmp_path / "torn").iterdir()
-    num_logged = (folder / GENERATIONS).read_bytes().count(b'{"kind": "completion"')
+    num_logged = (folder / GENERATIONS).read_bytes().count(b'{"kind":"completion"')
     num_before = len(load_run(folder).records)
     second = ScriptedEngine(script)
     summary = run(plan(), second, tmp_path / "torn")
