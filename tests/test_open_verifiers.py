@@ -8,8 +8,9 @@ import pytest
 
 from tests.scripted import ScriptedEngine
 from tests.solving import says
-from tts import api
+from tts.engine import running
 from tts.errors import InputError, PresetError
+from tts.opening import open_verifiers
 from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.presets import load_preset
@@ -19,7 +20,7 @@ from tts.verifiers.prm import PRM
 
 def open_all(*names: str, models: dict[str, str] | None = None) -> dict[str, Verifier]:
     pipelines = [sample() >> score(name) for name in names]
-    return asyncio.run(api.open_verifiers(pipelines, models))
+    return asyncio.run(open_verifiers(pipelines, models))
 
 
 @pytest.fixture
@@ -28,14 +29,14 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     models: list[str] = []
 
     class Engine(ScriptedEngine):
-        def __init__(self, model: str, *, runner: str, memory: float) -> None:
+        def __init__(self, model: str, *, runner: str, memory: float, **_: Any) -> None:
             super().__init__(says(1))
             models.append(model)
 
         async def start(self) -> Any:
             return self
 
-    monkeypatch.setattr(api, "VLLMEngine", Engine)
+    monkeypatch.setattr(running, "VLLMEngine", Engine)
     return models
 
 

@@ -1,28 +1,36 @@
-"""`tts.solve` with presets that ask further engines: each starts once and is closed at the end."""
+"""`tts.solve` with presets that ask further engines: what it starts, keeps, shares and closes."""
 
+import asyncio
 from collections.abc import Iterator
-from typing import Any, Self
+from dataclasses import replace
 
 import pytest
 
-from tests.scripted import ScriptedEngine
-from tests.solving import says
+from tests.scripted import Ask, Line, ScriptedEngine
 from tts import api
+from tts.engine import running
 from tts.engine.spec import EngineSpec
-from tts.errors import CapabilityError
+from tts.errors import CapabilityError, EngineError, InputError
+from tts.operators.delegate import delegate
 from tts.presets import load_preset
+
+SUM = "What is 3 + 4?"
+MIXTURE = load_preset("mixture", ["n=4", "engines=[bundled:draft, '', bundled:reasoner]"])
+VOTE = load_preset("self_consistency", ["n=4"])
+BEST = load_preset("best_of_n", ["n=4"])
 
 
 class Engine(ScriptedEngine):
-    """Says 7 and notes when it is closed."""
+    """Says 7, scores everything 0.5, and says nothing any more once it is closed."""
 
-    def __init__(self, model: str) -> None:
-        super().__init__(says(7))
-        self.model = model
+    def __init__(self, spec: EngineSpec) -> None:
+        super().__init__(self._line, rewards=lambda request: (0.5,))
+        self.spec = spec
         self.is_closed = False
 
-    async def start(self) -> Self:
-        return self
+    def _line(self, ask: Ask) -> Line:
+        assert not self.is_closed
+        return Line(r"\boxed{7}")
 
     async def aclose(self) -> None:
         self.is_closed = True
@@ -31,34 +39,98 @@ class Engine(ScriptedEngine):
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Engine]]:
-    """Return the engines that `solve` starts in place of real ones."""
+    """Return the engines that `solve` starts in place of real ones; `no/model` cannot."""
     engines: list[Engine] = []
 
-    def embedded(model: str, **_: Any) -> Engine:
-        engines.append(Engine(model))
+    async def make_engine(spec: EngineSpec) -> Engine:
+        if spec.model == "no/model":
+            raise EngineError("no such model")
+        engines.append(Engine(spec))
         return engines[-1]
 
-    async def make_engine(spec: EngineSpec) -> Engine:
-        return embedded(spec.model)
-
     api.shutdown()
-    monkeypatch.setattr(api, "VLLMEngine", embedded)
-    monkeypatch.setattr(api, "make_engine", make_engine)
+    monkeypatch.setattr(running, "make_engine", make_engine)
     yield engines
     api.shutdown()
 
 
+def models(engines: list[Engine]) -> list[tuple[str, float | None]]:
+    return [(engine.spec.model, engine.spec.memory) for engine in engines]
+
+
 def test_a_name_says_itself_which_engine_it_is(started: list[Engine]) -> None:
-    preset = load_preset("mixture", ["n=4", "engines=[bundled:draft, '', bundled:reasoner]"])
     for _ in range(2):
-        result = api.solve("What is 3 + 4?", preset=preset)
+        result = api.solve(SUM, preset=MIXTURE)
         assert result.answer is not None and result.answer.support.votes == 4
-    # The third is the session's own engine, and no engine is started twice.
-    assert [engine.model for engine in started] == ["bundled:reasoner", "bundled:draft"]
+    # The third is the session's own engine; none is started twice, and the two share a GPU.
+    assert models(started) == [("bundled:reasoner", 0.45), ("bundled:draft", 0.45)]
     api.shutdown()
     assert all(engine.is_closed for engine in started)
 
 
+def test_a_further_model_takes_its_share_from_those_that_run(started: list[Engine]) -> None:
+    api.solve(SUM, preset=VOTE)
+    api.solve(SUM, preset=load_preset("self_consistency", ["n=2"]))
+    assert models(started) == [("bundled:reasoner", 0.9)]
+    api.solve(SUM, preset=BEST)
+    assert models(started[1:]) == [("bundled:prm", 0.3), ("bundled:reasoner", 0.6)]
+    assert [engine.is_closed for engine in started] == [True, False, False]
+    api.solve(SUM, preset=MIXTURE)  # (0.9 - 0.3) / 2 each; the reward model stays
+    assert models(started[3:]) == [("bundled:reasoner", 0.3), ("bundled:draft", 0.3)]
+    api.solve(SUM, preset=BEST)
+    api.solve(SUM, preset=VOTE)
+    assert len(started) == 5
+
+
+def test_verifiers_without_a_model_start_nothing(started: list[Engine]) -> None:
+    api.solve(SUM, preset=VOTE)
+    api.solve(SUM, preset=load_preset("weighted_vote", ["n=2", "verifier=rule"]))
+    assert len(started) == 1
+
+
+def test_another_model_replaces_all(started: list[Engine]) -> None:
+    api.solve(SUM, preset=BEST)
+    api.solve(SUM, preset=VOTE, model="other")
+    assert models(started[2:]) == [("other", 0.9)]
+    assert all(engine.is_closed for engine in started[:2])
+
+
+def test_no_engine_is_exchanged_under_a_running_call(started: list[Engine]) -> None:
+    async def run() -> None:
+        calls = (api.asolve(SUM, preset=preset, seed=1) for preset in (VOTE, BEST, MIXTURE, VOTE))
+        for result in await asyncio.gather(*calls):
+            assert result.answer is not None and result.answer.text == "7", result.reason
+
+    asyncio.run(run())
+
+
+def test_a_model_that_cannot_start_leaves_the_next_call_a_fresh_start(
+    started: list[Engine],
+) -> None:
+    api.solve(SUM, preset=VOTE)
+    with pytest.raises(EngineError, match="no such model"):
+        api.solve(SUM, preset=load_preset("mixture", ["engines=[no/model, '']"]))
+    assert all(engine.is_closed for engine in started)
+    assert api.solve(SUM, preset=VOTE, seed=1).answer is not None
+
+
+def test_what_cannot_be_read_disturbs_nothing(started: list[Engine]) -> None:
+    api.solve(SUM, preset=VOTE)
+    with pytest.raises(InputError, match="unknown verifier"):
+        api.solve(SUM, preset=load_preset("best_of_n", ["verifier=nobody"]))
+    api.solve(SUM, preset=VOTE, seed=1)
+    assert len(started) == 1
+
+
+def test_a_search_may_run_on_a_further_engine(started: list[Engine]) -> None:
+    search = delegate(load_preset("best_first").pipeline, engine="bundled:draft")
+    api.solve(SUM, preset=VOTE)
+    result = api.solve(SUM, preset=replace(VOTE, pipeline=search))
+    assert result.answer is not None and result.answer.text == "7", result.reason
+    (draft,) = (engine for engine in started if engine.spec.model == "bundled:draft")
+    assert draft.requests
+
+
 def test_a_plain_name_is_nobody(started: list[Engine]) -> None:
     with pytest.raises(CapabilityError, match="needs the engine 'draft'; this run has no other"):
-        api.solve("What is 3 + 4?", preset=load_preset("cascade", ["draft=draft"]))
+        api.solve(SUM, preset=load_preset("cascade", ["draft=draft"]))

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tts.api import asolve as asolve
-    from tts.api import open_verifiers as open_verifiers
     from tts.api import shutdown as shutdown
     from tts.api import solve as solve
     from tts.engine.openai import OpenAIEngine as OpenAIEngine
     from tts.engine.sparse_config import SparseConfig as SparseConfig
     from tts.engine.vllm import VLLMEngine as VLLMEngine
+    from tts.opening import open_verifiers as open_verifiers
     from tts.operators._condition import Condition as Condition
     from tts.operators.choose import choose as choose
     from tts.operators.delegate import delegate as delegate
@@ -51,10 +51,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "tts.api": ("asolve", "open_verifiers", "shutdown", "solve"),
+    "tts.api": ("asolve", "shutdown", "solve"),
     "tts.engine.openai": ("OpenAIEngine",),
     "tts.engine.sparse_config": ("SparseConfig",),
     "tts.engine.vllm": ("VLLMEngine",),
+    "tts.opening": ("open_verifiers",),
     "tts.operators._condition": ("Condition",),
     "tts.operators.choose": ("choose",),
     "tts.operators.delegate": ("delegate",),

@@ -182,12 +182,16 @@ class Pipeline:
         return max(wanted)
 
     def engines(self, verifiers: Mapping[str, Verifier]) -> set[str]:
-        """Return the names of the engines that it asks; the empty one is the run's own."""
+        """Return the names of the engines that it asks; the empty one is the run's own.
+
+        Args:
+            verifiers: By name; one that is missing counts as one that asks none.
+        """
         names = {""}
         for _, node in self:
             spec = node.operator.spec
             asked = _with_those_they_ask(spec.verifiers, verifiers)
-            names |= {*spec.engines, *spec.embedders, *(verifiers[v].spec.engine for v in asked)}
+            names |= {*spec.engines, *spec.embedders, *_judges(asked, verifiers)}
         return names
 
     def max_inputs(self, fed: int | None = 0) -> dict[str, int | None]:
@@ -295,6 +299,11 @@ def _with_those_they_ask(names: Iterable[str], verifiers: Mapping[str, Verifier]
         more = verifiers[name].spec.verifiers if name in verifiers else ()
         asked += [other for other in more if other not in asked]
     return asked
+
+
+def _judges(names: Iterable[str], verifiers: Mapping[str, Verifier]) -> set[str]:
+    """Return the engines that verifiers ask."""
+    return {verifiers[name].spec.engine for name in names if name in verifiers}
 
 
 def _needs_by_engine(spec: Spec, verifiers: Iterable[VerifierSpec]) -> dict[str, frozenset[str]]:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.scripted import Ask, Line, ScriptedEngine
-from tts.cli import _engine
 from tts.cli.main import run
+from tts.engine import running
 from tts.engine.spec import EngineSpec
 
 
@@ -43,7 +43,7 @@ def tts(
     async def make_engine(spec: EngineSpec) -> ScriptedEngine:
         return ScriptedEngine(answer)
 
-    monkeypatch.setattr(_engine, "make_engine", make_engine)
+    monkeypatch.setattr(running, "make_engine", make_engine)
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str) -> Outcome:

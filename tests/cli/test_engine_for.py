@@ -9,7 +9,7 @@ import pytest
 from tests.cli.conftest import Outcome
 from tests.scripted import Ask, Line, ScriptedEngine
 from tts.budget.policy import load_policy
-from tts.cli import _engine
+from tts.engine import running
 from tts.engine.spec import EngineSpec
 
 Tts = Callable[..., Outcome]
@@ -40,7 +40,7 @@ def made(tts: Tts, monkeypatch: pytest.MonkeyPatch) -> Made:
         made[spec.model] = ScriptedEngine(_own if spec.model == "bundled:reasoner" else _torn)
         return made[spec.model]
 
-    monkeypatch.setattr(_engine, "make_engine", make_engine)
+    monkeypatch.setattr(running, "make_engine", make_engine)
     return made
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.conftest import Outcome
 from tests.scripted import ScriptedEngine, lines
-from tts.cli import _engine
+from tts.engine import running
 from tts.engine.spec import EngineSpec
 from tts.errors import EngineError
 
@@ -99,7 +99,7 @@ def test_same_command_resumes(tts: Tts, data: str, monkeypatch: pytest.MonkeyPat
         return ScriptedEngine(lines(r"\boxed{2}"), die_at=1)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_engine, "make_engine", make_dead)
+        patch.setattr(running, "make_engine", make_dead)
         dead = tts(*arguments)
     assert (dead.code, dead.out) == (1, "")
     assert "error: the engine died" in dead.err
@@ -198,7 +198,7 @@ def test_engine_that_cannot_start(tts: Tts, data: str, monkeypatch: pytest.Monke
     async def make_engine(spec: EngineSpec) -> Any:
         raise EngineError("not enough memory; lower max_model_len")
 
-    monkeypatch.setattr(_engine, "make_engine", make_engine)
+    monkeypatch.setattr(running, "make_engine", make_engine)
     outcome = tts("eval", "jsonl", "--data", data)
     assert (outcome.code, outcome.err) == (1, "error: not enough memory; lower max_model_len\n")
 
@@ -207,7 +207,7 @@ def test_ctrl_c_says_how_to_go_on(tts: Tts, data: str, monkeypatch: pytest.Monke
     async def make_engine(spec: EngineSpec) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_engine, "make_engine", make_engine)
+    monkeypatch.setattr(running, "make_engine", make_engine)
     outcome = tts("eval", "jsonl", "--data", data, "--limit", "3")
     assert outcome.code == 130
     assert f"tts eval jsonl --data {data} --limit 3 --seed 0" in outcome.err.replace(

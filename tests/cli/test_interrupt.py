@@ -23,13 +23,13 @@ import sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from tests.cli.conftest import answer
 from tests.scripted import ScriptedEngine
-from tts.cli import _engine
+from tts.engine import running
 from tts.cli.main import run
 
 async def make_engine(options):
     return ScriptedEngine(answer, tick_seconds=0.02)
 
-_engine.make_engine = make_engine
+running.make_engine = make_engine
 sys.exit(run(sys.argv[1:]))
 """
 

@@ -10,8 +10,9 @@ import tts
 from tests.scripted import Ask, Line, ScriptedEngine
 from tests.searching import steps_of
 from tests.solving import open_verifier
-from tts.cli import _engine
 from tts.cli.main import run
+from tts.engine import running
+from tts.engine.spec import EngineSpec
 from tts.presets import load_preset
 from tts.tasks.chain import generate_problem
 
@@ -41,16 +42,16 @@ def test_every_search_preset_runs_by_command(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    async def make_engine(options: _engine.EngineOptions) -> ScriptedEngine:
+    async def make_engine(spec: EngineSpec) -> ScriptedEngine:
         return ScriptedEngine(say)
 
-    monkeypatch.setattr(_engine, "make_engine", make_engine)
+    monkeypatch.setattr(running, "make_engine", make_engine)
     command = ["eval", "chain", "--preset", name, "--limit", "1", *SMALL]
     assert run([*command, "--out", str(tmp_path), "--json"]) == 0
     (figures,) = json.loads(capsys.readouterr().out)["runs"]
     assert figures["samples"] > 0 and figures["tokens"]["generated"] > 0
     trace = (Path(figures["out"]) / "trace.jsonl").read_text()
-    (search,) = [json.loads(line) for line in trace.splitlines() if '"kind": "search"' in line]
+    (search,) = [e for e in map(json.loads, trace.splitlines()) if e.get("kind") == "search"]
     assert {node["text"] for node in search["tree"]["nodes"]} & {"0", "1", "2"}
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.conftest import Outcome
 from tests.scripted import ScriptedEngine, lines
-from tts.cli import _engine
+from tts.engine import running
 from tts.engine.spec import EngineSpec
 from tts.verifiers._sandbox import Sandbox
 
@@ -54,7 +54,7 @@ def test_model_that_says_nothing_is_a_failure(tts: Tts, monkeypatch: pytest.Monk
     async def make_engine(spec: EngineSpec) -> ScriptedEngine:
         return ScriptedEngine(lines(" "))
 
-    monkeypatch.setattr(_engine, "make_engine", make_engine)
+    monkeypatch.setattr(running, "make_engine", make_engine)
     outcome = tts("solve", "What is 1 plus 1?")
     assert (outcome.code, outcome.err) == (1, "error: no answer: no trajectory gave an answer\n")
 

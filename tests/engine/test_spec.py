@@ -4,12 +4,11 @@ import asyncio
 
 import pytest
 
-from tests.scripted import ScriptedEngine
-from tests.solving import says
 from tts.engine.replay import ReplayEngine
+from tts.engine.running import make_engine
 from tts.engine.sparse_config import SparseConfig
-from tts.engine.spec import EngineSpec, close_engines, make_engine, make_engines, resolve
-from tts.errors import EngineError, InputError, ProblemError
+from tts.engine.spec import EngineSpec, resolve
+from tts.errors import InputError, ProblemError
 
 
 @pytest.fixture
@@ -71,54 +70,3 @@ def test_a_name_is_what_the_run_says_or_what_it_says_itself() -> None:
         "bundled:draft": "bundled:draft",
         "me/m": "other",
     }
-
-
-def test_equal_engines_are_one_and_embedded_ones_split_the_memory() -> None:
-    asked: list[EngineSpec] = []
-
-    async def make(spec: EngineSpec) -> ScriptedEngine:
-        asked.append(spec)
-        return ScriptedEngine(says(1))
-
-    server = EngineSpec("openai", "s")
-    specs = {"": EngineSpec("vllm", "m"), "judge": EngineSpec("vllm", "m"), "far": server}
-    engines = asyncio.run(make_engines(specs, make))
-    assert engines[""] is engines["judge"] is not engines["far"]
-    assert [(spec.model, spec.memory) for spec in asked] == [("m", 0.9), ("s", 0.9)]
-    asked.clear()
-    asyncio.run(make_engines({**specs, "draft": EngineSpec("vllm", "d")}, make))
-    # 0.9 of the memory for two embedded ones; the server has its own.
-    assert [(s.model, s.memory) for s in asked if s.kind == "vllm"] == [("m", 0.45), ("d", 0.45)]
-    asked.clear()
-    asyncio.run(make_engines({"": EngineSpec("vllm", "m")}, make, taken=0.3))
-    assert [spec.memory for spec in asked] == [0.6]  # beside a reward model
-
-
-def test_one_that_cannot_start_closes_the_others() -> None:
-    closed: list[str] = []
-
-    class Engine(ScriptedEngine):
-        async def aclose(self) -> None:
-            closed.append(self.info.name)
-
-    async def make(spec: EngineSpec) -> ScriptedEngine:
-        if spec.model == "bad":
-            raise EngineError("no memory")
-        return Engine(says(1))
-
-    specs = {name: EngineSpec("vllm", name) for name in ("good", "bad", "late")}
-    with pytest.raises(EngineError, match="no memory"):
-        asyncio.run(make_engines(specs, make))
-    assert closed == ["scripted"]
-
-
-def test_each_is_closed_once() -> None:
-    closed: list[int] = []
-
-    class Engine(ScriptedEngine):
-        async def aclose(self) -> None:
-            closed.append(id(self))
-
-    one, other = Engine(says(1)), Engine(says(1))
-    asyncio.run(close_engines([one, other, one]))
-    assert closed == [id(one), id(other)]

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tts import prompts
-from tts.engine.spec import EngineSpec, make_engine
+from tts.engine.running import make_engine
+from tts.engine.spec import EngineSpec
 from tts.engine.vllm import VLLMEngine
 from tts.errors import CapabilityError, ContextError, EngineError, ModelError
 from tts.types import GenerationRequest, Message, Prompt, Sampling, ScoreRequest

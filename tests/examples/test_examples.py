@@ -27,7 +27,7 @@ def answer(ask: Ask) -> Line:
 class FakeVLLM(ScriptedEngine):
     """Takes the embedded engine's place."""
 
-    def __init__(self, model: str, *, memory: float | None = None) -> None:
+    def __init__(self, model: str, **_: Any) -> None:
         super().__init__(answer)
 
     async def start(self) -> "FakeVLLM":
@@ -36,7 +36,7 @@ class FakeVLLM(ScriptedEngine):
 
 @pytest.fixture(autouse=True)
 def _no_model(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("tts.api.VLLMEngine", FakeVLLM)
+    monkeypatch.setattr("tts.engine.running.VLLMEngine", FakeVLLM)
     monkeypatch.setattr(tts, "VLLMEngine", FakeVLLM, raising=False)
     yield
     tts.shutdown()

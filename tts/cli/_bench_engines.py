@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 
-from tts.api import reward_model
-from tts.engine.spec import REWARD_MEMORY
+from tts.engine.running import REWARD_MEMORY
 from tts.engine.vllm import VLLMEngine
+from tts.opening import reward_model
 
 
 async def open_reward(verifier: str, opened: AsyncExitStack) -> dict[str, VLLMEngine]:

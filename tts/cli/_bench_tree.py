@@ -13,14 +13,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from tts.api import open_verifiers
 from tts.catalog import load
 from tts.cli._bench_engines import forget, open_reward
 from tts.cost import kv_token_bytes
-from tts.engine.spec import POLICY_MEMORY
+from tts.engine.running import POLICY_MEMORY
 from tts.engine.vllm import VLLMEngine
 from tts.evals.runner import Plan, evaluate
 from tts.evals.tree_figures import Outcome, SearchFigures, load_outcomes, search_figures
+from tts.opening import open_verifiers
 from tts.presets import Preset, load_preset
 from tts.protocols import Engine, Verifier
 from tts.types import Problem

@@ -7,22 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from tts.api import DEFAULT_MODEL, open_verifiers, reward_model
+from tts.api import DEFAULT_MODEL
 from tts.catalog import load
 from tts.engine.sparse_config import SparseConfig
-from tts.engine.spec import (
-    REWARD_MEMORY,
-    EngineKind,
-    EngineSpec,
-    close_engines,
-    make_engine,
-    make_engines,
-    resolve,
-)
+from tts.engine.spec import EngineKind, EngineSpec
 from tts.errors import InputError
+from tts.opening import Opened
 from tts.pipeline import Pipeline
 from tts.pools import load_pool
-from tts.protocols import Engine, Verifier
 
 EngineFlag = Annotated[
     EngineKind,
@@ -194,21 +186,6 @@ def _split(flag: str, entry: str, form: str) -> tuple[str, str]:
     return name, value
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """What pipelines run on.
-
-    Attributes:
-        engine: The run's own.
-        others: Further ones by name.
-        verifiers: By name.
-    """
-
-    engine: Engine
-    others: Mapping[str, Engine]
-    verifiers: Mapping[str, Verifier]
-
-
 @asynccontextmanager
 async def open_engines(
     options: EngineOptions, pipelines: Collection[Pipeline]
@@ -220,29 +197,9 @@ async def open_engines(
         EngineError: A model cannot be loaded.
     """
     unsafe = {"execution": {"unsafe": True}} if options.unsafe_execution else {}
-    verifiers = await open_verifiers(pipelines, options.verifiers, options=unsafe)
+    opened = Opened(options.own, named=options.others, models=options.verifiers, options=unsafe)
     try:
-        specs = {"": options.own, **_specs_of_others(options, pipelines, verifiers)}
-        rewards = {reward_model(name, options.verifiers) for name in verifiers} - {None}
-        taken = REWARD_MEMORY * len(rewards)
-        engines = await make_engines(specs, make_engine, taken=taken)
-        try:
-            others = {name: engine for name, engine in engines.items() if name}
-            yield Opened(engines[""], others, verifiers)
-        finally:
-            await close_engines(engines.values())
+        await opened.serve(pipelines)
+        yield opened
     finally:
-        for verifier in verifiers.values():
-            await verifier.aclose()
-
-
-def _specs_of_others(
-    options: EngineOptions, pipelines: Iterable[Pipeline], verifiers: Mapping[str, Verifier]
-) -> dict[str, EngineSpec]:
-    asked = {name for pipeline in pipelines for name in pipeline.engines(verifiers)} - {""}
-    if unasked := sorted(options.others.keys() - asked):
-        raise InputError(
-            f"--engine-for {unasked[0]}: nothing asks an engine of that name; asked are "
-            f"{', '.join(sorted(asked)) or 'none'}"
-        )
-    return resolve(sorted(asked), options.others)
+        await opened.aclose()

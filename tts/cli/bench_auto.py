@@ -12,7 +12,7 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from tts.api import DEFAULT_MODEL, open_verifiers
+from tts.api import DEFAULT_MODEL
 from tts.budget.allocator import Belief, RunAllocator
 from tts.budget.evidence import AnswerModel, gather
 from tts.budget.policy import Policy, save_policy
@@ -21,7 +21,7 @@ from tts.catalog import load
 from tts.cli import _output
 from tts.cli._progress import ProgressView
 from tts.cli._share import SHARED
-from tts.engine.spec import POLICY_MEMORY
+from tts.engine.running import POLICY_MEMORY
 from tts.engine.vllm import VLLMEngine
 from tts.evals.auto_figures import (
     at_equal_tokens,
@@ -34,6 +34,7 @@ from tts.evals.auto_figures import (
 from tts.evals.calibrate import calibrate
 from tts.evals.run_store import GENERATIONS, Record, load_run
 from tts.evals.runner import Plan, evaluate
+from tts.opening import open_verifiers
 from tts.presets import Preset, load_preset
 from tts.protocols import Engine, Verifier
 from tts.types import Answer, Budget, Grade, Problem

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from tts.api import DEFAULT_MODEL, open_verifiers
+from tts.api import DEFAULT_MODEL
 from tts.catalog import load
 from tts.cli import _output
 from tts.cli._bench_engines import forget, open_reward
@@ -32,12 +32,13 @@ from tts.cli._bench_strategies import (
     row_cells,
     task_figures,
 )
-from tts.engine.spec import POLICY_MEMORY
+from tts.engine.running import POLICY_MEMORY
 from tts.engine.vllm import VLLMEngine
 from tts.errors import InputError
 from tts.evals.environment import cpu_model, gpus
 from tts.evals.run_store import StoredRun, load_run
 from tts.evals.runner import Plan, evaluate
+from tts.opening import open_verifiers
 from tts.protocols import Engine
 from tts.runtime.runtime import Runtime
 

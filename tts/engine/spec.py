@@ -8,23 +8,17 @@
 A plain word, such as `draft`, is a name, and the run says what it stands for.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from importlib import import_module
-from typing import Any, Literal, Self
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Self
 
-from tts.engine.replay import ReplayEngine
 from tts.engine.sparse_config import SparseConfig
-from tts.engine.vllm import Runner, VLLMEngine
+from tts.engine.vllm import Runner
 from tts.errors import InputError
 from tts.pools import load_pool
-from tts.protocols import Engine
 
 EngineKind = Literal["vllm", "openai", "replay"]
 _REPLAY, _SPARSE, _POOLING = "replay:", "?sparse=", "?pooling"
-GPU_MEMORY = 0.9  # of a GPU, for all embedded engines together
-REWARD_MEMORY = 0.3  # of a GPU, for one reward model: it keeps little KV
-POLICY_MEMORY = GPU_MEMORY - REWARD_MEMORY  # of a GPU, for the policy beside a reward model
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +31,7 @@ class EngineSpec:
         base_url: Of the server; None is the client's default.
         pool: "FILE" or "FILE#series", for recorded samples.
         sparse: What decode of an embedded engine attends to; None is everything.
-        memory: Share of a GPU's memory for an embedded engine; None is vLLM's default.
+        memory: Share of a GPU's memory for an embedded engine; None is its part of what is left.
         runner: What an embedded engine does: "pooling" models embed texts.
     """
 
@@ -96,62 +90,3 @@ def resolve(names: Iterable[str], named: Mapping[str, str]) -> dict[str, EngineS
         for name in names
         if name in named or set(name) & set("/:")
     }
-
-
-async def make_engine(spec: EngineSpec) -> Engine:
-    """Start an engine.
-
-    Raises:
-        EngineError: The model cannot be loaded.
-        MissingExtraError: The engine is not installed.
-    """
-    engine: Any
-    if spec.pool is not None:
-        engine = ReplayEngine(spec.pool)
-    elif spec.kind == "openai":
-        # Loads the client, which an embedded engine does not need.
-        engine = import_module("tts.engine.openai").OpenAIEngine(spec.model, base_url=spec.base_url)
-    else:
-        engine = VLLMEngine(spec.model, runner=spec.runner, sparse=spec.sparse, memory=spec.memory)
-    try:
-        started: Engine = await engine.start()
-        return started
-    except BaseException:
-        await engine.aclose()
-        raise
-
-
-async def make_engines(
-    specs: Mapping[str, EngineSpec],
-    make: Callable[[EngineSpec], Awaitable[Engine]] = make_engine,
-    *,
-    taken: float = 0.0,
-) -> dict[str, Engine]:
-    """Start engines by name; equal ones are one engine, and embedded ones split a GPU's memory.
-
-    Args:
-        specs: What to start.
-        make: Starts one.
-        taken: Share of the memory that reward models have already.
-
-    Raises:
-        EngineError: A model cannot be loaded; those that were started are closed.
-        MissingExtraError: An engine is not installed.
-    """
-    distinct = tuple(dict.fromkeys(specs.values()))
-    embedded = sum(spec.kind == "vllm" for spec in distinct)
-    memory = round((GPU_MEMORY - taken) / max(1, embedded), 3)
-    made: dict[EngineSpec, Engine] = {}
-    try:
-        for spec in distinct:
-            made[spec] = await make(replace(spec, memory=memory))
-    except BaseException:
-        await close_engines(made.values())
-        raise
-    return {name: made[spec] for name, spec in specs.items()}
-
-
-async def close_engines(engines: Iterable[Engine]) -> None:
-    """Close engines, each once."""
-    for engine in {id(engine): engine for engine in engines}.values():
-        await engine.aclose()

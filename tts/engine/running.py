@@ -1,0 +1,90 @@
+"""Engines that run: each started once, all of one process within the memory of one GPU."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
+
+from tts.engine.replay import ReplayEngine
+from tts.engine.spec import EngineSpec
+from tts.engine.vllm import VLLMEngine
+from tts.protocols import Engine
+
+GPU_MEMORY = 0.9  # of a GPU, for all embedded engines together
+REWARD_MEMORY = 0.3  # of a GPU, for one reward model: it keeps little KV
+POLICY_MEMORY = GPU_MEMORY - REWARD_MEMORY  # of a GPU, for the policy beside a reward model
+
+
+class RunningEngines:
+    """Keeps those engines running that are asked for."""
+
+    def __init__(self) -> None:
+        self._engines: dict[EngineSpec, Engine] = {}
+
+    async def keep(self, specs: Iterable[EngineSpec]) -> dict[EngineSpec, Engine]:
+        """Run exactly these engines: close others, start the missing, leave the rest as they are.
+
+        One whose share of the memory changes is started anew.
+
+        Raises:
+            EngineError: A model cannot be loaded; then none of them runs any more.
+            MissingExtraError: An engine is not installed.
+        """
+        shared = split_memory(specs)
+        for gone in self._engines.keys() - shared.values():
+            await self._engines.pop(gone).aclose()
+        try:
+            for spec in shared.values():
+                if spec not in self._engines:
+                    self._engines[spec] = await make_engine(spec)
+        except BaseException:
+            await self.aclose()
+            raise
+        return {asked: self._engines[spec] for asked, spec in shared.items()}
+
+    async def aclose(self) -> None:
+        """Close all."""
+        while self._engines:
+            _, engine = self._engines.popitem()
+            await engine.aclose()
+
+
+def split_memory(specs: Iterable[EngineSpec]) -> dict[EngineSpec, EngineSpec]:
+    """Return distinct engines with their shares of a GPU's memory.
+
+    Embedded engines that name no share split what is left of 0.9 equally.
+    """
+    distinct = tuple(dict.fromkeys(specs))
+    embedded = [spec for spec in distinct if spec.kind == "vllm"]
+    unshared = [spec for spec in embedded if spec.memory is None]
+    taken = sum(spec.memory or 0.0 for spec in embedded)
+    share = round((GPU_MEMORY - taken) / max(1, len(unshared)), 3)
+    return {spec: replace(spec, memory=share) if spec in unshared else spec for spec in distinct}
+
+
+def reward_engine(model: str) -> EngineSpec:
+    """Return the engine of a reward model."""
+    return EngineSpec("vllm", model, memory=REWARD_MEMORY, runner="pooling")
+
+
+async def make_engine(spec: EngineSpec) -> Engine:
+    """Start an engine.
+
+    Raises:
+        EngineError: The model cannot be loaded.
+        MissingExtraError: The engine is not installed.
+    """
+    engine: Any
+    if spec.pool is not None:
+        engine = ReplayEngine(spec.pool)
+    elif spec.kind == "openai":
+        # Loads the client, which an embedded engine does not need.
+        engine = import_module("tts.engine.openai").OpenAIEngine(spec.model, base_url=spec.base_url)
+    else:
+        engine = VLLMEngine(spec.model, runner=spec.runner, sparse=spec.sparse, memory=spec.memory)
+    try:
+        started: Engine = await engine.start()
+        return started
+    except BaseException:
+        await engine.aclose()
+        raise
