@@ -8,6 +8,7 @@ seconds. Units: FLOPs, bytes, tokens, dollars.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tts.errors import InputError
 from tts.types import ModelInfo, Price, Usage
@@ -18,10 +19,26 @@ def predicted_flops(info: ModelInfo, usage: Usage) -> float | None:
 
     Cached prompt tokens cost nothing but their keys are attended to.
     """
-    if info.parameters is None or usage.generated_tokens is None or usage.prompt_tokens is None:
+    if usage.generated_tokens is None or usage.prompt_tokens is None:
         return None
     cached = usage.cached_tokens or 0
-    total = usage.prompt_tokens + usage.generated_tokens
+    return sequence_flops(info, usage.prompt_tokens, usage.generated_tokens, cached=cached)
+
+
+def sequence_flops(
+    info: ModelInfo, prompt_tokens: int, generated_tokens: int, *, cached: int = 0
+) -> float | None:
+    """Return the operations of one sequence; None when the model's shape is unknown.
+
+    Args:
+        info: The model.
+        prompt_tokens: Its prompt.
+        generated_tokens: What follows.
+        cached: The part of the prompt whose keys are attended to but not computed.
+    """
+    if info.parameters is None:
+        return None
+    total = prompt_tokens + generated_tokens
     linear = 2.0 * info.parameters * (total - cached)
     if info.layers is None or info.query_heads is None or info.head_size is None:
         return linear
@@ -32,8 +49,7 @@ def predicted_flops(info: ModelInfo, usage: Usage) -> float | None:
 
 def flops_per_token(info: ModelInfo, context_tokens: int) -> float | None:
     """Return the operations of one decoded token at a context length; None when unknown."""
-    before = Usage(prompt_tokens=context_tokens, cached_tokens=context_tokens, generated_tokens=1)
-    return predicted_flops(info, before)
+    return sequence_flops(info, context_tokens, 1, cached=context_tokens)
 
 
 def price_usd(price: Price | None, usage: Usage) -> float | None:
@@ -237,6 +253,7 @@ class _Shape:
     weight_bytes: int
 
 
+@lru_cache(maxsize=64)  # asked for with every completion
 def _shape(info: ModelInfo) -> _Shape:
     known = (info.parameters, info.layers, info.query_heads, info.kv_heads, info.head_size)
     bytes_each = _DTYPE_BYTES.get((info.dtype or "").removeprefix("torch."))

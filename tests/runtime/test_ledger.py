@@ -42,7 +42,7 @@ def test_what_is_settled_below_its_reserve_can_be_spent_again() -> None:
     first = ledger.reserve(INFO, n=2, max_tokens=100)
     assert ledger.reserve(INFO, n=1, max_tokens=100).n == 0
     ledger.settle(first, INFO, spent(20))
-    ledger.release(first, INFO)
+    ledger.release(first)
     assert ledger.usage.generated_tokens == 20
     assert ledger.reserve(INFO, n=1, max_tokens=180).max_tokens == 180
 
@@ -97,7 +97,7 @@ def test_never_over_a_token_budget(
         if is_settled:
             for _ in range(grant.n):
                 ledger.settle(grant, INFO, spent(int(grant.max_tokens * share)))
-            ledger.release(grant, INFO)
+            ledger.release(grant)
         assert (ledger.usage.generated_tokens or 0) <= limit
     total = ledger.reserve(INFO, n=1, max_tokens=limit).max_tokens
     assert (ledger.usage.generated_tokens or 0) + total <= limit
@@ -108,8 +108,8 @@ def test_a_settled_grant_leaves_no_reservation_behind() -> None:
     for _ in range(3):
         grant = ledger.reserve(INFO, n=2, max_tokens=100, prompt_tokens=7)
         for _ in range(grant.n):
-            ledger.settle(grant, INFO, Usage(), prompt_tokens=7)
-        ledger.release(grant, INFO, prompt_tokens=7)
+            ledger.settle(grant, INFO, Usage())
+        ledger.release(grant)
     whole = ledger.reserve(INFO, n=10, max_tokens=100, prompt_tokens=7)
     assert (whole.n, whole.max_tokens) == (10, 100)
     assert ledger.reserve(INFO, n=1, max_tokens=1).n == 0

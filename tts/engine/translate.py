@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.cost import SparseReading, decode_kv_bytes
+from tts.cost import SparseReading, decode_kv_bytes, sequence_flops
 from tts.engine import kv
 from tts.engine.sparse_config import SparseConfig
 from tts.errors import CapabilityError, EngineError
@@ -84,9 +84,9 @@ class Meter:
             calls=1,
             kv_block_seconds=None,
             peak_kv_blocks=math.ceil((prompt + generated) / (self.info.kv_block_size or 1)),
-            flops=None,
+            flops=sequence_flops(self.info, prompt, generated, cached=cached),
             seconds=seconds,
-            usd=None,
+            usd=0.0,
             kv_bytes=decode_kv_bytes(self.info, prompt, generated, read) if read else dense,
             dense_kv_bytes=dense,
         )

@@ -135,7 +135,7 @@ class NodeContext:
                 read -= usage.cached_tokens or 0
             ledger.record(info, replace(usage, scored_tokens=read))
         finally:
-            ledger.release(grant, info, prompt_tokens=bound)
+            ledger.release(grant)
         return found
 
     def charge(self, info: ModelInfo, usage: Usage) -> None:

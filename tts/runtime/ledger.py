@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
-from tts.cost import flops_per_token, predicted_flops, price_usd
-from tts.types import Budget, ModelInfo, Usage
+from tts.cost import flops_per_token, predicted_flops, price_usd, sequence_flops
+from tts.types import Budget, ModelInfo, Usage, sum_usage
 
 # A completion shorter than this cannot hold an answer; asking for it would waste its prefill.
 MIN_TOKENS = 16
@@ -26,11 +26,15 @@ class Grant:
         n: Completions allowed; 0 when the budget is spent.
         max_tokens: Limit of each.
         open: Completions reserved and not yet settled.
+        flops: Most operations of each.
+        usd: Most dollars of each.
     """
 
     n: int
     max_tokens: int
     open: int
+    flops: float = 0.0
+    usd: float = 0.0
 
 
 class Ledger:
@@ -38,8 +42,9 @@ class Ledger:
 
     def __init__(self, budget: Budget, parent: "Ledger | None" = None) -> None:
         self.budget = budget
+        self._has_limits = budget != Budget()
         self._parent = parent
-        self._spent = Usage()
+        self._settled = [Usage()]
         self._reserved_tokens = 0
         self._reserved_calls = 0
         self._reserved_flops = 0.0
@@ -49,7 +54,9 @@ class Ledger:
     @property
     def usage(self) -> Usage:
         """Everything settled so far."""
-        return self._spent
+        if len(self._settled) > 1:
+            self._settled = [sum_usage(self._settled)]  # here: few ask, and one sum is quicker
+        return self._settled[0]
 
     def reserve(self, info: ModelInfo, *, n: int, max_tokens: int, prompt_tokens: int = 0) -> Grant:
         """Reserve up to `n` completions; each gets an equal share of what is left.
@@ -64,37 +71,38 @@ class Ledger:
             share = self._share(info, n, max_tokens, prompt_tokens)
         if share < least:
             return Grant(n=0, max_tokens=0, open=0)
-        grant = Grant(n=n, max_tokens=share, open=n)
-        self._hold(grant, info, prompt_tokens, n)
+        flops = sequence_flops(info, prompt_tokens, share) or 0.0
+        worst = Usage(prompt_tokens=prompt_tokens, generated_tokens=share)
+        usd = price_usd(info.price, worst) or 0.0
+        grant = Grant(n=n, max_tokens=share, open=n, flops=flops, usd=usd)
+        self._hold(grant, n)
         return grant
 
-    def settle(
-        self, grant: Grant, info: ModelInfo, usage: Usage, *, prompt_tokens: int = 0
-    ) -> Usage:
+    def settle(self, grant: Grant, info: ModelInfo, usage: Usage) -> Usage:
         """Replace one reserved completion by what it cost; returns the usage with its cost."""
-        self.release(grant, info, prompt_tokens=prompt_tokens, n=1)
+        self.release(grant, 1)
         return self.record(info, usage)
 
-    def release(
-        self, grant: Grant, info: ModelInfo, *, prompt_tokens: int = 0, n: int | None = None
-    ) -> None:
+    def release(self, grant: Grant, n: int | None = None) -> None:
         """Give back `n` completions of what is still reserved; all of it if None."""
         count = grant.open if n is None else min(n, grant.open)
         if count:
-            self._hold(grant, info, prompt_tokens, -count)
+            self._hold(grant, -count)
             grant.open -= count
 
     def record(self, info: ModelInfo, usage: Usage) -> Usage:
         """Add a cost that was not reserved; returns it with FLOPs and dollars filled in."""
         flops = usage.flops or predicted_flops(info, usage)
-        priced = replace(usage, flops=flops, usd=usage.usd or price_usd(info.price, usage))
+        usd = usage.usd or price_usd(info.price, usage)
+        if (flops, usd) != (usage.flops, usage.usd):
+            usage = replace(usage, flops=flops, usd=usd)
         for ledger in self._line():
-            ledger._spent = ledger._spent + priced
-        return priced
+            ledger._settled.append(usage)
+        return usage
 
     def shortfall(self) -> str:
         """Return which limit is spent, for people; empty when none is."""
-        limits = [ledger.budget for ledger in self._line() if ledger.budget != Budget()]
+        limits = [ledger.budget for ledger in self._line() if ledger._has_limits]
         if any(ledger.is_expired for ledger in self._line()):
             seconds = min(limit.seconds for limit in limits if limit.seconds is not None)
             return f"the deadline of {seconds:g} s passed"
@@ -114,7 +122,9 @@ class Ledger:
     def _own_share(self, info: ModelInfo, n: int, max_tokens: int, prompt_tokens: int) -> int:
         if self.is_expired:
             return _REFUSED
-        budget, spent = self.budget, self._spent
+        if not self._has_limits:
+            return max_tokens
+        budget, spent = self.budget, self.usage
         share = max_tokens
         if budget.calls is not None and budget.calls - spent.calls - self._reserved_calls < n:
             return _REFUSED
@@ -130,16 +140,13 @@ class Ledger:
             share = min(share, _affordable_tokens(info, left_flops / n, prompt_tokens, max_tokens))
         return share
 
-    def _hold(self, grant: Grant, info: ModelInfo, prompt_tokens: int, n: int) -> None:
+    def _hold(self, grant: Grant, n: int) -> None:
         """Reserve `n` completions of a grant; give them back where `n` is negative."""
-        worst = Usage(prompt_tokens=prompt_tokens, generated_tokens=grant.max_tokens)
-        flops = predicted_flops(info, worst) or 0.0
-        usd = price_usd(info.price, worst) or 0.0
         for ledger in self._line():
             ledger._reserved_calls += n
             ledger._reserved_tokens += n * grant.max_tokens
-            ledger._reserved_flops += n * flops
-            ledger._reserved_usd += n * usd
+            ledger._reserved_flops += n * grant.flops
+            ledger._reserved_usd += n * grant.usd
 
 
 class Reservation:
@@ -157,8 +164,6 @@ class Reservation:
         self, ledger: Ledger, info: ModelInfo, *, n: int, max_tokens: int, prompt_tokens: int
     ) -> None:
         self._ledger = ledger
-        self._info = info
-        self._prompt_tokens = prompt_tokens
         self._grant = ledger.reserve(info, n=n, max_tokens=max_tokens, prompt_tokens=prompt_tokens)
 
     @property
@@ -168,7 +173,7 @@ class Reservation:
 
     def give_back(self, n: int = 1) -> None:
         """Free `n` completions, just before the requests for which they were kept."""
-        self._ledger.release(self._grant, self._info, prompt_tokens=self._prompt_tokens, n=n)
+        self._ledger.release(self._grant, n)
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -181,7 +186,7 @@ class Reservation:
 
 def _affordable_tokens(info: ModelInfo, flops: float, prompt_tokens: int, max_tokens: int) -> int:
     per_token = flops_per_token(info, prompt_tokens + max_tokens)
-    prefill = predicted_flops(info, Usage(prompt_tokens=prompt_tokens))
+    prefill = sequence_flops(info, prompt_tokens, 0)
     if per_token is None or prefill is None:
         return 0
     return math.floor((flops - prefill) / per_token)

@@ -59,13 +59,12 @@ class RequestStream:
         self._on_close = on_close
         self._is_check = is_check
         self._node = node
-        self._prompt_bound = prompt_token_bound(request.prompt)
         info = services.engine.info
         self._grant: Grant = services.ledger.reserve(
             info,
             n=request.n,
             max_tokens=request.sampling.max_tokens,
-            prompt_tokens=self._prompt_bound,
+            prompt_tokens=prompt_token_bound(request.prompt),
         )
         sampling = replace(request.sampling, max_tokens=max(1, self._grant.max_tokens))
         self._request = replace(
@@ -152,10 +151,9 @@ class RequestStream:
             aborted = replace(past, reused_tokens=past.generated_tokens or 0)
         elif aborted.calls:
             services.log.record_aborted(self._key, seed, aborted)
-        info = services.engine.info
-        services.ledger.release(self._grant, info, prompt_tokens=self._prompt_bound)
+        services.ledger.release(self._grant)
         if aborted.calls:
-            services.ledger.record(info, self._marked(aborted))
+            services.ledger.record(services.engine.info, self._marked(aborted))
             tokens = aborted.generated_tokens
             services.trace.emit("abort", self._node, calls=aborted.calls, tokens=tokens)
         services.on_progress()
@@ -194,12 +192,8 @@ class RequestStream:
 
     def _settle(self, completion: Completion) -> Completion:
         services = self._services
-        priced = services.ledger.settle(
-            self._grant,
-            services.engine.info,
-            self._marked(completion.usage),
-            prompt_tokens=self._prompt_bound,
-        )
+        usage = self._marked(completion.usage)
+        priced = services.ledger.settle(self._grant, services.engine.info, usage)
         services.trace.emit(
             "completion",
             self._node,
@@ -210,7 +204,7 @@ class RequestStream:
             reused=completion.usage.reused_tokens > 0,
         )
         services.on_progress()
-        return replace(completion, usage=priced)
+        return completion if priced is completion.usage else replace(completion, usage=priced)
 
 
 def prompt_token_bound(prompt: Prompt) -> int:
