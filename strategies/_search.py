@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from tts.operators._recall import Association
 from tts.operators._step_score import Reduction
 from tts.operators.select import select
 from tts.operators.tree_search import TreeSearch
@@ -17,15 +18,12 @@ ENOUGH = "enough solutions"
 Choice = Literal["weighted_vote", "vote", "best"]
 
 
-class SearchConfig(StrategyConfig):
+class SearchConfig(StrategyConfig, Association):
     """Parameters of a tree search besides its policy's."""
 
     verifier: str = Field("prm", description="scores partial solutions")
     reduction: Reduction = Field("last", description="how step scores become a reward")
     choose: Choice = Field("weighted_vote", description="what makes an answer of the solutions")
-    separator: str | None = Field(
-        "\n\n", min_length=1, description="text between steps; none cuts by step_tokens alone"
-    )
     step_tokens: int = Field(256, ge=1, description="a step that is longer is cut into several")
     max_depth: int = Field(40, ge=1, description="steps; the last one runs to the end")
 
@@ -39,10 +37,10 @@ def build_search(
         policy=policy_type.model_validate(parameters),
         verifier=config.verifier,
         reduction=config.reduction,
-        separator=config.separator,
         step_tokens=config.step_tokens,
         max_depth=config.max_depth,
         lookahead=lookahead,
+        **{name: getattr(config, name) for name in Association.model_fields},
     )
     return Pipeline.of(search) >> _choice(config)
 

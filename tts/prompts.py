@@ -21,6 +21,7 @@ STEP_TAG = "<extra_0>"  # stands after each step in what a process reward model 
 NO_THINKING = "<think>\n\n</think>\n\n"
 THINKING = "<think>\n"
 _BEST = re.compile(r"best:\W*(?:attempt\W*)?(\d+)", re.IGNORECASE)
+_NOTHING = re.compile(r"\W*none\W*", re.IGNORECASE)
 _VERDICT = re.compile(r"verdict:\W*(correct|incorrect)\b", re.IGNORECASE)
 
 
@@ -124,6 +125,10 @@ DECOMPOSE = (
     "Split the problem into sub-problems that can be solved independently, as a numbered list, "
     "one on each line, each complete in itself. Do not solve them."
 )
+RECALL = (
+    "Do not go on. State in one sentence a fact that is not said above and helps with the next "
+    'step, or reply "none".'
+)
 PROBE = "\n\nThe answer to the whole problem is \\boxed{"
 MODULES = (
     "Simplify: solve an easier version first.",
@@ -187,6 +192,23 @@ def follow(problem: Problem, notes: str) -> Prompt:
 def plan(problem: Problem, task: str, notes: str) -> Prompt:
     """Ask for notes on the problem, given earlier ones, if any."""
     return _ask(problem, "\n\n".join(part for part in (notes.strip(), task) if part))
+
+
+def recall(problem: Problem, steps: Sequence[str], recalled: Sequence[str]) -> Prompt:
+    """Ask for knowledge that complements a solution's steps and what was recalled for them."""
+    known = "".join(map(note, recalled))
+    return _ask(problem, "\n\n".join(["Solution so far:", *steps, f"{known}{RECALL}"]))
+
+
+def parse_recalled(text: str) -> str:
+    """Return what an answer recalls; empty if it says that there is nothing."""
+    said = without_thought(text)
+    return "" if _NOTHING.fullmatch(said) else said
+
+
+def note(recalled: str) -> str:
+    """Return how knowledge stands among the steps of a solution: as a paragraph of its own."""
+    return f"Note: {recalled}\n\n"
 
 
 def _numbered(attempts: Sequence[str]) -> str:

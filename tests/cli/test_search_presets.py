@@ -22,6 +22,7 @@ PRESETS = (
     "rebase",
     "ets",
     "mcts",
+    "coat",
     "ab_mcts",
     "best_first",
     "particle_filter",

@@ -239,7 +239,7 @@ def test_texts_are_tokenised_by_vllms_server_alone() -> None:
         assert server.bodies == [{"model": "m", "prompt": "Note", "add_special_tokens": False}]
         assert server.paths == ["/tokenize"]  # beside the OpenAI routes, not below them
         server.answer = lambda _: refuse(400, "no such route")
-        with pytest.raises(EngineError, match="refuses the request.*no such route"):
+        with pytest.raises(EngineError, match=r"refuses the request.*no such route"):
             await engine.tokenize("Note")
 
     run(server, use)

@@ -8,15 +8,17 @@ from functools import partial
 
 import numpy as np
 
+from tts import prompts
 from tts.errors import ContextError, innermost
+from tts.operators._recall import Association, Recaller
 from tts.operators._search_account import SearchAccount
 from tts.operators._step_embedding import StepEmbedder
 from tts.operators._step_score import Reduction, StepScorer
-from tts.operators._steps import Stepwise, empty_trajectory, mean_probability, prompt_after
+from tts.operators._steps import Stepwise, empty_trajectory, mean_probability
 from tts.operators.base import ask
 from tts.protocols import CompletionStream, Context, Outlet
 from tts.runtime.tree import ROOT, Decision, NodeState, SearchPolicy, SearchTree
-from tts.types import Completion, GenerationRequest, Trajectory
+from tts.types import Completion, GenerationRequest, Prompt, Trajectory
 
 _DEFAULT_BLOCK_SIZE = 16  # of engines that do not tell; vLLM's own on GPUs
 
@@ -26,6 +28,7 @@ class SearchOptions:
     """What a search is asked to do; see `tts.operators.tree_search.TreeSearch`."""
 
     steps: Stepwise
+    association: Association
     policy: SearchPolicy
     verifier: str
     reduction: Reduction
@@ -50,6 +53,14 @@ class Search:
         self._account = SearchAccount(context, self._tree)
         self._scorer = StepScorer(context, options.verifier, options.reduction)
         self._embedder = StepEmbedder(context, options.policy.step_embedder, self._tree)
+        self._recaller = Recaller(
+            context,
+            options.steps,
+            options.association,
+            tree=self._tree,
+            account=self._account,
+            scorer=self._scorer,
+        )
         self._trajectories: dict[int, Trajectory] = {ROOT: empty_trajectory(context)}
         self._streams: dict[int, tuple[CompletionStream, range]] = {}
         self._changed = asyncio.Event()
@@ -128,7 +139,7 @@ class Search:
         seed = context.seed(before.id) + int(tree.place[children[0]])
         is_last = int(tree.depth[parent]) + 1 >= options.max_depth
         request = GenerationRequest(
-            prompt_after(context, before),
+            self._prompt(parent, before),
             options.steps.step_sampling(context.sampling, before, is_last=is_last),
             n=len(children),
             seed=seed,
@@ -189,7 +200,7 @@ class Search:
         self._changed.set()
 
     async def _score(self, node: int, trajectory: Trajectory) -> None:
-        played = await self._look_ahead(trajectory)
+        played = await self._look_ahead(node, trajectory)
         score = await self._scorer.score(self._options.steps.as_paragraphs(played))
         is_finished = trajectory.finish_reason is not None
         if self._options.policy.step_embedder and not is_finished:
@@ -200,12 +211,22 @@ class Search:
         if score.value is None:
             self._fail(node, f"no score: {score.error}")
         else:
-            self._tree.score(node, score.value, is_finished=is_finished)
+            gain = 0.0 if is_finished else await self._recaller.recall(node, trajectory)
+            if not self._tree.is_in(node, NodeState.RUNNING):
+                return
+            self._tree.score(node, score.value + gain, is_finished=is_finished)
         self._account.scored(node, self._trajectories[node])
         if is_finished and not self._options.policy.holds_finished:
             self._send(node)
 
-    async def _look_ahead(self, trajectory: Trajectory) -> Trajectory:
+    def _prompt(self, node: int, trajectory: Trajectory) -> Prompt:
+        """Return the prompt that continues a tree node, or what was played out below it."""
+        if node == ROOT:
+            return prompts.solve(self._context.problem)
+        played = trajectory.token_ids[len(self._trajectories[node].token_ids) :]
+        return Prompt(token_ids=self._tree.token_ids(node) + played)
+
+    async def _look_ahead(self, node: int, trajectory: Trajectory) -> Trajectory:
         """Play a step out greedily, so that it is scored by where it leads."""
         options, context = self._options, self._context
         played = trajectory
@@ -215,7 +236,7 @@ class Search:
             seed = context.seed(f"{trajectory.id}+{ahead}")
             greedy = replace(context.sampling, temperature=0.0)
             sampling = options.steps.step_sampling(greedy, played)
-            prompt = prompt_after(context, played)
+            prompt = self._prompt(node, played)
             completion = await ask(context, prompt, seed=seed, sampling=sampling)
             if completion is None or completion.finish_reason in ("error", "cancelled"):
                 break

@@ -1,7 +1,8 @@
 """What a tree search held and did, for the trace and the ledger.
 
-Events: `decide` (KV blocks before and after pruning, what is expanded and why), `step`, `prune`,
-`fail`, and in the end `search` with the figures and the whole tree.
+Events: `decide` (KV blocks before and after pruning, what is expanded and why), `step`, `recall`
+(what a step calls to mind), `prune`, `fail`, and in the end `search` with the figures and the whole
+tree.
 """
 
 from collections.abc import Sequence
@@ -114,6 +115,12 @@ class SearchAccount:
             self._cached += usage.cached_tokens
             size = self._tree.blocks.block_size
             self._reusable += reusable_tokens(usage.prompt_tokens or 0, size)
+
+    def recalled(self, node: int, num_tokens: int) -> None:
+        """Note what a step calls to mind, which is part of its node."""
+        self._last_token[node] = self._extend(self._last_token[int(self._tree.parent[node])], node)
+        text = self._tree.memories[node]
+        self._context.emit("recall", tree_node=node, tokens=num_tokens, text=text)
 
     def scored(self, node: int, trajectory: Trajectory) -> None:
         """Note a step and its reward."""

@@ -5,12 +5,13 @@ operator generates, scores, cancels and accounts. A search over whole levels and
 barriers differ in the policy alone.
 """
 
-from collections.abc import Mapping, Sequence
-from importlib import import_module
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field, SerializeAsAny, field_serializer, field_validator
 
+from tts.operators._named import NamedParts
+from tts.operators._recall import Association
 from tts.operators._search import Search, SearchOptions
 from tts.operators._step_score import Reduction
 from tts.operators._steps import Stepwise
@@ -18,10 +19,12 @@ from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
 from tts.runtime.tree import SearchPolicy
 
-_POLICIES = "tts.strategies"
+_POLICIES: NamedParts[SearchPolicy] = NamedParts(
+    "tts.strategies", "Policy", "search policy; name a strategy such as beam_search"
+)
 
 
-class TreeSearch(Stepwise):
+class TreeSearch(Stepwise, Association):
     """Grows a tree of steps until the policy wants no more, or the budget ends.
 
     A step's reward is the verifier's score of the solution so far. Every finished and scored
@@ -40,15 +43,11 @@ class TreeSearch(Stepwise):
     @field_validator("policy", mode="before")
     @classmethod
     def _load_policy(cls, value: Any) -> Any:
-        if not isinstance(value, Mapping):
-            return value
-        parameters = dict(value)
-        return policy_type(str(parameters.pop("name", ""))).model_validate(parameters)
+        return _POLICIES.load(value)
 
     @field_serializer("policy")
     def _dump_policy(self, policy: SearchPolicy) -> dict[str, Any]:
-        name = type(policy).__module__.removeprefix(f"{_POLICIES}.")
-        return {"name": name, **policy.model_dump(mode="json", exclude_defaults=True)}
+        return _POLICIES.dump(policy)
 
     @property
     def spec(self) -> Spec:
@@ -62,6 +61,7 @@ class TreeSearch(Stepwise):
             verifiers=(self.verifier,),
             fan_out=None,
             logprobs=self.policy.logprobs,
+            engines=self.memory.engines if self.memory is not None else (),
             embedders=(embedder,) if embedder else (),
         )
 
@@ -69,6 +69,7 @@ class TreeSearch(Stepwise):
         """Search, and send solutions in the order in which they are found."""
         options = SearchOptions(
             steps=self,
+            association=self,
             policy=self.policy,
             verifier=self.verifier,
             reduction=self.reduction,
@@ -76,22 +77,6 @@ class TreeSearch(Stepwise):
             lookahead=self.lookahead,
         )
         await Search(context, options, outlet).run()
-
-
-def policy_type(name: str) -> type[SearchPolicy]:
-    """Return the policy of a search strategy, or of a module by its dotted path.
-
-    Raises:
-        ValueError: There is none.
-    """
-    path = name if "." in name else f"{_POLICIES}.{name}"
-    try:
-        found: type[SearchPolicy] = import_module(path).Policy
-    except (ImportError, AttributeError) as error:
-        raise ValueError(
-            f"{name or 'nothing'!r} is no search policy; name a strategy such as beam_search"
-        ) from error
-    return found
 
 
 def tree_search(

@@ -73,6 +73,7 @@ class SearchTree:
             else keeps anything, and blocks are free, unless a search sets this.
         embeddings: Vector by text, of the steps that the policy's `step_embedder` has embedded; all
             of one length.
+        memories: What a node's step calls to mind, by node; its tokens follow the step's.
     """
 
     def __init__(self, block_size: int = 16) -> None:
@@ -81,6 +82,7 @@ class SearchTree:
         self.kv_price: KVPrice = free
         self.texts: list[str] = [""]
         self.embeddings: dict[str, FloatArray] = {}
+        self.memories: dict[int, str] = {}
         self.reasons: dict[int, str] = {}
         self._above = [-1]  # `parent` as a list, which single nodes are read from faster
         self._tokens: list[tuple[int, ...]] = [()]
@@ -197,6 +199,12 @@ class SearchTree:
             self._rows["block"][first] = block
             for child in first:
                 self._tails[child] = self._tails[ROOT]
+
+    def add_memory(self, node: int, token_ids: Sequence[int], text: str) -> None:
+        """Append what a step calls to mind to its tokens. Children come after this."""
+        step, prior = (*self._tokens[node], *token_ids), float(self.prior[node])
+        self.set_step(node, step, self.texts[node], prior=prior)
+        self.memories[node] = text
 
     def score(self, node: int, reward: float, *, is_finished: bool = False) -> None:
         """Give a running node its reward and add that to `visits` and `value` up to the root."""

@@ -51,6 +51,7 @@ def to_json(tree: SearchTree) -> dict[str, Any]:
                 "kv_blocks": tree.kv_blocks([index]),
                 "reason": tree.reasons.get(index, ""),
                 "text": tree.texts[index],
+                **({"memory": tree.memories[index]} if index in tree.memories else {}),
             }
             for index, (parent, depth, state, reward, visits, value, tokens) in enumerate(columns)
         ],
@@ -114,11 +115,16 @@ def to_svg(view: View) -> str:
 def _title(node: View) -> str:
     if node["parent"] < 0:
         return f"prompt, {node['tokens']} tokens"
-    text = " ".join(str(node["text"]).split())
-    shown = text if len(text) <= _SHORT else text[: _SHORT - 1] + "…"
+    shown = _shorten(str(node["text"]))
+    memory = f" + {_shorten(str(node['memory']))}" if "memory" in node else ""
     score = "" if node["reward"] is None else f" {node['reward']:.2f}"
     fate = f" ({node['reason']})" if node["reason"] else ""
-    return f"{node['index']} {node['state']}{score} [{node['tokens']}] {shown}{fate}"
+    return f"{node['index']} {node['state']}{score} [{node['tokens']}] {shown}{memory}{fate}"
+
+
+def _shorten(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _SHORT else text[: _SHORT - 1] + "…"
 
 
 def _kind(node: View) -> str:

@@ -1,0 +1,49 @@
+"""A model of the run: the policy itself, or another engine, which may know more."""
+
+from contextlib import aclosing
+from dataclasses import replace
+
+from pydantic import Field
+
+from tts import prompts
+from tts.errors import TTSError
+from tts.memories.base import AssociativeMemory, Cue
+from tts.protocols import Context
+from tts.types import GenerationRequest
+
+
+class Memory(AssociativeMemory):
+    """Asks a model for a fact that helps with the next step."""
+
+    engine: str = Field("", description="engine of the run that is asked; the policy if empty")
+    temperature: float = Field(0.0, ge=0, description="of the answer")
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """The one that is asked, unless it is the policy."""
+        return (self.engine,) if self.engine else ()
+
+    async def recall(self, context: Context, cue: Cue) -> str:
+        """Return the model's answer; empty for "none", or when the budget leaves nothing.
+
+        Raises:
+            EngineError: The engine failed, or the prompt is too long.
+        """
+        asked = context.asking(self.engine)
+        request = GenerationRequest(
+            prompts.recall(cue.problem, cue.steps, cue.recalled),
+            replace(
+                context.sampling,
+                temperature=self.temperature,
+                max_tokens=cue.max_tokens,
+                stop=(),
+                logprobs=None,
+            ),
+            seed=asked.seed("\x1f".join(("recall", *cue.steps))),
+        )
+        async with aclosing(asked.generate(request)) as stream:
+            async for completion in stream:
+                if completion.error is not None:
+                    raise TTSError(completion.error)
+                return prompts.parse_recalled(completion.text)
+        return ""
