@@ -12,6 +12,9 @@ steps, each of which counts as a visit with its reward all the way up, and the p
 by the same rule until a step finishes a solution. So that `parallel` paths run at once, a running
 step counts as a visit with reward 0 (virtual loss: Chaslot et al. 2008).
 
+With `memory` it is CoAT (arXiv:2502.02390): after each step a source outside the model is asked for
+knowledge, which all steps below read (`tts.operators._recall`, and `memories/` for the sources).
+
 Departures from `openr`: every step is a visit, not the last one of a path alone; a finished
 solution, an exhausted subtree and a repeated step are not selected again.
 """

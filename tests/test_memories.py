@@ -40,6 +40,24 @@ def test_the_passage_that_is_nearest_to_the_newest_step(file: str) -> None:
     assert recall(memory, cue("zzz")) == ""
 
 
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        ("The director of the film was born in Warsaw.", "Marie Curie was born in Warsaw."),
+        ("So the triangle has angles 40, 60 and x.", "The sum of the angles of a triangle is 180."),
+        ("Let x be the number of apples that Ann has.", ""),
+        ("We add 4 to both sides and get 2x = 10.", ""),
+    ],
+)
+def test_by_default_what_has_nothing_to_do_with_a_step_is_not_recalled(
+    tmp_path: Path, step: str, expected: str
+) -> None:
+    path = tmp_path / "facts.txt"
+    others = ["Marie Curie was born in Warsaw.", "The sum of the angles of a triangle is 180."]
+    path.write_text("\n".join([DOOR, ELBRUS, *others]))
+    assert recall(facts.Memory(file=str(path)), cue(step)) == expected
+
+
 def test_as_many_as_asked_for_and_none_twice(file: str) -> None:
     memory = facts.Memory(file=file, passages=2, least=0.0)
     assert recall(memory, cue("Which door?")) == f"{DOOR} {ELBRUS}"
@@ -90,6 +108,7 @@ def test_a_function_in_python_or_by_its_path() -> None:
         ("None.", ""),
         ('"none"', ""),
         ("<think>\nWhat do I know?\n</think>\n\nnone", ""),
+        ("<think>\nWhat do I know?", ""),
         ("None of them is even.", "None of them is even."),
         ("", ""),
     ],

@@ -201,9 +201,9 @@ def recall(problem: Problem, steps: Sequence[str], recalled: Sequence[str]) -> P
 
 
 def parse_recalled(text: str) -> str:
-    """Return what an answer recalls; empty if it says that there is nothing."""
+    """Return what an answer recalls; empty if that is nothing, or its thought has no end."""
     said = without_thought(text)
-    return "" if _NOTHING.fullmatch(said) else said
+    return "" if "<think>" in said or _NOTHING.fullmatch(said) else said
 
 
 def note(recalled: str) -> str:

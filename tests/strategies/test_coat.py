@@ -229,6 +229,13 @@ def test_what_a_model_recalls_is_charged_and_is_no_attempt() -> None:
         run(config)
 
 
+def test_a_thought_may_be_longer_than_the_memory() -> None:
+    wise = ScriptedEngine(lambda ask: Line(f"<think>{'hm ' * 60}</think>{FACT}"))
+    config = Config(**SMALL, memory=model.Memory(engine="wise", max_tokens=300))
+    result = run(config, engines={"wise": wise})
+    assert {e["text"] for e in events(result, "recall")} == {FACT}
+
+
 def test_a_budget_holds_for_recalling_too() -> None:
     wise = ScriptedEngine(lambda ask: Line(FACT))
     config = Config(**SMALL, memory=model.Memory(engine="wise"))

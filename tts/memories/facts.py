@@ -1,4 +1,8 @@
-"""A file of facts: the passages that are nearest to a step, by TF-IDF over character n-grams."""
+"""A file of facts: the passages that are nearest to a step, by TF-IDF over character n-grams.
+
+English sentences that have nothing to do with each other mostly have cosines below 0.4, those that
+share a name or a subject above 0.5; hence the default of `least`. Meaning is not compared.
+"""
 
 from pathlib import Path
 from typing import Self
@@ -20,7 +24,7 @@ class Memory(AssociativeMemory):
 
     file: str = Field(description="a passage on each line; of .jsonl, its key `text`")
     passages: int = Field(1, ge=1, description="most that a step calls to mind, nearest first")
-    least: float = Field(0.3, ge=0, le=1, description="cosine that a passage must reach")
+    least: float = Field(0.45, ge=0, le=1, description="cosine that a passage must reach")
     _texts: list[str] = PrivateAttr()
     _index: NgramIndex = PrivateAttr()
 

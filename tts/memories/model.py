@@ -1,4 +1,8 @@
-"""A model of the run: the policy itself, or another engine, which may know more."""
+"""A model of the run: the policy itself, or another engine, which may know more.
+
+It is asked for one fact. A model that does not follow such a request goes on with the solution
+instead, and what it says is then no knowledge from outside: the bundled policy is such a one.
+"""
 
 from contextlib import aclosing
 from dataclasses import replace
@@ -17,6 +21,9 @@ class Memory(AssociativeMemory):
 
     engine: str = Field("", description="engine of the run that is asked; the policy if empty")
     temperature: float = Field(0.0, ge=0, description="of the answer")
+    max_tokens: int | None = Field(
+        None, ge=1, description="of a thought and the answer; those left for the answer if none"
+    )
 
     @property
     def engines(self) -> tuple[str, ...]:
@@ -35,7 +42,7 @@ class Memory(AssociativeMemory):
             replace(
                 context.sampling,
                 temperature=self.temperature,
-                max_tokens=cue.max_tokens,
+                max_tokens=self.max_tokens or cue.max_tokens,
                 stop=(),
                 logprobs=None,
             ),
