@@ -4,9 +4,9 @@ Source: Kang et al. 2025, "Scalable Best-of-N Selection for Large Language Model
 Self-Certainty", arXiv:2502.18581; Borda voting with exponent 0.5 in the published code (larger for
 larger n in the paper), n from 4 to 64. Exponent 0 is a majority vote.
 
-Departure: certainty is measured over the 20 likeliest tokens and not over the whole vocabulary,
-which engines do not report; and on the distributions that the tokens were drawn from, where the
-published code is off by one.
+Certainty is measured over the whole vocabulary on the embedded engine; elsewhere it is an estimate
+from the 20 likeliest tokens. Departure: on the distributions that the tokens were drawn from, where
+the published code is off by one.
 """
 
 from typing import Literal

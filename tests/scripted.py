@@ -77,6 +77,8 @@ class Line:
         error: It ends with this error.
         logprobs: Of the tokens; None is -0.5 each.
         confidences: Of the tokens; None is 1.0 each.
+        entropies: Of the tokens; None is an engine that cannot tell.
+        self_certainties: The same.
         score: Comes with the completion.
     """
 
@@ -86,6 +88,8 @@ class Line:
     error: str | None = None
     logprobs: tuple[float, ...] | None = None
     confidences: tuple[float, ...] | None = None
+    entropies: tuple[float, ...] | None = None
+    self_certainties: tuple[float, ...] | None = None
     score: float | None = None
 
 
@@ -264,6 +268,8 @@ class ScriptedEngine:
             confidences=(line.confidences or (1.0,) * size)[:size]
             if request.sampling.logprobs
             else None,
+            entropies=line.entropies if request.sampling.certainties else None,
+            self_certainties=line.self_certainties if request.sampling.certainties else None,
             error=line.error,
             score=line.score,
         )

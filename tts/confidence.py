@@ -49,11 +49,10 @@ def bar(scores: Sequence[float], keep: float) -> float:
     return float(np.quantile(np.asarray(scores, dtype=np.float64), 1.0 - keep))
 
 
-def self_certainty(confidences: Sequence[float], candidates: int) -> float:
-    """Return the mean divergence of the tokens' distributions from the uniform one.
+def estimated_self_certainty(confidences: Sequence[float], candidates: int) -> float:
+    """Return the mean divergence of the tokens' distributions from the uniform one, estimated.
 
     Per token -(1/k) sum_j log(k p_j) over the k likeliest candidates. Kang et al. 2025,
-    arXiv:2502.18581, take the whole vocabulary, which engines do not report; with k equal to its
-    size this is theirs.
+    arXiv:2502.18581, take the whole vocabulary; with k equal to its size this is theirs.
     """
     return math.fsum(confidences) / len(confidences) - math.log(candidates)

@@ -39,6 +39,7 @@ class Capabilities:
         embeddings: Serves `embed`.
         token_counts: Reports how many tokens it generated.
         own_prompts: Answers any prompt, and not only those that were recorded.
+        certainties: Reports entropy and self-certainty of generated tokens.
     """
 
     token_ids: bool = False
@@ -51,6 +52,7 @@ class Capabilities:
     embeddings: bool = False
     token_counts: bool = True
     own_prompts: bool = True
+    certainties: bool = False
 
     def missing(self, needs: frozenset[str]) -> list[str]:
         """Return the names in `needs` that this engine lacks, sorted."""
@@ -435,6 +437,8 @@ class VerifierSpec:
         compares: Judges trajectories against each other, and so is given all of them at once.
         verifiers: Names of the verifiers that it asks.
         logprobs: Candidates per token whose log-probabilities it reads; 0 for none.
+        certainties: Reads the tokens' entropies or self-certainties, and `logprobs` only where an
+            engine of the run cannot tell them.
         engine: Name of the run's engine that it asks and that meets `needs`; empty for the policy.
     """
 
@@ -445,6 +449,7 @@ class VerifierSpec:
     compares: bool = False
     verifiers: tuple[str, ...] = ()
     logprobs: int = 0
+    certainties: bool = False
     engine: str = ""
 
 

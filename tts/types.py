@@ -17,6 +17,8 @@ from tts.limits import Budget as Budget
 FloatArray = NDArray[np.float32]
 AnswerType = Literal["math", "integer", "choice", "code", "countdown", "free"]
 FinishReason = Literal["stop", "length", "pruned", "cancelled", "error"]
+# What a completion may report of each of its tokens, by field name.
+PER_TOKEN = ("logprobs", "confidences", "entropies", "self_certainties")
 RECORDED = "recorded"  # name of the score that came with a completion
 
 
@@ -104,6 +106,7 @@ class Sampling:
         max_tokens: Limit on generated tokens of one completion.
         stop: Strings that end a completion; the string itself is not part of the text.
         logprobs: Top log-probabilities reported for each generated token; None reports none.
+        certainties: Report each token's entropy and self-certainty, where the engine can.
         reflection: Wave on reflection words; None for none.
         extra: Engine-specific settings, passed through as they are.
     """
@@ -115,6 +118,7 @@ class Sampling:
     max_tokens: int = 2048
     stop: tuple[str, ...] = ()
     logprobs: int | None = None
+    certainties: bool = False
     reflection: Reflection | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -215,6 +219,10 @@ class Completion:
         logprobs: Log-probability of each generated token.
         confidences: Per token, minus the mean log-probability of the top candidates; higher is
             more certain (Fu et al. 2025, arXiv:2508.15260). Present with `sampling.logprobs`.
+        entropies: Per token, of the model's distribution over the whole vocabulary, in nats, before
+            temperature and truncation. Present with `sampling.certainties`, where the engine can.
+        self_certainties: Of the same distributions, -(1/V) sum_j log(V p_j) over all V tokens (Kang
+            et al. 2025, arXiv:2502.18581).
         error: What went wrong, exactly when `finish_reason` is "error".
         score: A verifier's score that came with the completion, such as a recorded one.
         step_scores: The same for each step.
@@ -229,6 +237,8 @@ class Completion:
     stop_string: str | None = None
     logprobs: tuple[float, ...] | None = None
     confidences: tuple[float, ...] | None = None
+    entropies: tuple[float, ...] | None = None
+    self_certainties: tuple[float, ...] | None = None
     error: str | None = None
     score: float | None = None
     step_scores: tuple[float, ...] = ()
@@ -307,6 +317,8 @@ class Trajectory:
         scores: By verifier name.
         logprobs: Of each generated token, when asked for.
         confidences: Of each generated token, when asked for.
+        entropies: Of each generated token, when asked for and the engine can.
+        self_certainties: The same.
         usage: What this trajectory cost by itself, parents excluded.
         support: How well its answer is backed, once a vote has chosen it.
         error: What went wrong, when `finish_reason` is "error".
@@ -324,6 +336,8 @@ class Trajectory:
     scores: Mapping[str, Score] = field(default_factory=dict)
     logprobs: tuple[float, ...] | None = None
     confidences: tuple[float, ...] | None = None
+    entropies: tuple[float, ...] | None = None
+    self_certainties: tuple[float, ...] | None = None
     usage: Usage = Usage()
     support: "Support | None" = None
     error: str | None = None

@@ -1,15 +1,20 @@
 """The model's own certainty, from the log-probabilities of the tokens that it drew; no model runs.
 
 Sources: Fu et al. 2025, "Deep Think with Confidence", arXiv:2508.15260 (`mean`, `tail`, `bottom`,
-`lowest`); Kang et al. 2025, "Scalable Best-of-N Selection via Self-Certainty", arXiv:2502.18581
-(`self_certainty`, here over the `candidates` likeliest tokens that the engine reports, at most 20,
-and not over the whole vocabulary as in the source: it is a linear function of `mean`, so it ranks
-the same, and need not rank as the source's does); `logprob` is
-the mean log-probability of the drawn tokens, minus an estimate of their entropy at temperature 1;
-`likelihood` is its exponential, the inverse perplexity.
+`lowest`, over the `candidates` likeliest tokens); Kang et al. 2025, "Scalable Best-of-N Selection
+via Self-Certainty", arXiv:2502.18581 (`self_certainty`). `entropy` is minus the mean entropy of the
+tokens' distributions; `logprob` is the mean log-probability of the drawn tokens, `likelihood` its
+exponential, the inverse perplexity.
+
+`self_certainty` and `entropy` are exact on the embedded engine, which reads every token's whole
+distribution (temperature 1, nothing truncated). Other engines report some likeliest tokens only:
+there both are estimates, and the trace says `estimate`. Self-certainty is then taken over the
+`candidates` alone, a linear function of `mean`, and need not rank as the exact one does; minus the
+entropy is estimated by `logprob`, which is unbiased where the tokens were drawn at temperature 1
+from the whole vocabulary.
 
 A run that uses it has its log-probabilities switched on. Every measure is higher for more certain
-trajectories; all but `logprob` may be summed as weights, as DeepConf does.
+trajectories; all but `logprob` and `entropy` may be summed as weights, as DeepConf does.
 """
 
 import math
@@ -24,7 +29,9 @@ from tts.types import Score, Trajectory
 from tts.verifiers._base import VerifierConfig
 
 DEFAULT_MODEL: str | None = None
-Measure = Literal["mean", "tail", "bottom", "lowest", "self_certainty", "logprob", "likelihood"]
+Measure = Literal[
+    "mean", "tail", "bottom", "lowest", "self_certainty", "entropy", "logprob", "likelihood"
+]
 
 
 class Config(VerifierConfig):
@@ -35,17 +42,30 @@ class Config(VerifierConfig):
     candidates: int = Field(20, ge=1, le=20, description="likeliest tokens averaged over")
 
 
-def _mean_logprob(trajectory: Trajectory) -> float:
-    logprobs = trajectory.logprobs or ()
-    return math.fsum(logprobs) / len(logprobs)
+_Reading = Callable[[Sequence[float], Config], float]
 
 
-_OF_CONFIDENCES: Mapping[str, Callable[[Sequence[float], Config], float]] = {
-    "mean": lambda values, _: math.fsum(values) / len(values),
-    "tail": lambda values, config: confidence.tail(values, config.tokens),
-    "bottom": lambda values, config: confidence.bottom_groups(values, config.tokens),
-    "lowest": lambda values, config: confidence.lowest_group(values, config.tokens),
-    "self_certainty": lambda values, config: confidence.self_certainty(values, config.candidates),
+def _mean(values: Sequence[float], _: Config) -> float:
+    return math.fsum(values) / len(values)
+
+
+# By measure: what is known of each token, and what is made of it.
+_EXACT: Mapping[str, tuple[str, _Reading]] = {
+    "self_certainty": ("self_certainties", _mean),
+    "entropy": ("entropies", lambda v, config: -_mean(v, config)),
+}
+_REPORTED: Mapping[str, tuple[str, _Reading]] = {
+    "mean": ("confidences", _mean),
+    "tail": ("confidences", lambda v, config: confidence.tail(v, config.tokens)),
+    "bottom": ("confidences", lambda v, config: confidence.bottom_groups(v, config.tokens)),
+    "lowest": ("confidences", lambda v, config: confidence.lowest_group(v, config.tokens)),
+    "self_certainty": (
+        "confidences",
+        lambda v, config: confidence.estimated_self_certainty(v, config.candidates),
+    ),
+    "entropy": ("logprobs", _mean),
+    "logprob": ("logprobs", _mean),
+    "likelihood": ("logprobs", lambda v, config: math.exp(_mean(v, config))),
 }
 
 
@@ -54,7 +74,8 @@ class ConfidenceVerifier:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._reads_drawn_tokens = config.measure in ("logprob", "likelihood")
+        self._exact = _EXACT.get(config.measure)
+        self._reported = _REPORTED[config.measure]
 
     @property
     def spec(self) -> VerifierSpec:
@@ -62,26 +83,29 @@ class ConfidenceVerifier:
         return VerifierSpec(
             needs=frozenset({"logprobs"}),
             unit_interval=self._config.measure == "likelihood",
-            summable=self._config.measure != "logprob",
-            logprobs=1 if self._reads_drawn_tokens else self._config.candidates,
+            summable=self._config.measure not in ("logprob", "entropy"),
+            logprobs=1 if self._reported[0] == "logprobs" else self._config.candidates,
+            certainties=self._exact is not None,
         )
 
     async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
         """Measure; a trajectory whose engine reported nothing has an error."""
-        return [self._score(trajectory) for trajectory in trajectories]
+        return [self._score(context, trajectory) for trajectory in trajectories]
 
     async def aclose(self) -> None:
         """Owns nothing."""
 
-    def _score(self, trajectory: Trajectory) -> Score:
-        values = trajectory.logprobs if self._reads_drawn_tokens else trajectory.confidences
+    def _score(self, context: Context, trajectory: Trajectory) -> Score:
+        if self._exact is not None and getattr(trajectory, self._exact[0]):
+            name, measure = self._exact
+        else:
+            name, measure = self._reported
+            if self._exact is not None:
+                context.emit("estimate", id=trajectory.id, measure=self._config.measure)
+        values: Sequence[float] | None = getattr(trajectory, name)
         if not values:
             return Score(None, error="the engine reported no log-probabilities of its tokens")
-        if self._reads_drawn_tokens:
-            value = _mean_logprob(trajectory)
-            value = math.exp(value) if self._config.measure == "likelihood" else value
-        else:
-            value = _OF_CONFIDENCES[self._config.measure](values, self._config)
+        value = measure(values, self._config)
         if not math.isfinite(value):
             return Score(None, error="a token's log-probability is infinite")
         return Score(value)

@@ -220,6 +220,12 @@ def test_logprobs_and_confidences_belong_to_the_tokens(subject: Subject) -> None
                 assert len(c.confidences or c.logprobs) == len(c.token_ids)
         (plain,) = await read(subject.engine.generate(ask()))
         assert plain.logprobs is None and plain.confidences is None
+        assert plain.entropies is None and plain.self_certainties is None
+        certain = Sampling(temperature=1.0, max_tokens=9, certainties=True)
+        for c in await read(subject.engine.generate(ask(2, sampling=certain))):
+            for values in (c.entropies, c.self_certainties):
+                assert (values is not None) == subject.engine.capabilities.certainties
+                assert values is None or len(values) == len(c.token_ids)
 
     run(main())
 

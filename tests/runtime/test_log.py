@@ -93,8 +93,9 @@ def test_the_key_holds_all_that_decides_the_text_and_nothing_else() -> None:
         request_key("g", REQUEST),
         request_key("f", replace(REQUEST, prompt=Prompt(text="1 + 2"))),
         request_key("f", replace(REQUEST, sampling=Sampling(temperature=0.1))),
+        request_key("f", replace(REQUEST, sampling=Sampling(certainties=True))),
     ]
-    assert len({key, *others}) == 4
+    assert len({key, *others}) == 5
 
 
 def test_a_log_in_memory_keeps_the_order_of_recording() -> None:

@@ -1,13 +1,15 @@
 """Confidence measures on worked examples."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from tests.scripted import Line, ScriptedEngine
+from tests.scripted import ALL, Line, ScriptedEngine
 from tests.solving import in_order, solve
 from tts import confidence
 from tts.errors import CapabilityError, PipelineError
+from tts.operators.delegate import delegate
 from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.vote import vote
@@ -45,6 +47,7 @@ def test_the_lowest_tenth_of_the_groups() -> None:
         ("measure=lowest, tokens=2", 3.0),
         ("measure=bottom, tokens=2", 3.0),
         ("measure=self_certainty, candidates=2", 5.0 - math.log(2)),
+        ("measure=entropy", -0.5),  # estimated by `logprob`
         ("measure=logprob", -0.5),
         ("measure=likelihood", math.exp(-0.5)),
     ],
@@ -56,9 +59,56 @@ def test_measures(options: str, expected: float) -> None:
     assert scored.scores[name].value == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("measure", "exact", "estimate", "candidates"),
+    [
+        ("self_certainty", 2.0, 5.0 - math.log(20), 20),  # (1 + 3 + 2 + 2) / 4
+        ("entropy", -0.75, -0.5, 1),  # -(0.5 + 1 + 1 + 0.5) / 4
+    ],
+)
+def test_over_the_whole_vocabulary_where_the_engine_can_tell_and_else_an_estimate(
+    measure: str, exact: float, estimate: float, candidates: int
+) -> None:
+    name = f"confidence(measure={measure})"
+    line = Line(
+        "four",
+        confidences=VALUES,
+        entropies=(0.5, 1.0, 1.0, 0.5),
+        self_certainties=(1.0, 3.0, 2.0, 2.0),
+    )
+    for capabilities, value, asked in (
+        (replace(ALL, certainties=True), exact, (None, True)),
+        (ALL, estimate, (candidates, False)),
+    ):
+        engine = ScriptedEngine(lambda ask: line, capabilities=capabilities)
+        result = solve(engine, sample() >> score(name))
+        assert result.trajectories[0].scores[name].value == pytest.approx(value)
+        is_estimate = any(event.kind == "estimate" for event in result.trace)
+        assert is_estimate == (value == estimate)
+        (request,) = engine.requests
+        assert (request.sampling.logprobs, request.sampling.certainties) == asked
+
+
+def test_beside_an_engine_that_cannot_tell_both_are_asked() -> None:
+    own = ScriptedEngine(in_order(12), capabilities=replace(ALL, certainties=True))
+    other = ScriptedEngine(in_order(12))
+    pipeline = sample() | delegate(sample(), engine="other")
+    solve(own, pipeline >> score("confidence(measure=self_certainty)"), engines={"other": other})
+    for engine in (own, other):
+        (request,) = engine.requests
+        assert (request.sampling.logprobs, request.sampling.certainties) == (20, True)
+
+
+def test_certainties_are_asked_for_those_measures_only_also_through_others() -> None:
+    engine = ScriptedEngine(in_order(12), capabilities=replace(ALL, certainties=True))
+    solve(engine, sample() >> score("confidence(measure=mean)"))
+    solve(engine, sample() >> score("ensemble(verifiers=[confidence(measure=entropy)])"))
+    assert [r.sampling.certainties for r in engine.requests] == [False, True]
+
+
 def test_uniform_candidates_have_no_certainty() -> None:
     # Two candidates of probability 1/2 each: minus the mean log-probability is log 2.
-    assert confidence.self_certainty((math.log(2),) * 3, 2) == pytest.approx(0.0)
+    assert confidence.estimated_self_certainty((math.log(2),) * 3, 2) == pytest.approx(0.0)
 
 
 def test_log_probabilities_are_switched_on_for_it_and_only_then() -> None:
@@ -81,9 +131,10 @@ def test_only_what_adds_up_is_summed() -> None:
         name = f"confidence(measure={measure})"
         result = solve(ScriptedEngine(in_order(12)), sample(2) >> score(name) >> vote(weights=name))
         assert result.answer is not None
-    name = "confidence(measure=logprob)"
-    with pytest.raises(PipelineError, match="are no probabilities"):
-        solve(ScriptedEngine(in_order(12)), sample(2) >> score(name) >> vote(weights=name))
+    for measure in ("logprob", "entropy"):
+        name = f"confidence(measure={measure})"
+        with pytest.raises(PipelineError, match="are no probabilities"):
+            solve(ScriptedEngine(in_order(12)), sample(2) >> score(name) >> vote(weights=name))
 
 
 def test_a_trajectory_without_tokens_has_an_error() -> None:

@@ -6,8 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tts.engine import host, vllm_plugin
-from tts.engine.reflection import PROCESSOR
+from tts.engine import certainty, host, reflection, vllm_plugin
 from tts.engine.reward_format import register_models
 from tts.engine.sparse_config import SparseConfig, wants_shared_prefix
 from tts.errors import EngineError, InputError, ModelError, TTSError
@@ -61,7 +60,9 @@ def build_engine(
         host.set_threads(cpu_threads or default_threads(str(chosen["model"])))
         _choose_for_cpu(chosen)
     if _takes_processors(chosen):
-        chosen["logits_processors"] = [*chosen.get("logits_processors", ()), PROCESSOR]
+        # In this order: the first reads what the second changes.
+        ours = certainty.PROCESSOR, reflection.PROCESSOR
+        chosen["logits_processors"] = [*chosen.get("logits_processors", ()), *ours]
     if chosen["runner"] == "pooling":
         _choose_pooler(chosen)
     _choose_attention(chosen)
@@ -152,6 +153,14 @@ def default_threads(model: str) -> int:
 def _takes_processors(arguments: Mapping[str, Any]) -> bool:
     """Whether vLLM lets us change logits: not of pooling models, nor with speculative decoding."""
     return arguments["runner"] == "generate" and not arguments.get("speculative_config")
+
+
+def reads_logits(arguments: Mapping[str, Any]) -> bool:
+    """Whether our logits processors run, and in this process: not in workers of their own."""
+    sizes = ("tensor_parallel_size", "pipeline_parallel_size")
+    is_whole = all(arguments.get(size, 1) == 1 for size in sizes)
+    is_here = arguments.get("distributed_executor_backend") in (None, "uni")
+    return _takes_processors(arguments) and is_whole and is_here
 
 
 def has_own_sampler(engine: Any) -> bool:

@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any, Protocol
 
 from tts.engine import build
+from tts.engine.certainty import CERTAINTY_KEY, Readings
 from tts.engine.translate import SEED_KEY, Finished, Meter
 from tts.errors import ContextError, EngineError, TTSError
 from tts.types import Usage, sum_usage
@@ -49,6 +50,7 @@ class _Entry:
     token_ids: tuple[int, ...]
     started: float
     running: dict[int, str] = field(default_factory=dict)
+    readings: dict[int, Readings] = field(default_factory=dict)
 
 
 class RequestTable:
@@ -77,6 +79,7 @@ class RequestTable:
         n: int = 1,
         seed: int | None = None,
         priority: int = 0,
+        certainties: bool = False,
     ) -> None:
         """Start `n` sequences of one prompt; sequence i draws with `seed + i`.
 
@@ -101,6 +104,8 @@ class RequestTable:
             raise EngineError(f"vLLM refuses the request: {error}") from error
         request.external_req_id = request_id
         entry = _Entry(reader, token_ids, time.perf_counter())
+        if certainties:
+            entry.readings = {index: Readings() for index in range(n)}
         self._entries[request_id] = entry
         self._id_by_reader[id(reader)] = request_id
         try:
@@ -115,7 +120,9 @@ class RequestTable:
             child = copy(request)
             child.request_id = f"{request.external_req_id}-{index:05d}"
             if seed is not None:
-                child.sampling_params = self._seeded(request.sampling_params, seed + index)
+                child.sampling_params = self._seeded(child.sampling_params, seed + index)
+            if entry.readings:
+                child.sampling_params = _read_by(child.sampling_params, entry.readings[index])
             engine.output_processor.add_request(child, None, None, index)
             engine.engine_core.add_request(child)
             entry.running[index] = child.request_id
@@ -140,8 +147,9 @@ class RequestTable:
             del entry.running[index]
             if not entry.running:
                 self._forget(output.request_id)
-            batch = batches.setdefault(entry.reader.loop, [])
-            batch.append((entry.reader, Finished(output, entry.token_ids, now - entry.started)))
+            readings = entry.readings.get(index)
+            finished = Finished(output, entry.token_ids, now - entry.started, readings)
+            batches.setdefault(entry.reader.loop, []).append((entry.reader, finished))
         for loop, batch in batches.items():
             try:
                 loop.call_soon_threadsafe(_put_all, batch)
@@ -201,6 +209,16 @@ class RequestTable:
         for entry in list(self._entries.values()):
             if entry.reader.loop is loop:
                 self.abort(entry.reader)
+
+
+def _read_by(params: Any, readings: Readings) -> Any:
+    """Let the engine note how certain it is of a sequence's tokens.
+
+    It runs in this process, so that it fills the very readings that it is given.
+    """
+    params = copy(params)
+    params.extra_args = {**(params.extra_args or {}), CERTAINTY_KEY: readings}
+    return params
 
 
 def _put_all(batch: list[tuple[Reader, Finished]]) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from tts.cost import SparseReading, decode_kv_bytes, sequence_flops
 from tts.engine import kv
+from tts.engine.certainty import Readings
 from tts.engine.sparse_config import SparseConfig
 from tts.errors import CapabilityError, EngineError
 from tts.types import Completion, FinishReason, FloatArray, ModelInfo, Sampling, Usage
@@ -20,11 +21,19 @@ from tts.types import Completion, FinishReason, FloatArray, ModelInfo, Sampling,
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """vLLM's output of one sequence, its prompt, and the seconds from submission to last token."""
+    """vLLM's output of one sequence.
+
+    Attributes:
+        output: As vLLM gave it.
+        prompt_token_ids: Of its prompt.
+        seconds: From submission to last token.
+        readings: How certain the model was, if that was asked.
+    """
 
     output: Any
     prompt_token_ids: tuple[int, ...]
     seconds: float
+    readings: Readings | None = None
 
 
 SEED_KEY = "tts_seed"  # where a sequence's seed travels to our sampler
@@ -170,6 +179,8 @@ def completion(finished: Finished, meter: Meter) -> Completion:
     prompt_ids, token_ids = finished.prompt_token_ids, done.token_ids
     finish = _FINISH.get(done.finish_reason, "error")
     logprobs, confidences = _logprobs(done.logprobs)
+    readings = finished.readings and finished.readings.of_first(len(token_ids))
+    entropies, self_certainties = readings or (None, None)
     return Completion(
         index=done.index,
         text=done.text,
@@ -185,6 +196,8 @@ def completion(finished: Finished, meter: Meter) -> Completion:
         stop_string=done.stop_reason if isinstance(done.stop_reason, str) else None,
         logprobs=logprobs,
         confidences=confidences,
+        entropies=entropies,
+        self_certainties=self_certainties,
         error=f"vLLM ended it with {done.finish_reason!r}" if finish == "error" else None,
     )
 

@@ -152,6 +152,7 @@ class VLLMEngine:
             logits_processors=generates,
             rewards=not generates,
             embeddings=not generates,
+            certainties=build.reads_logits(self._args),
         )
 
     async def start(self) -> Self:
@@ -332,6 +333,7 @@ class VLLMEngine:
             n=request.n,
             seed=request.seed if sampling.temperature > 0 else None,
             priority=request.priority,
+            certainties=sampling.certainties,
         )
 
     async def _pool(self, prompt: Prompt, options: Mapping[str, Any]) -> translate.Pooled:

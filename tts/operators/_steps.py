@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tts import prompts
 from tts.answers import extract_answer
-from tts.operators.base import OperatorModel
+from tts.operators.base import OperatorModel, per_token
 from tts.protocols import Context
 from tts.types import Completion, FinishReason, Origin, Prompt, Sampling, Step, Trajectory
 
@@ -91,8 +91,7 @@ class Stepwise(OperatorModel):
             token_ids=token_ids,
             steps=(*parent.steps, _step(parent, completion)),
             answer=extract_answer(text, context.problem.answer_type) if has_answer else None,
-            logprobs=_joined(parent.logprobs, completion.logprobs, not parent.steps),
-            confidences=_joined(parent.confidences, completion.confidences, not parent.steps),
+            **per_token([parent, completion] if parent.steps else [completion]),
             usage=completion.usage,
             error=completion.error,
         )
@@ -152,11 +151,3 @@ def _step(parent: Trajectory, completion: Completion) -> Step:
         logprob=None if completion.logprobs is None else math.fsum(completion.logprobs),
         confidence=math.fsum(confidences) / len(confidences) if confidences else None,
     )
-
-
-def _joined(
-    before: tuple[float, ...] | None, after: tuple[float, ...] | None, is_first: bool
-) -> tuple[float, ...] | None:
-    if is_first:
-        return after
-    return None if before is None or after is None else before + after

@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from typing import ClassVar
+from itertools import chain
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -11,6 +12,7 @@ from tts.answers import extract_answer
 from tts.errors import ContextError
 from tts.protocols import Context
 from tts.types import (
+    PER_TOKEN,
     RECORDED,
     Completion,
     GenerationRequest,
@@ -62,11 +64,19 @@ def to_trajectory(
         token_ids=completion.token_ids,
         answer=None if is_error else extract_answer(completion.text, context.problem.answer_type),
         scores=_recorded(completion),
-        logprobs=completion.logprobs,
-        confidences=completion.confidences,
+        **per_token([completion]),
         usage=completion.usage,
         error=completion.error,
     )
+
+
+def per_token(parts: Sequence[Completion | Trajectory]) -> dict[str, Any]:
+    """Return what is known of each token of parts in a row; None where a part of it is unknown."""
+    columns = {name: [getattr(part, name) for part in parts] for name in PER_TOKEN}
+    return {
+        name: None if None in values else tuple(chain.from_iterable(values))
+        for name, values in columns.items()
+    }
 
 
 async def draw(

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from tts import prompts
 from tts.confidence import bar, lowest_group
-from tts.operators.base import OperatorModel, to_trajectory
+from tts.operators.base import OperatorModel, per_token, to_trajectory
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
 from tts.types import Completion, GenerationRequest, Prompt, sum_usage
@@ -125,8 +125,7 @@ class _Draft:
             usage=sum_usage(chunk.usage for chunk in self.chunks),
             prompt_token_ids=self.chunks[0].prompt_token_ids,
             token_ids=tuple(i for chunk in self.chunks for i in chunk.token_ids),
-            logprobs=tuple(p for chunk in self.chunks for p in chunk.logprobs or ()),
-            confidences=tuple(c for chunk in self.chunks for c in chunk.confidences or ()),
+            **per_token(self.chunks),
         )
 
 

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Self
 
 from tts.errors import StoreError
 from tts.runtime.json_bytes import encode_json
-from tts.types import Completion, GenerationRequest, Usage
+from tts.types import PER_TOKEN, Completion, GenerationRequest, Usage
 
 
 def request_key(fingerprint: str, request: GenerationRequest) -> str:
@@ -146,7 +146,10 @@ def _plain(value: Any) -> Any:
     """Return what a key's JSON has in place of a dataclass, or of what it does not know."""
     if not is_dataclass(value):
         return str(value)
-    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    fields = {name: getattr(value, name) for name in value.__dataclass_fields__}
+    if fields.get("certainties") is False:  # keys are as they were before there was such a thing
+        del fields["certainties"]
+    return fields
 
 
 _KEY_JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=_plain)
@@ -155,7 +158,7 @@ _KEY_JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=_plain)
 def _to_completion(value: dict[str, Any]) -> Completion:
     sequences = {
         name: tuple(value[name])
-        for name in ("prompt_token_ids", "token_ids", "logprobs", "confidences", "step_scores")
+        for name in ("prompt_token_ids", "token_ids", "step_scores", *PER_TOKEN)
         if value.get(name) is not None
     }
     completion = Completion(**{**value, **sequences, "usage": Usage(**value["usage"])})

@@ -73,7 +73,8 @@ class Runtime:
             EngineError: The engine died.
         """
         self.check(job)
-        job = self._with_logprobs(job)
+        sampling = job.pipeline.reporting(job.sampling, self.engines, self.verifiers)
+        job = replace(job, sampling=sampling)
         services = Services(
             engine=self.engine,
             ledger=Ledger(job.budget, parent=self.ledger),
@@ -136,13 +137,6 @@ class Runtime:
     def close(self) -> None:
         """Stop the answer checker's worker."""
         self.checker.close()
-
-    def _with_logprobs(self, job: Job) -> Job:
-        """Switch on the log-probabilities that the pipeline reads."""
-        wanted = job.pipeline.logprobs(self.verifiers)
-        if wanted <= (job.sampling.logprobs or 0):
-            return job
-        return replace(job, sampling=replace(job.sampling, logprobs=wanted))
 
     def _seconds_left(self, job: Job) -> float | None:
         """Return the time until the job's deadline or the run's, which starts with its first job.
