@@ -12,7 +12,7 @@ from tts import prompts
 from tts.engine.running import make_engine
 from tts.engine.spec import EngineSpec
 from tts.engine.vllm import VLLMEngine
-from tts.errors import CapabilityError, ContextError, EngineError, ModelError
+from tts.errors import CapabilityError, ContextError, EngineError, InputError, ModelError
 from tts.types import GenerationRequest, Message, Prompt, Sampling, ScoreRequest
 
 CHAT = Prompt(messages=(Message("user", "What is 7 * 8?"),))
@@ -106,6 +106,27 @@ def test_seeded_prompts_longer_than_a_step_do_not_kill_the_engine(
                 group.create_task(first(stream))
 
     asyncio.run(main())
+
+
+@pytest.mark.slow
+def test_kv_blocks_may_be_smaller_than_vllm_takes_on_a_cpu(vllm_engine: VLLMEngine) -> None:
+    prompt = Prompt(token_ids=tuple(range(40, 90)))  # 3 blocks of 16 tokens and 2 tokens
+    request = GenerationRequest(prompt, Sampling(temperature=0.0, max_tokens=40, logprobs=0))
+
+    async def main() -> None:
+        with pytest.raises(InputError, match="KV blocks of 24 tokens"):
+            await VLLMEngine(block_size=24).start()
+        small = VLLMEngine(block_size=16, max_model_len=512, cpu_threads=1)
+        found = await anext(small.generate(request))
+        again = await anext(small.generate(request))
+        assert small.info.kv_block_size == 16
+        assert (found.usage.cached_tokens, again.usage.cached_tokens) == (0, 48)
+        stock = await anext(vllm_engine.generate(request))
+        assert found.token_ids == again.token_ids == stock.token_ids
+        assert found.logprobs == pytest.approx(stock.logprobs, abs=1e-4)
+        await small.aclose()
+
+    asyncio.run(asyncio.wait_for(main(), 120))
 
 
 async def first(stream: Any) -> None:

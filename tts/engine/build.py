@@ -12,7 +12,7 @@ from tts.engine.sparse_config import SparseConfig, wants_shared_prefix
 from tts.errors import EngineError, InputError, ModelError, TTSError
 
 _BUNDLED = "bundled:"
-_CPU_BLOCK_SIZE = 32  # the CPU attention kernel takes multiples of 32 only
+_CPU_BLOCK_SIZE = 32  # what vLLM's CPU attention takes by itself, or a multiple
 _SAMPLER = "tts.engine.sampler:SeededSampler"
 _SMALL_MODEL_BYTES = 256 * 2**20
 # Tokens that the default KV cache holds on a CPU, memory permitting; vLLM writes it once at the
@@ -65,7 +65,7 @@ def build_engine(
         chosen["logits_processors"] = [*chosen.get("logits_processors", ()), *ours]
     if chosen["runner"] == "pooling":
         _choose_pooler(chosen)
-    _choose_attention(chosen)
+    _choose_attention(chosen, on_cpu=on_cpu)
     try:
         with host.building(compiles=not (on_cpu and chosen["enforce_eager"])):
             return _build(chosen, on_cpu=on_cpu)
@@ -93,10 +93,10 @@ def _choose_for_cpu(arguments: dict[str, Any]) -> None:
     arguments.setdefault("enforce_eager", True)
     if arguments["block_size"] is None:
         arguments["block_size"] = _CPU_BLOCK_SIZE
-    if arguments["block_size"] % _CPU_BLOCK_SIZE:
+    if arguments["block_size"] % vllm_plugin.CPU_BLOCK_MULTIPLE:
         raise InputError(
-            f"KV blocks of {arguments['block_size']} tokens: vLLM's CPU attention takes multiples "
-            f"of {_CPU_BLOCK_SIZE}"
+            f"KV blocks of {arguments['block_size']} tokens: CPU attention takes multiples of "
+            f"{vllm_plugin.CPU_BLOCK_MULTIPLE}"
         )
     if arguments["dtype"] == "auto" and not _has_bfloat16():
         arguments["dtype"] = "float32"
@@ -125,13 +125,14 @@ def choose_block_size(block_size: int | None, sparse: SparseConfig | None) -> in
     return block_size or page_size
 
 
-def _choose_attention(arguments: dict[str, Any]) -> None:
-    """Register our attention where the engine asks for it, and check what needs no model."""
+def _choose_attention(arguments: dict[str, Any], *, on_cpu: bool) -> None:
+    """Register our attention where the engine needs it, and check what needs no model."""
     config, block_size = arguments["additional_config"], arguments["block_size"]
     sparse = SparseConfig.from_vllm(config)
+    has_small_blocks = on_cpu and block_size % _CPU_BLOCK_SIZE != 0
     if wants_shared_prefix(config):
         vllm_plugin.check_shared_prefix()
-    elif sparse is None:
+    elif sparse is None and not has_small_blocks:
         return
     if sparse is not None and block_size is not None:
         sparse.num_pages(block_size)

@@ -19,6 +19,7 @@ from vllm import _custom_ops as ops
 from vllm import envs
 from vllm.config import get_current_vllm_config, get_layers_from_vllm_config
 from vllm.model_executor.layers.attention import Attention
+from vllm.v1.attention.backend import MultipleOf
 from vllm.v1.attention.backends.cpu_attn import (
     CPUAttentionBackend,
     CPUAttentionBackendImpl,
@@ -30,6 +31,7 @@ from tts.engine.key_means import KeyMeans, KeySlots, OpenPages
 from tts.engine.sparse_config import SparseConfig
 from tts.engine.sparse_limits import check_groups, check_layer, selects_pages
 from tts.engine.sparse_pages import PagePlan, plan_pages, select_table
+from tts.engine.vllm_plugin import CPU_BLOCK_MULTIPLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,12 @@ class SparseMetadata(CPUAttentionMetadata):  # type: ignore[misc]
 
 
 class SparseBackend(CPUAttentionBackend):  # type: ignore[misc]
-    """The stock backend with our builder and implementation."""
+    """The stock backend with our builder and implementation, and with smaller KV blocks."""
+
+    @staticmethod
+    def get_supported_kernel_block_sizes(kv_cache_spec: object = None) -> list[int | MultipleOf]:
+        """Return what the operator takes; its variant for 16 tokens is chosen by their number."""
+        return [MultipleOf(CPU_BLOCK_MULTIPLE)]
 
     @staticmethod
     def get_impl_cls() -> type["SparseImpl"]:

@@ -83,7 +83,8 @@ class VLLMEngine:
             kv_cache_memory_bytes: Size of the KV cache; None sizes it by model and memory.
             memory: Share of a GPU's memory for weights and KV cache, of those that engines on one
                 GPU split; None is 0.9, for one that has it alone.
-            block_size: Tokens per KV block; None is 32 on a CPU, and vLLM's choice elsewhere.
+            block_size: Tokens per KV block; None is 32 on a CPU, where multiples of 16 can be
+                asked for, and vLLM's choice elsewhere.
             seed: Of vLLM itself; requests carry their own.
             cpu_threads: Threads of the CPU kernels; None takes every core.
             chat_template_options: Passed to the model's chat template.

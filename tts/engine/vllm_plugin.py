@@ -1,8 +1,8 @@
-"""How vLLM learns of block-sparse and shared-prefix decode.
+"""How vLLM learns of block-sparse and shared-prefix decode, and of small KV blocks on a CPU.
 
 `install` registers an attention backend that stays the stock one for every engine without our
-entries in its `additional_config`: on a CPU it takes the place of the only backend there, on CUDA
-it is the one named CUSTOM. vLLM's worker processes load `register` through the entry point group
+entries in its `additional_config`: on a CPU it takes the place of the only backend there, and
+allows KV blocks of 16 tokens besides; on CUDA it is the one named CUSTOM. vLLM's worker processes load `register` through the entry point group
 `vllm.general_plugins`; it does nothing unless TTS_SPARSE_ATTENTION=1, and importing this module
 loads neither torch nor vLLM.
 """
@@ -14,6 +14,7 @@ from typing import Any
 from tts.errors import CapabilityError
 
 SWITCH = "TTS_SPARSE_ATTENTION"
+CPU_BLOCK_MULTIPLE = 16  # the operator takes it, though vLLM's own backend asks for 32
 _CPU_BACKEND = "tts.engine.sparse_cpu.SparseBackend"
 _CUDA_BACKEND = "tts.engine.sparse_cuda.SparseBackend"
 
