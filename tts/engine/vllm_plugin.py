@@ -2,9 +2,9 @@
 
 `install` registers an attention backend that stays the stock one for every engine without our
 entries in its `additional_config`: on a CPU it takes the place of the only backend there, and
-allows KV blocks of 16 tokens besides; on CUDA it is the one named CUSTOM. vLLM's worker processes load `register` through the entry point group
-`vllm.general_plugins`; it does nothing unless TTS_SPARSE_ATTENTION=1, and importing this module
-loads neither torch nor vLLM.
+allows KV blocks of 16 tokens besides; on CUDA it is the one named CUSTOM. vLLM's worker processes
+load `register` through the entry point group `vllm.general_plugins`; it does nothing unless
+TTS_SPARSE_ATTENTION=1, and importing this module loads neither torch nor vLLM.
 """
 
 import os
