@@ -28,7 +28,7 @@ from tts.evals.calibration_samples import (
 from tts.evals.ladder import fit_ladder
 from tts.evals.metrics import bootstrap_interval
 from tts.evals.run_store import Record, StoredRun
-from tts.evals.sampled import common_verifiers
+from tts.evals.sampled import answered, common_verifiers, missing_scores
 
 PRICES = tuple(float(p) for p in np.geomspace(0.1, 1e-5, 25))
 _NUM_ORDERS = 8
@@ -230,11 +230,10 @@ def _notes(recorded: Mapping[Key, Recorded], *, is_graded: bool) -> tuple[str, .
 
 def _score_notes(records: Iterable[Record]) -> Iterator[str]:
     """Say which verifiers scored samples and give no ladder all the same."""
-    answered = [d for record in records for d in record.drafts if d.answer is not None]
-    for name in sorted({name for draft in answered for name in draft.scores}):
-        known = [0.0 <= draft.scores.get(name, -1.0) <= 1.0 for draft in answered]
-        if not all(known):
+    samples = answered(records)
+    for name, missing in missing_scores(samples).items():
+        if missing:
             yield (
-                f"no ladder by {name}: {known.count(False)} of {len(known)} samples with an answer "
-                "have no score of it in [0, 1]"
+                f"no ladder by {name}: {missing} of {len(samples)} samples with an answer have no "
+                "score of it in [0, 1]"
             )

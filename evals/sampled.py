@@ -7,7 +7,7 @@ further draw.
 from collections.abc import Iterable, Sequence
 
 from tts.evals.metrics import best_of_k, maj_at_k, pass_at_k
-from tts.evals.run_store import Record
+from tts.evals.run_store import Attempt, Record
 
 
 def powers_of_two(most: int) -> list[int]:
@@ -56,11 +56,19 @@ def shares(record: Record, verifier: str) -> list[float]:
 
 
 def common_verifiers(records: Sequence[Record]) -> list[str]:
-    """Return the verifiers that scored every sample with an answer, in [0, 1]."""
-    scored = [
-        {name for name, score in draft.scores.items() if 0.0 <= score <= 1.0}
-        for record in records
-        for draft in record.drafts
-        if draft.answer is not None
-    ]
-    return sorted(set.intersection(*scored)) if scored else []
+    """Return the verifiers that scored every sample with an answer, in [0, 1]; by name."""
+    missing = missing_scores(answered(records))
+    return [verifier for verifier, number in missing.items() if not number]
+
+
+def answered(records: Iterable[Record]) -> list[Attempt]:
+    """Return the samples with an answer."""
+    return [d for record in records for d in record.drafts if d.answer is not None]
+
+
+def missing_scores(samples: Sequence[Attempt]) -> dict[str, int]:
+    """Return how many samples have no score in [0, 1], by verifier that scored any; by name."""
+    return {
+        name: sum(not 0.0 <= sample.scores.get(name, -1.0) <= 1.0 for sample in samples)
+        for name in sorted({name for sample in samples for name in sample.scores})
+    }

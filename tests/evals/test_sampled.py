@@ -6,11 +6,13 @@ import pytest
 
 from tts.evals.run_store import Attempt, Record
 from tts.evals.sampled import (
+    answered,
     best_at,
     classes,
     common_verifiers,
     fewest_drafts,
     maj_at,
+    missing_scores,
     pass_at,
     powers_of_two,
     right_classes,
@@ -55,4 +57,5 @@ def test_scores_that_are_no_shares_count_nothing() -> None:
     assert shares(RECORD, "prm") == [0.2, 0.4, 0.9, 0.0]
     assert shares(RECORD, "length") == [0.0] * 4
     assert common_verifiers([RECORD]) == ["prm"]  # the judge left two out
+    assert missing_scores(answered([RECORD])) == {"judge": 2, "length": 3, "prm": 0}  # of three
     assert common_verifiers([]) == []
