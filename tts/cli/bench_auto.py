@@ -18,7 +18,7 @@ from tts.budget.evidence import AnswerModel, gather
 from tts.budget.policy import Policy, save_policy
 from tts.budget.stopping import standing
 from tts.catalog import load
-from tts.cli import _output
+from tts.cli import _flags, _output
 from tts.cli._progress import ProgressView
 from tts.cli._share import SHARED
 from tts.engine.running import POLICY_MEMORY
@@ -57,9 +57,9 @@ def auto(
         str | None, typer.Option("--dearer", help="Preset to escalate to, such as beam_search.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of samples, halves and orders.")] = 0,
-    model: Annotated[str, typer.Option("--model", help="Of the embedded vLLM.")] = DEFAULT_MODEL,
+    model: _flags.EmbeddedModelFlag = DEFAULT_MODEL,
     out: Annotated[Path, typer.Option("--out", help="Holds the runs.")] = Path("runs/bench_auto"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: _flags.JsonFlag = False,
 ) -> None:
     """Measure `auto` against voting, best-of-n and the weighted vote, chain and countdown mixed.
 

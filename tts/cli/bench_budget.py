@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from tts.cli import _output
+from tts.cli import _flags, _output
 from tts.errors import InputError
 from tts.evals.allocation import PoolFigures, Ratio, compare_allocation
 from tts.pools import Pool, load_series
@@ -34,7 +34,7 @@ def budget(
         int, typer.Option("--orders", min=1, help="Orders of drawing averaged over.")
     ] = 20,
     seed: Annotated[int, typer.Option("--seed", help="Of orders, halves and intervals.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: _flags.JsonFlag = False,
 ) -> None:
     """Measure how many samples allocation needs for the accuracy of uniform voting.
 

@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from tts.api import DEFAULT_MODEL
-from tts.cli import _output
+from tts.cli import _flags, _output
 from tts.cost import Workload
 from tts.engine.vllm import VLLMEngine
 from tts.evals.engine_figures import EngineFigures, judge_cost_model, settings
@@ -26,8 +26,8 @@ _TOKENS = range(300, 1_000)  # ids of plain words in any vocabulary
 def engine(
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Of all settings.")] = 3,
     seed: Annotated[int, typer.Option("--seed", help="Of prompts and halves.")] = 0,
-    model: Annotated[str, typer.Option("--model", help="Of the embedded vLLM.")] = DEFAULT_MODEL,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    model: _flags.EmbeddedModelFlag = DEFAULT_MODEL,
+    as_json: _flags.JsonFlag = False,
 ) -> None:
     """Measure how well predicted cost ranks and meets the engine's seconds.
 

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from tts.cli import _output
+from tts.cli import _flags, _output
 from tts.errors import CapabilityError
 
 _BASELINES = ("SDPA", "flex", "FA3")
@@ -30,7 +30,7 @@ def kernels(
         bool, typer.Option("--compile", help="Compile for sm_90 instead; needs no GPU.")
     ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="A few cells of the grid.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: _flags.JsonFlag = False,
 ) -> None:
     """Measure the attention kernels, or compile them for a GPU that is not there.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tts.api import DEFAULT_MODEL
-from tts.cli import _output
+from tts.cli import _flags, _output
 from tts.cli._bench_runtime import Figures, Size, measure
 from tts.engine.vllm import VLLMEngine
 
@@ -16,10 +16,8 @@ def runtime(
     problems: Annotated[int, typer.Option("--problems", min=1, help="Problems of chain.")] = 64,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Samples of each.")] = 16,
     rounds: Annotated[int, typer.Option("--rounds", min=2, help="Rounds of both sides.")] = 8,
-    model: Annotated[str, typer.Option("--model", help="Model of the embedded vLLM.")] = (
-        DEFAULT_MODEL
-    ),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    model: _flags.EmbeddedModelFlag = DEFAULT_MODEL,
+    as_json: _flags.JsonFlag = False,
 ) -> None:
     """Measure what the runtime adds to the CPU time of vLLM alone.
 

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from tts.cli import _output
+from tts.cli import _flags, _output
 from tts.engine.sparse_config import SparseConfig
 
 
@@ -26,7 +26,7 @@ def sparse(
     threads: Annotated[int, typer.Option("--threads", min=1, help="Of the CPU kernels.")] = 2,
     layers: Annotated[int, typer.Option("--layers", min=1, help="Of the random model.")] = 8,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Of each engine.")] = 64,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: _flags.JsonFlag = False,
 ) -> None:
     """Measure sparse decode against stock vLLM on a CPU.
 

@@ -17,7 +17,7 @@ import typer
 from rich.table import Table
 
 from tts.api import DEFAULT_MODEL
-from tts.cli import _output
+from tts.cli import _flags, _output
 from tts.errors import ModelError
 from tts.kernels.budget import select_budget_pages
 
@@ -44,7 +44,7 @@ def sparse_quality(
     out: Annotated[Path, typer.Option("--out", help="Holds the cells and the figure.")] = Path(
         "runs/sparse_quality"
     ),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: _flags.JsonFlag = False,
 ) -> None:
     """Measure accuracy against KV budget on long chain problems.
 

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from tts.api import DEFAULT_MODEL
 from tts.catalog import load
-from tts.cli import _output
+from tts.cli import _flags, _output
 from tts.cli._bench_engines import forget, open_reward
 from tts.cli._bench_strategies import (
     BASE,
@@ -83,7 +83,7 @@ def strategies(
         list[str] | None, typer.Option("--task", help="May be repeated; chain and countdown.")
     ] = None,
     verifier: Annotated[str, typer.Option("--verifier", help="Scores solutions.")] = "prm",
-    model: Annotated[str, typer.Option("--model", help="Of the embedded vLLM.")] = DEFAULT_MODEL,
+    model: _flags.EmbeddedModelFlag = DEFAULT_MODEL,
     seed: Annotated[int, typer.Option("--seed", help="Of the samples.")] = 0,
     full: Annotated[bool, typer.Option("--full", help="400 problems, 64 samples.")] = False,
     out: Annotated[Path, typer.Option("--out", help="Holds the runs.")] = Path(
@@ -92,7 +92,7 @@ def strategies(
     readme: Annotated[
         Path | None, typer.Option("--readme", help="A file whose table is replaced.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: _flags.JsonFlag = False,
 ) -> None:
     """Measure strategies against voting at equal generated tokens; draw the plot.
 

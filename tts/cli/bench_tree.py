@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from tts.api import DEFAULT_MODEL
-from tts.cli import _output
+from tts.cli import _flags, _output
 from tts.cli._bench_tree import (
     BASE,
     METHODS,
@@ -37,13 +37,13 @@ def tree(
         list[str] | None, typer.Option("--task", help="chain or countdown; both.")
     ] = None,
     verifier: Annotated[str, typer.Option("--verifier", help="Scores steps.")] = "prm",
-    model: Annotated[str, typer.Option("--model", help="Of the embedded vLLM.")] = DEFAULT_MODEL,
+    model: _flags.EmbeddedModelFlag = DEFAULT_MODEL,
     kv_bytes: Annotated[
         int | None, typer.Option("--kv-bytes", help="Of the scarce KV cache; 128 blocks.")
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="200 problems, more cells.")] = False,
     out: Annotated[Path, typer.Option("--out", help="Holds the runs.")] = Path("runs/bench_tree"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: _flags.JsonFlag = False,
 ) -> None:
     """Measure tree searches side by side: KV held, tokens, accuracy, pace.
 

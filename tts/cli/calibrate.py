@@ -13,7 +13,7 @@ from rich.table import Table
 from tts.api import DEFAULT_MODEL
 from tts.budget.policy import Policy, save_policy
 from tts.catalog import load
-from tts.cli import _engine, _output
+from tts.cli import _engine, _flags, _output
 from tts.cli._progress import ProgressView
 from tts.errors import InputError, ProblemError
 from tts.evals.calibrate import calibrate
@@ -49,19 +49,12 @@ def calibrate_command(
         str, typer.Option("--presets", help="Comma-separated; one must draw many samples.")
     ] = "self_consistency",
     out: Annotated[Path, typer.Option("--out", help="The policy file.")] = Path("policy.yaml"),
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Change the presets, such as n=32.", metavar="K=V"),
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="JSON Lines in place of the download.")
-    ] = None,
+    overrides: _flags.SetFlag = None,
+    data: _flags.DataFlag = None,
     split: Annotated[
         str | None, typer.Option("--split", help="Part of the benchmark [default: calibration].")
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Only the first problems.")
-    ] = None,
+    limit: _flags.LimitFlag = None,
     seed: Annotated[int, typer.Option("--seed", help="Of samples, halves and orders.")] = 0,
     runs: Annotated[Path, typer.Option("--runs", help="Holds the run folders.")] = Path("runs"),
     engine: _engine.EngineFlag = "vllm",

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from tts.cli import _output, _tables
+from tts.cli import _flags, _output, _tables
 from tts.cli._laws import law_lines
 from tts.errors import InputError
 from tts.evals.compare import compare
@@ -18,7 +18,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command("compare")
 def compare_command(
     runs: Annotated[list[Path], typer.Argument(help="Run folders.", metavar="RUN")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: _flags.JsonFlag = False,
 ) -> None:
     """Compare runs of one benchmark with the first of them.
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tts import bundled, catalog
-from tts.cli import _output
+from tts.cli import _flags, _output
 from tts.errors import MissingExtraError, TTSError, VerifierError
 from tts.evals import environment
 from tts.hardware import measure_hardware
@@ -38,7 +38,7 @@ class Finding:
 
 @app.command()
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: _flags.JsonFlag = False,
     profile: Annotated[
         bool, typer.Option("--profile", help="Measure this CPU's FLOP/s and bytes/s too.")
     ] = False,

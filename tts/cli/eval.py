@@ -14,7 +14,7 @@ import typer
 
 from tts.api import DEFAULT_MODEL, DEFAULT_PRESET
 from tts.catalog import load
-from tts.cli import _engine, _output, _tables
+from tts.cli import _engine, _flags, _output, _tables
 from tts.cli._progress import ProgressView
 from tts.cli._share import with_share
 from tts.errors import InputError, ProblemError, StoreError
@@ -70,21 +70,14 @@ def evaluate_command(
         list[str] | None,
         typer.Option("--preset", help="A preset's name or file; may be repeated.", metavar="P"),
     ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Change the presets, such as n=32.", metavar="K=V"),
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="JSON Lines in place of the download.")
-    ] = None,
+    overrides: _flags.SetFlag = None,
+    data: _flags.DataFlag = None,
     split: Annotated[str, typer.Option("--split", help="Part of the benchmark.")] = "test",
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Only the first problems.")
-    ] = None,
+    limit: _flags.LimitFlag = None,
     repeat: Annotated[
         int, typer.Option("--repeat", min=1, help="Solve every problem this often.")
     ] = 1,
-    seed: Annotated[int, typer.Option("--seed", help="Same seed, same samples.")] = 0,
+    seed: _flags.SeedFlag = 0,
     budget: Annotated[
         str | None, typer.Option("--budget", help="Per problem: 8k (tokens), 30s, 64calls.")
     ] = None,

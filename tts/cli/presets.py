@@ -6,7 +6,7 @@ import typer
 import yaml
 
 from tts import catalog
-from tts.cli import _output
+from tts.cli import _flags, _output
 from tts.presets import Preset, load_preset
 
 app = typer.Typer(
@@ -15,7 +15,6 @@ app = typer.Typer(
     help="List, show, check and draw presets.\n\nExample: tts presets show self_consistency",
 )
 NameArgument = Annotated[str, typer.Argument(help="A preset's name or file.", metavar="NAME")]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -25,7 +24,7 @@ def _main(context: typer.Context) -> None:
 
 
 @app.command("list")
-def list_presets(as_json: JsonFlag = False) -> None:
+def list_presets(as_json: _flags.JsonFlag = False) -> None:
     """List the presets that ship with the package.
 
     Example: tts presets list
@@ -41,7 +40,7 @@ def list_presets(as_json: JsonFlag = False) -> None:
 
 
 @app.command()
-def show(name: NameArgument, as_json: JsonFlag = False) -> None:
+def show(name: NameArgument, as_json: _flags.JsonFlag = False) -> None:
     """Print a preset with everything that it extends, and the nodes that it builds.
 
     Example: tts presets show self_consistency

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tts.cli import _output, _tables
+from tts.cli import _flags, _output, _tables
 from tts.cli._laws import law_lines
 from tts.evals.laws import laws_of
 from tts.evals.report import summary_of
@@ -23,7 +23,7 @@ def report(
         Path | None, typer.Option("--html", help="Write table and figure to this page.")
     ] = None,
     png: Annotated[Path | None, typer.Option("--png", help="Write the figure here.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: _flags.JsonFlag = False,
 ) -> None:
     """Print the figures of runs, finished or not; write them as a page or a picture.
 

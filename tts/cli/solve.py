@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tts.api import DEFAULT_MODEL, DEFAULT_PRESET, make_job
-from tts.cli import _engine, _output
+from tts.cli import _engine, _flags, _output
 from tts.errors import BudgetError, ContextError, InputError
 from tts.presets import load_preset
 from tts.runtime.executor import Job
@@ -22,15 +22,12 @@ def solve(
     preset: Annotated[
         str, typer.Option("--preset", help="A preset's name or file.", metavar="P")
     ] = DEFAULT_PRESET,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Change the preset, such as n=32.", metavar="K=V"),
-    ] = None,
+    overrides: _flags.SetFlag = None,
     budget: Annotated[
         str | None,
         typer.Option("--budget", help="Hard limits: 8k (tokens), 30s, 64calls.", metavar="B"),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Same seed, same samples.")] = 0,
+    seed: _flags.SeedFlag = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole result.")] = False,
     engine: _engine.EngineFlag = "vllm",
     model: _engine.ModelFlag = DEFAULT_MODEL,
