@@ -270,7 +270,7 @@ class Context(Protocol):
         ...
 
     def checking(self) -> "Context":
-        """Return this context for a verifier: what it generates judges, and is no attempt."""
+        """Return this context for a verifier or a memory: what it generates is no attempt."""
         ...
 
     def answers(self) -> "AnswerGroups":

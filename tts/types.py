@@ -130,7 +130,8 @@ class Usage:
     Attributes:
         prompt_tokens: Tokens sent, cache hits included.
         scored_tokens: The part of `prompt_tokens` that reward models ran over: no cached ones.
-        checking_tokens: The part of `generated_tokens` that judged others' work; never wasted.
+        checking_tokens: The part of `generated_tokens` that judged others' work, or recalled facts
+            for it; never wasted.
         cached_tokens: The part of `prompt_tokens` whose KV blocks were already resident.
         generated_tokens: Tokens sampled, those of pruned and cancelled trajectories included.
         wasted_tokens: The part of `generated_tokens` whose trajectory reached no sink.

@@ -356,7 +356,7 @@ def test_it_round_trips_through_yaml(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("memory: {name: fact}", "'fact' is no associative memory; there are facts"),
+        ("memory: {name: fact}", "'fact' is no associative memory; name one"),
         ("memory: {engine: big}", "'nothing' is no associative memory"),
         ("memory: {name: facts, file: nowhere.txt}", "nowhere.txt: cannot be read"),
         ("memory: {name: function, function: tts.nowhere.recall}", "nowhere"),

@@ -45,7 +45,7 @@ from tts.runtime.tree import NodeState, SearchTree
 from tts.types import Trajectory
 
 _MEMORIES: NamedParts[AssociativeMemory] = NamedParts(
-    "tts.memories", "Memory", "associative memory; there are facts, function and model"
+    "tts.memories", "Memory", "associative memory; name one of tts.memories such as facts"
 )
 
 
