@@ -1,10 +1,11 @@
 """One tree search as it runs: expansions in flight, scores, cancellation."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -65,6 +66,7 @@ class Search:
         self._streams: dict[int, tuple[CompletionStream, range]] = {}
         self._changed = asyncio.Event()
         self._tree.kv_price = partial(context.kv_market.price, self)
+        self._group = asyncio.TaskGroup()
         self._num_running = 0
         self._is_spent = False
         self._recorded = {ROOT}
@@ -77,8 +79,8 @@ class Search:
             EngineError: The engine died.
         """
         try:
-            async with asyncio.TaskGroup() as group:
-                await self._drive(group)
+            async with self._group:
+                await self._drive()
             if self._options.policy.holds_finished:
                 self._send_held()
         except ExceptionGroup as errors:
@@ -87,26 +89,39 @@ class Search:
             self._context.kv_market.leave(self)
             self._account.close()
 
-    async def _drive(self, group: asyncio.TaskGroup) -> None:
-        policy = self._options.policy
+    async def _drive(self) -> None:
         while True:
-            if not self._is_spent and not (policy.by_level and self._num_running):
-                self._act(policy.decide(self._tree, self._rng()), group)
+            if not self._is_spent:
+                self._act(self._options.policy.decide(self._tree, self._rng()))
             if not self._num_running:
                 return
             await self._changed.wait()
             self._changed.clear()
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a part of the search beside the others; the policy may be asked when it has ended."""
+        self._num_running += 1
+        self._group.create_task(work).add_done_callback(self._end)
+
+    def _end(self, _: asyncio.Task[None]) -> None:
+        self._num_running -= 1
+        self._wake()
+
+    def _wake(self) -> None:
+        """Have the policy asked, if this is a moment for it."""
+        if not (self._num_running and self._options.policy.by_level):
+            self._changed.set()
 
     def _rng(self) -> np.random.Generator:
         """Return draws that depend on the state of the search, not on who asked before."""
         place = (self._tree.num_expansions, len(self._tree))
         return np.random.default_rng((self._context.seed("policy"), *place))
 
-    def _act(self, decision: Decision, group: asyncio.TaskGroup) -> None:
+    def _act(self, decision: Decision) -> None:
         tree, before = self._tree, self._account.held()
         for node, count in decision.copies.items():
             tree.copies[node] = count
-        self._prune(decision.prune, group)
+        self._prune(decision.prune)
         wanted = [
             (node, count)
             for node, count in decision.expand
@@ -115,13 +130,12 @@ class Search:
         self._account.decided(before, wanted, decision)
         for parent, count in wanted:
             first = tree.add_children(parent, count)
-            self._num_running += 1
-            group.create_task(self._expand(parent, range(first, first + count)))
+            self._begin(self._expand(parent, range(first, first + count)))
         if tree.end[ROOT]:
             held = self._account.kv_blocks(tree.live_leaves().tolist())
             self._context.kv_market.hold(self, held)
 
-    def _prune(self, reason_by_node: Mapping[int, str], group: asyncio.TaskGroup) -> None:
+    def _prune(self, reason_by_node: Mapping[int, str]) -> None:
         if not reason_by_node:
             return
         for reason in dict.fromkeys(reason_by_node.values()):
@@ -130,7 +144,7 @@ class Search:
         for stream, children in self._streams.values():
             states = self._tree.state[children.start : children.stop]
             if not (states == NodeState.RUNNING).any():
-                group.create_task(_close(stream))
+                self._group.create_task(_close(stream))
 
     async def _expand(self, parent: int, children: range) -> None:
         """Generate the children of one node as one request, so that they share its KV blocks."""
@@ -146,10 +160,7 @@ class Search:
         )
         missing, shortfall = set(children), ""
         try:
-            async with (
-                aclosing(context.generate(request)) as stream,
-                asyncio.TaskGroup() as scoring,
-            ):
+            async with aclosing(context.generate(request)) as stream:
                 self._streams[children[0]] = (stream, children)
                 while (completion := await _next(stream, may_fail=parent != ROOT)) is not None:
                     if isinstance(completion, ContextError):
@@ -157,13 +168,16 @@ class Search:
                         break
                     node = children[completion.index]
                     missing.discard(node)
-                    own_seed = seed + completion.index
-                    scoring.create_task(self._arrive(node, before, completion, own_seed))
+                    self._arrive(node, before, completion, seed + completion.index)
+                    if not tree.is_in(node, NodeState.RUNNING):
+                        self._wake()
+                    elif missing:
+                        self._begin(self._score(node))
+                    else:  # nothing to wait for meanwhile
+                        await self._score(node)
             self._miss(missing, shortfall)
         finally:
             self._streams.pop(children[0], None)
-            self._num_running -= 1
-            self._changed.set()
 
     def _miss(self, nodes: set[int], shortfall: str) -> None:
         """Give up children that never came: too long, or the budget ended."""
@@ -172,9 +186,8 @@ class Search:
                 self._fail(node, shortfall or "the budget is spent")
                 self._is_spent = self._is_spent or not shortfall
 
-    async def _arrive(
-        self, node: int, before: Trajectory, completion: Completion, seed: int
-    ) -> None:
+    def _arrive(self, node: int, before: Trajectory, completion: Completion, seed: int) -> None:
+        """Note a step; one that can be scored stays running."""
         tree, place = self._tree, int(self._tree.place[node])
         if not tree.end[ROOT]:
             tree.set_step(ROOT, completion.prompt_token_ids)
@@ -195,11 +208,9 @@ class Search:
             self._fail(node, trajectory.error or "cancelled")
         elif trajectory.finish_reason is None and not completion.text.strip():
             self._fail(node, "empty step")
-        elif tree.is_in(node, NodeState.RUNNING):
-            await self._score(node, trajectory)
-        self._changed.set()
 
-    async def _score(self, node: int, trajectory: Trajectory) -> None:
+    async def _score(self, node: int) -> None:
+        trajectory = self._trajectories[node]
         played = await self._look_ahead(node, trajectory)
         score = await self._scorer.score(self._options.steps.as_paragraphs(played))
         is_finished = trajectory.finish_reason is not None
