@@ -33,14 +33,25 @@ def test_the_whole_benchmark(tts: Callable[..., Outcome], monkeypatch: pytest.Mo
         known = next(r for s, r in references.items() if s in ask.prompt)
         return Line(rf"{THOUGHT}\boxed{{{known if ask.seed % 3 else ask.seed % 7}}}")
 
+    class Engine(ScriptedEngine):
+        num_forgotten = 0
+
+        async def forget(self) -> None:
+            Engine.num_forgotten += 1
+
     @asynccontextmanager
     async def engine(model: str, *, memory: float) -> AsyncIterator[ScriptedEngine]:
-        yield ScriptedEngine(line)
+        yield Engine(line)
 
-    async def verifiers(*_: Any) -> dict[str, ByText]:
+    async def reward(*_: Any) -> dict[str, ScriptedEngine]:
+        return {"bundled:prm": Engine(line)}
+
+    async def verifiers(*_: Any, engines: dict[str, ScriptedEngine]) -> dict[str, ByText]:
+        assert list(engines) == ["bundled:prm"]
         return {"prm": ByText(lambda text: 0.1 if len(text) == len(WRONG) else 0.8)}
 
     monkeypatch.setattr(bench_auto, "VLLMEngine", engine)
+    monkeypatch.setattr(bench_auto, "open_reward", reward)
     monkeypatch.setattr(bench_auto, "open_verifiers", verifiers)
     words = ("bench", "auto", "--problems", "8", "--calibration", "8", "--samples", "4")
     outcome = tts(*words, "--json")
@@ -49,6 +60,8 @@ def test_the_whole_benchmark(tts: Callable[..., Outcome], monkeypatch: pytest.Mo
     assert names == ["self_consistency", "best_of_n", "weighted_vote", "oracle", "auto"]
     assert outcome.json["problems"] == 16
     assert len(outcome.json["equal_tokens"]) >= 2  # so small budgets may buy the same
+    # Both engines before each run: calibration, all samples, and `auto` at each share.
+    assert Engine.num_forgotten == 2 * (2 + len(bench_auto.SHARES))
     again = tts(*words)
     assert again.code == 0 and "at its plateau" in again.out
     assert "a slice for 10,000 problems" in again.out

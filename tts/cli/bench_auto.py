@@ -3,10 +3,11 @@
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import typer
@@ -19,6 +20,7 @@ from tts.budget.policy import Policy, save_policy
 from tts.budget.stopping import standing
 from tts.catalog import load
 from tts.cli import _flags, _output
+from tts.cli._bench_engines import forget, open_reward
 from tts.cli._progress import ProgressView
 from tts.cli._share import SHARED
 from tts.engine.running import POLICY_MEMORY
@@ -36,7 +38,7 @@ from tts.evals.run_store import GENERATIONS, Record, load_run
 from tts.evals.runner import Plan, evaluate
 from tts.opening import open_verifiers
 from tts.presets import Preset, load_preset
-from tts.protocols import Engine, Verifier
+from tts.protocols import Verifier
 from tts.types import Answer, Budget, Grade, Problem
 
 TASKS = ("chain", "countdown")
@@ -82,6 +84,14 @@ def auto(
     typer.echo(f"again tts bench auto {words}")
 
 
+class _Engines(NamedTuple):
+    """What all runs share; it forgets between them, so that each pays for itself."""
+
+    engine: VLLMEngine
+    rewards: Mapping[str, VLLMEngine]
+    verifiers: Mapping[str, Verifier]
+
+
 class _Bench:
     """All runs of the benchmark, on one engine."""
 
@@ -96,22 +106,21 @@ class _Bench:
         """Return all figures."""
         fixed = load_preset("best_of_n", [f"n={self._samples}", _MAX_TOKENS])
         dearer = [] if self._dearer is None else [load_preset(self._dearer, [_MAX_TOKENS])]
-        async with VLLMEngine(self._model, memory=POLICY_MEMORY) as engine:
-            verifiers = await open_verifiers([p.pipeline for p in (fixed, *dearer)])
-            try:
-                learnt = [
-                    await self._evaluate(preset, "calibration", calibration, engine, verifiers)
-                    for preset in (fixed, *dearer)
-                ]
-                policy, file = self._fit(learnt)
-                whole = await self._evaluate(fixed, "test", problems, engine, verifiers)
-                runs = [
-                    await self._auto(file, share, problems, whole, engine, verifiers)
-                    for share in SHARES
-                ]
-            finally:
-                for verifier in verifiers.values():
-                    await verifier.aclose()
+        async with AsyncExitStack() as opened:
+            engine = await opened.enter_async_context(VLLMEngine(self._model, memory=POLICY_MEMORY))
+            rewards = await open_reward(_VERIFIER, opened)
+            pipelines = [preset.pipeline for preset in (fixed, *dearer)]
+            verifiers = await open_verifiers(pipelines, engines=rewards)
+            for verifier in verifiers.values():
+                opened.push_async_callback(verifier.aclose)
+            on = _Engines(engine, rewards, verifiers)
+            learnt = [
+                await self._evaluate(preset, "calibration", calibration, on)
+                for preset in (fixed, *dearer)
+            ]
+            policy, file = self._fit(learnt)
+            whole = await self._evaluate(fixed, "test", problems, on)
+            runs = [await self._auto(file, share, problems, whole, on) for share in SHARES]
         return _figures(policy, whole, runs)
 
     def _fit(self, summaries: Sequence[Mapping[str, Any]]) -> tuple[Policy, Path]:
@@ -126,8 +135,7 @@ class _Bench:
         share: float,
         problems: int,
         whole: Mapping[str, Any],
-        engine: Engine,
-        verifiers: Mapping[str, Verifier],
+        on: _Engines,
     ) -> dict[str, Any]:
         """Run `auto` under a share of the tokens of the run with all samples."""
         budget = int(share * whole["tokens"]["generated"])
@@ -137,8 +145,7 @@ class _Bench:
             load_preset("auto", settings),
             "test",
             problems,
-            engine,
-            verifiers,
+            on,
             run_budget=Budget(tokens=budget),
             reuse=[Path(whole["out"]) / GENERATIONS],
         )
@@ -148,19 +155,19 @@ class _Bench:
         preset: Preset,
         split: str,
         number: int,
-        engine: Engine,
-        verifiers: Mapping[str, Verifier],
+        on: _Engines,
         *,
         run_budget: Budget | None = None,
         reuse: Sequence[Path] = (),
     ) -> dict[str, Any]:
         plan = mixed_plan(preset, split, number, seed=self._seed, run_budget=run_budget)
+        await forget((on.engine, *on.rewards.values()))
         with ProgressView(f"{split} {preset.name} {run_budget or ''}") as view:
             return await evaluate(
                 plan,
-                engine,
+                on.engine,
                 root=self._out,
-                verifiers=verifiers,
+                verifiers=on.verifiers,
                 reuse=reuse,
                 on_progress=view.show,
             )
