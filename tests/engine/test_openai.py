@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -341,6 +341,15 @@ def test_vllms_own_server_agrees_with_the_embedded_engine(
             prefilled = Prompt(messages=CHAT.messages, prefill="7 * 8 =")
             texts = {c.index: c.text for c in await read(engine, ask(3, prefilled, max_tokens=9))}
             assert sorted(texts) == [0, 1, 2]
+
+            # 2048 tokens of context: all but 2000 and the prompt's are left for this completion.
+            used = len(theirs.prompt_token_ids)
+            going_on = ask(max_tokens=1500, extra={"ignore_eos": True})
+            for roomy in (going_on, replace(going_on, prompt=ids)):
+                (short,) = await read(engine, replace(roomy, keep_free=2000))
+                assert len(short.token_ids) == 2048 - 2000 - used
+            with pytest.raises(ContextError, match="2040 of them kept"):
+                await read(engine, replace(going_on, keep_free=2040))
 
             too_long = ask(prompt=Prompt(token_ids=(65,) * 3000))
             with pytest.raises(ContextError):

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from tts import prompts
 from tts.bundled import resolve
 from tts.engine import build, host, kv
+from tts.engine.context_room import check_context
 from tts.engine.encoder import PromptEncoder
-from tts.engine.requests import RequestTable, _Entry, check_context
+from tts.engine.requests import RequestTable, _Entry
 from tts.engine.reward_format import RewardFormat
 from tts.engine.stepper import Stepper
 from tts.engine.stream import BufferedStream

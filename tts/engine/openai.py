@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -13,7 +13,8 @@ from weakref import WeakKeyDictionary
 import asyncio_throttle
 import openai
 
-from tts.engine.openai_wire import Call, explain, to_calls, to_completions
+from tts.engine.context_room import check_context
+from tts.engine.openai_wire import Call, explain, to_calls, to_completions, to_text
 from tts.engine.stream import BufferedStream, as_error
 from tts.errors import CapabilityError, EngineError, ModelError, TTSError, innermost
 from tts.protocols import Capabilities
@@ -190,9 +191,17 @@ class OpenAIEngine:
         await self.start()
         if not self._is_vllm:
             raise CapabilityError(f"{self.model} is not served by vLLM and takes no token ids")
+        return await self._tokenize({"prompt": text, "add_special_tokens": False})
+
+    async def _tokenize(self, text: Mapping[str, Any]) -> tuple[int, ...]:
+        """Ask vLLM's server for token ids.
+
+        Args:
+            text: A prompt, or messages, with the options of the server's `/tokenize`.
+        """
         connection = self._connection()
         url = f"{self.base_url.rstrip('/').removesuffix('/v1')}/tokenize"
-        body = {"model": self.model, "prompt": text, "add_special_tokens": False}
+        body = {"model": self.model, **text}
         async with connection.slots, connection.throttle:
             try:
                 found: Any = await connection.client.post(url, cast_to=object, body=body)
@@ -242,6 +251,7 @@ class OpenAIEngine:
         """Make all calls of a request; a failure that concerns all of them fails the stream."""
         try:
             await self.start()
+            request = await self._within_context(request)
             max_n = self._max_n or (1 if self._is_vllm else _SAMPLES_PER_CALL)
             calls = to_calls(request, model=self.model, max_n=max_n, is_vllm=self._is_vllm)
             async with asyncio.TaskGroup() as group:
@@ -250,6 +260,24 @@ class OpenAIEngine:
         except* Exception as errors:
             error = as_error(innermost(errors), f"{self.base_url} sent what we cannot read")
             stream.fail(error, _unknown(progress.in_flight))
+
+    async def _within_context(self, request: GenerationRequest) -> GenerationRequest:
+        """Return a request that leaves `keep_free` tokens, where the server counts its prompt.
+
+        Without it the server itself ends a completion where the context does.
+
+        Raises:
+            ContextError: There is no room.
+        """
+        context_tokens = self._info.context_tokens
+        if not request.keep_free or not self._is_vllm or context_tokens is None:
+            return request
+        prompt = request.prompt
+        token_ids = prompt.token_ids or await self._tokenize(to_text(prompt))
+        room = check_context(len(token_ids), context_tokens, request.keep_free)
+        sampling = request.sampling
+        capped = replace(sampling, max_tokens=min(sampling.max_tokens, room))
+        return replace(request, sampling=capped)
 
     async def _call(self, call: Call, stream: _Stream, progress: _Progress) -> None:
         connection = self._connection()

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from tts.errors import CapabilityError, ContextError, EngineError, ModelError, TTSError
-from tts.types import Completion, FinishReason, GenerationRequest, Price, Sampling, Usage
+from tts.types import Completion, FinishReason, GenerationRequest, Price, Prompt, Sampling, Usage
 
 _FINISH: Mapping[str | None, FinishReason] = {"stop": "stop", "length": "length"}
 _CONTEXT_WORDS = ("context length", "context_length", "max_model_len", "maximum context")
@@ -42,13 +42,9 @@ def to_calls(request: GenerationRequest, *, model: str, max_n: int, is_vllm: boo
         what = "token ids" if prompt.token_ids else "a prefill"
         raise CapabilityError(f"{model} is not served by vLLM and takes no {what}")
     body: dict[str, Any] = {"model": model, **_sampling(request.sampling, extra, is_vllm)}
-    if prompt.messages:
-        body["messages"] = [{"role": m.role, "content": m.content} for m in prompt.messages]
-        if prompt.prefill:
-            body["messages"].append({"role": "assistant", "content": prompt.prefill})
-            extra |= {"continue_final_message": True, "add_generation_prompt": False}
-    else:
-        body["prompt"] = list(prompt.token_ids) or prompt.text
+    text = {"prompt": list(prompt.token_ids)} if prompt.token_ids else to_text(prompt)
+    body |= {name: text.pop(name) for name in ("messages", "prompt") if name in text}
+    extra |= text
     if is_vllm:
         extra |= {"return_token_ids": True, "priority": request.priority}
     is_chat = bool(prompt.messages)
@@ -61,6 +57,17 @@ def to_calls(request: GenerationRequest, *, model: str, max_n: int, is_vllm: boo
         for first in range(0, request.n, max_n)
         for n in (min(max_n, request.n - first),)
     ]
+
+
+def to_text(prompt: Prompt) -> dict[str, Any]:
+    """Return a prompt that is not token ids, as vLLM's server takes it: messages, or a text."""
+    if not prompt.messages:
+        return {"prompt": prompt.text}
+    messages = [{"role": m.role, "content": m.content} for m in prompt.messages]
+    if not prompt.prefill:
+        return {"messages": messages}
+    messages.append({"role": "assistant", "content": prompt.prefill})
+    return {"messages": messages, "continue_final_message": True, "add_generation_prompt": False}
 
 
 def _sampling(sampling: Sampling, extra: dict[str, Any], is_vllm: bool) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from tts.engine import build
 from tts.engine.certainty import CERTAINTY_KEY, Readings
 from tts.engine.translate import SEED_KEY, Finished, Meter
-from tts.errors import ContextError, EngineError, TTSError
+from tts.errors import EngineError, TTSError
 from tts.types import Usage, sum_usage
 
 
@@ -224,20 +224,3 @@ def _read_by(params: Any, readings: Readings) -> Any:
 def _put_all(batch: list[tuple[Reader, Finished]]) -> None:
     for reader, finished in batch:
         reader.put(finished)
-
-
-def check_context(num_prompt_tokens: int, context_tokens: int, keep_free: int = 0) -> int:
-    """Return how many tokens may be generated after a prompt, `keep_free` left over.
-
-    Raises:
-        ContextError: There is no room for even one.
-    """
-    room = context_tokens - num_prompt_tokens - keep_free
-    if room < 1:
-        kept = f", {keep_free} of them kept for what follows" if keep_free else ""
-        raise ContextError(
-            f"the prompt has {num_prompt_tokens} tokens and leaves no room to generate: "
-            f"the model's context is {context_tokens} tokens{kept}; shorten the prompt or raise "
-            f"max_model_len"
-        )
-    return room

@@ -16,9 +16,10 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from tts.engine import build, kv, translate
+from tts.engine.context_room import check_context
 from tts.engine.encoder import PromptEncoder
 from tts.engine.reflection import EXTRA_KEY
-from tts.engine.requests import RequestTable, check_context
+from tts.engine.requests import RequestTable
 from tts.engine.reward_format import FORMATS
 from tts.engine.sparse_config import SparseConfig, to_additional_config
 from tts.engine.step_scores import StepReader
