@@ -53,24 +53,26 @@ class Stepper:
     def call(self, job: Callable[[], T]) -> Future[T]:
         """Run a job in the engine's thread; a dead engine fails it with its cause of death."""
         future: Future[T] = _uncancellable()
+        self.post(lambda: future.set_result(job()), future.set_exception)
+        return future
+
+    def post(self, job: Job, fail: Callable[[Exception], None]) -> None:
+        """Like `call` where nobody waits: `fail` is told of an error, and must not fail itself."""
 
         def run() -> None:
             try:
                 # A dead engine's thread empties its inbox through the same jobs.
                 if self._error is not None:
                     raise type(self._error)(str(self._error)) from self._error
-                result = job()
+                job()
             except Exception as error:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
+                fail(error)
 
         with self._lock:
             if self._error is None:
                 self._inbox.put(run)
-                return future
+                return
         run()
-        return future
 
     def stop(self) -> None:
         """End the thread after the jobs that it already has, and count the engine as closed."""

@@ -9,6 +9,7 @@ import copy
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -306,18 +307,17 @@ class VLLMEngine:
     def _submit(self, job: Callable[[], None], stream: _AnyStream) -> None:
         """Run a job in the engine's thread; its failure is the stream's."""
 
-        def watch(future: Future[None]) -> None:
-            if (error := future.exception()) is not None:
-                stream.loop.call_soon_threadsafe(
-                    stream.fail, as_error(error, "the engine failed"), Usage()
-                )
+        def fail(error: Exception) -> None:
+            cause = as_error(error, "the engine failed")
+            with suppress(RuntimeError):  # its event loop is closed: nobody waits
+                stream.loop.call_soon_threadsafe(stream.fail, cause, Usage())
 
         try:
             self._boot()
         except TTSError as error:
             stream.fail(error, Usage())
         else:
-            self._stepper.call(job).add_done_callback(watch)
+            self._stepper.post(job, fail)
 
     def _add(self, stream: _AnyStream, request: GenerationRequest) -> None:
         assert self._encoder is not None

@@ -22,6 +22,7 @@ class BlockTrie:
             raise ValueError(f"a KV block holds at least one token, got {block_size}")
         self.block_size = block_size
         self._ids: dict[tuple[int, tuple[int, ...]], int] = {}
+        self._extended: dict[tuple[int, tuple[int, ...]], tuple[int, tuple[int, ...]]] = {}
         self._parents: list[int] = []
 
     def extend(self, block: int, tokens: Sequence[int]) -> tuple[int, tuple[int, ...]]:
@@ -34,12 +35,18 @@ class BlockTrie:
         Returns:
             The last full block now, and the tokens that fill no block.
         """
+        asked = block, tuple(tokens)  # equal steps after equal prefixes are the rule in a search
+        if asked not in self._extended:
+            self._extended[asked] = self._append(*asked)
+        return self._extended[asked]
+
+    def _append(self, block: int, tokens: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
         size, ids, parents = self.block_size, self._ids, self._parents
         for held in zip(*[iter(tokens)] * size, strict=False):  # full blocks alone
             before, block = block, ids.setdefault((block, held), len(parents))
             if block == len(parents):
                 parents.append(before)
-        return block, tuple(tokens[len(tokens) // size * size :])
+        return block, tokens[len(tokens) // size * size :]
 
     def count(self, blocks: Iterable[int]) -> int:
         """Return the number of distinct blocks on the ways from the beginning to `blocks`."""

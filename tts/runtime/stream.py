@@ -66,7 +66,9 @@ class RequestStream:
             max_tokens=request.sampling.max_tokens,
             prompt_tokens=prompt_token_bound(request.prompt),
         )
-        sampling = replace(request.sampling, max_tokens=max(1, self._grant.max_tokens))
+        sampling, limit = request.sampling, max(1, self._grant.max_tokens)
+        if limit != sampling.max_tokens:
+            sampling = replace(sampling, max_tokens=limit)
         self._request = replace(
             request, sampling=sampling, n=self._grant.n, priority=services.priority
         )
@@ -171,6 +173,8 @@ class RequestStream:
 
     def _start(self) -> list[tuple[int, CompletionStream]]:
         """Ask the engine for what is missing, one request per run of neighbouring seeds."""
+        if len(self._missing) == self._request.n:
+            return [(0, self._services.engine.generate(self._request))]
         return [
             (
                 run[0],

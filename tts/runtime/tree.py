@@ -8,6 +8,7 @@ prompt, without a step.
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import chain
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -255,7 +256,7 @@ class SearchTree:
 
     def token_ids(self, node: int) -> tuple[int, ...]:
         """Return the prompt and all steps down to `node`."""
-        return tuple(t for n in reversed(self.path(node)) for t in self._tokens[n])
+        return tuple(chain.from_iterable(self._tokens[n] for n in reversed(self.path(node))))
 
     def token_key(self, node: int) -> Hashable:
         """Return a key that two nodes share exactly if their token ids down to them are equal."""

@@ -34,6 +34,7 @@ def to_json(tree: SearchTree) -> dict[str, Any]:
         tree.visits.tolist(),
         tree.value.tolist(),
         (tree.end - tree.start).tolist(),
+        (-(-tree.end // tree.blocks.block_size)).tolist(),
         strict=True,
     )
     return {
@@ -48,12 +49,14 @@ def to_json(tree: SearchTree) -> dict[str, Any]:
                 "visits": visits,
                 "value": round(value / visits, 4) if visits else None,
                 "tokens": tokens,
-                "kv_blocks": tree.kv_blocks([index]),
+                "kv_blocks": blocks,
                 "reason": tree.reasons.get(index, ""),
                 "text": tree.texts[index],
                 **({"memory": tree.memories[index]} if index in tree.memories else {}),
             }
-            for index, (parent, depth, state, reward, visits, value, tokens) in enumerate(columns)
+            for index, (parent, depth, state, reward, visits, value, tokens, blocks) in enumerate(
+                columns
+            )
         ],
     }
 
