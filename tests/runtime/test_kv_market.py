@@ -1,6 +1,7 @@
 """One price per KV block for all searches: by hand and against every choice."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -69,8 +70,8 @@ def test_no_other_choice_of_as_many_blocks_is_worth_more(
             assert gain <= price * (capacity - used) + 1e-9
 
 
-def market(capacity: int | None) -> Market:
-    return Market(lambda: capacity)
+def market(capacity: int | None, max_live: float | None = 1.0) -> Market:
+    return Market(lambda: capacity, max_live=max_live)
 
 
 def test_all_searches_share_one_capacity() -> None:
@@ -84,29 +85,44 @@ def test_all_searches_share_one_capacity() -> None:
 def test_where_the_capacity_is_unknown_blocks_are_free() -> None:
     shared = market(None)
     assert shared.price("a", FIRST, share=0.01) == 0.0
-    shared.hold("a", 99)
-    assert shared.has_room(5, share=1.0)
+    asyncio.run(asyncio.wait_for(both(shared), 1))
 
 
-def room(shared: Market) -> Mapping[int, bool]:
-    return {number: shared.has_room(number, share=1.0) for number in range(4)}
+async def both(shared: Market) -> None:
+    await shared.turn("a", 99)
+    await shared.turn("b", 99)
 
 
-def test_a_problem_begins_when_its_tree_will_likely_fit() -> None:
-    shared = market(30)
-    # Nothing is known of trees yet: one at a time.
-    assert room(shared) == {0: True, 1: False, 2: False, 3: False}
-    shared.hold("a", 10)
-    # Each is expected to grow to 10 blocks: three fit.
-    assert room(shared) == {0: True, 1: True, 2: True, 3: False}
-    shared.hold("a", 4)  # it may grow to 10 again
-    assert room(shared) == {0: True, 1: True, 2: True, 3: False}
-    shared.hold("b", 20)
-    # Now 15 are expected: 15 for the first, 20 for the second, and the next does not fit.
-    assert not shared.has_room(2, share=1.0)
-    assert shared.has_room(2, share=2.0)
-    shared.leave("b")
-    assert shared.has_room(1, share=1.0)
-    shared.leave("a")
-    shared.leave("never held anything")
-    assert room(shared) == {0: True, 1: True, 2: False, 3: False}
+def test_a_search_waits_until_it_fits_beside_those_before_it() -> None:
+    went: list[str] = []
+
+    async def turn(shared: Market, name: str, blocks: int) -> None:
+        await shared.turn(name, blocks)
+        went.append(name)
+
+    async def step() -> list[str]:
+        """Let all that may go go."""
+        for _ in range(5):
+            await asyncio.sleep(0)
+        found = went.copy()
+        went.clear()
+        return found
+
+    async def main() -> None:
+        shared = market(20, max_live=0.5)
+        async with asyncio.TaskGroup() as group:
+            for name, blocks in (("a", 99), ("b", 6), ("c", 4)):
+                group.create_task(turn(shared, name, blocks))
+            # The first goes though it never fits; the others wait for it, not for each other.
+            assert await step() == ["a"]
+            await turn(shared, "a", 4)
+            assert await step() == ["a", "b"]  # 4 + 6 of 10
+            shared.leave("a")
+            assert await step() == ["c"]  # 6 + 4
+            group.create_task(turn(shared, "d", 1))
+            group.create_task(turn(shared, "b", 7))
+            assert await step() == ["b"]  # the first now; c has gone on already
+            shared.leave("c")
+            assert await step() == ["d"]  # 7 + 1
+
+    asyncio.run(asyncio.wait_for(main(), 1))

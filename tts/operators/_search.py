@@ -92,7 +92,7 @@ class Search:
     async def _drive(self) -> None:
         while True:
             if not self._is_spent:
-                self._act(self._options.policy.decide(self._tree, self._rng()))
+                await self._act(self._options.policy.decide(self._tree, self._rng()))
             if not self._num_running:
                 return
             await self._changed.wait()
@@ -117,7 +117,7 @@ class Search:
         place = (self._tree.num_expansions, len(self._tree))
         return np.random.default_rng((self._context.seed("policy"), *place))
 
-    def _act(self, decision: Decision) -> None:
+    async def _act(self, decision: Decision) -> None:
         tree, before = self._tree, self._account.held()
         for node, count in decision.copies.items():
             tree.copies[node] = count
@@ -127,13 +127,12 @@ class Search:
             for node, count in decision.expand
             if count > 0 and tree.is_in(node, NodeState.OPEN)
         ]
-        self._account.decided(before, wanted, decision)
+        kept = self._account.decided(before, wanted, decision)
+        coming = sum(count for _, count in wanted) * self._account.step_blocks()
+        await self._context.kv_market.turn(self, kept.blocks + coming)
         for parent, count in wanted:
             first = tree.add_children(parent, count)
             self._begin(self._expand(parent, range(first, first + count)))
-        if tree.end[ROOT]:
-            held = self._account.kv_blocks(tree.live_leaves().tolist())
-            self._context.kv_market.hold(self, held)
 
     def _prune(self, reason_by_node: Mapping[int, str]) -> None:
         if not reason_by_node:

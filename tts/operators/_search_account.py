@@ -5,6 +5,7 @@ Events: `decide` (KV blocks before and after pruning, what is expanded and why),
 tree.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -76,8 +77,8 @@ class SearchAccount:
         last = dict(zip(leaves, self._tree.last_blocks(leaves), strict=True))
         return self._live_blocks.count(last) + self._tree.num_tails(leaves)
 
-    def decided(self, before: Held, expand: Sequence[tuple[int, int]], decision: Decision) -> None:
-        """Note a decision and what was held before and after its pruning."""
+    def decided(self, before: Held, expand: Sequence[tuple[int, int]], decision: Decision) -> Held:
+        """Note a decision and what was held before its pruning; returns what is held after it."""
         kept = self.held()
         if len(self._tree) > 1:
             self._before.append(before)
@@ -95,6 +96,13 @@ class SearchAccount:
         )
         if isinstance(decision.notes.get("warning"), str):
             self._context.emit("warning", message=decision.notes["warning"])
+        return kept
+
+    def step_blocks(self) -> int:
+        """Return how many KV blocks a step is likely to add: those of the mean step so far."""
+        tokens = self._tree.end[1:] - self._tree.start[1:]
+        known = tokens[tokens > 0]
+        return math.ceil(known.mean() / self._tree.blocks.block_size) if known.size else 1
 
     def pruned(self, nodes: Sequence[int], reason: str) -> None:
         """Note tree nodes that were given up."""

@@ -16,7 +16,6 @@ class Admission:
         max_problems: Most problems in flight.
         kv_usage: Fraction of the engine's KV cache in use, 0 where the engine cannot tell.
         max_kv_usage: Above this, no further problem is admitted.
-        tree_fits: Whether the search tree of one more problem fits beside those of so many.
     """
 
     def __init__(
@@ -25,12 +24,10 @@ class Admission:
         *,
         kv_usage: Callable[[], float] = lambda: 0.0,
         max_kv_usage: float = 0.9,
-        tree_fits: Callable[[int], bool] = lambda num_problems: True,
     ) -> None:
         self._max_problems = max_problems
         self._kv_usage = kv_usage
         self._max_kv_usage = max_kv_usage
-        self._tree_fits = tree_fits
         self._running = 0
         self._changed = asyncio.Event()
 
@@ -53,8 +50,4 @@ class Admission:
     def _has_room(self) -> bool:
         if self._running == 0:
             return True
-        return (
-            self._running < self._max_problems
-            and self._kv_usage() < self._max_kv_usage
-            and self._tree_fits(self._running)
-        )
+        return self._running < self._max_problems and self._kv_usage() < self._max_kv_usage

@@ -4,8 +4,13 @@ To keep prefixes of the greatest total worth within a capacity, each search may 
 one price per block (Lagrangian relaxation; Everett 1963): what all of them keep at a price is worth
 at least as much as any other choice of as many blocks or fewer. The lowest price at which all of it
 fits is 0 as long as there is room, so that nothing is given up before blocks are scarce.
+
+Searches that give nothing up take turns: one goes on while it fits beside those that began before
+it. A search that waits may lose its prefixes once; searches that do not wait take them from each
+other at every step.
 """
 
+import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
@@ -40,15 +45,17 @@ class Market:
 
     Args:
         capacity: KV blocks of the engine; None where it cannot tell, and blocks are free.
+        max_live: Part of the KV cache that searches may fill before others wait; None for no end.
     """
 
-    def __init__(self, capacity: Callable[[], int | None]) -> None:
+    def __init__(
+        self, capacity: Callable[[], int | None], *, max_live: float | None = None
+    ) -> None:
         self._capacity = capacity
+        self._max_live = max_live
         self._demands: dict[object, KVDemand] = {}
         self._held: dict[object, int] = {}
-        self._most: dict[object, int] = {}
-        self._num_ended = 0
-        self._sum_ended = 0
+        self._changed = asyncio.Event()
 
     def price(self, search: object, demand: KVDemand, *, share: float) -> float:
         """Say what a search would keep now; returns the price per block at which all searches fit.
@@ -66,34 +73,30 @@ class Market:
         self._demands[search] = demand
         return clearing_price(list(self._demands.values()), share * capacity)
 
-    def hold(self, search: object, blocks: int) -> None:
-        """Say how many KV blocks the live leaves of a search hold now."""
+    async def turn(self, search: object, blocks: int) -> None:
+        """Wait until a search fits beside those that began before it; the first never waits.
+
+        Args:
+            search: Who asks; its first call is its beginning.
+            blocks: KV blocks that it will hold, from now to its next call.
+        """
         self._held[search] = blocks
-        self._most[search] = max(blocks, self._most.get(search, 0))
+        self._changed.set()
+        while not self._fits(search):
+            self._changed.clear()
+            await self._changed.wait()
 
     def leave(self, search: object) -> None:
         """Say that a search has ended and holds nothing more."""
         self._demands.pop(search, None)
-        if self._held.pop(search, None) is not None:
-            self._sum_ended += self._most.pop(search)
-            self._num_ended += 1
+        self._held.pop(search, None)
+        self._changed.set()
 
-    def has_room(self, num_problems: int, *, share: float) -> bool:
-        """Return whether the search of one more problem will likely fit beside those in flight.
-
-        A search is expected to hold as much as searches did at most, on average, so that the second
-        problem waits until the first search holds something.
-
-        Args:
-            num_problems: Problems in flight, those included whose search has not begun.
-            share: Part of the KV cache that all of them may hold.
-        """
-        capacity, num_known = self._capacity(), self._num_ended + len(self._most)
-        if capacity is None or num_problems == 0:
+    def _fits(self, search: object) -> bool:
+        capacity = self._capacity()
+        if capacity is None or self._max_live is None:
             return True
-        if not num_known:
-            return False
-        expected = (self._sum_ended + sum(self._most.values())) / num_known
-        held = sum(max(blocks, expected) for blocks in self._held.values())
-        num_coming = max(0, num_problems - len(self._held)) + 1
-        return held + num_coming * expected <= share * capacity
+        held = list(self._held)
+        until = held.index(search) + 1
+        live = sum(self._held[other] for other in held[:until])
+        return until == 1 or live <= self._max_live * capacity

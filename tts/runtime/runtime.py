@@ -34,9 +34,8 @@ class Runtime:
         max_problems: Most problems in flight.
         engines: Other models that operators, judges and search policies may ask, by name; the
             caller's to close, too.
-        max_live_kv: For runs of tree searches: a problem begins only while its tree will likely fit
-            beside those in flight within so many KV caches; None looks at what running requests
-            hold, and at nothing before the first of them runs.
+        max_live_kv: Part of the KV cache that the trees of all searches may fill: one goes on while
+            it fits beside those that began before it; None lets all go on.
     """
 
     def __init__(
@@ -48,11 +47,12 @@ class Runtime:
         run_budget: Budget | None = None,
         max_problems: int = DEFAULT_MAX_PROBLEMS,
         engines: Mapping[str, Engine] | None = None,
-        max_live_kv: float | None = None,
+        max_live_kv: float | None = 1.0,
     ) -> None:
         self.engines: dict[str, Engine] = {"": engine, **(engines or {})}
-        self.kv_markets = {name: _new_market(asked) for name, asked in self.engines.items()}
-        self._max_live_kv = max_live_kv
+        self.kv_markets = {
+            name: _new_market(asked, max_live_kv) for name, asked in self.engines.items()
+        }
         self.verifiers = dict(verifiers or {})
         self.log = log or GenerationLog()
         self.ledger = Ledger(run_budget or Budget())
@@ -112,8 +112,7 @@ class Runtime:
     def run_jobs(self, jobs: Iterable[Job]) -> "RunMany":
         """Like `run_many`, with a pipeline, seed and budget for each problem."""
         kv_usage: Callable[[], float] = getattr(self.engine, "kv_usage", lambda: 0.0)
-        admission = Admission(self._max_problems, kv_usage=kv_usage, tree_fits=self._tree_fits)
-        return RunMany(self, jobs, admission)
+        return RunMany(self, jobs, Admission(self._max_problems, kv_usage=kv_usage))
 
     def check(self, job: Job) -> None:
         """Refuse a job that this engine cannot run, before a token is spent.
@@ -152,18 +151,13 @@ class Runtime:
         self.ledger.is_expired = left <= 0
         return min(max(left, 0.0), job.budget.seconds or math.inf)
 
-    def _tree_fits(self, num_problems: int) -> bool:
-        """Return whether one more search tree fits beside those of the problems in flight."""
-        if self._max_live_kv is None:
-            return True
-        return self.kv_markets[""].has_room(num_problems, share=self._max_live_kv)
-
     def _new_groups(self, problem: Problem) -> AnswerGroups:
         return Groups(self.checker, problem.answer_type)
 
 
-def _new_market(engine: Engine) -> Market:
-    return Market(lambda: engine.info.kv_blocks)  # asked later: it may start after its runtime
+def _new_market(engine: Engine, max_live: float | None) -> Market:
+    # The engine is asked later: it may start after its runtime.
+    return Market(lambda: engine.info.kv_blocks, max_live=max_live)
 
 
 def check_budget(budget: Budget, engine: Engine) -> None:
