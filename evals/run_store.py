@@ -18,7 +18,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -152,6 +152,22 @@ def load_run(folder: Path) -> StoredRun:
         summary=read_json(folder / _SUMMARY),
         versions=head.get("versions", {}),
     )
+
+
+def read_events(folder: Path, kind: str) -> Iterator[dict[str, Any]]:
+    """Yield the events of one kind from a run's trace; each names its `problem` and `repeat`.
+
+    Raises:
+        StoreError: There is no trace.
+    """
+    name = f'"{kind}"'  # cheap: only lines that hold the word are decoded
+    try:
+        with (folder / _TRACE).open(encoding="utf-8") as file:
+            for line in file:
+                if name in line and (event := json.loads(line)).get("kind") == kind:
+                    yield event
+    except OSError as error:
+        raise StoreError(f"cannot read the run's trace: {error}") from error
 
 
 def folder_name(config: Mapping[str, Any]) -> str:

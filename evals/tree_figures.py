@@ -6,7 +6,6 @@ blocks of one token, and node tokens as the literature counts them (each tree no
 apart). A problem's figure is the mean over its decisions, a run's the mean over its problems.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 
 from tts.evals.metrics import Difference, paired_bootstrap
 from tts.evals.report import accuracy_by_problem
-from tts.evals.run_store import load_run
+from tts.evals.run_store import load_run, read_events
 
 _SEED = 0
 _NUM_RESAMPLES = 10_000
@@ -108,7 +107,10 @@ def load_outcomes(folder: Path) -> dict[str, Outcome]:
     """
     run = load_run(folder)
     correct = accuracy_by_problem(run.records)
-    searches = _searches(folder / "trace.jsonl")
+    searches = {
+        event["problem"]: {name: value for name, value in event.items() if name != "tree"}
+        for event in read_events(folder, "search")
+    }
     return {
         record.id: Outcome(
             correct=correct[record.id],
@@ -192,19 +194,6 @@ def _fewer(before: Sequence[Outcome], after: Sequence[Outcome], name: str) -> Ra
     if not any(held for _, held in pairs):
         return None
     return paired_ratio([held for held, _ in pairs], [held for _, held in pairs])
-
-
-def _searches(trace: Path) -> dict[str, dict[str, Any]]:
-    """Return the figures of each problem's search, without its tree."""
-    found = {}
-    with trace.open(encoding="utf-8") as file:
-        for line in file:
-            if '"search"' not in line:  # cheap: a trace holds far more other events
-                continue
-            event = json.loads(line)
-            if event.get("kind") == "search":
-                found[event["problem"]] = {k: v for k, v in event.items() if k != "tree"}
-    return found
 
 
 def _mean(searches: Sequence[Mapping[str, Any]], name: str) -> float | None:

@@ -202,8 +202,13 @@ class KVMarket(Protocol):
         """
         ...
 
-    def hold(self, search: object, blocks: int) -> None:
-        """Say how many KV blocks the live leaves of a search hold now."""
+    async def turn(self, search: object, blocks: int) -> None:
+        """Wait until a search fits beside those that began before it; the first never waits.
+
+        Args:
+            search: Who asks; its first call is its beginning.
+            blocks: KV blocks that it will hold, from now to its next call.
+        """
         ...
 
     def leave(self, search: object) -> None:

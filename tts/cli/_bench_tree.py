@@ -49,6 +49,7 @@ WIDEST = ("rebase", "ets", "ets+merge")
 FOR_SCARCE = ("rebase+admit", "ets-joint", "ets-joint+merge")  # else they do nothing of their own
 SCARCE = (*WIDEST, *FOR_SCARCE)  # those that run with a scarce KV cache
 MAX_LIVE_KV = {"rebase+admit": 1.0}  # KV caches that the trees in flight may fill, by method
+BLOCK_SIZE = 16  # tokens, as vLLM has it on GPUs
 SCARCE_BLOCKS = 128
 SCARCE_CONTEXT = 1024  # vLLM wants room for a whole context; these problems take less
 _SESSION_FILE = "loop.json"
@@ -217,7 +218,7 @@ class Bench:
         first = cell_preset(plan[0], samples=1, verifier=self._verifier)
         async with AsyncExitStack() as opened:
             half = POLICY_MEMORY / 2  # the scarce one runs beside it
-            policy = VLLMEngine(self._model, memory=half)
+            policy = VLLMEngine(self._model, memory=half, block_size=BLOCK_SIZE)
             engine = await opened.enter_async_context(policy)
             rewards = await open_reward(self._verifier, opened)
             verifiers = await open_verifiers([first.pipeline], engines=rewards)
@@ -228,12 +229,12 @@ class Bench:
             scarce = [cell for cell in plan if cell.cache == "scarce"]
             if not scarce:
                 return
-            block = kv_token_bytes(engine.info) * (engine.info.kv_block_size or 1)
-            size = self._kv_bytes or SCARCE_BLOCKS * block
+            size = self._kv_bytes or SCARCE_BLOCKS * BLOCK_SIZE * kv_token_bytes(engine.info)
             small = await opened.enter_async_context(
                 VLLMEngine(
                     self._model,
                     memory=half,
+                    block_size=BLOCK_SIZE,
                     kv_cache_memory_bytes=size,
                     max_model_len=SCARCE_CONTEXT,
                 )
