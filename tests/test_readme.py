@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,18 @@ import typer
 from tts.cli.main import app
 from tts.presets import load_preset
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = {
+    page: page.read_text(encoding="utf-8") for page in (ROOT / "README.md", *ROOT.glob("docs/*.md"))
+}
+README = PAGES[ROOT / "README.md"]
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCKS = _BLOCK.findall(README)
 COMMANDS = [
-    line.partition("#")[0].strip()
-    for _, block in BLOCKS
-    for line in block.splitlines()
+    re.split(r"\s#", line)[0].strip()
+    for text in PAGES.values()
+    for _, block in _BLOCK.findall(text)
+    for line in block.replace("\\\n", " ").splitlines()
     if line.startswith("tts ")
 ]
 
@@ -47,6 +54,22 @@ def test_commands_parse(line: str) -> None:
     command.make_context(command.name, arguments)
 
 
+@pytest.mark.parametrize("line", COMMANDS)
+def test_presets_take_what_the_commands_set(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("facts.txt").write_text("Snow is white.\n")
+    given: dict[str, list[str]] = {"--preset": [], "--presets": [], "--set": []}
+    for flag, value in pairwise(shlex.split(line)):
+        if flag in given:
+            given[flag] += value.split(",") if flag == "--presets" else [value]
+    # A policy is what the command before it writes.
+    settings = [setting for setting in given["--set"] if "policy.yaml" not in setting]
+    for name in [*given["--preset"], *given["--presets"]]:
+        assert load_preset(name, settings).pipeline.sinks
+
+
 @pytest.mark.parametrize("text", of_language("python"))
 def test_python_compiles(text: str) -> None:
     compile(text, "README.md", "exec")
@@ -64,7 +87,10 @@ def test_the_first_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    root = Path(__file__).resolve().parent.parent
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+    links = [
+        page.parent / link
+        for page, text in PAGES.items()
+        for link in re.findall(r"\]\((?!http)([^)#]+)\)", text)
+    ]
     assert links
-    assert [link for link in links if not (root / link).exists()] == []
+    assert [link for link in links if not link.exists()] == []

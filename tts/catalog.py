@@ -8,6 +8,7 @@ import ast
 import difflib
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -110,6 +111,11 @@ def _option(node: ast.expr) -> Any:
 def summary(module: ModuleType) -> str:
     """Return the first line of a module's docstring."""
     return (module.__doc__ or "").strip().partition("\n")[0]
+
+
+def papers(module: ModuleType) -> list[str]:
+    """Return the arXiv ids in a module's docstring."""
+    return list(dict.fromkeys(re.findall(r"arXiv:(\d{4}\.\d{5})", module.__doc__ or "")))
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

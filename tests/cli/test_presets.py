@@ -17,6 +17,8 @@ def test_list_has_every_preset(tts: Tts) -> None:
     listed = tts("presets", "list", "--json")
     assert [entry["name"] for entry in listed.json] == list(preset_files())
     assert all(entry["description"] for entry in listed.json)
+    papers = {entry["name"]: entry["arxiv"] for entry in listed.json}
+    assert (papers["rebase"], papers["single"]) == (["2408.00724"], [])
     assert tts("presets").out == tts("presets", "list").out
 
 

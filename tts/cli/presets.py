@@ -25,18 +25,25 @@ def _main(context: typer.Context) -> None:
 
 @app.command("list")
 def list_presets(as_json: _flags.JsonFlag = False) -> None:
-    """List the presets that ship with the package.
+    """List the presets that ship with the package, and the papers of their strategies.
 
     Example: tts presets list
     """
     presets = [load_preset(name) for name in catalog.preset_files()]
     if as_json:
-        _output.print_json([{"name": p.name, "description": p.description} for p in presets])
+        _output.print_json(
+            [{"name": p.name, "description": p.description, "arxiv": _papers(p)} for p in presets]
+        )
         return
-    table = _output.new_table("preset", "description")
+    table = _output.new_table("preset", "description", "arXiv")
     for preset in presets:
-        _output.add_row(table, preset.name, preset.description)
+        _output.add_row(table, preset.name, preset.description, "\n".join(_papers(preset)))
     _output.print_table(table)
+
+
+def _papers(preset: Preset) -> list[str]:
+    strategy = preset.values.get("strategy")
+    return catalog.papers(catalog.load("strategy", strategy)) if strategy else []
 
 
 @app.command()
