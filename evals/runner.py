@@ -20,7 +20,7 @@ from tts.evals.report import summarise
 from tts.evals.run_store import Attempt, Record, RunStore
 from tts.protocols import Engine, Verifier
 from tts.runtime.executor import Job
-from tts.runtime.runtime import DEFAULT_MAX_PROBLEMS, Runtime
+from tts.runtime.runtime import DEFAULT_MAX_LIVE_KV, DEFAULT_MAX_PROBLEMS, Runtime
 from tts.types import Answer, Budget, Grade, Problem, Result, Support, Trajectory, sum_usage
 
 _TICK_SECONDS = 1.0
@@ -63,7 +63,7 @@ async def evaluate(
     verifiers: Mapping[str, Verifier] | None = None,
     engines: Mapping[str, Engine] | None = None,
     reuse: Sequence[Path] = (),
-    max_live_kv: float | None = None,
+    max_live_kv: float | None = DEFAULT_MAX_LIVE_KV,
     on_progress: Callable[[Progress], None] = _ignore,
 ) -> dict[str, Any]:
     """Run a plan, or what is left of it, and return its figures (`summary.json`).
@@ -75,7 +75,7 @@ async def evaluate(
         verifiers: By the name that the preset uses.
         engines: Further ones by the name that the preset or a verifier uses; the caller's, too.
         reuse: Generation logs of other runs, whose completions are not sampled again.
-        max_live_kv: KV caches that search trees in flight may fill (`Runtime`).
+        max_live_kv: Part of a KV cache that search trees in flight may fill (`Runtime`).
         on_progress: Called once a second and after each problem.
 
     Raises:

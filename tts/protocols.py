@@ -202,12 +202,21 @@ class KVMarket(Protocol):
         """
         ...
 
-    async def turn(self, search: object, blocks: int) -> None:
+    def hold(self, search: object, blocks: int) -> None:
+        """Say how many KV blocks a search will hold until its next call.
+
+        Args:
+            search: Who says so; its first call is its beginning.
+            blocks: With those that it is about to ask for.
+        """
+        ...
+
+    async def turn(self, search: object, is_over: Callable[[], bool] = ...) -> None:
         """Wait until a search fits beside those that began before it; the first never waits.
 
         Args:
-            search: Who asks; its first call is its beginning.
-            blocks: KV blocks that it will hold, from now to its next call.
+            search: Who asks; it has said what it will hold.
+            is_over: Whether nothing more may be generated for it, so that it need not wait.
         """
         ...
 
@@ -247,6 +256,11 @@ class Context(Protocol):
     @property
     def kv_market(self) -> KVMarket:
         """Where the searches on this engine meet."""
+        ...
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether the deadline has passed, so that nothing more is generated."""
         ...
 
     def seed(self, parent_id: str = "") -> int:

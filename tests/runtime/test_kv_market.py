@@ -85,19 +85,17 @@ def test_all_searches_share_one_capacity() -> None:
 def test_where_the_capacity_is_unknown_blocks_are_free() -> None:
     shared = market(None)
     assert shared.price("a", FIRST, share=0.01) == 0.0
-    asyncio.run(asyncio.wait_for(both(shared), 1))
-
-
-async def both(shared: Market) -> None:
-    await shared.turn("a", 99)
-    await shared.turn("b", 99)
+    shared.hold("a", 99)
+    shared.hold("b", 99)
+    asyncio.run(asyncio.wait_for(shared.turn("b"), 1))
 
 
 def test_a_search_waits_until_it_fits_beside_those_before_it() -> None:
     went: list[str] = []
 
     async def turn(shared: Market, name: str, blocks: int) -> None:
-        await shared.turn(name, blocks)
+        shared.hold(name, blocks)
+        await shared.turn(name)
         went.append(name)
 
     async def step() -> list[str]:
@@ -126,3 +124,25 @@ def test_a_search_waits_until_it_fits_beside_those_before_it() -> None:
             assert await step() == ["d"]  # 7 + 1
 
     asyncio.run(asyncio.wait_for(main(), 1))
+
+
+def test_who_may_generate_nothing_more_need_not_wait_nor_who_gives_up() -> None:
+    shared, is_over = market(10), [False]
+    shared.hold("a", 10)
+    shared.hold("b", 1)
+
+    async def main() -> None:
+        gone, expired = (asyncio.create_task(shared.turn("b", lambda: is_over[0])) for _ in "12")
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.sleep(0)
+        shared.look_again()
+        await asyncio.sleep(0)
+        assert gone.cancelled() and not expired.done()
+        is_over[0] = True
+        shared.look_again()
+        await expired
+
+    for _ in range(2):  # in event loops of their own
+        is_over[0] = False
+        asyncio.run(asyncio.wait_for(main(), 1))

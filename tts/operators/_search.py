@@ -129,7 +129,10 @@ class Search:
         ]
         kept = self._account.decided(before, wanted, decision)
         coming = sum(count for _, count in wanted) * self._account.step_blocks()
-        await self._context.kv_market.turn(self, kept.blocks + coming)
+        market = self._context.kv_market
+        market.hold(self, kept.blocks + coming)
+        if wanted:
+            await market.turn(self, lambda: self._context.is_expired)
         for parent, count in wanted:
             first = tree.add_children(parent, count)
             self._begin(self._expand(parent, range(first, first + count)))

@@ -76,6 +76,11 @@ class NodeContext:
         """Where the searches of all problems on this engine meet."""
         return self.run.services.kv_markets[self.engine_name]
 
+    @property
+    def is_expired(self) -> bool:
+        """Whether the deadline has passed, so that nothing more is generated."""
+        return self.run.services.ledger.is_expired
+
     def seed(self, parent_id: str = "") -> int:
         """Return the base seed for requests of this node under a parent trajectory."""
         return derive_seed(self.run.seed, self.run.problem.id, self.node, parent_id)

@@ -232,6 +232,8 @@ class ProblemRun:
         """End every running generation; the operators go on with what has finished."""
         self.services.ledger.is_expired = True
         self.services.trace.emit("deadline", "")
+        for market in self.services.kv_markets.values():
+            market.look_again()
         for stream in tuple(self._streams):
             self._create_task(_close(stream), "deadline")
 

@@ -5,9 +5,9 @@ one price per block (Lagrangian relaxation; Everett 1963): what all of them keep
 at least as much as any other choice of as many blocks or fewer. The lowest price at which all of it
 fits is 0 as long as there is room, so that nothing is given up before blocks are scarce.
 
-Searches that give nothing up take turns: one goes on while it fits beside those that began before
-it. A search that waits may lose its prefixes once; searches that do not wait take them from each
-other at every step.
+Searches take turns besides: one grows while it fits beside those that began before it. A search
+that waits may lose its prefixes once; searches that do not wait take them from each other at every
+step.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ class Market:
         self._max_live = max_live
         self._demands: dict[object, KVDemand] = {}
         self._held: dict[object, int] = {}
-        self._changed = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
 
     def price(self, search: object, demand: KVDemand, *, share: float) -> float:
         """Say what a search would keep now; returns the price per block at which all searches fit.
@@ -73,24 +73,40 @@ class Market:
         self._demands[search] = demand
         return clearing_price(list(self._demands.values()), share * capacity)
 
-    async def turn(self, search: object, blocks: int) -> None:
+    def hold(self, search: object, blocks: int) -> None:
+        """Say how many KV blocks a search will hold until its next call.
+
+        Args:
+            search: Who says so; its first call is its beginning.
+            blocks: With those that it is about to ask for.
+        """
+        self._held[search] = blocks
+        self.look_again()
+
+    async def turn(self, search: object, is_over: Callable[[], bool] = lambda: False) -> None:
         """Wait until a search fits beside those that began before it; the first never waits.
 
         Args:
-            search: Who asks; its first call is its beginning.
-            blocks: KV blocks that it will hold, from now to its next call.
+            search: Who asks; it has said what it will hold.
+            is_over: Whether nothing more may be generated for it, so that it need not wait.
         """
-        self._held[search] = blocks
-        self._changed.set()
-        while not self._fits(search):
-            self._changed.clear()
-            await self._changed.wait()
+        while not (self._fits(search) or is_over()):
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            await waiter
 
     def leave(self, search: object) -> None:
         """Say that a search has ended and holds nothing more."""
         self._demands.pop(search, None)
         self._held.pop(search, None)
-        self._changed.set()
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Have those that wait look whether they may go on."""
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.done():  # cancelled
+                waiter.set_result(None)
 
     def _fits(self, search: object) -> bool:
         capacity = self._capacity()

@@ -21,6 +21,7 @@ from tts.runtime.trace import Trace
 from tts.types import Budget, Problem, Result, Sampling
 
 DEFAULT_MAX_PROBLEMS = 64
+DEFAULT_MAX_LIVE_KV = 1.0
 
 
 class Runtime:
@@ -34,8 +35,8 @@ class Runtime:
         max_problems: Most problems in flight.
         engines: Other models that operators, judges and search policies may ask, by name; the
             caller's to close, too.
-        max_live_kv: Part of the KV cache that the trees of all searches may fill: one goes on while
-            it fits beside those that began before it; None lets all go on.
+        max_live_kv: Part of an engine's KV cache that the trees of all searches may fill: one grows
+            while it fits beside those that began before it; None lets all grow.
     """
 
     def __init__(
@@ -47,12 +48,11 @@ class Runtime:
         run_budget: Budget | None = None,
         max_problems: int = DEFAULT_MAX_PROBLEMS,
         engines: Mapping[str, Engine] | None = None,
-        max_live_kv: float | None = 1.0,
+        max_live_kv: float | None = DEFAULT_MAX_LIVE_KV,
     ) -> None:
         self.engines: dict[str, Engine] = {"": engine, **(engines or {})}
-        self.kv_markets = {
-            name: _new_market(asked, max_live_kv) for name, asked in self.engines.items()
-        }
+        markets = {id(asked): _new_market(asked, max_live_kv) for asked in self.engines.values()}
+        self.kv_markets = {name: markets[id(asked)] for name, asked in self.engines.items()}
         self.verifiers = dict(verifiers or {})
         self.log = log or GenerationLog()
         self.ledger = Ledger(run_budget or Budget())
