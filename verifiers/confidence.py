@@ -1,4 +1,4 @@
-"""The model's own certainty, from the log-probabilities of the tokens that it drew; no model runs.
+"""The model's own certainty, from the distributions of the tokens that it drew; no model runs.
 
 Sources: Fu et al. 2025, "Deep Think with Confidence", arXiv:2508.15260 (`mean`, `tail`, `bottom`,
 `lowest`, over the `candidates` likeliest tokens); Kang et al. 2025, "Scalable Best-of-N Selection
@@ -13,7 +13,7 @@ there both are estimates, and the trace says `estimate`. Self-certainty is then 
 entropy is estimated by `logprob`, which is unbiased where the tokens were drawn at temperature 1
 from the whole vocabulary.
 
-A run that uses it has its log-probabilities switched on. Every measure is higher for more certain
+A run that uses it has what it reads switched on. Every measure is higher for more certain
 trajectories; all but `logprob` and `entropy` may be summed as weights, as DeepConf does.
 """
 
@@ -70,7 +70,7 @@ _REPORTED: Mapping[str, tuple[str, _Reading]] = {
 
 
 class ConfidenceVerifier:
-    """Measures a trajectory's token log-probabilities."""
+    """Measures how certain the model was of a trajectory's tokens."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -79,7 +79,7 @@ class ConfidenceVerifier:
 
     @property
     def spec(self) -> VerifierSpec:
-        """Needs log-probabilities; `likelihood` lies in [0, 1]."""
+        """Needs log-probabilities, or certainties in their place; `likelihood` lies in [0, 1]."""
         return VerifierSpec(
             needs=frozenset({"logprobs"}),
             unit_interval=self._config.measure == "likelihood",
