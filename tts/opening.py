@@ -1,6 +1,7 @@
 """From what pipelines name to what they run on: engines, reward models, verifiers."""
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,8 +61,8 @@ class Opened:
         """Open what pipelines name and is not there yet; nothing of it may be in use.
 
         Raises:
-            InputError: No such verifier or option, a model for one that takes none, or an engine is
-                named that no pipeline asks.
+            InputError: No such verifier or option, a model for one that takes none, an engine is
+                named that no pipeline asks, or a GPU's memory is too small for all.
             VerifierError: A verifier cannot work here.
             EngineError: A model cannot be loaded; then nothing is open any more.
         """
@@ -81,11 +82,12 @@ class Opened:
         self._rewards = rewards
 
     async def aclose(self) -> None:
-        """Close everything; `serve` opens it anew."""
-        for verifier in self.verifiers.values():
-            await verifier.aclose()
-        await self._running.aclose()
-        self.engines, self.verifiers, self._rewards = {}, {}, {}
+        """Close everything, also where a part of it fails at that; `serve` opens it anew."""
+        async with AsyncExitStack() as closing:
+            closing.push_async_callback(self._running.aclose)
+            for verifier in self.verifiers.values():
+                closing.push_async_callback(verifier.aclose)
+            self.engines, self.verifiers, self._rewards = {}, {}, {}
 
     def _others(
         self, pipelines: Iterable[Pipeline], verifiers: Mapping[str, Verifier]

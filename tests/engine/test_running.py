@@ -9,7 +9,7 @@ from tests.solving import says
 from tts.engine import running
 from tts.engine.running import RunningEngines, reward_engine, split_memory
 from tts.engine.spec import EngineSpec
-from tts.errors import EngineError
+from tts.errors import EngineError, InputError
 
 POLICY, DRAFT = EngineSpec("vllm", "m"), EngineSpec("vllm", "d")
 SERVER = EngineSpec("openai", "s")
@@ -25,6 +25,8 @@ def test_embedded_engines_split_the_memory() -> None:
     assert shares(POLICY, reward_engine("r")) == [0.6, 0.3]
     assert shares(POLICY, DRAFT, reward_engine("r")) == [0.3, 0.3, 0.3]  # (0.9 - 0.3) / 2
     assert shares() == []
+    with pytest.raises(InputError, match="3 reward models take 0.9 of a GPU"):
+        shares(POLICY, *map(reward_engine, "abc"))
 
 
 class Engine(ScriptedEngine):
@@ -37,6 +39,8 @@ class Engine(ScriptedEngine):
 
     async def aclose(self) -> None:
         self.events.append(f"close {self.spec.model}")
+        if self.spec.model == "stuck":
+            raise RuntimeError("cannot close")
 
 
 @pytest.fixture
@@ -80,5 +84,16 @@ def test_one_that_cannot_start_closes_the_others(events: list[str]) -> None:
         assert events == ["start s", "start m", "close m", "close s"]
         await engines.keep([SERVER])
         assert events[4:] == ["start s"]
+
+    asyncio.run(run())
+
+
+def test_one_that_cannot_be_closed_keeps_no_other_open(events: list[str]) -> None:
+    async def run() -> None:
+        engines = RunningEngines()
+        await engines.keep([SERVER, EngineSpec("openai", "stuck"), POLICY])
+        with pytest.raises(RuntimeError, match="cannot close"):
+            await engines.aclose()
+        assert events[3:] == ["close m", "close stuck", "close s"]
 
     asyncio.run(run())

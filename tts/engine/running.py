@@ -1,6 +1,7 @@
 """Engines that run: each started once, all of one process within the memory of one GPU."""
 
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from tts.engine.replay import ReplayEngine
 from tts.engine.spec import EngineSpec
 from tts.engine.vllm import VLLMEngine
+from tts.errors import InputError
 from tts.protocols import Engine
 
 GPU_MEMORY = 0.9  # of a GPU, for all embedded engines together
@@ -27,6 +29,7 @@ class RunningEngines:
         One whose share of the memory changes is started anew.
 
         Raises:
+            InputError: They do not fit into a GPU's memory together; nothing has changed.
             EngineError: A model cannot be loaded; then none of them runs any more.
             MissingExtraError: An engine is not installed.
         """
@@ -43,22 +46,31 @@ class RunningEngines:
         return {asked: self._engines[spec] for asked, spec in shared.items()}
 
     async def aclose(self) -> None:
-        """Close all."""
-        while self._engines:
-            _, engine = self._engines.popitem()
-            await engine.aclose()
+        """Close all, also where one of them fails at it."""
+        async with AsyncExitStack() as closing:
+            for engine in self._engines.values():
+                closing.push_async_callback(engine.aclose)
+            self._engines = {}
 
 
 def split_memory(specs: Iterable[EngineSpec]) -> dict[EngineSpec, EngineSpec]:
     """Return distinct engines with their shares of a GPU's memory.
 
     Embedded engines that name no share split what is left of 0.9 equally.
+
+    Raises:
+        InputError: Nothing is left for them.
     """
     distinct = tuple(dict.fromkeys(specs))
     embedded = [spec for spec in distinct if spec.kind == "vllm"]
     unshared = [spec for spec in embedded if spec.memory is None]
     taken = sum(spec.memory or 0.0 for spec in embedded)
     share = round((GPU_MEMORY - taken) / max(1, len(unshared)), 3)
+    if unshared and share <= 0:
+        raise InputError(
+            f"{len(embedded) - len(unshared)} reward models take {taken:g} of a GPU's memory and "
+            f"leave none for {unshared[0].model}; use fewer of them in one run"
+        )
     return {spec: replace(spec, memory=share) if spec in unshared else spec for spec in distinct}
 
 
