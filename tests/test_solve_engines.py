@@ -1,8 +1,10 @@
 """`tts.solve` with presets that ask further engines: what it starts, keeps, shares and closes."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 
@@ -18,10 +20,16 @@ SUM = "What is 3 + 4?"
 MIXTURE = load_preset("mixture", ["n=4", "engines=[bundled:draft, '', bundled:reasoner]"])
 VOTE = load_preset("self_consistency", ["n=4"])
 BEST = load_preset("best_of_n", ["n=4"])
+HANGS = 999  # tokens
 
 
 class Engine(ScriptedEngine):
-    """Says 7, scores everything 0.5, and says nothing any more once it is closed."""
+    """Says 7, scores everything 0.5, and says nothing any more once it is closed.
+
+    A request for `HANGS` tokens never ends.
+    """
+
+    hangs: ClassVar = threading.Event()
 
     def __init__(self, spec: EngineSpec) -> None:
         super().__init__(self._line, rewards=lambda request: (0.5,))
@@ -30,6 +38,9 @@ class Engine(ScriptedEngine):
 
     def _line(self, ask: Ask) -> Line:
         assert not self.is_closed
+        if ask.request.sampling.max_tokens == HANGS:
+            self.hangs.set()
+            return Line("", hangs=True)
         return Line(r"\boxed{7}")
 
     async def aclose(self) -> None:
@@ -112,6 +123,23 @@ def test_a_model_that_cannot_start_leaves_the_next_call_a_fresh_start(
         api.solve(SUM, preset=load_preset("mixture", ["engines=[no/model, '']"]))
     assert all(engine.is_closed for engine in started)
     assert api.solve(SUM, preset=VOTE, seed=1).answer is not None
+
+
+def test_shutdown_ends_the_calls_under_way(started: list[Engine]) -> None:
+    hanging = load_preset("self_consistency", ["n=2", f"sampling.max_tokens={HANGS}"])
+
+    async def run() -> None:
+        call = asyncio.create_task(api.asolve(SUM, preset=hanging))
+        waits = asyncio.create_task(api.asolve(SUM, preset=BEST))  # until nothing runs
+        assert await asyncio.to_thread(Engine.hangs.wait, 5)
+        await asyncio.to_thread(api.shutdown)
+        for ended in (call, waits):
+            with pytest.raises(EngineError, match="shutdown"):
+                await asyncio.wait_for(ended, 5)
+
+    asyncio.run(run())
+    assert len(started) == 1 and started[0].is_closed
+    assert api.solve(SUM, preset=VOTE).answer is not None
 
 
 def test_what_cannot_be_read_disturbs_nothing(started: list[Engine]) -> None:

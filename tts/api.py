@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import Future
 
 from tts.engine.spec import EngineSpec
-from tts.errors import InputError
+from tts.errors import EngineError, InputError
 from tts.opening import Opened
 from tts.presets import Preset, load_preset
 from tts.runtime.executor import Job
@@ -41,7 +41,7 @@ def solve(
 
     Raises:
         InputError: The preset or the problem cannot be used.
-        EngineError: The model cannot be loaded, or the engine died.
+        EngineError: The model cannot be loaded, the engine died, or `shutdown` ended the call.
     """
     job = make_job(problem, preset=preset, budget=budget, seed=seed)
     return _SESSION.submit(job, model).result()
@@ -61,7 +61,10 @@ async def asolve(
 
 
 def shutdown() -> None:
-    """Free the engines that `solve` keeps; the next call starts others."""
+    """Free the engines that `solve` keeps; the next call starts others.
+
+    Calls under way in other threads or tasks end with an EngineError.
+    """
     _SESSION.shutdown()
 
 
@@ -112,9 +115,35 @@ class _Kept:
         self._opening = asyncio.Lock()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
+        self._calls: set[asyncio.Task[Result]] = set()
+        self._is_shut = False
 
-    async def run(self, job: Job, model: str) -> Result:
-        """Run a job on the kept engines, started or exchanged as needed."""
+    async def call(self, job: Job, model: str) -> Result:
+        """Run a job on the kept engines, started or exchanged as needed.
+
+        Raises:
+            EngineError: `shutdown` ended it.
+        """
+        task = asyncio.create_task(self._run(job, model))
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if self._is_shut:
+                raise EngineError("tts.shutdown() ended this call") from None
+            raise
+
+    async def shutdown(self) -> None:
+        """End the calls under way and free the engines."""
+        self._is_shut = True
+        while self._calls:
+            for call in self._calls:
+                call.cancel()
+            await asyncio.wait(self._calls)
+        await self._close()
+
+    async def _run(self, job: Job, model: str) -> Result:
         async with self._opening:
             runtime = await self._open(job, model)
             self._num_running += 1
@@ -126,8 +155,7 @@ class _Kept:
             if not self._num_running:
                 self._is_idle.set()
 
-    async def aclose(self) -> None:
-        """Free the engines."""
+    async def _close(self) -> None:
         opened, self._opened = self._opened, None
         runtime, self._runtime = self._runtime, None
         if opened is not None:
@@ -142,7 +170,7 @@ class _Kept:
             return self._runtime
         await self._is_idle.wait()
         if opened is None:
-            await self.aclose()
+            await self._close()
             opened = self._opened = Opened(EngineSpec("vllm", model))
             self._model = model
         await opened.serve([job.pipeline])
@@ -173,7 +201,7 @@ class _Session:
                 self._loop, self._kept = asyncio.new_event_loop(), _Kept()
                 threading.Thread(target=_serve, args=(self._loop,), name="tts", daemon=True).start()
                 atexit.register(self.shutdown)
-            return asyncio.run_coroutine_threadsafe(self._kept.run(job, model), self._loop)
+            return asyncio.run_coroutine_threadsafe(self._kept.call(job, model), self._loop)
 
     def shutdown(self) -> None:
         """Free the engines and end the thread."""
@@ -182,7 +210,7 @@ class _Session:
         if loop is None:
             return
         atexit.unregister(self.shutdown)
-        asyncio.run_coroutine_threadsafe(self._kept.aclose(), loop).result()
+        asyncio.run_coroutine_threadsafe(self._kept.shutdown(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
 
 

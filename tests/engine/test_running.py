@@ -25,7 +25,7 @@ def test_embedded_engines_split_the_memory() -> None:
     assert shares(POLICY, reward_engine("r")) == [0.6, 0.3]
     assert shares(POLICY, DRAFT, reward_engine("r")) == [0.3, 0.3, 0.3]  # (0.9 - 0.3) / 2
     assert shares() == []
-    with pytest.raises(InputError, match="3 reward models take 0.9 of a GPU"):
+    with pytest.raises(InputError, match=r"3 reward models take 0\.9 of a GPU"):
         shares(POLICY, *map(reward_engine, "abc"))
 
 
