@@ -57,7 +57,8 @@ class ReplayFigures:
     Attributes:
         seconds: Of all problems together.
         tokens: Generated.
-        prefilled_tokens: Prompt tokens computed, those evicted and computed again included.
+        prefilled_tokens: Prompt tokens computed, those included whose blocks had been evicted. What
+            preempted requests compute again is not, for vLLM does not report it.
         preemptions: How often a running request lost its KV blocks.
         cached_share: Part of the reusable prompt tokens that the engine reused.
         kv_blocks: Held by a problem before each pruning, mean over decisions and problems.
@@ -98,9 +99,9 @@ async def replay(
             if case.blocks not in engines:
                 engines[case.blocks] = await opened.enter_async_context(_engine(model, case.blocks))
             note(_file(out, case).stem)
-            figures = await _measure(case, engines[case.blocks], task)
-            found[case] = asdict(figures)
-            write_json(_file(out, case), asdict(figures))
+            measured = asdict(await _measure(case, engines[case.blocks], task))
+            write_json(_file(out, case), measured)
+            found[case] = measured
     return {case: ReplayFigures(**values) for case, values in found.items() if values is not None}
 
 

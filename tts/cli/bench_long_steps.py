@@ -1,4 +1,4 @@
-"""What pruning and admission gain where steps are long and KV blocks scarce."""
+"""What pruning and taking turns gain where steps are long and KV blocks scarce."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from tts.api import DEFAULT_MODEL
-from tts.cli import _output
+from tts.cli import _flags, _output
 from tts.cli._bench_long_steps import SEARCHES, Case, ReplayFigures, replay
 from tts.cli._bench_tree import BASE, Bench, Cell
 
@@ -25,9 +25,9 @@ def long_steps(
         typer.Option("--blocks", help="Of a KV cache; may be repeated; 16384, 4096, 2048."),
     ] = None,
     verifier: Annotated[str, typer.Option("--verifier", help="Scores steps.")] = "prm",
-    model: Annotated[str, typer.Option("--model", help="Of the embedded vLLM.")] = DEFAULT_MODEL,
+    model: _flags.EmbeddedModelFlag = DEFAULT_MODEL,
     out: Annotated[Path, typer.Option("--out", help="Holds the runs.")] = Path("runs/bench_tree"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: _flags.JsonFlag = False,
 ) -> None:
     """Grow recorded searches again with long steps, on KV caches in which few of them fit.
 
