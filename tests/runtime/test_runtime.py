@@ -226,8 +226,10 @@ def test_what_the_budget_does_not_buy_is_said() -> None:
     assert short.usage.generated_tokens == 40
     assert short.usage.calls == 2
     assert "the budget of 40tokens is spent" in short.reason
-    none = solve(by_seed([RIGHT]), voted(n=8), budget=Budget(tokens=10))
+    unasked = by_seed([RIGHT])
+    none = solve(unasked, voted(n=8), budget=Budget(tokens=10))
     assert none.usage.calls == 0 and none.answer is None
+    assert unasked.requests == []
     assert "the budget of 10tokens is spent" in none.reason
 
 

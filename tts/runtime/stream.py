@@ -173,7 +173,7 @@ class RequestStream:
 
     def _start(self) -> list[tuple[int, CompletionStream]]:
         """Ask the engine for what is missing, one request per run of neighbouring seeds."""
-        if len(self._missing) == self._request.n:
+        if 0 < self._request.n == len(self._missing):
             return [(0, self._services.engine.generate(self._request))]
         return [
             (
