@@ -1,9 +1,12 @@
 """`tts.solve` with presets that ask further engines: what it starts, keeps, shares and closes."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -140,6 +143,34 @@ def test_shutdown_ends_the_calls_under_way(started: list[Engine]) -> None:
     asyncio.run(run())
     assert len(started) == 1 and started[0].is_closed
     assert api.solve(SUM, preset=VOTE).answer is not None
+
+
+SCRIPT = r"""
+import asyncio
+
+from tests.scripted import Line, ScriptedEngine
+from tts import api
+from tts.engine import running
+
+
+class Engine(ScriptedEngine):
+    async def aclose(self):
+        await asyncio.to_thread(print, "closed")
+
+
+async def make_engine(spec):
+    return Engine(lambda ask: Line(r"\boxed{7}"))
+
+
+running.make_engine = make_engine
+print(api.solve("What is 3 + 4?").answer.text)
+"""
+
+
+def test_a_script_that_solves_ends_quietly() -> None:
+    command, root = [sys.executable, "-c", SCRIPT], Path(__file__).resolve().parent.parent
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True, timeout=60)
+    assert (done.stdout.split(), done.stderr) == (["7"], "")
 
 
 def test_what_cannot_be_read_disturbs_nothing(started: list[Engine]) -> None:

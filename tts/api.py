@@ -1,7 +1,6 @@
 """The short way in: one call, one answer."""
 
 import asyncio
-import atexit
 import threading
 from concurrent.futures import Future
 
@@ -186,10 +185,12 @@ class _Kept:
 class _Session:
     """The thread behind `solve`, with an event loop of its own.
 
-    The lock keeps callers in different threads from starting two.
+    At exit it just ends: embedded engines and answer checkers see to their own end then, and an
+    event loop's threads take no more work.
     """
 
     def __init__(self) -> None:
+        # Keeps callers in different threads from starting two threads.
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._kept = _Kept()
@@ -200,7 +201,6 @@ class _Session:
             if self._loop is None:
                 self._loop, self._kept = asyncio.new_event_loop(), _Kept()
                 threading.Thread(target=_serve, args=(self._loop,), name="tts", daemon=True).start()
-                atexit.register(self.shutdown)
             return asyncio.run_coroutine_threadsafe(self._kept.call(job, model), self._loop)
 
     def shutdown(self) -> None:
@@ -209,7 +209,6 @@ class _Session:
             loop, self._loop = self._loop, None
         if loop is None:
             return
-        atexit.unregister(self.shutdown)
         asyncio.run_coroutine_threadsafe(self._kept.shutdown(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
 
