@@ -63,6 +63,8 @@ def test_as_many_as_asked_for_and_none_twice(file: str) -> None:
     assert recall(memory, cue("Which door?")) == f"{DOOR} {ELBRUS}"
     told = cue("Which door?", "The red door.", recalled=(DOOR,))
     assert recall(memory, told) == ELBRUS
+    cut = cue("Which door?", "The red door.", recalled=("The code of the red",))
+    assert recall(memory, cut) == ELBRUS
     assert recall(facts.Memory(file=file, least=1.0), cue("The red door.")) == ""
     assert recall(facts.Memory(file=file, least=0.99), cue(DOOR)) == DOOR
 

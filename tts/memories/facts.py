@@ -38,13 +38,14 @@ class Memory(AssociativeMemory):
         """Return the nearest passages, one after the other; empty if none is near enough."""
         cosines = self._index.cosines(cue.steps[-1])
         nearest = np.argsort(-cosines, kind="stable")
-        known = "\n".join(cue.recalled)
-        fresh = [
-            self._texts[place]
-            for place in nearest[cosines[nearest] >= self.least].tolist()
-            if self._texts[place] not in known
-        ]
+        near = [self._texts[place] for place in nearest[cosines[nearest] >= self.least].tolist()]
+        fresh = [text for text in near if not any(_stands_in(note, text) for note in cue.recalled)]
         return " ".join(fresh[: self.passages])
+
+
+def _stands_in(note: str, passage: str) -> bool:
+    """Return whether a note holds a passage, or is the beginning to which it was cut."""
+    return passage in note or passage.startswith(note)
 
 
 def read_passages(path: Path) -> list[str]:
