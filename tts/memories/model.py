@@ -34,7 +34,7 @@ class Memory(AssociativeMemory):
         """Return the model's answer; empty for "none", or when the budget leaves nothing.
 
         Raises:
-            EngineError: The engine failed, or the prompt is too long.
+            TTSError: The engine refused or failed, or the prompt is too long.
         """
         asked = context.asking(self.engine)
         request = GenerationRequest(
