@@ -157,14 +157,19 @@ def load_run(folder: Path) -> StoredRun:
 def read_events(folder: Path, kind: str) -> Iterator[dict[str, Any]]:
     """Yield the events of one kind from a run's trace; each names its `problem` and `repeat`.
 
+    A last line that a killed process left unfinished is passed over.
+
     Raises:
         StoreError: There is no trace.
     """
-    name = f'"{kind}"'  # cheap: only lines that hold the word are decoded
+    name = f'"{kind}"'  # cheap: a trace holds far more other events
     try:
         with (folder / _TRACE).open(encoding="utf-8") as file:
             for line in file:
-                if name in line and (event := json.loads(line)).get("kind") == kind:
+                if name not in line or not line.endswith("\n"):
+                    continue
+                event = json.loads(line)
+                if event.get("kind") == kind:
                     yield event
     except OSError as error:
         raise StoreError(f"cannot read the run's trace: {error}") from error

@@ -12,7 +12,7 @@ import pytest
 
 from tts.errors import StoreError
 from tts.evals.lines import decode_line, encode_line, read_lines
-from tts.evals.run_store import Attempt, Record, RunStore, folder_name, load_run
+from tts.evals.run_store import Attempt, Record, RunStore, folder_name, load_run, read_events
 from tts.types import Event, Usage
 
 CONFIG = {"benchmark": "chain", "preset": "single", "seed": 0, "engine": "scripted"}
@@ -91,6 +91,16 @@ def test_trace_of_a_problem_that_was_not_finished_is_dropped(tmp_path: Path) -> 
         file.write('{"problem": "p/1", "kind": "sta')
     fill(tmp_path, 1)
     assert trace_ids(folder) == ["p/0", "p/0", "p/1", "p/1"]
+
+
+def test_events_of_a_kind_are_read_up_to_a_torn_line(tmp_path: Path) -> None:
+    folder = fill(tmp_path, 0, 1)
+    with (folder / "trace.jsonl").open("a") as file:
+        file.write('{"problem": "p/2", "kind": "start", "sec')
+    assert [event["problem"] for event in read_events(folder, "start")] == ["p/0", "p/1"]
+    assert list(read_events(folder, "p/0")) == []
+    with pytest.raises(StoreError, match="trace"):
+        next(read_events(tmp_path / "nowhere", "start"))
 
 
 def test_damaged_line_in_the_middle_is_named(tmp_path: Path) -> None:

@@ -258,7 +258,7 @@ class Bench:
             problems=task_problems(cell.task, self._problems),
             grade=load("benchmark", cell.task).load().grade,
             preset=cell_preset(cell, samples=samples, verifier=self._verifier),
-            options={"engine": "vllm", "kv_bytes": kv_bytes},
+            options={"engine": "vllm", "block_size": BLOCK_SIZE, "kv_bytes": kv_bytes},
         )
         self._note(f"{cell.task} {cell.method} {samples} {cell.cache}")
         preempted: Callable[[], int | None] = getattr(engine, "num_preemptions", lambda: None)
