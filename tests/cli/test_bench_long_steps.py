@@ -88,7 +88,7 @@ def test_the_same_trees_grow_with_long_steps_and_once_only(
     command += ["--out", str(tmp_path)]
     assert run([*command, "--json"]) == 0
     cases = json.loads(capsys.readouterr().out)["cases"]
-    assert [case["method"] for case in cases] == ["rebase", "rebase+admit", "ets", "ets+admit"]
+    assert [case["method"] for case in cases] == ["rebase", "rebase+turns", "ets", "ets+turns"]
     # Two trees of four levels and width four: as many steps as recorded, each of 30 tokens.
     assert [case["tokens"] for case in cases[:2]] == [2 * 16 * 30] * 2
     assert all(case["cached_share"] == 1.0 and case["seconds"] > 0 for case in cases)
@@ -98,5 +98,5 @@ def test_the_same_trees_grow_with_long_steps_and_once_only(
 
     assert run(command) == 0
     shown = capsys.readouterr().out
-    assert "rebase+admit" in shown and all(len(line) <= 80 for line in shown.splitlines())
+    assert "rebase+turns" in shown and all(len(line) <= 80 for line in shown.splitlines())
     assert len(engines) == 3 and not engines[2][1].requests

@@ -56,8 +56,8 @@ def test_what_only_helps_where_blocks_are_scarce_runs_only_there() -> None:
     joint = [cell for cell in plan if cell.method == "ets-joint"]
     assert joint == [Cell("chain", "ets-joint", 16, "scarce")]
     assert [cell.method for cell in plan if cell.cache == "scarce"] == [
-        *("rebase", "ets", "ets+merge"),
-        *("rebase+admit", "ets-joint", "ets-joint+merge"),
+        *("rebase", "rebase+turns", "ets", "ets+merge"),
+        *("ets-joint", "ets-joint+merge"),
     ]
 
 
@@ -70,7 +70,7 @@ def test_preemptions_are_named_by_method_and_width() -> None:
 
 def test_fewer_methods_run_at_larger_widths() -> None:
     sizes = [len(default_methods(width, full=False)) for width in (16, 64, 256)]
-    assert sizes == [8, 4, 3]
+    assert sizes == [9, 5, 3]
     assert set(default_methods(64, full=True)) > set(default_methods(16, full=False))
     assert all(set(default_methods(w, full=True)) <= set(METHODS) for w in (16, 64, 256))
 
@@ -111,7 +111,7 @@ def test_a_whole_run_is_read_again_without_the_engine(
 
     monkeypatch.setattr(_bench_tree, "VLLMEngine", engine)
     methods = ["rebase", "ets+merge", "best_of_n"]
-    scarce = ["ets-joint", "rebase+admit"]
+    scarce = ["ets-joint", "rebase+turns"]
     command = ["bench", "tree", "--problems", "2", "--width", "4", "--verifier", "rule"]
     command += ["--task", "chain", "--task", "countdown", "--kv-bytes", "1", "--out", str(tmp_path)]
     command += [word for name in methods + scarce for word in ("--method", name)]

@@ -23,11 +23,11 @@ from tts.runtime.runtime import Runtime
 from tts.types import Sampling, sum_usage
 
 CONTEXT = 4_096  # of the deepest tree at the default length of a step, with room
-SEARCHES = {  # by whole levels, and blind to whether two steps are equal: method, admission
+SEARCHES = {  # by whole levels, and blind to whether two steps are equal: method, max_live_kv
     "rebase": ("rebase", None),
-    "rebase+admit": ("rebase", 1.0),
+    "rebase+turns": ("rebase", 1.0),
     "ets": ("ets", None),
-    "ets+admit": ("ets", 1.0),
+    "ets+turns": ("ets", 1.0),
 }
 
 

@@ -38,17 +38,17 @@ METHODS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "dvts": ("dvts", ("width={width}", "branching=4")),
     "mcts": ("mcts", ("solutions={width}", "expansions={width}", "parallel=16")),
     "best_of_n": ("weighted_vote", ("n={samples}", "stop=never")),
-    "rebase+admit": ("rebase", ("width={width}",)),
+    "rebase+turns": ("rebase", ("width={width}",)),
     "ets-joint": ("ets_joint", ("width={width}", "coverage={coverage}", "merge=false")),
     "ets-joint+merge": ("ets_joint", ("width={width}", "coverage={coverage}", "merge=true")),
 }
 # By the largest width at which it runs by default; all of them run at 64 with --full.
 NARROW = ("beam_search", "dvts", "mcts", "best_of_n")
-WIDE = ("rebase", "rebase-async", "ets", "ets+merge")
+WIDE = ("rebase", "rebase+turns", "rebase-async", "ets", "ets+merge")
 WIDEST = ("rebase", "ets", "ets+merge")
-FOR_SCARCE = ("rebase+admit", "ets-joint", "ets-joint+merge")  # else they do nothing of their own
+FOR_SCARCE = ("rebase+turns", "ets-joint", "ets-joint+merge")  # else they do nothing of their own
 SCARCE = (*WIDEST, *FOR_SCARCE)  # those that run with a scarce KV cache
-MAX_LIVE_KV = {"rebase+admit": 1.0}  # KV caches that the trees in flight may fill, by method
+MAX_LIVE_KV = {"rebase+turns": 1.0}  # part of the KV cache that trees may fill, by method
 BLOCK_SIZE = 16  # tokens, as vLLM has it on GPUs
 SCARCE_BLOCKS = 128
 SCARCE_CONTEXT = 1024  # vLLM wants room for a whole context; these problems take less
@@ -124,7 +124,7 @@ def default_methods(width: int, *, full: bool) -> tuple[str, ...]:
     if width > 64:
         return WIDEST
     if full:
-        return (*WIDE, *NARROW, *FOR_SCARCE)
+        return tuple(dict.fromkeys((*WIDE, *NARROW, *FOR_SCARCE)))
     return (*WIDE, *NARROW) if width <= 16 else WIDE
 
 
