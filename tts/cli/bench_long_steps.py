@@ -22,7 +22,7 @@ def long_steps(
     step_tokens: Annotated[int, typer.Option("--step-tokens", min=1, help="Of each step.")] = 64,
     blocks: Annotated[
         list[int] | None,
-        typer.Option("--blocks", help="Of a KV cache; may be repeated; 16384, 4096, 2048."),
+        typer.Option("--blocks", min=64, help="Of a KV cache; may be repeated; 16384, 4096, 2048."),
     ] = None,
     verifier: Annotated[str, typer.Option("--verifier", help="Scores steps.")] = "prm",
     model: _flags.EmbeddedModelFlag = DEFAULT_MODEL,
