@@ -203,20 +203,13 @@ class KVMarket(Protocol):
         ...
 
     def hold(self, search: object, blocks: int) -> None:
-        """Say how many KV blocks a search will hold until its next call.
-
-        Args:
-            search: Who says so; its first call is its beginning.
-            blocks: With those that it is about to ask for.
-        """
+        """Say how many KV blocks a search will hold, with those that it is about to ask for."""
         ...
 
     async def turn(self, search: object, is_over: Callable[[], bool] = ...) -> None:
-        """Wait until a search fits beside those that began before it; the first never waits.
+        """Wait until what a search holds fits beside those that began before it.
 
-        Args:
-            search: Who asks; it has said what it will hold.
-            is_over: Whether nothing more may be generated for it, so that it need not wait.
+        The first never waits, nor does one for which `is_over` says that nothing more may come.
         """
         ...
 
