@@ -1,6 +1,5 @@
 """`auto` against fixed strategies on the bundled models: as right for fewer tokens?"""
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -34,7 +33,7 @@ from tts.evals.auto_figures import (
     to_mapping,
 )
 from tts.evals.calibrate import calibrate
-from tts.evals.run_store import GENERATIONS, Record, load_run
+from tts.evals.run_store import GENERATIONS, Record, load_run, read_events
 from tts.evals.runner import Plan, evaluate
 from tts.opening import open_verifiers
 from tts.presets import Preset, load_preset
@@ -231,8 +230,7 @@ def _decision_rate(summary: Mapping[str, Any], whole: Mapping[str, Any]) -> floa
     Its samples are replayed from those of `whole`, so its time is taken from its tokens, at the
     pace of that run.
     """
-    with (Path(summary["out"]) / "trace.jsonl").open(encoding="utf-8") as file:
-        decisions: int = sum(json.loads(line).get("kind") == "allocate" for line in file)
+    decisions = sum(1 for _ in read_events(Path(summary["out"]), "allocate"))
     pace: float = whole["tokens"]["generated"] / whole["seconds"]
     return decisions * pace / float(summary["tokens"]["generated"])
 
