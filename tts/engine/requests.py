@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from tts.engine import build
 from tts.engine.certainty import CERTAINTY_KEY, Readings
-from tts.engine.translate import SEED_KEY, Finished, Meter
+from tts.engine.translate import SEED_KEY, Finished, Meter, with_extra
 from tts.errors import EngineError, TTSError
 from tts.types import Usage, sum_usage
 
@@ -121,18 +121,18 @@ class RequestTable:
             child.request_id = f"{request.external_req_id}-{index:05d}"
             if seed is not None:
                 child.sampling_params = self._seeded(child.sampling_params, seed + index)
-            if entry.readings:
-                child.sampling_params = _read_by(child.sampling_params, entry.readings[index])
+            if entry.readings:  # filled in place: the engine runs in this process
+                readings = entry.readings[index]
+                child.sampling_params = with_extra(child.sampling_params, CERTAINTY_KEY, readings)
             engine.output_processor.add_request(child, None, None, index)
             engine.engine_core.add_request(child)
             entry.running[index] = child.request_id
 
     def _seeded(self, params: Any, seed: int) -> Any:
-        params = copy(params)
         if self._has_sampler:
-            params.extra_args = {**(params.extra_args or {}), SEED_KEY: seed}
-        else:
-            params.seed = seed
+            return with_extra(params, SEED_KEY, seed)
+        params = copy(params)
+        params.seed = seed
         return params
 
     def deliver(self, outputs: list[Any]) -> None:
@@ -209,16 +209,6 @@ class RequestTable:
         for entry in list(self._entries.values()):
             if entry.reader.loop is loop:
                 self.abort(entry.reader)
-
-
-def _read_by(params: Any, readings: Readings) -> Any:
-    """Let the engine note how certain it is of a sequence's tokens.
-
-    It runs in this process, so that it fills the very readings that it is given.
-    """
-    params = copy(params)
-    params.extra_args = {**(params.extra_args or {}), CERTAINTY_KEY: readings}
-    return params
 
 
 def _put_all(batch: list[tuple[Reader, Finished]]) -> None:

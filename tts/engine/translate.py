@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -69,6 +70,13 @@ def sampling_params(sampling: Sampling, *, max_tokens: int) -> Any:
         )
     except (TypeError, ValueError) as error:
         raise EngineError(f"vLLM refuses the sampling parameters: {error}") from error
+
+
+def with_extra(params: Any, key: str, value: Any) -> Any:
+    """Return a copy of vLLM's parameters that carries a value to our sampler or processors."""
+    params = copy(params)
+    params.extra_args = {**(params.extra_args or {}), key: value}
+    return params
 
 
 @dataclass(frozen=True, slots=True)

@@ -327,7 +327,7 @@ class VLLMEngine:
         params = translate.sampling_params(sampling, max_tokens=min(sampling.max_tokens, room))
         if sampling.reflection is not None:
             schedule = self._encoder.schedule(sampling.reflection)
-            params.extra_args = {**(params.extra_args or {}), EXTRA_KEY: schedule}
+            params = translate.with_extra(params, EXTRA_KEY, schedule)
         self._table.add(
             stream,
             token_ids,
