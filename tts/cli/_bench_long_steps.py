@@ -19,15 +19,15 @@ from tts.evals.tree_replay import Expansions, Replay, Unread, load_expansions
 from tts.operators.tree_search import TreeSearch
 from tts.pipeline import Pipeline
 from tts.runtime.executor import Job
-from tts.runtime.runtime import Runtime
+from tts.runtime.runtime import DEFAULT_MAX_LIVE_KV, Runtime
 from tts.types import Sampling, sum_usage
 
 CONTEXT = 4_096  # of the deepest tree at the default length of a step, with room
 SEARCHES = {  # by whole levels, and blind to whether two steps are equal: method, max_live_kv
     "rebase": ("rebase", None),
-    "rebase+turns": ("rebase", 1.0),
+    "rebase+turns": ("rebase", DEFAULT_MAX_LIVE_KV),
     "ets": ("ets", None),
-    "ets+turns": ("ets", 1.0),
+    "ets+turns": ("ets", DEFAULT_MAX_LIVE_KV),
 }
 
 

@@ -23,6 +23,7 @@ from tts.evals.tree_figures import Outcome, SearchFigures, load_outcomes, search
 from tts.opening import open_verifiers
 from tts.presets import Preset, load_preset
 from tts.protocols import Engine, Verifier
+from tts.runtime.runtime import DEFAULT_MAX_LIVE_KV
 from tts.types import Problem
 
 LEVELS = (3, 4, 5)
@@ -48,7 +49,7 @@ WIDE = ("rebase", "rebase+turns", "rebase-async", "ets", "ets+merge")
 WIDEST = ("rebase", "ets", "ets+merge")
 FOR_SCARCE = ("rebase+turns", "ets-joint", "ets-joint+merge")  # else they do nothing of their own
 SCARCE = (*WIDEST, *FOR_SCARCE)  # those that run with a scarce KV cache
-MAX_LIVE_KV = {"rebase+turns": 1.0}  # part of the KV cache that trees may fill, by method
+MAX_LIVE_KV = {"rebase+turns": DEFAULT_MAX_LIVE_KV}  # by method; the others take no turns
 BLOCK_SIZE = 16  # tokens, as vLLM has it on GPUs
 SCARCE_BLOCKS = 128
 SCARCE_CONTEXT = 1024  # vLLM wants room for a whole context; these problems take less
