@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tts.budget.curves import interpolate_accuracy, interpolate_cost
+from tts.allocation.curves import interpolate_accuracy, interpolate_cost
 from tts.errors import InputError
+from tts.evals.drafts import fewest_drafts, maj_at, powers_of_two
 from tts.evals.metrics import paired_bootstrap
 from tts.evals.report import accuracy_by_problem
 from tts.evals.run_store import Record, StoredRun
-from tts.evals.sampled import fewest_drafts, maj_at, powers_of_two
 
 _SEED = 0
 _NUM_RESAMPLES = 500

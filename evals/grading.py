@@ -1,6 +1,6 @@
 """An answer against a problem's reference."""
 
-from tts.answers import AnswerChecker
+from tts.answers.groups import AnswerChecker
 from tts.errors import ProblemError
 from tts.tasks import countdown
 from tts.types import Answer, Grade, Problem

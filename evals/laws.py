@@ -1,6 +1,6 @@
 """What the laws of test-time scaling say of a run: where its samples stop paying, and what caps it.
 
-All of it comes from the samples that the run drew in view of no other (`tts.evals.sampled`); a run
+All of it comes from the samples that the run drew in view of no other (`tts.evals.drafts`); a run
 whose samples were cut off says nothing.
 """
 
@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from tts.budget.coverage import Extrapolation, extrapolate_pass_at_k
-from tts.budget.laws import (
+from tts.allocation.coverage import Extrapolation, extrapolate_pass_at_k
+from tts.allocation.laws import (
     Saturation,
     Verified,
     best_num_samples,
@@ -18,8 +18,8 @@ from tts.budget.laws import (
     verified_accuracy,
 )
 from tts.errors import InputError
+from tts.evals.drafts import common_verifiers, fewest_drafts, maj_at, pass_at, powers_of_two
 from tts.evals.run_store import Record
-from tts.evals.sampled import common_verifiers, fewest_drafts, maj_at, pass_at, powers_of_two
 
 _LEAST_SAMPLES = 4
 _LEAST_GAIN = 0.005  # half a point for one more sample

@@ -6,8 +6,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from tts.evals.lines import cannot_write
 from tts.evals.plot import render_plot
+from tts.storage.sealed_lines import cannot_write
 
 _STYLE = """
 :root { color-scheme: light dark; }

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tts.errors import BudgetError, ProblemError
-from tts.presets import Preset
+from tts.presets.load import Preset
 from tts.protocols import Engine, Verifier
 from tts.runtime.executor import Job
 from tts.runtime.ledger import MIN_TOKENS, Ledger

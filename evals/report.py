@@ -7,9 +7,9 @@ from statistics import fmean
 from typing import Any
 
 from tts.errors import InputError
+from tts.evals.drafts import fewest_drafts, maj_at, pass_at, powers_of_two
 from tts.evals.metrics import Interval, bootstrap_interval, wilson_interval
 from tts.evals.run_store import Record, StoredRun
-from tts.evals.sampled import fewest_drafts, maj_at, pass_at, powers_of_two
 from tts.types import sum_usage
 
 _BOOTSTRAP_SEED = 0

@@ -26,7 +26,9 @@ from typing import Any, Self
 
 from tts.errors import StoreError
 from tts.evals.environment import describe_machine, versions
-from tts.evals.lines import (
+from tts.runtime.log import LogFile
+from tts.storage.json_bytes import encode_json
+from tts.storage.sealed_lines import (
     LineWriter,
     cannot_write,
     encode_line,
@@ -34,8 +36,6 @@ from tts.evals.lines import (
     read_lines,
     write_json,
 )
-from tts.runtime.json_bytes import encode_json
-from tts.runtime.log import LogFile
 from tts.types import Event, Usage
 
 GENERATIONS = "generations.jsonl"

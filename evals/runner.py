@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tts.answers import Groups
+from tts.answers.groups import Groups
 from tts.evals.metrics import Interval, wilson_interval
 from tts.evals.plan import Plan as Plan
 from tts.evals.report import summarise

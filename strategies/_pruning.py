@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tts.runtime.tree import ROOT, Decision, SearchPolicy, SearchTree
+from tts.search.policy import Decision, SearchPolicy
+from tts.search.tree import ROOT, SearchTree
 from tts.strategies._search import (
     by_widths,
     first_of_equal,

@@ -5,13 +5,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from tts.operators._recall import Association
-from tts.operators._step_score import Reduction
 from tts.operators.select import select
 from tts.operators.tree_search import TreeSearch
 from tts.operators.vote import vote
 from tts.pipeline import Pipeline
-from tts.runtime.tree import Decision, NodeState, SearchPolicy, SearchTree
+from tts.search.policy import Decision, SearchPolicy
+from tts.search.recall import Association
+from tts.search.step_scores import Reduction
+from tts.search.tree import NodeState, SearchTree
 from tts.strategies._base import StrategyConfig
 
 ENOUGH = "enough solutions"

@@ -1,7 +1,7 @@
 """Which steps say the same: clusters of step texts, by average linkage on cosine distance.
 
-The vectors are TF-IDF over character n-grams (`tts.ngrams`), for which no model is needed, or those
-of an embedding model. Equal texts always fall together.
+The vectors are TF-IDF over character n-grams (`tts.search.ngrams`), for which no model is needed,
+or those of an embedding model. Equal texts always fall together.
 """
 
 from collections import Counter
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tts.ngrams import embed_texts
+from tts.search.ngrams import embed_texts
 from tts.types import FloatArray
 
 Cosines = Callable[[Counter[str]], NDArray[np.float64]]

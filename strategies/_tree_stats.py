@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tts.runtime.tree import NodeState, SearchTree
+from tts.search.tree import NodeState, SearchTree
 
 
 def num_expanding(tree: SearchTree) -> int:

@@ -39,7 +39,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tts.pipeline import Pipeline
-from tts.runtime.tree import ROOT, Decision, NodeState, SearchPolicy, SearchTree
+from tts.search.policy import Decision, SearchPolicy
+from tts.search.tree import ROOT, NodeState, SearchTree
 from tts.strategies._mixed_model import MixedModel
 from tts.strategies._search import SearchConfig, build_search
 from tts.strategies._tree_stats import children_of, subtree_sums

@@ -21,8 +21,8 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from tts.budget.allocator import Belief
-from tts.budget.policy import Default, LadderPart, Policy, load_policy
+from tts.allocation.allocator import Belief
+from tts.allocation.policy_file import Default, LadderPart, Policy, load_policy
 from tts.errors import InputError
 from tts.operators.allocate import allocate
 from tts.operators.escalate import Escalate

@@ -13,7 +13,8 @@ import numpy as np
 from pydantic import Field
 
 from tts.pipeline import Pipeline
-from tts.runtime.tree import ROOT, Decision, NodeState, SearchPolicy, SearchTree
+from tts.search.policy import Decision, SearchPolicy
+from tts.search.tree import ROOT, NodeState, SearchTree
 from tts.strategies._search import SearchConfig, build_search, num_finished, stop_searching
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from pydantic import Field
 
 from tts.pipeline import Pipeline
-from tts.runtime.tree import ROOT, Decision, SearchPolicy, SearchTree
+from tts.search.policy import Decision, SearchPolicy
+from tts.search.tree import ROOT, SearchTree
 from tts.strategies._search import SearchConfig, build_search, num_solutions, stop_searching
 from tts.strategies._tree_stats import num_expanding
 

@@ -15,7 +15,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from tts.pipeline import Pipeline
-from tts.runtime.tree import ROOT, Decision, NodeState, SearchPolicy, SearchTree
+from tts.search.policy import Decision, SearchPolicy
+from tts.search.tree import ROOT, NodeState, SearchTree
 from tts.strategies._search import SearchConfig, build_search, by_widths
 
 

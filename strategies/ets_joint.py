@@ -25,7 +25,7 @@ import numpy as np
 from pydantic import Field
 
 from tts.pipeline import Pipeline
-from tts.runtime.tree import SearchTree
+from tts.search.tree import SearchTree
 from tts.strategies._prune_program import Program, solve
 from tts.strategies._pruning import PruningPolicy
 from tts.strategies._search import SearchConfig, build_search

@@ -13,7 +13,7 @@ by the same rule until a step finishes a solution. So that `parallel` paths run 
 step counts as a visit with reward 0 (virtual loss: Chaslot et al. 2008).
 
 With `memory` it is CoAT (arXiv:2502.02390): after each step a source outside the model is asked for
-knowledge, which all steps below read (`tts.operators._recall`, and `memories/` for the sources).
+knowledge, which all steps below read (`tts.search.recall`, and `memories/` for the sources).
 
 Departures from `openr`: every step is a visit, not the last one of a path alone; a finished
 solution, an exhausted subtree and a repeated step are not selected again.
@@ -27,7 +27,8 @@ import numpy as np
 from pydantic import Field
 
 from tts.pipeline import Pipeline
-from tts.runtime.tree import ROOT, Decision, NodeState, SearchPolicy, SearchTree
+from tts.search.policy import Decision, SearchPolicy
+from tts.search.tree import ROOT, NodeState, SearchTree
 from tts.strategies._search import SearchConfig, build_search, num_solutions, stop_searching
 from tts.strategies._tree_stats import children_of, num_expanding, subtree_sums
 

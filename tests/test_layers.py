@@ -38,15 +38,24 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tts/tasks": VOCABULARY,
     "tts/engine": VOCABULARY | {"tts.bundled", "tts.kernels"},
     "verifiers": VOCABULARY | {"tts.tasks"},
-    "tts/operators": VOCABULARY | GRAPH | {"tts.budget", "tts.memories"},
+    "tts/operators": VOCABULARY | GRAPH | {"tts.allocation", "tts.search.memories"},
     "tts/memories": VOCABULARY,
     "tts/runtime": VOCABULARY | GRAPH,
     "tts/pipeline.py": VOCABULARY,
-    "strategies": VOCABULARY | {"tts.pipeline", "tts.operators", "tts.runtime.tree", "tts.budget"},
+    "strategies": VOCABULARY
+    | {"tts.pipeline", "tts.operators", "tts.search.tree", "tts.allocation"},
     "tts/budget": VOCABULARY,
     "tts/bundled": VOCABULARY | {"tts.tasks"},
     "evals": VOCABULARY
-    | {"tts.api", "tts.budget", "tts.tasks", "tts.runtime", "tts.presets", "tts.catalog", "tts"},
+    | {
+        "tts.api",
+        "tts.allocation",
+        "tts.tasks",
+        "tts.runtime",
+        "tts.presets.load",
+        "tts.catalog",
+        "tts",
+    },
     "examples": {"tts"},
 }
 

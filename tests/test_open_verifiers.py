@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from tests.scripted import ScriptedEngine
-from tests.solving import says
+from tests.support.solving import says
 from tts.engine import running
+from tts.engine.scripted import ScriptedEngine
 from tts.errors import InputError, PresetError
-from tts.opening import open_verifiers
 from tts.operators.sample import sample
 from tts.operators.score import score
-from tts.presets import load_preset
+from tts.presets.load import load_preset
 from tts.protocols import Verifier
+from tts.session import open_verifiers
 from tts.verifiers.prm import PRM
 
 

@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from tts.cli.main import app
-from tts.presets import load_preset
+from tts.presets.load import load_preset
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.scripted import ScriptedEngine
-from tests.solving import says, solve
+from tests.support.solving import says, solve
+from tts.engine.scripted import ScriptedEngine
 from tts.errors import ContextError, EngineError, StoreError
 from tts.operators.sample import sample
 from tts.operators.score import score

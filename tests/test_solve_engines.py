@@ -11,13 +11,13 @@ from typing import ClassVar
 
 import pytest
 
-from tests.scripted import Ask, Line, ScriptedEngine
 from tts import api
 from tts.engine import running
+from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.engine.spec import EngineSpec
 from tts.errors import CapabilityError, EngineError, InputError
 from tts.operators.delegate import delegate
-from tts.presets import load_preset
+from tts.presets.load import load_preset
 
 SUM = "What is 3 + 4?"
 MIXTURE = load_preset("mixture", ["n=4", "engines=[bundled:draft, '', bundled:reasoner]"])
@@ -148,7 +148,7 @@ def test_shutdown_ends_the_calls_under_way(started: list[Engine]) -> None:
 SCRIPT = r"""
 import asyncio
 
-from tests.scripted import Line, ScriptedEngine
+from tts.engine.scripted import Line, ScriptedEngine
 from tts import api
 from tts.engine import running
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tts.cost import (
+from tts.costs.flops import (
     SparseReading,
     Work,
     Workload,
@@ -15,8 +15,7 @@ from tts.cost import (
     predicted_flops,
     prefill_work,
 )
-from tts.errors import InputError
-from tts.hardware import (
+from tts.costs.hardware import (
     PROFILES,
     Hardware,
     fit_hardware,
@@ -26,6 +25,7 @@ from tts.hardware import (
     rental_usd,
     work_seconds,
 )
+from tts.errors import InputError
 from tts.types import ModelInfo, Usage
 
 # d = 2 layers * 4 = 8; Hq d = 48, Hkv d = 24; a token's KV has 2 * 24 * 2 = 96 bytes.

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tts.engine.openai import OpenAIEngine as OpenAIEngine
     from tts.engine.sparse_config import SparseConfig as SparseConfig
     from tts.engine.vllm import VLLMEngine as VLLMEngine
-    from tts.opening import open_verifiers as open_verifiers
     from tts.operators._condition import Condition as Condition
     from tts.operators.choose import choose as choose
     from tts.operators.delegate import delegate as delegate
@@ -37,9 +36,10 @@ if TYPE_CHECKING:
     from tts.operators.think import think as think
     from tts.operators.vote import vote as vote
     from tts.pipeline import Pipeline as Pipeline
-    from tts.presets import Preset as Preset
-    from tts.presets import load_preset as load_preset
+    from tts.presets.load import Preset as Preset
+    from tts.presets.load import load_preset as load_preset
     from tts.runtime.runtime import Runtime as Runtime
+    from tts.session import open_verifiers as open_verifiers
     from tts.types import Answer as Answer
     from tts.types import Budget as Budget
     from tts.types import Problem as Problem
@@ -55,7 +55,7 @@ _HOMES = {
     "tts.engine.openai": ("OpenAIEngine",),
     "tts.engine.sparse_config": ("SparseConfig",),
     "tts.engine.vllm": ("VLLMEngine",),
-    "tts.opening": ("open_verifiers",),
+    "tts.session": ("open_verifiers",),
     "tts.operators._condition": ("Condition",),
     "tts.operators.choose": ("choose",),
     "tts.operators.delegate": ("delegate",),
@@ -74,7 +74,7 @@ _HOMES = {
     "tts.operators.think": ("think",),
     "tts.operators.vote": ("vote",),
     "tts.pipeline": ("Pipeline",),
-    "tts.presets": ("Preset", "load_preset"),
+    "tts.presets.load": ("Preset", "load_preset"),
     "tts.runtime.runtime": ("Runtime",),
     "tts.types": ("Answer", "Budget", "Problem", "Result", "Sampling", "Trajectory", "Usage"),
 }

@@ -6,10 +6,10 @@ from concurrent.futures import Future
 
 from tts.engine.spec import EngineSpec
 from tts.errors import EngineError, InputError
-from tts.opening import Opened
-from tts.presets import Preset, load_preset
+from tts.presets.load import Preset, load_preset
 from tts.runtime.executor import Job
 from tts.runtime.runtime import Runtime
+from tts.session import Opened
 from tts.types import Budget, Problem, Result
 
 DEFAULT_MODEL = "bundled:reasoner"

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tts.limits import Budget as Budget
+from tts.budget import Budget as Budget
 
 FloatArray = NDArray[np.float32]
 AnswerType = Literal["math", "integer", "choice", "code", "countdown", "free"]

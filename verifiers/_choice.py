@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from tts.answers import canonical_form, extract_answer
+from tts.answers.groups import canonical_form, extract_answer
 from tts.prompts import parse_best
 from tts.protocols import Context
 from tts.types import GenerationRequest, Prompt, Trajectory

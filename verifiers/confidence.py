@@ -23,10 +23,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from tts import confidence
 from tts.protocols import Context, Engine, VerifierSpec
 from tts.types import Score, Trajectory
 from tts.verifiers._base import VerifierConfig
+from tts.voting import confidence
 
 DEFAULT_MODEL: str | None = None
 Measure = Literal[

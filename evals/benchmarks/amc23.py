@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tts.answers import canonical_form
+from tts.answers.groups import canonical_form
 from tts.evals.benchmarks.base import ListBenchmark, Published, Row
 
 

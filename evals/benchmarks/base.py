@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from tts.answers import AnswerChecker, canonical_form
+from tts.answers.groups import AnswerChecker, canonical_form
 from tts.errors import ProblemError
 from tts.evals import grading
 from tts.evals.benchmarks._rows import read_problems, to_problem

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tts.answers import extract_answer
+from tts.answers.groups import extract_answer
 from tts.evals.benchmarks.base import ListBenchmark, Published, Row
 
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from tts.answers import canonical_form
+from tts.answers.groups import canonical_form
+from tts.engine.pools import RecordedProblem, load_pool
 from tts.errors import ProblemError
 from tts.evals import grading
 from tts.evals.benchmarks.base import ListBenchmark
-from tts.pools import RecordedProblem, load_pool
 from tts.types import Answer, Grade, Problem
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.scripted import Ask, Line, ScriptedEngine
 from tts.cli.main import run
 from tts.engine import running
+from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.engine.spec import EngineSpec
 
 

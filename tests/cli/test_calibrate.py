@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.pools_data import row, write_pool
-from tts.budget.policy import load_policy
+from tests.support.pools_data import row, write_pool
+from tts.allocation.policy_file import load_policy
 from tts.cli.main import run
 
 

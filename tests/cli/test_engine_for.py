@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Outcome
-from tests.scripted import Ask, Line, ScriptedEngine
-from tts.budget.policy import load_policy
+from tts.allocation.policy_file import load_policy
 from tts.engine import running
+from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.engine.spec import EngineSpec
 
 Tts = Callable[..., Outcome]

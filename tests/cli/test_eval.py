@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Outcome
-from tests.scripted import ScriptedEngine, lines
 from tts.engine import running
+from tts.engine.scripted import ScriptedEngine, lines
 from tts.engine.spec import EngineSpec
 from tts.errors import EngineError
 

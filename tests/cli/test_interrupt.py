@@ -22,7 +22,7 @@ import signal
 import sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from tests.cli.conftest import answer
-from tests.scripted import ScriptedEngine
+from tts.engine.scripted import ScriptedEngine
 from tts.engine import running
 from tts.cli.main import run
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 import tts
-from tests.scripted import Ask, Line, ScriptedEngine
-from tests.searching import steps_of
-from tests.solving import open_verifier
+from tests.support.searching import steps_of
+from tests.support.solving import open_verifier
 from tts.cli.main import run
 from tts.engine import running
+from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.engine.spec import EngineSpec
-from tts.presets import load_preset
+from tts.presets.load import load_preset
 from tts.tasks.chain import generate_problem
 
 PRESETS = (

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Outcome
-from tests.scripted import ScriptedEngine, lines
 from tts.engine import running
+from tts.engine.scripted import ScriptedEngine, lines
 from tts.engine.spec import EngineSpec
 from tts.verifiers._sandbox import Sandbox
 

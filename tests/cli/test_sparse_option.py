@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.conftest import Outcome
 from tts.cli._engine import parse_engine
-from tts.cli._tables import kv_read
+from tts.console.tables import kv_read
 from tts.engine.sparse_config import SparseConfig
 from tts.errors import InputError
 

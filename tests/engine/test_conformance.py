@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.scripted import Ask, Line, ScriptedEngine
+from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.engine.vllm import VLLMEngine
 from tts.errors import ContextError, EngineError
 from tts.protocols import CompletionStream, Engine

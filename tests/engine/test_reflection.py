@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.scripted import ALL, ScriptedEngine
-from tests.solving import PROBLEM, says
+from tests.support.solving import PROBLEM, says
 from tts.engine.reflection import Bias, Schedule, spellings, wave
+from tts.engine.scripted import ALL, ScriptedEngine
 from tts.errors import CapabilityError, PresetError
-from tts.presets import load_preset
+from tts.presets.load import load_preset
 from tts.protocols import Capabilities
 from tts.runtime.executor import Job
 from tts.runtime.runtime import Runtime

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.pools_data import recorded_pool, row, write_pool
+from tests.support.pools_data import recorded_pool, row, write_pool
 from tts import prompts
 from tts.engine.replay import ReplayEngine
 from tts.errors import BudgetError, CapabilityError, EngineError, ProblemError
@@ -17,7 +17,7 @@ from tts.operators.score import score
 from tts.operators.select import select
 from tts.operators.vote import vote
 from tts.pipeline import Pipeline
-from tts.presets import load_preset
+from tts.presets.load import load_preset
 from tts.runtime.executor import Job
 from tts.runtime.log import GenerationLog
 from tts.runtime.runtime import Runtime

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from tests.scripted import ScriptedEngine
-from tests.solving import says
+from tests.support.solving import says
 from tts.engine import running
 from tts.engine.running import RunningEngines, reward_engine, split_memory
+from tts.engine.scripted import ScriptedEngine
 from tts.engine.spec import EngineSpec
 from tts.errors import EngineError, InputError
 

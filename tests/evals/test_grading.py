@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tts.answers import AnswerChecker
+from tts.answers.groups import AnswerChecker
 from tts.evals.grading import agrade, grade
 from tts.types import Answer, AnswerType, Grade, Problem, Support
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tts.errors import StoreError
-from tts.evals.lines import decode_line, encode_line, read_lines
 from tts.evals.run_store import Attempt, Record, RunStore, folder_name, load_run, read_events
+from tts.storage.sealed_lines import decode_line, encode_line, read_lines
 from tts.types import Event, Usage
 
 CONFIG = {"benchmark": "chain", "preset": "single", "seed": 0, "engine": "scripted"}

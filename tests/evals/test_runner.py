@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.scripted import Ask, Line, ScriptedEngine
+from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import BudgetError, CapabilityError, EngineError, ProblemError
 from tts.evals.run_store import GENERATIONS, Record, load_run
 from tts.evals.runner import Plan, Progress, _max_problems, evaluate
-from tts.presets import load_preset
+from tts.presets.load import load_preset
 from tts.protocols import Capabilities
 from tts.types import Answer, Budget, Grade, Problem
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import tts
-from tests.scripted import Ask, Line, ScriptedEngine
+from tts.engine.scripted import Ask, Line, ScriptedEngine
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "examples"
 EXAMPLES = sorted(FOLDER.glob("*.py"))

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from tts.errors import PresetError
-from tts.presets import load_preset
+from tts.presets.load import load_preset
 
 NESTED = """
 pipeline:

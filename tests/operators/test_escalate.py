@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.scripted import ScriptedEngine
-from tests.solving import ByText, events, in_order, solve
+from tests.support.solving import ByText, events, in_order, solve
+from tts.engine.scripted import ScriptedEngine
 from tts.errors import CapabilityError
 from tts.operators.escalate import Escalate
 from tts.operators.sample import sample

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.scripted import Ask, Line, ScriptedEngine, decode, encode
-from tests.searching import digits, search
+from tests.support.searching import digits, search
+from tts.engine.scripted import Ask, Line, ScriptedEngine, decode, encode
 from tts.operators.expand import Expand, expand
 from tts.operators.score import score
 from tts.operators.select import select

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 from pydantic import ValidationError
 
-from tests.runs import answers, boxed, events, prompts_of, run
-from tests.scripted import Ask, Line, Script, ScriptedEngine
+from tests.support.runs import answers, boxed, events, prompts_of, run
+from tts.engine.scripted import Ask, Line, Script, ScriptedEngine
 from tts.errors import PipelineError
 from tts.operators.choose import choose
 from tts.operators.follow import follow

@@ -7,11 +7,10 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from tests.runs import answers, boxed, events, run
-from tests.scripted import ALL, Ask, Line, ScriptedEngine
+from tests.support.runs import answers, boxed, events, run
+from tts.engine.scripted import ALL, Ask, Line, ScriptedEngine
 from tts.errors import CapabilityError, EngineError, PipelineError
 from tts.operators._condition import Condition
-from tts.operators.base import OperatorModel
 from tts.operators.loop import Loop, loop
 from tts.operators.refine import refine
 from tts.operators.route import route
@@ -22,6 +21,7 @@ from tts.operators.think import Think
 from tts.operators.vote import vote
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec, VerifierSpec
+from tts.trajectories import OperatorModel
 from tts.types import Score, Trajectory
 
 

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from tests.runs import boxed, prompts_of, replies, run
-from tests.scripted import Ask, Line, ScriptedEngine
+from tests.support.runs import boxed, prompts_of, replies, run
+from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import PipelineError
 from tts.operators.follow import follow
 from tts.operators.map import map_parts

@@ -5,8 +5,8 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from tests.runs import answers, boxed, by_id, events, prompts_of, run
-from tests.scripted import Ask, Line, ScriptedEngine
+from tests.support.runs import answers, boxed, by_id, events, prompts_of, run
+from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import CapabilityError
 from tts.operators.refine import Refine, refine
 from tts.operators.sample import sample

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from tests.runs import answers, boxed, events, run
-from tests.scripted import Ask, Line, Script
-from tests.solving import PROBLEM
+from tests.support.runs import answers, boxed, events, run
+from tests.support.solving import PROBLEM
+from tts.engine.scripted import Ask, Line, Script
 from tts.operators._condition import Condition
 from tts.operators.prune import Prune, prune
 from tts.operators.refine import refine

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripted import Ask, Line, ScriptedEngine
-from tests.solving import events, solve
+from tests.support.solving import events, solve
+from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.operators.sample import sample
 from tts.operators.screen import screen
 from tts.operators.vote import vote

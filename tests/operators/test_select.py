@@ -1,8 +1,8 @@
 """Selection by score: ties, failures, quorum, and who competes."""
 
-from tests.helpers import trajectory
-from tests.scripted import ScriptedEngine
-from tests.solving import ByText, says, solve
+from tests.support.helpers import trajectory
+from tests.support.solving import ByText, says, solve
+from tts.engine.scripted import ScriptedEngine
 from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.select import rank_by_score, select

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from tests.runs import boxed, events, prompts_of, run
-from tests.scripted import Ask, Line, ScriptedEngine, render
-from tests.solving import PROBLEM
+from tests.support.runs import boxed, events, prompts_of, run
+from tests.support.solving import PROBLEM
 from tts import prompts
+from tts.engine.scripted import Ask, Line, ScriptedEngine, render
 from tts.operators.think import Think, agrees, most_repeats, probed_text, think
 from tts.operators.vote import vote
 from tts.pipeline import Pipeline

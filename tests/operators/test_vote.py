@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tests.scripted import Ask, Line, ScriptedEngine
-from tests.solving import ByText, events, says, solve
+from tests.support.solving import ByText, events, says, solve
+from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import PipelineError
-from tts.operators._tally import rank_weights, top_share
 from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.vote import Vote, vote
 from tts.protocols import VerifierSpec
 from tts.types import Budget, Score
+from tts.voting.tally import rank_weights, top_share
 
 
 def scored(text: str) -> float:

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.scripted import Ask, Line, ScriptedEngine
+from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import BudgetError, ContextError, EngineError
-from tts.operators.base import OperatorModel
 from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.select import select
@@ -22,6 +21,7 @@ from tts.runtime.executor import Job
 from tts.runtime.log import GenerationLog, LogFile
 from tts.runtime.runtime import Runtime
 from tts.seeds import derive_seed
+from tts.trajectories import OperatorModel
 from tts.types import (
     Budget,
     Problem,

@@ -5,9 +5,9 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from tests.scripted import ScriptedEngine
-from tests.searching import digits, grow, new_tree, search
-from tts.runtime.tree import ROOT, SearchTree
+from tests.support.searching import digits, grow, new_tree, search
+from tts.engine.scripted import ScriptedEngine
+from tts.search.tree import ROOT, SearchTree
 from tts.strategies.ab_mcts import (
     Config,
     Policy,

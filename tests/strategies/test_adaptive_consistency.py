@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.scripted import ScriptedEngine
-from tests.solving import in_order, solve
+from tests.support.solving import in_order, solve
+from tts.engine.scripted import ScriptedEngine
 from tts.strategies.adaptive_consistency import Config, build
 
 

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.budget.test_policy import policy
-from tests.pools_data import recorded_pool, row, write_pool
-from tests.scripted import ScriptedEngine
-from tests.solving import events, in_order, solve
-from tts.budget.policy import save_policy
+from tests.allocation.test_policy_file import policy
+from tests.support.pools_data import recorded_pool, row, write_pool
+from tests.support.solving import events, in_order, solve
+from tts.allocation.policy_file import save_policy
 from tts.engine.replay import ReplayEngine
+from tts.engine.scripted import ScriptedEngine
 from tts.errors import CapabilityError, PresetError
 from tts.operators.allocate import allocate
 from tts.operators.vote import vote
-from tts.presets import load_preset
+from tts.presets.load import load_preset
 from tts.runtime.runtime import Runtime
 from tts.types import Budget, Result
 

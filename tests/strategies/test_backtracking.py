@@ -1,8 +1,8 @@
 """Depth-first search with backtracking: its moves by hand, and whole searches."""
 
-from tests.scripted import Ask, Line, ScriptedEngine
-from tests.searching import digits, grow, new_tree, search, solutions, steps_of
-from tts.runtime.tree import ROOT, SearchTree
+from tests.support.searching import digits, grow, new_tree, search, solutions, steps_of
+from tts.engine.scripted import Ask, Line, ScriptedEngine
+from tts.search.tree import ROOT, SearchTree
 from tts.strategies.backtracking import Config, Policy, build, next_node
 
 

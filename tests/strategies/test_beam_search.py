@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.scripted import ScriptedEngine
-from tests.searching import digits, events, expanded, grow, new_tree, search, solutions
-from tts.runtime.tree import ROOT
+from tests.support.searching import digits, events, expanded, grow, new_tree, search, solutions
+from tts.engine.scripted import ScriptedEngine
+from tts.search.tree import ROOT
 from tts.strategies._search import spread
 from tts.strategies.beam_search import Config, Policy, build, select_survivors
 

@@ -1,8 +1,8 @@
 """Best-first search: the order of expansion by hand, and whole searches."""
 
-from tests.scripted import Ask, Line, ScriptedEngine
-from tests.searching import digits, expanded, grow, new_tree, search, solutions, steps_of
-from tts.runtime.tree import ROOT
+from tests.support.searching import digits, expanded, grow, new_tree, search, solutions, steps_of
+from tts.engine.scripted import Ask, Line, ScriptedEngine
+from tts.search.tree import ROOT
 from tts.strategies.best_first import Config, Policy, best_leaves, build
 
 

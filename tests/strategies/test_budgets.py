@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.budget.test_policy import policy
-from tests.scripted import Ask, Line, ScriptedEngine
-from tests.solving import PROBLEM, open_verifier
+from tests.allocation.test_policy_file import policy
+from tests.support.solving import PROBLEM, open_verifier
 from tts import catalog
-from tts.budget.evidence import AnswerModel
-from tts.budget.policy import DearerPart, LadderPart, LadderPoint, save_policy
+from tts.allocation.evidence import AnswerModel
+from tts.allocation.policy_file import DearerPart, LadderPart, LadderPoint, save_policy
+from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import EngineError, TTSError
-from tts.presets import Preset, load_preset
+from tts.presets.load import Preset, load_preset
 from tts.protocols import Verifier
 from tts.runtime.executor import Job
 from tts.runtime.runtime import Runtime

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.scripted import ScriptedEngine
-from tests.solving import in_order, says, solve
+from tests.support.solving import in_order, says, solve
 from tts import catalog
+from tts.engine.scripted import ScriptedEngine
 from tts.errors import CapabilityError, PipelineError
 from tts.operators.delegate import delegate
 from tts.operators.sample import sample

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripted import Ask, Line, ScriptedEngine
-from tests.solving import PROBLEM, open_verifier, solve
+from tests.support.solving import PROBLEM, open_verifier, solve
 from tts import catalog
+from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.pipeline import Pipeline
-from tts.presets import load_preset
+from tts.presets.load import load_preset
 from tts.prompts import STEP_TAG
 from tts.runtime.executor import Job
 from tts.runtime.log import LogFile

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 from pydantic import ValidationError
 
-from tests.scripted import Ask, Line, ScriptedEngine
-from tests.solving import events, solve, sure
+from tests.support.solving import events, solve, sure
+from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import CapabilityError
 from tts.protocols import Capabilities
 from tts.strategies.deepconf import Config, build

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.scripted import ScriptedEngine
-from tests.searching import digits, expanded, grow, new_tree, search, solutions
-from tts.runtime.tree import ROOT
+from tests.support.searching import digits, expanded, grow, new_tree, search, solutions
+from tts.engine.scripted import ScriptedEngine
+from tts.search.tree import ROOT
 from tts.strategies.dvts import Config, Policy, best_by_group, build, subtree_of
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from tests.scripted import ScriptedEngine
-from tests.searching import digits, events, expanded, grow, new_tree, search
-from tts.runtime.tree import ROOT, SearchTree
+from tests.support.searching import digits, events, expanded, grow, new_tree, search
+from tts.engine.scripted import ScriptedEngine
+from tts.search.tree import ROOT, SearchTree
 from tts.strategies import ets
 from tts.strategies._prune_program import Program, solve
 from tts.strategies._step_clusters import cluster_steps, link_by_average

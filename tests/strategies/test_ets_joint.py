@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.scripted import INFO, ScriptedEngine
-from tests.searching import PROBLEM, DigitVerifier, digits, events, expanded, grow, new_tree
+from tests.support.searching import PROBLEM, DigitVerifier, digits, events, expanded, grow, new_tree
+from tts.engine.scripted import INFO, ScriptedEngine
 from tts.runtime.kv_market import PRICES, Market, clearing_price
 from tts.runtime.runtime import Runtime
-from tts.runtime.tree import ROOT, SearchTree
+from tts.search.tree import ROOT, SearchTree
 from tts.strategies._prune_program import Program
 from tts.strategies.ets_joint import Config, Demand, Policy, build
 from tts.strategies.rebase import allocate

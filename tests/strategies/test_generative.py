@@ -2,9 +2,9 @@
 
 import re
 
-from tests.runs import boxed, prompts_of, replies, run
-from tests.scripted import Ask, Line, ScriptedEngine
-from tests.solving import solve
+from tests.support.runs import boxed, prompts_of, replies, run
+from tests.support.solving import solve
+from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.strategies import genfuse, genselect, iself_discover
 
 

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from tests.scripted import Ask, Line, Script, ScriptedEngine
-from tests.solving import answered, events, says, solve
+from tests.support.solving import answered, events, says, solve
 from tts import prompts
+from tts.engine.scripted import Ask, Line, Script, ScriptedEngine
 from tts.strategies import chops, hedged, xmbr
 from tts.types import Problem
 

@@ -1,7 +1,7 @@
 """Lookahead search: a step is scored by where it leads."""
 
-from tests.scripted import Ask, Line, ScriptedEngine
-from tests.searching import events, search, steps_of
+from tests.support.searching import events, search, steps_of
+from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.strategies.beam_search import Policy
 from tts.strategies.lookahead import Config, build
 

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from tests.scripted import Ask, Line, ScriptedEngine
-from tests.searching import digits, expanded, grow, new_tree, search, solutions
-from tts.runtime.tree import ROOT
+from tests.support.searching import digits, expanded, grow, new_tree, search, solutions
+from tts.engine.scripted import Ask, Line, ScriptedEngine
+from tts.search.tree import ROOT
 from tts.strategies.mcts import Config, Policy, build, path_ends, puct, repeated_steps, uct
 
 

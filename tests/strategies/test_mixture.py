@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.scripted import ScriptedEngine
-from tests.solving import ByText, says, solve
+from tests.support.solving import ByText, says, solve
 from tts import catalog
+from tts.engine.scripted import ScriptedEngine
 from tts.errors import BudgetError, CapabilityError
 from tts.pipeline import Pipeline
 from tts.types import Budget

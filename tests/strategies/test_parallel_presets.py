@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripted import Line, ScriptedEngine
-from tests.solving import answered, says, solve
+from tests.support.solving import answered, says, solve
+from tts.engine.scripted import Line, ScriptedEngine
 from tts.runtime.log import LogFile
 from tts.types import Budget, ScoreRequest
 

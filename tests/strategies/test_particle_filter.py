@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.scripted import ScriptedEngine
-from tests.searching import digits, grow, new_tree, search, solutions
-from tts.runtime.tree import ROOT
+from tests.support.searching import digits, grow, new_tree, search, solutions
+from tts.engine.scripted import ScriptedEngine
+from tts.search.tree import ROOT
 from tts.strategies.particle_filter import Config, Policy, build, particle_weights, resample
 
 

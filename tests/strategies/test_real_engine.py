@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from tests.solving import open_verifier
+from tests.support.solving import open_verifier
 from tts import catalog
 from tts.engine.vllm import VLLMEngine
 from tts.operators.think import Think
 from tts.pipeline import Pipeline
-from tts.presets import Preset, load_preset
+from tts.presets.load import Preset, load_preset
 from tts.runtime.executor import Job
 from tts.runtime.runtime import Runtime
 from tts.tasks.chain import generate_problem

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.scripted import Ask, Line, ScriptedEngine
-from tests.searching import digits, events, expanded, grow, new_tree, search, solutions
-from tts.runtime.tree import ROOT
+from tests.support.searching import digits, events, expanded, grow, new_tree, search, solutions
+from tts.engine.scripted import Ask, Line, ScriptedEngine
+from tts.search.tree import ROOT
 from tts.strategies.rebase import Config, Policy, allocate, build
 
 

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from tests.runs import boxed, events, prompts_of, run
-from tests.scripted import Ask, Line, ScriptedEngine
-from tests.solving import ByText, solve
-from tts.presets import load_preset
+from tests.support.runs import boxed, events, prompts_of, run
+from tests.support.solving import ByText, solve
+from tts.engine.scripted import Ask, Line, ScriptedEngine
+from tts.presets.load import load_preset
 from tts.strategies import malt, pdr, revisions, self_refine
 
 CHECK = "Check each step"

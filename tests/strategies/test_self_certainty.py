@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.scripted import ScriptedEngine
-from tests.solving import solve, sure
+from tests.support.solving import solve, sure
 from tts import prompts
+from tts.engine.scripted import ScriptedEngine
 from tts.strategies import no_thinking, self_certainty
 
 # Ranks 1, 2, 3: with power 1 they weigh 3, 2, 1; 13 has 2 + 1 and is first, with power 2 12 wins.

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.runs import boxed, events, run
-from tests.scripted import Ask, Line, ScriptedEngine
-from tests.solving import solve
+from tests.support.runs import boxed, events, run
+from tests.support.solving import solve
 from tts import prompts
+from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.strategies import budget_forcing, dynasor, trimr
 
 OPEN = "<assistant><think>\n"

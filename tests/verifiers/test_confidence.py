@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from tests.scripted import ALL, Line, ScriptedEngine
-from tests.solving import in_order, solve
-from tts import confidence
+from tests.support.solving import in_order, solve
+from tts.engine.scripted import ALL, Line, ScriptedEngine
 from tts.errors import CapabilityError, PipelineError
 from tts.operators.delegate import delegate
 from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.vote import vote
 from tts.protocols import Capabilities
+from tts.voting import confidence
 
 VALUES = (4.0, 2.0, 6.0, 8.0)
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from _pytest.mark import ParameterSet
 
-from tests.scripted import Line, ScriptedEngine
-from tests.solving import PROBLEM, answered, open_verifier, says, solve
+from tests.support.solving import PROBLEM, answered, open_verifier, says, solve
 from tts import catalog
+from tts.engine.scripted import Line, ScriptedEngine
 from tts.errors import VerifierError
 from tts.operators.sample import sample
 from tts.operators.score import score

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.scripted import Ask, Line, ScriptedEngine
-from tests.solving import ByText, says, solve
+from tests.support.solving import ByText, says, solve
+from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import InputError, PipelineError
 from tts.operators.sample import sample
 from tts.operators.score import score

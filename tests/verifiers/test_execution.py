@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.scripted import Line, ScriptedEngine
-from tests.solving import solve
+from tests.support.solving import solve
+from tts.engine.scripted import Line, ScriptedEngine
 from tts.errors import VerifierError
 from tts.operators.sample import sample
 from tts.operators.score import score

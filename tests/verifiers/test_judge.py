@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from tests.scripted import Ask, Line, Script, ScriptedEngine
-from tests.solving import answered, events, says, solve
+from tests.support.solving import answered, events, says, solve
+from tts.engine.scripted import Ask, Line, Script, ScriptedEngine
 from tts.errors import EngineError
 from tts.operators.sample import sample
 from tts.operators.score import score

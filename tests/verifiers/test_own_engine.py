@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.scripted import Line, ScriptedEngine
-from tests.solving import NO_BUDGET, says, solve
+from tests.support.solving import NO_BUDGET, says, solve
+from tts.engine.scripted import Line, ScriptedEngine
 from tts.errors import BudgetError, CapabilityError
 from tts.operators.delegate import delegate
 from tts.operators.sample import sample

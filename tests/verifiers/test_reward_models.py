@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.scripted import Line, ScriptedEngine, lines
-from tests.solving import solve
+from tests.support.solving import solve
 from tts import prompts
+from tts.engine.scripted import Line, ScriptedEngine, lines
 from tts.errors import CapabilityError, ContextError, EngineError, VerifierError
 from tts.operators.sample import sample
 from tts.operators.score import score

@@ -9,12 +9,12 @@ import typer
 
 from tts.api import DEFAULT_MODEL
 from tts.catalog import load
+from tts.engine.pools import load_pool
 from tts.engine.sparse_config import SparseConfig
 from tts.engine.spec import EngineKind, EngineSpec
 from tts.errors import InputError
-from tts.opening import Opened
 from tts.pipeline import Pipeline
-from tts.pools import load_pool
+from tts.session import Opened
 
 EngineFlag = Annotated[
     EngineKind,

@@ -10,19 +10,20 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from tts.allocation.policy_file import Policy, save_policy
 from tts.api import DEFAULT_MODEL
-from tts.budget.policy import Policy, save_policy
 from tts.catalog import load
-from tts.cli import _engine, _flags, _output
-from tts.cli._progress import ProgressView
+from tts.cli import _engine
+from tts.console import flags, output
+from tts.console.progress import ProgressView
 from tts.errors import InputError, ProblemError
-from tts.evals.calibrate import calibrate
-from tts.evals.calibration_samples import labelled_scores
+from tts.evals.calibration.calibrate import calibrate
+from tts.evals.calibration.samples import labelled_scores
 from tts.evals.environment import versions
-from tts.evals.lines import write_json
 from tts.evals.run_store import StoredRun, load_run
 from tts.evals.runner import Plan, evaluate
-from tts.presets import Preset, load_preset
+from tts.presets.load import Preset, load_preset
+from tts.storage.sealed_lines import write_json
 from tts.verifiers._calibration import fit_isotonic, fit_platt
 
 _SHOWN_PRICES = 7
@@ -49,12 +50,12 @@ def calibrate_command(
         str, typer.Option("--presets", help="Comma-separated; one must draw many samples.")
     ] = "self_consistency",
     out: Annotated[Path, typer.Option("--out", help="The policy file.")] = Path("policy.yaml"),
-    overrides: _flags.SetFlag = None,
-    data: _flags.DataFlag = None,
+    overrides: flags.SetFlag = None,
+    data: flags.DataFlag = None,
     split: Annotated[
         str | None, typer.Option("--split", help="Part of the benchmark [default: calibration].")
     ] = None,
-    limit: _flags.LimitFlag = None,
+    limit: flags.LimitFlag = None,
     seed: Annotated[int, typer.Option("--seed", help="Of samples, halves and orders.")] = 0,
     runs: Annotated[Path, typer.Option("--runs", help="Holds the run folders.")] = Path("runs"),
     engine: _engine.EngineFlag = "vllm",
@@ -92,7 +93,7 @@ def calibrate_command(
         for name in dict.fromkeys(benchmarks)
         for plan in _plans(name, loaded, _Part(data, split, limit, seed), options)
     ]
-    folders = _output.run_async(
+    folders = output.run_async(
         _run(plans, options, runs), if_interrupted="interrupted; the same command goes on"
     )
     stored = [load_run(folder) for folder in folders]
@@ -163,11 +164,11 @@ def _save_calibrators(runs: Sequence[StoredRun], out: Path) -> dict[str, Path]:
 
 def _print(policy: Policy, out: Path) -> None:
     numbers = ("price", "samples", "tokens", "accuracy", "95 % interval")
-    table: Table = _output.new_table(*numbers, right=numbers)
+    table: Table = output.new_table(*numbers, right=numbers)
     points = policy.prices if policy.ladder is None else policy.ladder.points
     step = max(1, len(points) // _SHOWN_PRICES)
     for point in points[::step]:
-        _output.add_row(
+        output.add_row(
             table,
             f"{point.price:.1e}",
             f"{point.samples:.1f}",
@@ -175,7 +176,7 @@ def _print(policy: Policy, out: Path) -> None:
             f"{point.accuracy:.1%}",
             f"[{point.low:.1%}, {point.high:.1%}]",
         )
-    _output.print_table(table)
+    output.print_table(table)
     typer.echo()
     for note in policy.notes:
         typer.echo(f"note   {note}")

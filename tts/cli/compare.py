@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from tts.cli import _flags, _output, _tables
 from tts.cli._laws import law_lines
+from tts.console import flags, output, tables
 from tts.errors import InputError
 from tts.evals.compare import compare
 from tts.evals.run_store import load_run
@@ -18,7 +18,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command("compare")
 def compare_command(
     runs: Annotated[list[Path], typer.Argument(help="Run folders.", metavar="RUN")],
-    as_json: _flags.JsonFlag = False,
+    as_json: flags.JsonFlag = False,
 ) -> None:
     """Compare runs of one benchmark with the first of them.
 
@@ -31,26 +31,26 @@ def compare_command(
     first, *others = [load_run(folder) for folder in runs]
     comparisons = [compare(first, other) for other in others]
     if as_json:
-        _output.print_json({"schema": 1, "comparisons": comparisons})
+        output.print_json({"schema": 1, "comparisons": comparisons})
         return
     typer.echo(f"against {first.folder}")
-    _output.print_table(_table(comparisons))
+    output.print_table(_table(comparisons))
     for comparison in comparisons:
-        _output.print_lines(_equal_cost(comparison))
+        output.print_lines(_equal_cost(comparison))
     for run in (first, *others):
-        _output.print_lines(law_lines(run.folder.name, run.records))
+        output.print_lines(law_lines(run.folder.name, run.records))
 
 
 def _table(comparisons: list[dict[str, Any]]) -> Table:
     numbers = ("problems", "before", "after", "difference", "95 % interval", "tokens")
-    table = _output.new_table("run", *numbers, right=numbers)
+    table = output.new_table("run", *numbers, right=numbers)
     for comparison in comparisons:
         low, high = comparison["ci95"]
         before, after = comparison["accuracy"]
-        _output.add_row(
+        output.add_row(
             table,
             Path(comparison["second"]).name,
-            _tables.count(comparison["problems"]),
+            tables.count(comparison["problems"]),
             f"{before:.1%}",
             f"{after:.1%}",
             f"{comparison['difference']:+.1%}",

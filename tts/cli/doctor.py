@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from tts import bundled, catalog
-from tts.cli import _flags, _output
+from tts.console import flags, output
+from tts.costs.hardware import measure_hardware
 from tts.errors import MissingExtraError, TTSError, VerifierError
 from tts.evals import environment
-from tts.hardware import measure_hardware
-from tts.presets import load_preset
+from tts.presets.load import load_preset
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _GIB = 2**30
@@ -38,7 +38,7 @@ class Finding:
 
 @app.command()
 def doctor(
-    as_json: _flags.JsonFlag = False,
+    as_json: flags.JsonFlag = False,
     profile: Annotated[
         bool, typer.Option("--profile", help="Measure this CPU's FLOP/s and bytes/s too.")
     ] = False,
@@ -53,7 +53,7 @@ def doctor(
     machine = [*_machine(), *measured, _sandbox()]
     findings = [*machine, *engines, *_models(), *_benchmarks(), *presets]
     if as_json:
-        _output.print_json({"schema": 1, "findings": [asdict(finding) for finding in findings]})
+        output.print_json({"schema": 1, "findings": [asdict(finding) for finding in findings]})
     else:
         _print(findings)
     if not any(finding.is_ready for finding in findings if finding.kind == "engine"):
@@ -79,19 +79,19 @@ def _sandbox() -> Finding:
 
 def _print(findings: list[Finding]) -> None:
     marks = {True: "yes", False: "no", None: ""}
-    table = _output.new_table("", "ready", "")
+    table = output.new_table("", "ready", "")
     kind = ""
     for group in _grouped(findings):
         first = group[0]
         names = ", ".join(finding.name for finding in group)
-        _output.add_row(
+        output.add_row(
             table,
             first.kind if first.kind != kind else "",
             marks[first.is_ready],
             names if len(group) > 1 and first.is_ready else f"{names}: {first.details}",
         )
         kind = first.kind
-    _output.print_table(table)
+    output.print_table(table)
 
 
 def _grouped(findings: list[Finding]) -> list[list[Finding]]:

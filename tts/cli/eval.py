@@ -14,13 +14,14 @@ import typer
 
 from tts.api import DEFAULT_MODEL, DEFAULT_PRESET
 from tts.catalog import load
-from tts.cli import _engine, _flags, _output, _tables
-from tts.cli._progress import ProgressView
-from tts.cli._share import with_share
+from tts.cli import _engine
+from tts.console import flags, output, tables
+from tts.console.progress import ProgressView
 from tts.errors import InputError, ProblemError, StoreError
+from tts.evals.calibration.share import with_share
 from tts.evals.run_store import GENERATIONS, load_run
 from tts.evals.runner import Plan, evaluate
-from tts.presets import Preset, load_preset
+from tts.presets.load import Preset, load_preset
 from tts.types import Budget
 
 SCHEMA = 1
@@ -70,14 +71,14 @@ def evaluate_command(
         list[str] | None,
         typer.Option("--preset", help="A preset's name or file; may be repeated.", metavar="P"),
     ] = None,
-    overrides: _flags.SetFlag = None,
-    data: _flags.DataFlag = None,
+    overrides: flags.SetFlag = None,
+    data: flags.DataFlag = None,
     split: Annotated[str, typer.Option("--split", help="Part of the benchmark.")] = "test",
-    limit: _flags.LimitFlag = None,
+    limit: flags.LimitFlag = None,
     repeat: Annotated[
         int, typer.Option("--repeat", min=1, help="Solve every problem this often.")
     ] = 1,
-    seed: _flags.SeedFlag = 0,
+    seed: flags.SeedFlag = 0,
     budget: Annotated[
         str | None, typer.Option("--budget", help="Per problem: 8k (tokens), 30s, 64calls.")
     ] = None,
@@ -131,14 +132,14 @@ def evaluate_command(
     )
     plans = _plans(request)
     logs = [_log_of(run) for run in request.reuse]
-    summaries = _output.run_async(
+    summaries = output.run_async(
         _run(plans, request, logs),
         if_interrupted=f"interrupted; what was finished is kept. Go on with:\n  "
         f"{request.command()}",
     )
     picture = _save_plot(summaries, request.out)
     if as_json:
-        _output.print_json({"schema": SCHEMA, "runs": summaries})
+        output.print_json({"schema": SCHEMA, "runs": summaries})
     else:
         _print(summaries, request, picture)
     if not any(summary["samples"] for summary in summaries):
@@ -223,13 +224,13 @@ def _save_plot(summaries: Sequence[dict[str, Any]], out: Path) -> Path | None:
 
 
 def _print(summaries: Sequence[dict[str, Any]], request: _Request, picture: Path | None) -> None:
-    _output.print_table(_tables.summary_table(summaries))
+    output.print_table(tables.summary_table(summaries))
     typer.echo()
     for summary in summaries:
         if reasons := _reasons(summary):
             typer.echo(f"note: {summary['benchmark']} {summary['preset']}: {reasons}")
         typer.echo(f"run   {summary['out']}")
-        if read := _tables.kv_read(summary):
+        if read := tables.kv_read(summary):
             typer.echo(f"KV    {read}")
     if picture is not None:
         typer.echo(f"plot  {picture}")

@@ -18,7 +18,7 @@ import typer.core
 import typer.main
 
 import tts
-from tts.cli import _output
+from tts.console import output
 from tts.errors import CapabilityError, ContextError, InputError, ModelError, TTSError
 
 _BAD_INPUT = (InputError, CapabilityError, ContextError, ModelError)
@@ -112,7 +112,7 @@ def run(arguments: Sequence[str]) -> int:
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
     except TTSError as error:
-        _output.print_error(str(error))
+        output.print_error(str(error))
         return 2 if isinstance(error, _BAD_INPUT) else 1
     return 0
 

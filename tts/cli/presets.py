@@ -6,8 +6,8 @@ import typer
 import yaml
 
 from tts import catalog
-from tts.cli import _flags, _output
-from tts.presets import Preset, load_preset
+from tts.console import flags, output
+from tts.presets.load import Preset, load_preset
 
 app = typer.Typer(
     add_completion=False,
@@ -24,21 +24,21 @@ def _main(context: typer.Context) -> None:
 
 
 @app.command("list")
-def list_presets(as_json: _flags.JsonFlag = False) -> None:
+def list_presets(as_json: flags.JsonFlag = False) -> None:
     """List the presets that ship with the package, and the papers of their strategies.
 
     Example: tts presets list
     """
     presets = [load_preset(name) for name in catalog.preset_files()]
     if as_json:
-        _output.print_json(
+        output.print_json(
             [{"name": p.name, "description": p.description, "arxiv": _papers(p)} for p in presets]
         )
         return
-    table = _output.new_table("preset", "description", "arXiv")
+    table = output.new_table("preset", "description", "arXiv")
     for preset in presets:
-        _output.add_row(table, preset.name, preset.description, "\n".join(_papers(preset)))
-    _output.print_table(table)
+        output.add_row(table, preset.name, preset.description, "\n".join(_papers(preset)))
+    output.print_table(table)
 
 
 def _papers(preset: Preset) -> list[str]:
@@ -47,7 +47,7 @@ def _papers(preset: Preset) -> list[str]:
 
 
 @app.command()
-def show(name: NameArgument, as_json: _flags.JsonFlag = False) -> None:
+def show(name: NameArgument, as_json: flags.JsonFlag = False) -> None:
     """Print a preset with everything that it extends, and the nodes that it builds.
 
     Example: tts presets show self_consistency
@@ -55,7 +55,7 @@ def show(name: NameArgument, as_json: _flags.JsonFlag = False) -> None:
     preset = load_preset(name)
     values = {**preset.values, "nodes": preset.pipeline.to_mapping()}
     if as_json:
-        _output.print_json({"name": preset.name, **values})
+        output.print_json({"name": preset.name, **values})
         return
     typer.echo(yaml.safe_dump(_plain(values), sort_keys=False, allow_unicode=True), nl=False)
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tts.cli import _flags, _output, _tables
 from tts.cli._laws import law_lines
+from tts.console import flags, output, tables
 from tts.evals.laws import laws_of
 from tts.evals.report import summary_of
 from tts.evals.run_store import load_run
@@ -23,7 +23,7 @@ def report(
         Path | None, typer.Option("--html", help="Write table and figure to this page.")
     ] = None,
     png: Annotated[Path | None, typer.Option("--png", help="Write the figure here.")] = None,
-    as_json: _flags.JsonFlag = False,
+    as_json: flags.JsonFlag = False,
 ) -> None:
     """Print the figures of runs, finished or not; write them as a page or a picture.
 
@@ -38,12 +38,12 @@ def report(
         import_module("tts.evals.page").save_page(summaries, html)
     if as_json:
         laws = [None if (law := laws_of(run.records)) is None else asdict(law) for run in stored]
-        _output.print_json({"schema": 1, "runs": summaries, "laws": laws})
+        output.print_json({"schema": 1, "runs": summaries, "laws": laws})
         return
-    _output.print_table(_tables.summary_table(summaries))
+    output.print_table(tables.summary_table(summaries))
     for run in stored:
         name = f"{run.config['benchmark']} {run.config['preset']}"
-        _output.print_lines(law_lines(name, run.records))
+        output.print_lines(law_lines(name, run.records))
     for path in (png, html):
         if path is not None:
             typer.echo(f"wrote {path}")

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from tts.api import DEFAULT_MODEL, DEFAULT_PRESET, make_job
-from tts.cli import _engine, _flags, _output
+from tts.cli import _engine
+from tts.console import flags, output
 from tts.errors import BudgetError, ContextError, InputError
-from tts.presets import load_preset
+from tts.presets.load import load_preset
 from tts.runtime.executor import Job
 from tts.runtime.runtime import Runtime
 from tts.types import Budget, Result
@@ -22,12 +23,12 @@ def solve(
     preset: Annotated[
         str, typer.Option("--preset", help="A preset's name or file.", metavar="P")
     ] = DEFAULT_PRESET,
-    overrides: _flags.SetFlag = None,
+    overrides: flags.SetFlag = None,
     budget: Annotated[
         str | None,
         typer.Option("--budget", help="Hard limits: 8k (tokens), 30s, 64calls.", metavar="B"),
     ] = None,
-    seed: _flags.SeedFlag = 0,
+    seed: flags.SeedFlag = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole result.")] = False,
     engine: _engine.EngineFlag = "vllm",
     model: _engine.ModelFlag = DEFAULT_MODEL,
@@ -56,9 +57,9 @@ def solve(
         budget=Budget.parse(budget) if budget is not None else None,
         seed=seed,
     )
-    result = _output.run_async(_solve(job, options), if_interrupted="interrupted")
+    result = output.run_async(_solve(job, options), if_interrupted="interrupted")
     if as_json:
-        _output.print_json(asdict(result))
+        output.print_json(asdict(result))
     if result.answer is None:
         _refuse(result)
     if not as_json:
@@ -83,7 +84,7 @@ def _refuse(result: Result) -> None:
         raise BudgetError(f"{result.reason}: it buys no sample")
     if types:
         raise InputError(result.reason)
-    _output.print_error(f"no answer: {result.reason}")
+    output.print_error(f"no answer: {result.reason}")
     raise typer.Exit(1)
 
 
@@ -91,9 +92,9 @@ def _print(result: Result) -> None:
     assert result.answer is not None
     usage, support = result.usage, result.answer.support
     typer.echo(result.answer.text)
-    _output.print_note(
+    output.print_note(
         f"{support.votes} of {support.voters} votes, {usage.generated_tokens} tokens generated, "
         f"{usage.seconds or 0.0:.1f} s, {result.preset}, seed {result.seed}, {result.engine}"
     )
     if result.reason:
-        _output.print_note(f"note: {result.reason}")
+        output.print_note(f"note: {result.reason}")

@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from typing import Self
 
 from tts import prompts
-from tts.answers import extract_answer
+from tts.answers.groups import extract_answer
+from tts.engine.pools import Pool, RecordedProblem, RecordedSample, load_pool
 from tts.engine.stream import as_error
 from tts.errors import CapabilityError, EngineError, ProblemError, TTSError
-from tts.pools import Pool, RecordedProblem, RecordedSample, load_pool
 from tts.protocols import Capabilities
 from tts.types import (
     AnswerType,

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Self
 
+from tts.engine.pools import load_pool
 from tts.engine.sparse_config import SparseConfig
 from tts.engine.vllm import Runner
 from tts.errors import InputError
-from tts.pools import load_pool
 
 EngineKind = Literal["vllm", "openai", "replay"]
 _REPLAY, _SPARSE, _POOLING = "replay:", "?sparse=", "?pooling"

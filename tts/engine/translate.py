@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.cost import SparseReading, decode_kv_bytes, sequence_flops
+from tts.costs.flops import SparseReading, decode_kv_bytes, sequence_flops
 from tts.engine import kv
 from tts.engine.certainty import Readings
 from tts.engine.sparse_config import SparseConfig

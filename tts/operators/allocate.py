@@ -1,10 +1,10 @@
 """Draw as many samples as the problem is worth: a probe, then more while they buy enough.
 
 After each batch, the expected gain in accuracy of a further sample is worked out from the votes so
-far (`tts.budget.allocator.gain_per_cost`). Below the price the problem is left: its vote is settled
-or would hardly be mended. One price for all problems of a run is what a shared budget
-comes to where it is spent best, and each problem is decided by its own samples alone: problems may
-arrive at any time, and a resumed run decides the same.
+far (`tts.allocation.allocator.gain_per_cost`). Below the price the problem is left: its vote is
+settled or would hardly be mended. One price for all problems of a run is what a shared budget comes
+to where it is spent best, and each problem is decided by its own samples alone: problems may arrive
+at any time, and a resumed run decides the same.
 """
 
 from collections import Counter
@@ -13,12 +13,12 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
-from tts.budget.allocator import Belief, gain_per_cost
-from tts.budget.race import DEFAULT_CONCENTRATION, GainTable, gain_table
-from tts.operators.base import OperatorModel
+from tts.allocation.allocator import Belief, gain_per_cost
+from tts.allocation.race import DEFAULT_CONCENTRATION, GainTable, gain_table
 from tts.operators.sample import Sample
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
+from tts.trajectories import OperatorModel
 from tts.types import Trajectory
 
 _PRIOR = Belief()

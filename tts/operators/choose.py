@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pydantic import Field
 
 from tts import prompts
-from tts.operators.base import OperatorModel, draw, to_trajectory
 from tts.pipeline import Pipeline
 from tts.protocols import AnswerGroups, Context, Inlet, Outlet, Spec
+from tts.trajectories import OperatorModel, draw, to_trajectory
 from tts.types import Completion, GenerationRequest, Origin, Support, Trajectory, sum_usage
 
 

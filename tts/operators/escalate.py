@@ -1,10 +1,11 @@
 """Sample in growing steps until more is not worth it; then answer, or ask a dearer strategy.
 
 After each step, the chance of each answer is worked out from votes and scores
-(`tts.budget.evidence`), and whether going on is worth its price (`tts.budget.stopping`). The answer
-of largest chance wins: that of the vote where answers agree, that of the verifier where they do
-not. Where even that has little chance, and the dearer strategy is known to do better on such
-problems by more than it costs, its answer is taken instead.
+(`tts.allocation.evidence`), and whether going on is worth its price
+(`tts.allocation.optimal_stopping`). The answer of largest chance wins: that of the vote where
+answers agree, that of the verifier where they do not. Where even that has little chance, and the
+dearer strategy is known to do better on such problems by more than it costs, its answer is taken
+instead.
 
 One price for all problems of a run is what a shared budget comes to where it is spent best, and
 each problem is decided by its own samples alone: problems may arrive at any time, and a resumed run
@@ -18,16 +19,16 @@ from typing import Self
 import numpy as np
 from pydantic import ConfigDict, Field, model_validator
 
-from tts.budget.evidence import AnswerModel, gather
-from tts.budget.stopping import Standing, StoppingRule, standing
+from tts.allocation.evidence import AnswerModel, gather
+from tts.allocation.optimal_stopping import Standing, StoppingRule, standing
 from tts.errors import InputError
 from tts.operators._body import Body, body_spec
-from tts.operators._tally import Tally
-from tts.operators.base import OperatorModel
 from tts.operators.sample import Sample
 from tts.operators.score import score
 from tts.protocols import Context, Inlet, Outlet, Spec
+from tts.trajectories import OperatorModel
 from tts.types import Trajectory
+from tts.voting.tally import Tally
 
 
 class Escalate(OperatorModel):

@@ -6,9 +6,9 @@ from contextlib import aclosing
 
 from pydantic import Field
 
-from tts.operators._steps import Stepwise, empty_trajectory, prompt_after
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
+from tts.search.steps import Stepwise, empty_trajectory, prompt_after
 from tts.types import GenerationRequest, Trajectory
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from tts import prompts
-from tts.operators.base import OperatorModel, draw, to_trajectory
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
+from tts.trajectories import OperatorModel, draw, to_trajectory
 from tts.types import Completion, GenerationRequest, Trajectory
 
 

@@ -13,10 +13,10 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from tts import prompts
-from tts.operators.base import OperatorModel, draw, to_trajectory
 from tts.operators.select import rank_by_score
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
+from tts.trajectories import OperatorModel, draw, to_trajectory
 from tts.types import Completion, GenerationRequest, Problem, Prompt, Trajectory
 
 Into = Literal["solution", "choice", "notes"]

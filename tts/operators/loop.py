@@ -27,9 +27,9 @@ from pydantic import ConfigDict, Field, model_validator
 
 from tts.operators._body import Body, body_spec, reads
 from tts.operators._condition import Condition
-from tts.operators.base import OperatorModel
 from tts.pipeline import Pipeline
 from tts.protocols import Branch, Context, Inlet, Outlet, Spec
+from tts.trajectories import OperatorModel
 from tts.types import Trajectory
 
 

@@ -14,9 +14,9 @@ from typing import Self
 from pydantic import ConfigDict, Field, model_validator
 
 from tts.operators._body import Body, body_spec, reads
-from tts.operators.base import OperatorModel
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
+from tts.trajectories import OperatorModel
 from tts.types import Origin, Problem, Trajectory, Usage
 
 _ITEM = re.compile(r"^[ \t]*\d+[.)][ \t]+(\S.*)$", re.MULTILINE)

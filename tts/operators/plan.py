@@ -10,10 +10,10 @@ from typing import Literal
 from pydantic import Field
 
 from tts import prompts
-from tts.operators.base import OperatorModel, draw, to_trajectory
 from tts.operators.fuse import to_notes
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec, State
+from tts.trajectories import OperatorModel, draw, to_trajectory
 from tts.types import Completion, GenerationRequest, Trajectory
 
 Ask = Literal["select", "adapt", "plan", "structure", "decompose"]

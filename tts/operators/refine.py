@@ -12,9 +12,9 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from tts import prompts
-from tts.operators.base import OperatorModel, ask, to_trajectory
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
+from tts.trajectories import OperatorModel, ask, to_trajectory
 from tts.types import Score, Trajectory, Usage
 
 Mode = Literal["revise", "critique"]

@@ -9,9 +9,9 @@ from typing import Literal
 from pydantic import Field
 
 from tts import prompts
-from tts.operators.base import OperatorModel, to_trajectory
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
+from tts.trajectories import OperatorModel, to_trajectory
 from tts.types import GenerationRequest, Problem, Prompt
 
 Mode = Literal["solve", "thinking", "no_thinking", "other_language"]

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 
-from tts.operators.base import OperatorModel
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
 from tts.scoring import ask_verifier
+from tts.trajectories import OperatorModel
 from tts.types import Trajectory
 
 

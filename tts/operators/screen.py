@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, replace
 from pydantic import Field
 
 from tts import prompts
-from tts.confidence import bar, lowest_group
-from tts.operators.base import OperatorModel, per_token, to_trajectory
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
+from tts.trajectories import OperatorModel, per_token, to_trajectory
 from tts.types import Completion, GenerationRequest, Prompt, sum_usage
+from tts.voting.confidence import bar, lowest_group
 
 CANDIDATES = 20
 

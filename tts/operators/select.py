@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from tts.operators.base import OperatorModel
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
+from tts.trajectories import OperatorModel
 from tts.types import Trajectory
 
 

@@ -13,10 +13,10 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from tts import prompts
-from tts.answers import extract_answer
-from tts.operators.base import OperatorModel, ask, draw
+from tts.answers.groups import extract_answer
 from tts.pipeline import Pipeline
 from tts.protocols import AnswerGroups, Context, Inlet, Outlet, Reservation, Spec
+from tts.trajectories import OperatorModel, ask, draw
 from tts.types import (
     Completion,
     GenerationRequest,

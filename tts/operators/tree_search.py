@@ -1,6 +1,6 @@
 """Search a tree of reasoning steps by a policy; finished solutions are sent on as they are found.
 
-The policy says which tree nodes to continue and which to give up (`tts.runtime.tree`); this
+The policy says which tree nodes to continue and which to give up (`tts.search.tree`); this
 operator generates, scores, cancels and accounts. A search over whole levels and one without
 barriers differ in the policy alone.
 """
@@ -10,14 +10,14 @@ from typing import Any
 
 from pydantic import Field, SerializeAsAny, field_serializer, field_validator
 
-from tts.operators._named import NamedParts
-from tts.operators._recall import Association
-from tts.operators._search import Search, SearchOptions
-from tts.operators._step_score import Reduction
-from tts.operators._steps import Stepwise
+from tts.parameters import NamedParts
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.runtime.tree import SearchPolicy
+from tts.search.driver import Search, SearchOptions
+from tts.search.policy import SearchPolicy
+from tts.search.recall import Association
+from tts.search.step_scores import Reduction
+from tts.search.steps import Stepwise
 
 _POLICIES: NamedParts[SearchPolicy] = NamedParts(
     "tts.strategies", "Policy", "search policy; name a strategy such as beam_search"

@@ -10,18 +10,18 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from tts.operators._tally import Tally, rank_weights, top_share
-from tts.operators.base import OperatorModel
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.stopping import (
+from tts.trajectories import OperatorModel
+from tts.types import Trajectory
+from tts.voting.stopping import (
     dirichlet_probability,
     is_settled,
     is_unanimous,
     leader_probability,
     leader_share,
 )
-from tts.types import Trajectory
+from tts.voting.tally import Tally, rank_weights, top_share
 
 Stop = Literal["never", "settled"]
 Certainty = Literal["beta", "dirichlet", "share"]

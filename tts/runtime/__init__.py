@@ -1,0 +1,1 @@
+"""Runs pipelines: tasks, channels, the ledger, the log, admission."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
-from tts.cost import flops_per_token, predicted_flops, price_usd, sequence_flops
+from tts.costs.flops import flops_per_token, predicted_flops, price_usd, sequence_flops
 from tts.types import Budget, ModelInfo, Usage, sum_usage
 
 # A completion shorter than this cannot hold an answer; asking for it would waste its prefill.

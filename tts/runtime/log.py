@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from tts.errors import StoreError
-from tts.runtime.json_bytes import encode_json
+from tts.storage.json_bytes import encode_json
 from tts.types import PER_TOKEN, Completion, GenerationRequest, Usage
 
 

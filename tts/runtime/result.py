@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tts.answers import canonical_form
+from tts.answers.groups import canonical_form
 from tts.runtime.stream import Services
 from tts.types import Answer, Problem, Result, Support, Trajectory
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from tts.answers import AnswerChecker, Groups
+from tts.answers.groups import AnswerChecker, Groups
 from tts.errors import BudgetError, CapabilityError, innermost
 from tts.pipeline import Pipeline
 from tts.protocols import AnswerGroups, Engine, Verifier

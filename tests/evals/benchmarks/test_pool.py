@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pools_data import row, write_pool
+from tests.support.pools_data import row, write_pool
 from tts.errors import ProblemError
 from tts.evals.benchmarks.pool import load
 from tts.types import Answer, Support

@@ -1,0 +1,95 @@
+"""What runs on calibration problems hold for a policy: samples, scores, other strategies."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tts.allocation.fit import Recorded
+from tts.evals.calibration.ladder import Dearer
+from tts.evals.drafts import classes, right_classes, shares
+from tts.evals.run_store import Record, StoredRun
+
+LEAST_SAMPLES = 4
+Key = tuple[str, str, int]  # benchmark, problem, repeat
+
+
+def best_records(runs: Iterable[StoredRun]) -> dict[Key, Record]:
+    """Return, for each problem, the record with scores if there is one, and with most samples.
+
+    A run that sampled from other engines too says nothing of its own model's samples.
+    """
+    best: dict[Key, Record] = {}
+    for run in runs:
+        if run.config.get("samplers"):
+            continue
+        for record in run.records:
+            key = (str(run.config["benchmark"]), record.id, record.repeat)
+            is_fair = not record.is_cut and len(record.drafts) >= LEAST_SAMPLES
+            if is_fair and (key not in best or _worth(record) > _worth(best[key])):
+                best[key] = record
+    return best
+
+
+def _worth(record: Record) -> tuple[bool, int]:
+    return all(draft.scores for draft in record.drafts), len(record.drafts)
+
+
+def to_recorded(record: Record, in_tokens: bool, verifier: str | None) -> Recorded:
+    """Return a record's samples, with a verifier's scores if one is named."""
+    return Recorded(
+        classes=tuple(-1 if group is None else group for group in classes(record)),
+        right=right_classes(record),
+        costs=tuple(float(d.tokens or 0) if in_tokens else 1.0 for d in record.drafts),
+        scores=() if verifier is None else tuple(shares(record, verifier)),
+    )
+
+
+def labelled_scores(runs: Iterable[StoredRun]) -> dict[str, tuple[list[float], list[bool]]]:
+    """Return each verifier's scores of samples with an answer, and whether those are right."""
+    found: dict[str, tuple[list[float], list[bool]]] = {}
+    for run in runs:
+        for attempt in (a for record in run.records for a in record.attempts):
+            for name, score in attempt.scores.items():
+                if attempt.answer is not None:
+                    scores, labels = found.setdefault(name, ([], []))
+                    scores.append(score)
+                    labels.append(attempt.correct)
+    return found
+
+
+def dearer_strategies(
+    runs: Iterable[StoredRun], best: Mapping[Key, Record], keys: Sequence[Key]
+) -> list[Dearer]:
+    """Return what strategies that draw samples of their own did on each problem.
+
+    One that decides over the very samples that were recorded has nothing to add to them.
+    """
+    by_strategy: dict[str, dict[Key, Record]] = defaultdict(dict)
+    values: dict[str, Mapping[str, Any]] = {}
+    for run in runs:
+        given = run.config.get("preset_values", {})
+        if "strategy" in given:
+            name = str(run.config["preset"])
+            values[name] = given
+            benchmark = str(run.config["benchmark"])
+            by_strategy[name] |= {(benchmark, r.id, r.repeat): r for r in run.records}
+    return [
+        Dearer(
+            str(values[name]["strategy"]),
+            values[name].get("parameters") or {},
+            [_outcome(records.get(key)) for key in keys],
+        )
+        for name, records in by_strategy.items()
+        if not any(_are_its_samples(records[key], best[key]) for key in keys if key in records)
+    ]
+
+
+def _outcome(record: Record | None) -> tuple[bool, float] | None:
+    if record is None or record.usage.generated_tokens is None:
+        return None
+    return record.correct is True, float(record.usage.generated_tokens)
+
+
+def _are_its_samples(record: Record, other: Record) -> bool:
+    pairs = list(zip(record.attempts, other.attempts, strict=False))
+    return bool(pairs) and all(a.answer == b.answer and a.tokens == b.tokens for a, b in pairs)

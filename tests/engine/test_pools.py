@@ -1,0 +1,65 @@
+"""Pools: series, statements, and errors that say where."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.pools_data import row, write_pool
+from tts.engine.pools import load_pool, load_series
+from tts.errors import ProblemError
+
+
+def test_a_series_is_a_model_and_its_configuration(tmp_path: Path) -> None:
+    path = write_pool(
+        tmp_path,
+        row("a", ["4", None], level=2),
+        row("a", ["5"], config={"effort": "low"}),
+        row("a", ["6"], config={"effort": "low"}),  # another run of the same
+        {**row("a", ["7"]), "model": "other"},
+    )
+    sizes = {name: len(p.problems[0].samples) for name, p in load_series(path).items()}
+    assert sizes == {"m": 2, 'm {"effort": "low"}': 2, "other": 1}
+    pool = load_pool(f"{path}#oth")
+    assert (pool.series, pool.problems[0].samples[0].answer) == ("other", "7")
+    first = load_pool(f"{path}#m").problems[0].problem
+    assert (first.id, first.reference, first.statement) == ("a", "4", "Recorded problem a")
+    assert first.metadata == {"model": "m", "level": 2}
+    with pytest.raises(ProblemError, match=r"(?s)several models; name one of.*#other"):
+        load_pool(str(path))
+    with pytest.raises(ProblemError, match="no single model 'x'"):
+        load_pool(f"{path}#x")
+
+
+def test_tokens_count_only_where_every_sample_has_them(tmp_path: Path) -> None:
+    some = row("b", ["4"])
+    del some["samples"][0]["tokens"]
+    assert load_pool(str(write_pool(tmp_path, row("a", ["4"])))).has_tokens
+    assert not load_pool(str(write_pool(tmp_path, row("a", ["4"]), some))).has_tokens
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", ":1: not JSON"),
+        ("[]", ":1: each line is one object"),
+        ('{"samples": []}', ":1: no 'problem_id'"),
+        ('{"problem_id": "a", "samples": 3}', ":1: 'samples' is not a list"),
+        ('{"problem_id": "a", "samples": [{"tokens": -1}]}', ":1: sample 0: tokens: "),
+        ('{"problem_id": "a", "samples": [{"score": Infinity}]}', ":1: sample 0: score: "),
+        ("", "no recorded problems"),
+    ],
+)
+def test_a_bad_line_is_named(line: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "pool.jsonl"
+    path.write_text(line + "\n")
+    with pytest.raises(ProblemError, match=message):
+        load_series(path)
+
+
+def test_a_file_that_is_not_compressed_or_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "pool.jsonl.gz"
+    path.write_text(json.dumps(row("a", ["4"])))
+    for name in (path, tmp_path / "nothing.jsonl"):
+        with pytest.raises(ProblemError, match="cannot read the pool"):
+            load_series(name)

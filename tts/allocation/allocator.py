@@ -1,0 +1,227 @@
+"""One budget for many problems: the next samples go where they are expected to buy most.
+
+After a short probe of every problem, each slice of the budget goes to the problems with the largest
+gain per cost (`tts.allocation.race`), weighted by how likely the vote's winner is right at all. A
+settled problem gains nothing; one whose answers are all over the place, or missing, costs much for
+each vote that counts and is seldom right in the end, and so falls behind by itself. This is the
+greedy allocation by marginal gain of Damani et al. 2024, "Learning How Hard to Think",
+arXiv:2410.04707, on votes in place of a trained predictor, and online: problems may be added at
+any time, and observations may come late and in any order.
+
+The decisions are pure functions of what was observed; who draws the samples is the caller's affair.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tts.allocation.race import DEFAULT_CONCENTRATION, GainTable, certainty, gain_table
+from tts.errors import BudgetError, InputError
+
+_Ints = NDArray[np.int64]
+_Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """What is believed of a model on a kind of problems, before any is seen.
+
+    Attributes:
+        concentration: Of the race between answers (`tts.allocation.race`).
+        shares: Leader's shares of the samples drawn, rising; knots of `trust`.
+        trust: Chance that a vote's final winner is right, at each of these shares.
+    """
+
+    concentration: float = DEFAULT_CONCENTRATION
+    shares: tuple[float, ...] = (0.0, 0.5, 1.0)
+    trust: tuple[float, ...] = (0.1, 0.6, 0.95)
+
+    def __post_init__(self) -> None:
+        """Refuse what is no belief."""
+        rising = all(a < b for a, b in zip(self.shares, self.shares[1:], strict=False))
+        if not self.shares or len(self.shares) != len(self.trust) or not rising:
+            raise InputError("trust needs one value for each share, and shares that rise")
+        if not all(0.0 <= value <= 1.0 for value in (*self.shares, *self.trust)):
+            raise InputError("shares and trust are probabilities and lie in [0, 1]")
+        if not self.concentration > 0:
+            raise InputError("the race's concentration must be positive")
+
+
+def gain_per_cost(
+    belief: Belief,
+    table: GainTable,
+    votes: _Ints,
+    num_samples: _Ints,
+    cost: _Floats,
+) -> _Floats:
+    """Return the expected gain in accuracy of each problem's next sample, over its cost.
+
+    trust(leader's share) * gain per vote * chance that a sample is a vote for one of the top two,
+    over the mean cost of a sample.
+
+    Args:
+        belief: About the model.
+        table: Of the belief's concentration.
+        votes: [problems, 2], votes of the leader and of the second.
+        num_samples: Samples drawn of each, missing answers included.
+        cost: Mean cost of a sample of each.
+    """
+    lead, second = votes[:, 0], votes[:, 1]
+    # Laplace's rule: one vote for the two and one sample elsewhere are taken for granted.
+    relevant = (lead + second + 1.0) / (num_samples + 2.0)
+    share = (lead + 0.5) / (num_samples + 1.0)
+    trust = np.interp(share, belief.shares, belief.trust)
+    return np.asarray(trust * table(lead, second) * relevant / cost)
+
+
+class RunAllocator:
+    """Shares one budget among problems, slice by slice.
+
+    Args:
+        belief: About the model on this kind of problems.
+        budget: In the unit of the costs that are observed.
+        sample_cost: Expected cost of a sample before any was seen.
+        probe: Samples that every problem gets first.
+        most: Most samples of one problem.
+        least_gain: Below this gain per cost a problem is given up, whatever is left.
+
+    Raises:
+        BudgetError: The budget does not buy one sample.
+    """
+
+    def __init__(
+        self,
+        belief: Belief,
+        budget: float,
+        *,
+        sample_cost: float = 1.0,
+        probe: int = 2,
+        most: int = 1_000_000,
+        least_gain: float = 0.0,
+    ) -> None:
+        if not budget >= sample_cost > 0:
+            raise BudgetError(
+                f"a run budget of {budget:g} does not buy one sample, which costs {sample_cost:g}"
+            )
+        self.belief = belief
+        self.budget = budget
+        self.spent = 0.0
+        self._sample_cost = sample_cost
+        self._probe = probe
+        self._most = most
+        self._least_gain = least_gain
+        self._table = gain_table(belief.concentration)
+        self._counts = np.zeros((0, 4), dtype=np.int64)
+        self._asked = np.zeros(0, dtype=np.int64)  # granted, whether observed yet or not
+        self._seen = np.zeros(0, dtype=np.int64)
+        self._cost = np.zeros(0)
+
+    def __len__(self) -> int:
+        """Return the number of problems."""
+        return len(self._asked)
+
+    @property
+    def num_samples(self) -> _Ints:
+        """Samples observed of each problem."""
+        return self._seen.copy()
+
+    @property
+    def certainties(self) -> _Floats:
+        """Posterior probability of each problem's leader against its second."""
+        votes = self._top_two().astype(np.float64)
+        return certainty(votes[:, 0], votes[:, 1], self.belief.concentration)
+
+    def affordable(self) -> int:
+        """Return how many problems the whole budget gives one sample each."""
+        return int(self.budget // self._sample_cost)
+
+    def add(self, num_problems: int) -> range:
+        """Add problems, at any time; returns their places."""
+        start = len(self)
+        grown = start + num_problems
+        self._counts = np.vstack(
+            [self._counts, np.zeros((num_problems, self._counts.shape[1]), int)]
+        )
+        self._asked = np.append(self._asked, np.zeros(num_problems, int))
+        self._seen = np.append(self._seen, np.zeros(num_problems, int))
+        self._cost = np.append(self._cost, np.zeros(num_problems))
+        return range(start, grown)
+
+    def observe(
+        self,
+        problems: Sequence[int] | _Ints,
+        classes: Sequence[int] | _Ints,
+        costs: Sequence[float] | _Floats | None = None,
+    ) -> None:
+        """Take in finished samples.
+
+        Args:
+            problems: Place of each sample's problem.
+            classes: Class of equal answers, from 0 within each problem; -1 for no answer.
+            costs: What each had cost; `sample_cost` each if None.
+        """
+        places, groups = np.asarray(problems, int), np.asarray(classes, int)
+        paid = np.full(len(places), self._sample_cost) if costs is None else np.asarray(costs)
+        if len(groups) and (most := int(groups.max())) >= self._counts.shape[1]:
+            wider = np.zeros((len(self), 2 * most), dtype=np.int64)
+            wider[:, : self._counts.shape[1]] = self._counts
+            self._counts = wider
+        voted = groups >= 0
+        np.add.at(self._counts, (places[voted], groups[voted]), 1)
+        np.add.at(self._seen, places, 1)
+        np.add.at(self._cost, places, paid)
+        self.spent += float(paid.sum())
+
+    def next_slice(self, slice_budget: float, *, per_problem: int = 1) -> _Ints:
+        """Return how many samples each problem gets now, for at most `slice_budget` in all.
+
+        Problems that lack their probe come first, in order; then those of largest gain per cost.
+        What was granted and not yet observed counts as spent at its expected cost. None is granted
+        when nothing is left, or nothing promises more than `least_gain`.
+        """
+        expected = self._expected_cost()
+        in_flight = float(((self._asked - self._seen) * expected).sum())
+        left = min(slice_budget, self.budget - self.spent - in_flight)
+        missing = np.clip(self._probe - self._asked, 0, None)
+        grants = _fill(np.flatnonzero(missing), missing, expected, left)
+        left -= float((grants * expected).sum())
+        if not missing.any() or (grants == missing).all():
+            grants += self._best(expected, left, per_problem, grants)
+        self._asked += grants
+        return grants
+
+    def gains(self) -> _Floats:
+        """Return each problem's gain per cost at what was observed; 0 where it has its most."""
+        gains = gain_per_cost(
+            self.belief, self._table, self._top_two(), self._seen, self._expected_cost()
+        )
+        return np.where(self._asked < self._most, gains, 0.0)
+
+    def _best(self, expected: _Floats, left: float, per_problem: int, now: _Ints) -> _Ints:
+        gains = np.where(now > 0, 0.0, self.gains())
+        order = np.argsort(-gains, kind="stable")
+        wanted = np.minimum(per_problem, self._most - self._asked)
+        return _fill(order[gains[order] > self._least_gain], wanted, expected, left)
+
+    def _expected_cost(self) -> _Floats:
+        # The prior is worth one sample.
+        return np.asarray((self._cost + self._sample_cost) / (self._seen + 1))
+
+    def _top_two(self) -> _Ints:
+        return np.asarray(np.partition(self._counts, (-2, -1), axis=1)[:, :-3:-1])
+
+
+def _fill(order: _Ints, wanted: _Ints, cost: _Floats, left: float) -> _Ints:
+    """Grant what is wanted in order while it fits; the first that does not fit gets what does."""
+    grants = np.zeros(len(wanted), dtype=np.int64)
+    total = np.cumsum(wanted[order] * cost[order])
+    fits = total <= left + 1e-9
+    grants[order[fits]] = wanted[order[fits]]
+    if not fits.all():
+        first = int(np.argmin(fits))
+        before = float(total[first - 1]) if first else 0.0
+        room = max(0.0, left - before)
+        grants[order[first]] = min(wanted[order[first]], int(room / cost[order[first]] + 1e-9))
+    return grants

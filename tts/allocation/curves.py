@@ -1,0 +1,83 @@
+"""Accuracy against cost: what stopping at a price buys, and interpolation at equal cost."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tts.allocation.allocator import Belief, gain_per_cost
+from tts.allocation.fit import Winners
+from tts.allocation.race import GainTable
+from tts.errors import InputError
+
+_Floats = NDArray[np.float64]
+
+
+class Stopped(NamedTuple):
+    """What stopping at each of several prices brought one problem, mean over the orders."""
+
+    accuracy: _Floats
+    samples: _Floats
+    cost: _Floats
+
+
+def stop_at_prices(
+    belief: Belief, table: GainTable, course: Winners, prices: Sequence[float], *, probe: int = 2
+) -> Stopped:
+    """Draw each order until the next sample gains less than the price; see `allocate`.
+
+    Args:
+        belief: About the model.
+        table: Of the belief's concentration.
+        course: One problem's votes, along some orders of drawing.
+        prices: Least gains in accuracy per sample.
+        probe: Samples before the first decision.
+    """
+    num_orders, num_levels, _ = course.votes.shape
+    drawn = np.tile(np.arange(num_levels), num_orders)
+    votes = course.votes.reshape(-1, 2)
+    gains = gain_per_cost(belief, table, votes, drawn, np.ones(len(drawn)))
+    gains = gains.reshape(num_orders, num_levels)
+    first = min(probe, num_levels - 1)
+    is_over = gains[:, first:, None] < np.asarray(prices)
+    is_over[:, -1] = True  # nothing is left to draw
+    stops = is_over.argmax(axis=1) + first  # [orders, prices]
+    paid = np.hstack([np.zeros((num_orders, 1)), np.cumsum(course.costs, axis=1)])
+    right = np.take_along_axis(course.is_right, stops, axis=1)
+    cost = np.take_along_axis(paid, stops, axis=1)
+    return Stopped(right.mean(axis=0), stops.mean(axis=0), cost.mean(axis=0))
+
+
+def interpolate_accuracy(cost: Sequence[float], accuracy: Sequence[float], at: float) -> float:
+    """Return the accuracy at a cost, straight in the logarithm of the cost between two points.
+
+    Raises:
+        InputError: The cost lies outside the curve, which is not continued.
+    """
+    x, y = _curve(cost, accuracy)
+    if not x[0] - 1e-9 <= np.log(at) <= x[-1] + 1e-9:
+        raise InputError(
+            f"the curve runs from {np.exp(x[0]):g} to {np.exp(x[-1]):g}, not to {at:g}"
+        )
+    return float(np.interp(np.log(at), x, y))
+
+
+def interpolate_cost(cost: Sequence[float], accuracy: Sequence[float], of: float) -> float | None:
+    """Return the least cost at which the curve reaches an accuracy; None if it never does."""
+    x, y = _curve(cost, accuracy)
+    reached = np.flatnonzero(y >= of - 1e-12)
+    if not len(reached):
+        return None
+    i = int(reached[0])
+    if i == 0:
+        return float(np.exp(x[0]))
+    share = (of - y[i - 1]) / (y[i] - y[i - 1])
+    return float(np.exp(x[i - 1] + share * (x[i] - x[i - 1])))
+
+
+def _curve(cost: Sequence[float], accuracy: Sequence[float]) -> tuple[_Floats, _Floats]:
+    x, y = np.asarray(cost, dtype=np.float64), np.asarray(accuracy, dtype=np.float64)
+    if not len(x) or x.shape != y.shape or (x <= 0).any() or (np.diff(x) <= 0).any():
+        raise InputError("a curve needs costs that are positive and rise, and their accuracies")
+    return np.log(x), y

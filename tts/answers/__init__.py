@@ -1,0 +1,1 @@
+"""Final answers: find them in a text, bring them to canonical form, group equal ones."""

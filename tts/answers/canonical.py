@@ -1,0 +1,217 @@
+"""The canonical form of an answer: a cheap, pure normaliser.
+
+Two answers with the same canonical form are the same answer. The converse does not hold: 1/2 and
+0.5 have different forms, and only a comparison (`tts.answers.checker`) finds them equal.
+"""
+
+import re
+from collections.abc import Callable
+
+from tts.types import AnswerType
+
+MAX_ANSWER_CHARS = 1_000
+"""Longer texts are no answers; they are only trimmed, and never compared symbolically."""
+
+_MAX_PROSE_WORDS = 5
+_DIGITS = re.compile(r"\s*(-?)0*(\d{1,40})\s*")
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d*[1-9])?")
+_SYMBOLS = str.maketrans(
+    {
+        "\N{MINUS SIGN}": "-",
+        "\N{EN DASH}": "-",
+        "\N{MULTIPLICATION SIGN}": r"\times ",
+        "\N{MIDDLE DOT}": r"\cdot ",
+        "\N{DIVISION SIGN}": "/",
+        "\N{GREEK SMALL LETTER PI}": r"\pi ",
+        "\N{INFINITY}": r"\infty ",
+        "\N{DEGREE SIGN}": r"^\circ",
+        "\N{LESS-THAN OR EQUAL TO}": r"\le ",
+        "\N{GREATER-THAN OR EQUAL TO}": r"\ge ",
+        "\N{NOT EQUAL TO}": r"\ne ",
+        "\N{UNION}": r"\cup ",
+        "\N{ELEMENT OF}": r"\in ",
+        "\N{FULLWIDTH COMMA}": ",",
+        "\N{FULLWIDTH LEFT PARENTHESIS}": "(",
+        "\N{FULLWIDTH RIGHT PARENTHESIS}": ")",
+        ";": ",",
+    }
+)
+_SPACES = re.compile(r"(?<!\\)\\[,;: ]|(?<!\\)~|\\q?quad(?![A-Za-z])|\s+")
+_SIZES = re.compile(r"\\(?:left|right|[bB]igg?[lrm]?)(?![A-Za-z])\s*")
+_DELIMITERS = re.compile(r"(?<!\\)\\[()\[\]]|\*\*|\\displaystyle(?![A-Za-z])")
+_DOLLAR = re.compile(r"(?<!\\)\$")
+_CURRENCY = re.compile(r"^(-?)\s*\\?[$€£¥]\s*(?=[\d.])|(?<=\d)\s*\\?[$€£¥]$")
+_GROUPED = re.compile(r"(?<![\d.])\d{1,3}(?:(?:,\s*\\!\s*|\{,\}\s*)\d{3})+(?!\d)")
+_COMMA_GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?%?")
+_PLAIN = re.compile(r"([-+]?)0*(\d*)\.?(\d*)")
+_ASSIGNED = re.compile(r"[A-Za-z](?:_(?:\w|\{\w+\}))?\s*(?:=|\\approx)\s*(-?[\d.,]*\d)")
+_RENAMED = (
+    (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
+    (re.compile(r"\\(?:leq|leqslant)(?![A-Za-z])|<="), r"\\le "),
+    (re.compile(r"\\(?:geq|geqslant)(?![A-Za-z])|>="), r"\\ge "),
+    (re.compile(r"\\neq(?![A-Za-z])|!="), r"\\ne "),
+    (re.compile(r"\\lt(?![A-Za-z])"), "<"),
+    (re.compile(r"\\gt(?![A-Za-z])"), ">"),
+    (re.compile(r"\^\s*\{\s*\\circ\s*\}|\^\\degree(?![A-Za-z])"), r"^\\circ"),
+    (re.compile(r"\\(?:text(?:bf|it|rm|normal)|math(?:rm|bf)|mbox)\s*\{"), r"\\text{"),
+    (re.compile(r"\\text\s*\{[\s,]*(?:and|or)[\s,]*\}"), ","),
+    (re.compile(r"\\frac\s*(\d)\s*(\d)"), r"\\frac{\1}{\2}"),
+    (re.compile(r"\\frac\s*(\d)\s*\{"), r"\\frac{\1}{"),
+    (re.compile(r"(\\frac\{[^{}]*\})\s*(\d)"), r"\1{\2}"),
+    (re.compile(r"\\sqrt\s*(\d|[A-Za-z](?![A-Za-z]))"), r"\\sqrt{\1}"),
+    (re.compile(r"([_^])\{([\dA-Za-z])\}"), r"\1\2"),
+    (re.compile(r"(?<![\d.^_])(\d+) (\d+)/(\d+)(?!\d)"), r"\1\\frac{\2}{\3}"),
+    (re.compile(r"(?<=\d)\s*\\?(?:%|percent(?:age)?\b|pct\b)"), "%"),
+    (re.compile(r"(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])"), ","),
+    (re.compile(r",(?:\s*,)+"), ","),
+)
+_WRAPPER = re.compile(r"\\(?:boxed|fbox|text)\s*\{")
+_ORDINAL = re.compile(r"(?<=\d)\s*(?:\^\{?\s*\\text\{(?:st|nd|rd|th)\}\s*\}?|(?:st|nd|rd|th)\b)")
+_ROOT_SIGN = re.compile(r"√\s*(?:(\d+|[A-Za-z])|\()")
+_TEXT_UNIT = re.compile(r"(?<=[\d})])\s*\\text\{([^{}\d]*)\}(?:\s*\^(?:\d|\{\d\}))?")
+_TEXT = re.compile(r"\\text\{([^{}]*)\}")
+_WORD_UNIT = re.compile(
+    r"(-?\d[\d.,]*)\s*([A-Za-z²³]+(?: [a-z]+){0,4}|[^\x00-\x7f]{1,6})(?:\s*\^(?:\d|\{\d\}))?"
+)
+_PROSE_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
+_OPENING = re.compile(r"(?<!\\)(?:\$|\\[(\[])")
+_LOOSE_SPACE = re.compile(
+    r"(?<![A-Za-z\d,]) |(?<=,) (?!\d{3}(?!\d))| (?![A-Za-z\d])|(?<=\d) (?=[A-Za-z](?![A-Za-z]))"
+)
+_LETTER = re.compile(r"\(?([A-Ja-j])(?:[).:]\s*.*)?", re.DOTALL)
+_OPERATORS = ((r"\times", "*"), (r"\cdot", "*"), (r"\div", "/"))
+_NO_UNITS = re.compile(
+    r"\b(?:and|times|over|minus|plus|[mbtr]+illion|thousand|hundred|dozen|hal(?:f|ves)|thirds?|quarters?"
+    r"|percent(?:age)?|pct|sin|cos|tan|cot|sec|csc|log|exp|sqrt|mod|infinity|alpha|beta|gamma|theta"
+    r"|phi|not|only|if)\b"
+)
+_SHORT_UNITS = re.compile("[ckm]?m[²³]?|ft²?|[km]?g|m?l|in|yd|mi|lb|oz|hr")
+
+
+def canonical_form(answer: str, answer_type: AnswerType) -> str:
+    """Return the canonical form of an answer; applying it twice changes nothing.
+
+    Numbers lose leading zeros, thousands separators, trailing decimal zeros, a currency sign and
+    units (15 cm^2 and 15 are one answer, as in the graders of the MATH benchmark); LaTeX loses
+    delimiters, sizes, spacing and variants of the same command. Case matters, except in "free"
+    answers and in the letter of a "choice".
+
+    Args:
+        answer: As extracted from a text, or as a benchmark gives it.
+        answer_type: "code" is only trimmed; "free" ignores case, spacing and final punctuation.
+    """
+    if answer_type == "code":
+        return answer.strip()
+    text = " ".join(answer.split())
+    if len(text) > MAX_ANSWER_CHARS:
+        return text
+    if answer_type == "free":
+        return _repeat(_free_pass, text)
+    if answer_type == "countdown":
+        return _repeat(_expression_pass, text)
+    if digits := _DIGITS.fullmatch(text):
+        return "0" if digits[2] == "0" else digits[1] + digits[2]
+    text = _repeat(_math_pass, text)
+    letter = _LETTER.fullmatch(text) if answer_type == "choice" else None
+    return letter[1].upper() if letter else text
+
+
+def is_number(canonical: str) -> bool:
+    """Tell whether a canonical form is a plain number: another number then is another answer."""
+    return _NUMBER.fullmatch(canonical) is not None
+
+
+def _repeat(step: Callable[[str], str], text: str) -> str:
+    """Apply a pass until nothing changes, so that the canonical form is its own canonical form.
+
+    Two or three passes are the rule; deep nesting takes one a level.
+    """
+    seen = [text]
+    while len(text) <= MAX_ANSWER_CHARS and len(seen) <= MAX_ANSWER_CHARS:
+        text = step(text)
+        if text in seen:
+            # A cycle of passes: its least member is the same from wherever one enters it.
+            return min(seen[seen.index(text) :])
+        seen.append(text)
+    return text.strip()
+
+
+def _free_pass(text: str) -> str:
+    return _TEXT.sub(r"\1", text).casefold().strip(" .!,;:*\"'")
+
+
+def _expression_pass(text: str) -> str:
+    text = _unwrap(_DELIMITERS.sub("", _DOLLAR.sub("", text.translate(_SYMBOLS)))).strip(" .")
+    for command, sign in _OPERATORS:
+        text = text.replace(command, sign)
+    return text.replace(" ", "")
+
+
+def _math_pass(text: str) -> str:
+    text = text.translate(_SYMBOLS)
+    if _is_prose(text):
+        return " ".join(text.split()).rstrip(" .")
+    if len(_DOLLAR.findall(text)) % 2 == 0:
+        text = _DOLLAR.sub("", text)
+    text = _DELIMITERS.sub("", _SIZES.sub("", text))
+    text = _GROUPED.sub(lambda match: re.sub(r"\D", "", match[0]), text)
+    text = _SPACES.sub(" ", text).replace("\\!", "")
+    text = _unwrap(text.rstrip(" .,:").lstrip(" ,:"))
+    for pattern, replacement in _RENAMED:
+        text = pattern.sub(replacement, text)
+    text = _ROOT_SIGN.sub(lambda m: f"\\sqrt{{{m[1]}}}" if m[1] else "sqrt(", text)
+    text = _TEXT.sub(r"\1", _TEXT_UNIT.sub("", _ORDINAL.sub("", text)))
+    text = _LOOSE_SPACE.sub("", " ".join(text.split()))
+    return _plain_number(_strip_unit(_CURRENCY.sub(r"\1", text)))
+
+
+def _is_prose(text: str) -> bool:
+    """Tell a sentence, perhaps with mathematics in it, from an answer with a unit or a word."""
+    if len(_PROSE_WORD.findall(_TEXT.sub("", text))) > _MAX_PROSE_WORDS:
+        return True
+    formula = _OPENING.search(text)
+    before = _PROSE_WORD.findall(text, 0, formula.start()) if formula else []
+    return any(word not in ("and", "or") for word in before)
+
+
+def _unwrap(text: str) -> str:
+    r"""Remove a box or \text around everything, and brackets around a choice letter."""
+    while (opening := _WRAPPER.match(text)) and _closes_at_end(text, opening.end() - 1):
+        text = text[opening.end() : -1].strip()
+    return text[1] if re.fullmatch(r"\([A-J]\)", text) else text
+
+
+def _closes_at_end(text: str, start: int) -> bool:
+    depth = 0
+    for index in range(start, len(text)):
+        if text[index] in "{}" and text[index - 1] != "\\":
+            depth += 1 if text[index] == "{" else -1
+            if depth == 0:
+                return index == len(text) - 1
+    return False
+
+
+def _strip_unit(text: str) -> str:
+    """Remove a unit after a plain number: words of three letters or more, or a short known unit."""
+    text = re.sub(r"(?<=\d)\^\\circ$", "", text)
+    match = _WORD_UNIT.fullmatch(text)
+    if match is None:
+        return text
+    word = match[2].partition(" ")[0]
+    is_word = len(word) > 2 or not word.isascii()
+    known = _SHORT_UNITS.fullmatch(word) or (is_word and not _NO_UNITS.search(match[2]))
+    return match[1] if known else text
+
+
+def _plain_number(text: str) -> str:
+    if match := _ASSIGNED.fullmatch(text):
+        text = match[1]
+    if _COMMA_GROUPED.fullmatch(text):
+        text = text.replace(",", "")
+    match = _PLAIN.fullmatch(text.removesuffix("%"))
+    if match is None or not (match[2] or match[3] or "0" in text):
+        return text
+    sign, whole, decimals = match[1], match[2] or "0", match[3].rstrip("0")
+    number = f"{whole}.{decimals}" if decimals else whole
+    percent = "%" if text.endswith("%") else ""
+    return f"-{number}{percent}" if sign == "-" and number != "0" else number + percent

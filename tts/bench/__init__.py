@@ -1,0 +1,18 @@
+"""Measure ourselves against others, side by side in one run: one benchmark a file.
+
+`<name>.py` holds the command of a benchmark; `<name>_run.py`, `<name>_figures.py` and
+`<name>_plot.py` what it runs, computes and draws.
+"""
+
+COMMANDS = (
+    "allocation",
+    "auto",
+    "cost_model",
+    "kernels",
+    "long_steps",
+    "runtime",
+    "sparse",
+    "sparse_quality",
+    "strategies",
+    "tree",
+)

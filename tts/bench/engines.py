@@ -1,0 +1,31 @@
+"""The engines of a benchmark: cell after cell runs on them, and none profits from another."""
+
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+
+from tts.engine.running import REWARD_MEMORY
+from tts.engine.vllm import VLLMEngine
+from tts.session import reward_model
+
+
+async def open_reward(verifier: str, opened: AsyncExitStack) -> dict[str, VLLMEngine]:
+    """Start the reward model that a verifier reads, if it reads one.
+
+    Args:
+        verifier: With its options.
+        opened: Closes the engine.
+
+    Returns:
+        The engine by its model, as `open_verifiers` takes it.
+    """
+    model = reward_model(verifier, {})
+    if model is None:
+        return {}
+    reward = VLLMEngine(model, runner="pooling", memory=REWARD_MEMORY)
+    return {model: await opened.enter_async_context(reward)}
+
+
+async def forget(engines: Iterable[VLLMEngine]) -> None:
+    """Make idle engines as new: a cell before this one may have asked the same."""
+    for engine in engines:
+        await engine.forget()

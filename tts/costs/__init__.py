@@ -1,0 +1,1 @@
+"""What a request costs: operations and bytes, seconds and dollars."""

@@ -1,0 +1,1 @@
+"""Presets: a strategy, its parameters, sampling and budget, read from YAML."""

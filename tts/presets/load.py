@@ -1,0 +1,220 @@
+"""Presets: YAML files that name a strategy, its parameters, a sampling profile and a budget."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tts import catalog
+from tts.errors import BudgetError, InputError, PresetError
+from tts.pipeline import Pipeline
+from tts.presets.graph import build_graph, build_strategy
+from tts.presets.values import no_such, validate
+from tts.presets.yaml_file import Document, KeyPath, load_document, parse_value
+from tts.types import Budget, Reflection, Sampling
+
+_KEYS = ("description", "extends", "strategy", "parameters", "pipeline", "sampling", "budget")
+_MAX_EXTENDS = 8
+_MAX_NESTED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A strategy ready to run.
+
+    Attributes:
+        name: File name without its suffix.
+        description: One line.
+        pipeline: The checked graph.
+        sampling: Sampling profile of all its requests.
+        budget: Per problem; no limits if the preset names none.
+        values: The resolved YAML, overrides included; what a run records.
+    """
+
+    name: str
+    description: str
+    pipeline: Pipeline
+    sampling: Sampling
+    budget: Budget
+    values: Mapping[str, Any]
+
+
+class _ReflectionModel(BaseModel):
+    """The `reflection:` block within `sampling:`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    amplitude: float = 3.0
+    period: int = Field(600, ge=1)
+    shift: float = Field(0.0, ge=0, lt=1)
+    until: int = Field(8192, ge=0)
+    words: tuple[str, ...] = Field(("wait", "but", "alternatively"), min_length=1)
+
+
+class _SamplingModel(BaseModel):
+    """The `sampling:` block."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    temperature: float = Field(0.8, ge=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    top_k: int = Field(0, ge=0)
+    min_p: float = Field(0.0, ge=0, le=1)
+    max_tokens: int = Field(2048, ge=1)
+    stop: tuple[str, ...] = ()
+    logprobs: int | None = Field(None, ge=1, le=20)
+    reflection: _ReflectionModel | None = None
+
+    def build(self) -> Sampling:
+        """Return the value that the block describes."""
+        values = self.model_dump(exclude={"reflection"})
+        wave = None if self.reflection is None else Reflection(**self.reflection.model_dump())
+        return Sampling(**values, reflection=wave)
+
+
+def load_preset(name: str, overrides: Sequence[str] = ()) -> Preset:
+    """Load a preset that ships with the package, or a YAML file.
+
+    Args:
+        name: A preset's name, or a path that ends in .yaml or .yml.
+        overrides: "n=32" (a parameter), "draft.n=32" (of a node), "sampling.temperature=0.7",
+            "budget=8k".
+
+    Raises:
+        PresetError: Anything wrong with it, with file and line and what to do.
+    """
+    return _load(name, overrides, depth=0)
+
+
+def _load(name: str, overrides: Sequence[str], depth: int) -> Preset:
+    path = find_preset(name)
+    if depth > _MAX_NESTED:
+        raise PresetError(f"{path}: presets are nested in each other in a circle")
+    document = _resolve(path)
+    for override in overrides:
+        _override(document, override)
+    return _build(path.stem, document, depth)
+
+
+def find_preset(name: str) -> Path:
+    """Return the file of a preset.
+
+    Raises:
+        PresetError: There is no such preset.
+    """
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name)
+        if not path.is_file():
+            raise PresetError(f"{name}: there is no such file")
+        return path
+    files = catalog.preset_files()
+    if name not in files:
+        raise PresetError(catalog.unknown("preset", name, files))
+    return files[name]
+
+
+def _resolve(path: Path, depth: int = 0) -> Document:
+    document = load_document(path)
+    for key in document.values:
+        if key not in _KEYS:
+            raise PresetError(f"{document.place((key,))}: {no_such('a preset', key, _KEYS)}")
+    base = document.values.pop("extends", None)
+    if base is None:
+        return document
+    place = document.place(("extends",))
+    if depth >= _MAX_EXTENDS:
+        raise PresetError(f"{place}: presets extend each other in a circle")
+    sibling = path.parent / str(base)
+    try:
+        parent = _resolve(sibling if sibling.is_file() else find_preset(str(base)), depth + 1)
+    except PresetError as error:
+        raise PresetError(f"{place}: extends {base!r}: {error}") from error
+    return Document(_merge(parent.values, document.values), {**parent.places, **document.places})
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            value = _merge(old, value)
+        merged[key] = value
+    return merged
+
+
+def _override(document: Document, override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise PresetError(f"--set {override}: write KEY=VALUE, such as n=32 or sampling.top_p=0.9")
+    path: KeyPath = tuple(key.strip().split("."))
+    if path[0] not in ("sampling", "budget"):
+        path = ("pipeline" if "pipeline" in document.values else "parameters", *path)
+    block = document.values
+    for part in path[:-1]:
+        block = block.setdefault(part, {})
+        if not isinstance(block, dict):
+            raise PresetError(f"--set {override}: {part!r} holds a single value")
+    block[path[-1]] = parse_value(text)
+    document.places[path] = f"--set {override}"
+
+
+def _check_verifiers(pipeline: Pipeline, document: Document) -> None:
+    """Refuse wrong options now; a name that the catalogue lacks may be the caller's own."""
+    for node_name, node in pipeline:
+        for text in node.operator.spec.verifiers:
+            path = ("pipeline", node_name) if "pipeline" in document.values else ("parameters",)
+            try:
+                if catalog.parse_verifier(text)[0] in catalog.names("verifier"):
+                    catalog.load_verifier(text)
+            except InputError as error:
+                raise PresetError(f"{document.place(path)}: {error}") from error
+
+
+def _build(name: str, document: Document, depth: int) -> Preset:
+    values = document.values
+    if ("strategy" in values) == ("pipeline" in values):
+        raise PresetError(
+            f"{document.place(())}: a preset names a `strategy` or a `pipeline`, not both"
+        )
+    if "pipeline" in values:
+
+        def load(other: str) -> Pipeline:
+            return _load(other, (), depth + 1).pipeline
+
+        pipeline = build_graph(document, ("pipeline",), load)
+    else:
+        pipeline = build_strategy(document, ())
+    _check_verifiers(pipeline, document)
+    sampling = validate(_SamplingModel, values.get("sampling"), document, ("sampling",), "sampling")
+    return Preset(
+        name=name,
+        description=str(values.get("description", "")),
+        pipeline=pipeline,
+        sampling=sampling.build(),
+        budget=_build_budget(document),
+        values=values,
+    )
+
+
+def _build_budget(document: Document) -> Budget:
+    block = document.values.get("budget")
+    if block is None:
+        return Budget()
+    try:
+        if isinstance(block, Mapping):
+            return _budget_from_mapping(block)
+        return Budget.parse(str(block))
+    except BudgetError as error:
+        raise PresetError(f"{document.place(('budget',))}: {error}") from error
+
+
+def _budget_from_mapping(block: Mapping[str, Any]) -> Budget:
+    limits = ("tokens", "flops", "seconds", "usd", "calls")
+    for key, value in block.items():
+        if key not in limits:
+            raise BudgetError(no_such("budget", key, limits))
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise BudgetError(f"budget {key} must be a number, got {value!r}")
+    return Budget(**block)

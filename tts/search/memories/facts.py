@@ -1,0 +1,72 @@
+"""A file of facts: the passages that are nearest to a step, by TF-IDF over character n-grams.
+
+English sentences that have nothing to do with each other mostly have cosines below 0.4, those that
+share a name or a subject above 0.5; hence the default of `least`. Meaning is not compared.
+"""
+
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_validator
+
+from tts.protocols import Context
+from tts.search.memories.base import AssociativeMemory, Cue
+from tts.search.ngrams import NgramIndex
+
+
+class _Line(BaseModel):
+    text: str
+
+
+class Memory(AssociativeMemory):
+    """Recalls passages that are like the newest step, and that no earlier step has recalled."""
+
+    file: str = Field(description="a passage on each line; of .jsonl, its key `text`")
+    passages: int = Field(1, ge=1, description="most that a step calls to mind, nearest first")
+    least: float = Field(0.45, ge=0, le=1, description="cosine that a passage must reach")
+    _texts: list[str] = PrivateAttr()
+    _index: NgramIndex = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _load(self) -> Self:
+        self._texts = read_passages(Path(self.file))
+        self._index = NgramIndex(self._texts)
+        return self
+
+    async def recall(self, context: Context, cue: Cue) -> str:
+        """Return the nearest passages, one after the other; empty if none is near enough."""
+        cosines = self._index.cosines(cue.steps[-1])
+        nearest = np.argsort(-cosines, kind="stable")
+        near = [self._texts[place] for place in nearest[cosines[nearest] >= self.least].tolist()]
+        fresh = [text for text in near if not any(_stands_in(note, text) for note in cue.recalled)]
+        return " ".join(fresh[: self.passages])
+
+
+def _stands_in(note: str, passage: str) -> bool:
+    """Return whether a note holds a passage, or is the beginning to which it was cut."""
+    return passage in note or passage.startswith(note)
+
+
+def read_passages(path: Path) -> list[str]:
+    """Return the passages of a file, white space normalised; empty ones are left out.
+
+    Raises:
+        ValueError: It cannot be read, has a line that is none, or holds no passage.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cannot be read: {error}") from error
+    passages = []
+    for number, line in enumerate(lines, start=1):
+        if path.suffix == ".jsonl" and line.strip():
+            try:
+                line = _Line.model_validate_json(line).text
+            except ValidationError as error:
+                raise ValueError(f'{path}:{number}: expected {{"text": "..."}}') from error
+        passages.append(" ".join(line.split()))
+    passages = list(dict.fromkeys(filter(None, passages)))
+    if not passages:
+        raise ValueError(f"{path}: holds no passage; write one on each line")
+    return passages

@@ -1,0 +1,122 @@
+"""What all operators share: validated parameters, and how trajectories are made."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from itertools import chain
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from tts.answers.groups import extract_answer
+from tts.errors import ContextError
+from tts.protocols import Context
+from tts.types import (
+    PER_TOKEN,
+    RECORDED,
+    Completion,
+    GenerationRequest,
+    Origin,
+    Prompt,
+    Sampling,
+    Score,
+    Trajectory,
+)
+
+
+class OperatorModel(BaseModel):
+    """An operator's parameters: its fields, as a preset writes them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bodies: ClassVar[tuple[str, ...]] = ()  # the parameters that hold a pipeline
+
+
+def to_trajectory(
+    context: Context,
+    completion: Completion,
+    *,
+    seed: int,
+    parents: tuple[Trajectory, ...] = (),
+    index: int | None = None,
+) -> Trajectory:
+    """Make a finished trajectory of a completion.
+
+    Args:
+        context: The node's context.
+        completion: What the engine returned.
+        seed: Base seed of the request; the completion's index is added.
+        parents: What it continues or revises.
+        index: Its place among the node's trajectories; the completion's index if None.
+
+    With parents the id ends in a hash of theirs, since those of two nodes may have one index.
+    """
+    place = completion.index if index is None else index
+    own = f"{context.node}:{place}"
+    is_error = completion.finish_reason == "error"
+    return Trajectory(
+        id=f"{own}-{_fingerprint(parents)}" if parents else own,
+        origin=Origin(context.node, place, seed + completion.index),
+        text=completion.text,
+        finish_reason=completion.finish_reason,
+        parents=tuple(parent.id for parent in parents),
+        prompt_token_ids=completion.prompt_token_ids,
+        token_ids=completion.token_ids,
+        answer=None if is_error else extract_answer(completion.text, context.problem.answer_type),
+        scores=_recorded(completion),
+        **per_token([completion]),
+        usage=completion.usage,
+        error=completion.error,
+    )
+
+
+def per_token(parts: Sequence[Completion | Trajectory]) -> dict[str, Any]:
+    """Return what is known of each token of parts in a row; None where a part of it is unknown."""
+    columns = {name: [getattr(part, name) for part in parts] for name in PER_TOKEN}
+    return {
+        name: None if None in values else tuple(chain.from_iterable(values))
+        for name, values in columns.items()
+    }
+
+
+async def draw(
+    context: Context, request: GenerationRequest, take: Callable[[Completion], None]
+) -> None:
+    """Hand each completion of a request to `take` as it arrives.
+
+    A prompt that does not fit into the model's context is a warning and gives none: an operator
+    with many requests goes on with the others.
+    """
+    async with aclosing(context.generate(request)) as stream:
+        try:
+            async for completion in stream:
+                take(completion)
+        except ContextError as error:
+            context.emit("warning", message=str(error))
+
+
+async def ask(
+    context: Context,
+    prompt: Prompt,
+    *,
+    seed: int,
+    sampling: Sampling | None = None,
+    keep_free: int = 0,
+) -> Completion | None:
+    """Return one completion; None when the budget, the deadline or the context leaves none."""
+    taken: list[Completion] = []
+    sampling = sampling or context.sampling
+    request = GenerationRequest(prompt, sampling, seed=seed, keep_free=keep_free)
+    await draw(context, request, taken.append)
+    return taken[0] if taken else None
+
+
+def _recorded(completion: Completion) -> dict[str, Score]:
+    if completion.score is None:
+        return {}
+    return {RECORDED: Score(completion.score, steps=completion.step_scores)}
+
+
+def _fingerprint(parents: Sequence[Trajectory]) -> str:
+    text = "\x1f".join(parent.id for parent in parents)
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()

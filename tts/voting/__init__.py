@@ -1,0 +1,1 @@
+"""Which answer wins a vote, and when more votes cannot change it."""
