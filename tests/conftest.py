@@ -23,7 +23,7 @@ def vllm_engine() -> Iterator[VLLMEngine]:
     """A real vLLM with the bundled reasoner, started once; usable from any event loop."""
     if find_spec("vllm") is None:
         pytest.skip("vLLM is not installed")
-    engine = VLLMEngine("bundled:reasoner", max_model_len=2048, cpu_threads=1)
+    engine = VLLMEngine("bundled:reasoner", dtype="float32", max_model_len=2048, cpu_threads=1)
     asyncio.run(_start(engine))
     yield engine
     asyncio.run(engine.aclose())

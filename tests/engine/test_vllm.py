@@ -116,7 +116,7 @@ def test_kv_blocks_may_be_smaller_than_vllm_takes_on_a_cpu(vllm_engine: VLLMEngi
     async def main() -> None:
         with pytest.raises(InputError, match="KV blocks of 24 tokens"):
             await VLLMEngine(block_size=24).start()
-        small = VLLMEngine(block_size=16, max_model_len=512, cpu_threads=1)
+        small = VLLMEngine(dtype="float32", block_size=16, max_model_len=512, cpu_threads=1)
         found = await anext(small.generate(request))
         again = await anext(small.generate(request))
         assert small.info.kv_block_size == 16
