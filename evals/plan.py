@@ -9,9 +9,9 @@ from typing import Any
 from tts.errors import BudgetError, ProblemError
 from tts.presets.load import Preset
 from tts.protocols import Engine, Verifier
-from tts.runtime.executor import Job
+from tts.runtime.checks import check_job
+from tts.runtime.job import Job
 from tts.runtime.ledger import MIN_TOKENS, Ledger
-from tts.runtime.runtime import Runtime
 from tts.types import Answer, Budget, Grade, Problem
 
 
@@ -116,19 +116,15 @@ class Plan:
             BudgetError: A budget cannot be counted, or buys not even one sample.
             ProblemError: The engine only replays samples, and has none of a problem.
         """
-        runtime = Runtime(engine, verifiers=verifiers, run_budget=self.run_budget, engines=engines)
-        try:
-            runtime.check(next(self.jobs()))
-        finally:
-            runtime.close()
+        known = {"": engine, **(engines or {})}
+        check_job(next(self.jobs()), known, verifiers, self.run_budget or Budget())
         for name in sorted(self.preset.pipeline.engines(verifiers)):
-            self._check_recorded(runtime.engines[name])
+            self._check_recorded(known[name])
         self._check_budget(engine)
 
     def _check_recorded(self, engine: Engine) -> None:
         """Refuse problems of which an engine that only replays samples has none."""
-        holds: Callable[[Problem], bool] = getattr(engine, "holds", lambda _: True)
-        if missing := [problem.id for problem in self.problems if not holds(problem)]:
+        if missing := [problem.id for problem in self.problems if not engine.holds(problem)]:
             raise ProblemError(
                 f"{engine.info.name} is recorded and has no samples of {len(missing)} of "
                 f"{len(self.problems)} problems, such as {missing[0]!r}; its own are those of the "

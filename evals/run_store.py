@@ -36,7 +36,7 @@ from tts.storage.sealed_lines import (
     read_lines,
     write_json,
 )
-from tts.types import Event, Usage
+from tts.types import Event, RunFacts, Usage
 
 GENERATIONS = "generations.jsonl"
 _PROBLEMS, _TRACE, _RUN, _SUMMARY, _LOCK = (
@@ -83,6 +83,7 @@ class Record:
         error: Why there is no answer, or what is missing from a partial one; empty otherwise.
         attempts: Every finished sample, in order.
         is_cut: Samples were aborted or refused, so `attempts` are no fair draw of them all.
+        facts: What happened: stopping rules, warnings, limits, figures of tree searches.
     """
 
     id: str
@@ -94,6 +95,7 @@ class Record:
     error: str
     attempts: tuple[Attempt, ...]
     is_cut: bool
+    facts: RunFacts = field(default_factory=RunFacts)
 
     @property
     def drafts(self) -> tuple[Attempt, ...]:
@@ -106,6 +108,7 @@ class Record:
         kept = {f.name: values[f.name] for f in fields(cls)}
         kept["usage"] = Usage(**values["usage"])
         kept["attempts"] = tuple(Attempt(**attempt) for attempt in values["attempts"])
+        kept["facts"] = RunFacts.from_values(values["facts"])
         return cls(**kept)
 
     def to_line(self, trace_end: int) -> dict[str, Any]:

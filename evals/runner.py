@@ -19,7 +19,7 @@ from tts.evals.plan import Plan as Plan
 from tts.evals.report import summarise
 from tts.evals.run_store import Attempt, Record, RunStore
 from tts.protocols import Engine, Verifier
-from tts.runtime.executor import Job
+from tts.runtime.job import Job
 from tts.runtime.runtime import DEFAULT_MAX_LIVE_KV, DEFAULT_MAX_PROBLEMS, Runtime
 from tts.types import Answer, Budget, Grade, Problem, Result, Support, Trajectory, sum_usage
 
@@ -89,7 +89,7 @@ async def evaluate(
         for log in reuse:
             store.log.load(log)
         budget = _left(plan.run_budget, store)
-        runtime = Runtime(
+        async with Runtime(
             engine,
             verifiers=verifiers,
             engines=others,
@@ -97,11 +97,8 @@ async def evaluate(
             run_budget=budget,
             max_problems=_max_problems(plan),
             max_live_kv=max_live_kv,
-        )
-        try:
+        ) as runtime:
             await _Session(plan, store, runtime, on_progress).run()
-        finally:
-            runtime.close()
         summary = summarise(
             store.config, list(store.records.values()), seconds=store.seconds, out=store.folder
         )
@@ -132,7 +129,7 @@ class _Session:
         before = sum_usage(record.usage for record in self._store.records.values())
         self._runtime.ledger.record(self._runtime.engine.info, before)
         self._tokens_before = _fresh_tokens(self._runtime)
-        results = self._runtime.run_jobs(self._open_jobs())
+        results = self._runtime.run_many(self._open_jobs())
         async with _every(_TICK_SECONDS, self._show), results:
             async for result in results:
                 self._store.add(await self._record(result), result.trace)
@@ -159,7 +156,8 @@ class _Session:
             seconds=result.usage.seconds,
             error=result.reason,
             attempts=await self._attempts(result),
-            is_cut=_is_cut(result),
+            is_cut=result.facts.is_cut,
+            facts=result.facts,
         )
 
     async def _attempts(self, result: Result) -> tuple[Attempt, ...]:
@@ -167,7 +165,7 @@ class _Session:
         groups = Groups(self._runtime.checker, result.problem.answer_type)
         grades: dict[int, Grade] = {}
         attempts: list[Attempt] = []
-        for trajectory in result.attempts:
+        for trajectory in result.samples:
             group = await groups.add(trajectory.answer)
             if group is not None and group not in grades:
                 answer = Answer(groups.text(group), groups.canonical(group), _ONE_VOTE)
@@ -186,7 +184,6 @@ class _Session:
         num_new = len(records) - self._num_before
         left = self._plan.size - len(records)
         tokens = _fresh_tokens(self._runtime) - self._tokens_before
-        kv_usage: Callable[[], float] | None = getattr(self._runtime.engine, "kv_usage", None)
         self._on_progress(
             Progress(
                 done=len(records),
@@ -194,7 +191,7 @@ class _Session:
                 accuracy=num_correct / len(records) if records else None,
                 interval=wilson_interval(num_correct, len(records)) if records else None,
                 tokens_per_second=tokens / max(seconds, 1e-9),
-                kv_usage=None if kv_usage is None else kv_usage(),
+                kv_usage=self._runtime.engine.kv_usage(),
                 seconds_left=seconds / num_new * left if num_new else None,
             )
         )
@@ -227,19 +224,11 @@ def _attempt(trajectory: Trajectory, group: int | None, grades: Mapping[int, Gra
         correct=group is not None and grades[group].correct is True,
         tokens=trajectory.usage.generated_tokens,
         scores={
-            name: round(score.value if score.probability is None else score.probability, 6)
+            name: round(number, 6)
             for name, score in trajectory.scores.items()
-            if score.value is not None
+            if (number := score.probability_or_value) is not None
         },
         is_draft=not trajectory.parents,
-    )
-
-
-def _is_cut(result: Result) -> bool:
-    return any(
-        event.kind in ("abort", "deadline", "stopped")
-        or (event.kind == "request" and event.fields["granted"] < event.fields["asked"])
-        for event in result.trace
     )
 
 

@@ -7,6 +7,7 @@ the second one votes over samples that are already there and costs no new tokens
 import asyncio
 
 import tts
+from tts.runtime.job import Job
 
 PROBLEMS = [
     tts.Problem(
@@ -21,18 +22,15 @@ PROBLEMS = [
 
 async def main() -> None:
     """Print one line per preset."""
-    async with tts.VLLMEngine("bundled:reasoner") as engine:
-        runtime = tts.Runtime(engine)
+    async with tts.VLLMEngine("bundled:reasoner") as engine, tts.Runtime(engine) as runtime:
         for name in ("self_consistency", "early_stop"):
             preset = tts.load_preset(name, ["n=8"])
-            jobs = runtime.run_many(preset.pipeline, PROBLEMS, sampling=preset.sampling)
-            async with jobs as results:
+            async with runtime.run_many(Job.of_all(preset, PROBLEMS)) as results:
                 done = [result async for result in results]
             right = sum(r.answer is not None and r.answer.text == r.problem.reference for r in done)
             tokens = sum(r.usage.generated_tokens or 0 for r in done)
             reused = sum(r.usage.reused_tokens for r in done)
             print(f"{name}: {right} of {len(done)} right, {tokens} tokens, {reused} of them reused")
-        runtime.close()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """REBASE on the leaves that are worth what they hold: what ETS and its joint form share."""
 
-from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -19,6 +19,28 @@ from tts.strategies._search import (
 )
 from tts.strategies._step_clusters import cluster_steps, embedding_cosines, ngram_cosines
 from tts.strategies.rebase import allocate
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Open leaves that compete for the width.
+
+    Attributes:
+        remaining: Width that the finished solutions leave.
+        leaves: Tree nodes.
+        firsts: For each leaf, the place of the first one that is equal to it; its own unless equal
+            prefixes are merged.
+        rivals: The distinct ones of `firsts`, ascending.
+        rival_leaves: Their tree nodes.
+        counts: REBASE's allocation to each of them, which says what it is worth.
+    """
+
+    remaining: int
+    leaves: list[int]
+    firsts: list[int]
+    rivals: list[int]
+    rival_leaves: list[int]
+    counts: list[int]
 
 
 class PruningPolicy(SearchPolicy):
@@ -39,48 +61,61 @@ class PruningPolicy(SearchPolicy):
         """Nothing is embedded where clusters are worth nothing."""
         return self.embedder if self.coverage > 0 else ""
 
-    @abstractmethod
-    def keep(
-        self, tree: SearchTree, leaves: Sequence[int], counts: Sequence[int]
-    ) -> list[int] | None:
-        """Return the places of the leaves to keep; None when the solver found nothing in time.
+    def without_rivals(self, tree: SearchTree) -> Decision | None:
+        """Return the decision where no leaves compete: at the beginning and at the end."""
+        if tree.num_expansions == 0:
+            return Decision(expand=((ROOT, self.width),))
+        if num_finished(tree) >= self.width or not tree.open_leaves().size:
+            return stop_searching(tree)
+        return None
+
+    def level(self, tree: SearchTree) -> "Level":
+        """Return the open leaves, which compete for what the finished solutions leave."""
+        remaining = self.width - num_finished(tree)
+        leaves = tree.open_leaves().tolist()
+        counts = allocate(tree.reward[leaves].tolist(), remaining, self.balance)
+        firsts = first_of_equal(tree, leaves) if self.merge else list(range(len(leaves)))
+        merged = merge_equal(tree, leaves, counts) if self.merge else counts
+        rivals = sorted(set(firsts))
+        return Level(
+            remaining=remaining,
+            leaves=leaves,
+            firsts=firsts,
+            rivals=rivals,
+            rival_leaves=[leaves[place] for place in rivals],
+            counts=[merged[place] for place in rivals],
+        )
+
+    def share_out(self, tree: SearchTree, level: "Level", chosen: list[int] | None) -> Decision:
+        """Share out the remaining width among the leaves that are kept.
 
         Args:
             tree: The tree.
-            leaves: Open leaves of a level.
-            counts: REBASE's allocation, which says what each is worth.
+            level: What competes.
+            chosen: Places of the kept ones in `level.rivals`; None when the solver found nothing in
+                time, and all are kept.
         """
-
-    def decide(self, tree: SearchTree, rng: np.random.Generator) -> Decision:
-        """Choose the leaves to keep and share out the remaining width among them."""
-        if tree.num_expansions == 0:
-            return Decision(expand=((ROOT, self.width),))
-        remaining = self.width - num_finished(tree)
-        leaves = tree.open_leaves().tolist()
-        if not leaves or remaining <= 0:
-            return stop_searching(tree)
-        rewards = tree.reward[leaves]
-        counts = allocate(rewards.tolist(), remaining, self.balance)
-        firsts = first_of_equal(tree, leaves) if self.merge else list(range(len(leaves)))
-        rivals = sorted(set(firsts))
-        merged = merge_equal(tree, leaves, counts) if self.merge else counts
-        chosen = self.keep(tree, [leaves[i] for i in rivals], [merged[i] for i in rivals])
-        notes: dict[str, object] = {"remaining": remaining}
-        if chosen is None:
-            chosen = list(range(len(rivals)))
-            notes["warning"] = (
-                f"the solver found nothing in {self.solver_seconds:g} s; "
-                "this level is shared out as in REBASE"
-            )
-        worth = {rivals[place] for place in chosen}
-        kept = [place for place, first in enumerate(firsts) if first in worth]
-        widths = [0] * len(leaves)
-        shares = allocate(rewards[kept].tolist(), remaining, self.balance)
+        places = range(len(level.rivals)) if chosen is None else chosen
+        worth = {level.rivals[place] for place in places}
+        kept = [place for place, first in enumerate(level.firsts) if first in worth]
+        widths = [0] * len(level.leaves)
+        rewards = tree.reward[[level.leaves[place] for place in kept]]
+        shares = allocate(rewards.tolist(), level.remaining, self.balance)
         for place, share in zip(kept, shares, strict=True):
-            widths[firsts[place]] += share
-        is_whole = len(kept) == len(leaves)
+            widths[level.firsts[place]] += share
+        is_whole = len(kept) == len(level.leaves)
         reason = "no share of the width" if is_whole else "not worth its KV blocks"
-        return by_widths(leaves, widths, reason=reason, **notes)
+        late = (
+            f"the solver found nothing in {self.solver_seconds:g} s; "
+            "this level is shared out as in REBASE"
+        )
+        return by_widths(
+            level.leaves,
+            widths,
+            reason=reason,
+            warnings=(late,) if chosen is None else (),
+            remaining=level.remaining,
+        )
 
     def clusters(self, tree: SearchTree, leaves: Sequence[int]) -> NDArray[np.int_]:
         """Return the cluster of each leaf's step; empty where all say the same, or it is no use."""

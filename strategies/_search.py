@@ -57,13 +57,19 @@ def num_solutions(tree: SearchTree) -> int:
 
 
 def by_widths(
-    leaves: Sequence[int], widths: Sequence[int], *, reason: str, **notes: object
+    leaves: Sequence[int],
+    widths: Sequence[int],
+    *,
+    reason: str,
+    warnings: tuple[str, ...] = (),
+    **notes: object,
 ) -> Decision:
     """Expand each leaf by its width, give up those of width 0."""
     pairs = list(zip(leaves, widths, strict=True))
     return Decision(
         expand=tuple((leaf, width) for leaf, width in pairs if width),
         prune={leaf: reason for leaf, width in pairs if not width},
+        warnings=warnings,
         notes=notes,
     )
 

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tts.pipeline import Pipeline
+from tts.search.policy import Decision
 from tts.search.tree import SearchTree
 from tts.strategies._prune_program import TOP, Program, solve
 from tts.strategies._pruning import PruningPolicy
@@ -48,11 +49,13 @@ class Policy(PruningPolicy):
         "unit", description="unit: all nodes cost the same, as published; tokens: by length"
     )
 
-    def keep(
-        self, tree: SearchTree, leaves: Sequence[int], counts: Sequence[int]
-    ) -> list[int] | None:
-        """Solve the level's program."""
-        return solve(self.program(tree, leaves, counts), seconds=self.solver_seconds)
+    def decide(self, tree: SearchTree, rng: np.random.Generator) -> Decision:
+        """Solve the level's program and share out the width among the leaves that it keeps."""
+        if decision := self.without_rivals(tree):
+            return decision
+        level = self.level(tree)
+        program = self.program(tree, level.rival_leaves, level.counts)
+        return self.share_out(tree, level, solve(program, seconds=self.solver_seconds))
 
     def program(self, tree: SearchTree, leaves: Sequence[int], counts: Sequence[int]) -> Program:
         """Return the integer program of a level; `counts` is REBASE's allocation."""

@@ -25,6 +25,7 @@ import numpy as np
 from pydantic import Field
 
 from tts.pipeline import Pipeline
+from tts.search.policy import Bid, Decision
 from tts.search.tree import SearchTree
 from tts.strategies._prune_program import Program, solve
 from tts.strategies._pruning import PruningPolicy
@@ -38,12 +39,23 @@ class Policy(PruningPolicy):
         0.5, gt=0, description="part of the KV cache for kept prefixes; the rest is for new steps"
     )
 
-    def keep(
-        self, tree: SearchTree, leaves: Sequence[int], counts: Sequence[int]
-    ) -> list[int] | None:
-        """Ask for the price and solve the level's program at it."""
-        demand = Demand(self.program(tree, leaves, counts), seconds=self.solver_seconds)
-        return demand.keep(tree.kv_price(demand, share=self.kv_share))
+    def bid(self, tree: SearchTree) -> Bid | None:
+        """Bid for the leaves of a level: the level's program, solved at the price of a block."""
+        return None if self.without_rivals(tree) else self._bid(tree)
+
+    def decide(self, tree: SearchTree, rng: np.random.Generator) -> Decision:
+        """Decide as if KV blocks were free, which is REBASE."""
+        return self.without_rivals(tree) or self._bid(tree).decide(0.0)
+
+    def _bid(self, tree: SearchTree) -> Bid:
+        level = self.level(tree)
+        program = self.program(tree, level.rival_leaves, level.counts)
+        demand = Demand(program, seconds=self.solver_seconds)
+        return Bid(
+            demand=demand,
+            share=self.kv_share,
+            decide=lambda price: self.share_out(tree, level, demand.keep(price)),
+        )
 
     def program(self, tree: SearchTree, leaves: Sequence[int], counts: Sequence[int]) -> Program:
         """Return the integer program of a level at a price of 1 per block.

@@ -5,9 +5,9 @@ import threading
 from concurrent.futures import Future
 
 from tts.engine.spec import EngineSpec
-from tts.errors import EngineError, InputError
+from tts.errors import EngineError
 from tts.presets.load import Preset, load_preset
-from tts.runtime.executor import Job
+from tts.runtime.job import Job
 from tts.runtime.runtime import Runtime
 from tts.session import Opened
 from tts.types import Budget, Problem, Result
@@ -20,7 +20,7 @@ def solve(
     problem: str | Problem,
     *,
     preset: str | Preset = DEFAULT_PRESET,
-    budget: Budget | None = None,
+    budget: Budget | str | None = None,
     seed: int = 0,
     model: str = DEFAULT_MODEL,
 ) -> Result:
@@ -50,7 +50,7 @@ async def asolve(
     problem: str | Problem,
     *,
     preset: str | Preset = DEFAULT_PRESET,
-    budget: Budget | None = None,
+    budget: Budget | str | None = None,
     seed: int = 0,
     model: str = DEFAULT_MODEL,
 ) -> Result:
@@ -71,7 +71,7 @@ def make_job(
     problem: str | Problem,
     *,
     preset: str | Preset = DEFAULT_PRESET,
-    budget: Budget | None = None,
+    budget: Budget | str | None = None,
     seed: int = 0,
     priority: int = 0,
 ) -> Job:
@@ -81,18 +81,7 @@ def make_job(
         InputError: The preset cannot be used, or the problem is empty.
     """
     loaded = load_preset(preset) if isinstance(preset, str) else preset
-    known = Problem(id="problem", statement=problem) if isinstance(problem, str) else problem
-    if not known.statement.strip() and not known.messages:
-        raise InputError("the problem is empty")
-    return Job(
-        pipeline=loaded.pipeline,
-        problem=known,
-        sampling=loaded.sampling,
-        seed=seed,
-        budget=budget or loaded.budget,
-        preset=loaded.name,
-        priority=priority,
-    )
+    return Job.of(loaded, problem, budget=budget, seed=seed, priority=priority)
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
@@ -160,7 +149,7 @@ class _Kept:
         if opened is not None:
             await opened.aclose()
         if runtime is not None:
-            runtime.close()
+            await runtime.aclose()
 
     async def _open(self, job: Job, model: str) -> Runtime:
         """Return a runtime with all that a job asks; what lacks is started when nothing runs."""
@@ -174,7 +163,7 @@ class _Kept:
             self._model = model
         await opened.serve([job.pipeline])
         if self._runtime is not None:
-            self._runtime.close()
+            await self._runtime.aclose()
         log = None if self._runtime is None else self._runtime.log
         self._runtime = Runtime(
             opened.engine, verifiers=opened.verifiers, engines=opened.others, log=log

@@ -78,3 +78,19 @@ def _parse_limit(part: str, whole: str) -> tuple[str, float]:
         )
     value = float(match["number"]) * {"k": 1e3, "M": 1e6, "G": 1e9, None: 1.0}[match["scale"]]
     return ("usd" if match["usd"] else _BUDGET_UNITS[unit or "tokens"]), value
+
+
+def to_budget(budget: Budget | str | None) -> Budget | None:
+    """Return a budget that may be given as text; None stays None.
+
+    Raises:
+        BudgetError: It is none of these, or its text cannot be read.
+    """
+    if budget is None or isinstance(budget, Budget):
+        return budget
+    if isinstance(budget, str):
+        return Budget.parse(budget)
+    raise BudgetError(
+        f"budget: expected text such as '8k' or '30s', or Budget(tokens=8000), got {budget!r} "
+        f"({type(budget).__name__})"
+    )

@@ -1,12 +1,15 @@
 """The plug points: engines, operators, verifiers, benchmarks, and what the runtime gives them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Literal, Protocol, Self
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
+from tts.engine_protocol import BaseEngine as BaseEngine
+from tts.engine_protocol import Capabilities as Capabilities
+from tts.engine_protocol import CompletionStream as CompletionStream
+from tts.engine_protocol import Engine as Engine
 from tts.types import (
     Answer,
-    Completion,
     Embeddings,
     GenerationRequest,
     Grade,
@@ -16,124 +19,16 @@ from tts.types import (
     Sampling,
     Score,
     ScoreRequest,
+    SearchFigures,
     StepScores,
     Trajectory,
     Usage,
 )
 
+if TYPE_CHECKING:  # it needs these protocols
+    from tts.pipeline import Pipeline
+
 State = Literal["any", "finished", "partial"]
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What an engine can do; known before a token is spent.
-
-    Attributes:
-        token_ids: Takes prompts as token ids, reports generated ids, and serves `tokenize`.
-        logprobs: Reports log-probabilities of generated tokens.
-        prefix_cache: Reuses the KV blocks of a shared prefix and reports how many tokens it reused.
-        cancel: A closed stream stops generating at once.
-        seed: The same seed gives the same completion, within the engine's numerics.
-        logits_processors: Runs custom logits processors.
-        rewards: Serves reward models through `score`.
-        embeddings: Serves `embed`.
-        token_counts: Reports how many tokens it generated.
-        own_prompts: Answers any prompt, and not only those that were recorded.
-        certainties: Reports entropy and self-certainty of generated tokens.
-    """
-
-    token_ids: bool = False
-    logprobs: bool = False
-    prefix_cache: bool = False
-    cancel: bool = False
-    seed: bool = False
-    logits_processors: bool = False
-    rewards: bool = False
-    embeddings: bool = False
-    token_counts: bool = True
-    own_prompts: bool = True
-    certainties: bool = False
-
-    def missing(self, needs: frozenset[str]) -> list[str]:
-        """Return the names in `needs` that this engine lacks, sorted."""
-        have = {f.name for f in fields(self) if getattr(self, f.name)}
-        return sorted(needs - have)
-
-
-class CompletionStream(Protocol):
-    """Completions of one request, in order of arrival.
-
-    An object and not an async generator, so that a cancelled reader cannot leak into another task.
-    """
-
-    def __aiter__(self) -> Self:
-        """Return the stream itself."""
-        ...
-
-    async def __anext__(self) -> Completion:
-        """Return the next completion to finish.
-
-        Raises:
-            StopAsyncIteration: All `n` were returned, or the stream was closed.
-            EngineError: The engine died, or refused the request.
-        """
-        ...
-
-    async def aclose(self) -> Usage:
-        """Abort what still runs and return once the engine has acknowledged.
-
-        Returns what all completions cost that `__anext__` did not return: the aborted ones, with
-        the tokens that they had generated, and those that finished unread. Every call returns the
-        same figure.
-        """
-        ...
-
-
-class Engine(Protocol):
-    """Turns prompts into completions."""
-
-    @property
-    def info(self) -> ModelInfo:
-        """The model's shape, context and price."""
-        ...
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What this engine can do."""
-        ...
-
-    def generate(self, request: GenerationRequest) -> CompletionStream:
-        """Start `request.n` completions; errors arrive through the stream."""
-        ...
-
-    async def score(self, request: ScoreRequest) -> StepScores:
-        """Run a reward model.
-
-        Raises:
-            CapabilityError: This engine serves no reward model.
-        """
-        ...
-
-    async def embed(self, texts: Sequence[str]) -> Embeddings:
-        """Return a vector for each text, at least one.
-
-        Raises:
-            CapabilityError: This engine serves no embeddings.
-        """
-        ...
-
-    async def tokenize(self, text: str) -> tuple[int, ...]:
-        """Return the token ids of a text that continues a prompt: without special tokens.
-
-        Raises:
-            CapabilityError: This engine takes no token ids.
-            EngineError: It cannot be asked.
-        """
-        ...
-
-    async def aclose(self) -> None:
-        """Abort everything and free the model; idempotent."""
-        ...
 
 
 class Inlet(Protocol):
@@ -321,7 +216,7 @@ class Context(Protocol):
         """Return a verifier of this run by its name."""
         ...
 
-    def spawn(self, pipeline: Any, problem: Problem, *, name: str) -> Inlet:
+    def spawn(self, pipeline: "Pipeline", problem: Problem, *, name: str) -> Inlet:
         """Run a pipeline on another problem within this one; it shares ledger, log and trace.
 
         It ends with the node that spawned it, or when its inlet is closed.
@@ -330,7 +225,7 @@ class Context(Protocol):
 
     def branch(
         self,
-        pipeline: Any,
+        pipeline: "Pipeline",
         *,
         name: str,
         on_unread: Callable[[], None] = lambda: None,
@@ -347,8 +242,35 @@ class Context(Protocol):
         """Keep a trajectory that is not sent, as a parent of one that will be."""
         ...
 
+    def warn(self, message: str) -> None:
+        """Say, in a sentence, what went wrong while the node goes on; the result says it too."""
+        ...
+
+    def stopped(self, rule: str, **values: Any) -> None:
+        """Say that a rule of this node has ended sampling: part of the result's facts.
+
+        Args:
+            rule: As a preset writes it, such as "stop_at 0.95".
+            **values: What else the trace shall say.
+        """
+        ...
+
+    def searched(self, figures: SearchFigures, tree: Mapping[str, Any]) -> None:
+        """Say what a tree search held and did, once it has ended: part of the result's facts.
+
+        Args:
+            figures: Of the search.
+            tree: As `tts.search.view.to_json` writes it, for the trace.
+        """
+        ...
+
     def emit(self, kind: str, **values: Any) -> None:
-        """Add an event to the trace."""
+        """Add an event to the trace, which is for people: nothing is decided by it.
+
+        Args:
+            kind: One of `tts.events.KINDS`, or a plug-in's own.
+            **values: Details, as JSON values.
+        """
         ...
 
 

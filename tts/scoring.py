@@ -28,3 +28,9 @@ async def ask_verifier(
         error = survivable(raised)
         return [Score(value=None, error=f"{type(error).__name__}: {error}")] * len(trajectories)
     return scores
+
+
+def warn_of_failure(context: Context, name: str, score: Score) -> None:
+    """Say in the result that a verifier failed, if its score says so."""
+    if score.error is not None:
+        context.warn(f"verifier {name!r} failed: {score.error}")

@@ -92,7 +92,7 @@ async def draw(
             async for completion in stream:
                 take(completion)
         except ContextError as error:
-            context.emit("warning", message=str(error))
+            context.warn(str(error))
 
 
 async def ask(

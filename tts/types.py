@@ -4,15 +4,21 @@ Frozen dataclasses with slots: made once, shared freely between tasks, never cha
 (YAML, JSON Lines, HTTP) validate with pydantic and then build these.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from operator import attrgetter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tts.budget import Budget as Budget
+from tts.card import shorten, to_html
+from tts.facts import Failure as Failure
+from tts.facts import RunFacts as RunFacts
+from tts.facts import SearchFigures as SearchFigures
+from tts.facts import Stop as Stop
+from tts.usage import Usage as Usage
+from tts.usage import sum_usage as sum_usage
 
 FloatArray = NDArray[np.float32]
 AnswerType = Literal["math", "integer", "choice", "code", "countdown", "free"]
@@ -124,63 +130,6 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """What was spent. None means unknown, and a sum with an unknown part is unknown.
-
-    Attributes:
-        prompt_tokens: Tokens sent, cache hits included.
-        scored_tokens: The part of `prompt_tokens` that reward models ran over: no cached ones.
-        checking_tokens: The part of `generated_tokens` that judged others' work, or recalled facts
-            for it; never wasted.
-        cached_tokens: The part of `prompt_tokens` whose KV blocks were already resident.
-        generated_tokens: Tokens sampled, those of pruned and cancelled trajectories included.
-        wasted_tokens: The part of `generated_tokens` whose trajectory reached no sink.
-        calls: Sequences asked for; one request for n completions counts n.
-        reused_tokens: The part of `generated_tokens` that came from the run's log, not the engine.
-        kv_block_seconds: KV blocks held, integrated over time.
-        peak_kv_blocks: Most KV blocks held at once; sums take the larger.
-        flops: Predicted floating-point operations.
-        seconds: Wall time of one call, summed over calls; of a result, its whole wall time.
-        usd: Dollars.
-        kv_bytes: KV cache that decoding read, page summaries included, predicted from the lengths.
-        dense_kv_bytes: What it would have read if attention had left nothing out.
-    """
-
-    prompt_tokens: int | None = 0
-    cached_tokens: int | None = 0
-    generated_tokens: int | None = 0
-    wasted_tokens: int | None = 0
-    calls: int = 0
-    reused_tokens: int = 0
-    kv_block_seconds: float | None = 0.0
-    peak_kv_blocks: int | None = 0
-    flops: float | None = 0.0
-    seconds: float | None = 0.0
-    usd: float | None = 0.0
-    scored_tokens: int | None = 0
-    checking_tokens: int | None = 0
-    kv_bytes: int | None = 0
-    dense_kv_bytes: int | None = 0
-
-    def __add__(self, other: "Usage") -> "Usage":
-        """Add field by field; `peak_kv_blocks` takes the larger."""
-        return sum_usage((self, other))
-
-
-_USAGE_FIELDS = tuple(f.name for f in fields(Usage))
-_USAGE_SUMS = tuple(max if name == "peak_kv_blocks" else sum for name in _USAGE_FIELDS)
-_usage_values = attrgetter(*_USAGE_FIELDS)
-
-
-def sum_usage(parts: Iterable[Usage]) -> Usage:
-    """Add usages field by field, `peak_kv_blocks` taking the largest; none add to zero."""
-    columns = zip(*map(_usage_values, parts), strict=True)
-    totals = zip(_USAGE_SUMS, columns, strict=False)  # no columns of no parts
-    values: list[Any] = [None if None in each else total(each) for total, each in totals]
-    return Usage(*values)
-
-
-@dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """`n` completions of one prompt; completion i is drawn with seed `seed + i`.
 
@@ -268,6 +217,11 @@ class Step:
 class Score:
     """A verifier's opinion of one trajectory, or why there is none.
 
+    Which number is read: a *threshold* or a *weight* (`prune.at_least`, conditions, weighted votes,
+    ensembles, run records) reads `probability_or_value`, since it speaks of how sure the verifier
+    is; a *ranking* (`select`, `prune.keep`, `fuse`) reads `value`, since a calibrator keeps the
+    order and may make equal what was not.
+
     Attributes:
         value: In the verifier's own range.
         probability: Calibrated to [0, 1], where a calibrator exists.
@@ -286,9 +240,14 @@ class Score:
             raise ValueError("a score has a value or an error, never both or neither")
 
     @property
+    def probability_or_value(self) -> float | None:
+        """The calibrated probability where there is one, else the value; None after a failure."""
+        return self.value if self.probability is None else self.probability
+
+    @property
     def share(self) -> float | None:
-        """The probability, or a value that lies in [0, 1] as one does; None otherwise."""
-        share = self.value if self.probability is None else self.probability
+        """The same where it lies in [0, 1]; None otherwise."""
+        share = self.probability_or_value
         return share if share is not None and 0.0 <= share <= 1.0 else None
 
 
@@ -339,7 +298,7 @@ class Trajectory:
     confidences: tuple[float, ...] | None = None
     entropies: tuple[float, ...] | None = None
     self_certainties: tuple[float, ...] | None = None
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     support: "Support | None" = None
     error: str | None = None
 
@@ -470,21 +429,22 @@ class Event:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Result:
-    """What came of one problem.
+    """What came of one problem; a notebook shows it as a short card.
 
     Attributes:
         problem: The problem.
         answer: The final answer; None when there is none.
         reason: Why there is no answer, or what is missing from a partial one; empty otherwise.
-        trajectories: Those that reached the sink, best first.
-        attempts: Every finished sample drawn, kept or not, by node and index.
+        trajectories: Those that reached the sink, best first, and those that they came from.
         usage: Everything spent, wasted work included; `seconds` is wall time.
-        trace: What happened, in order.
+        trace: What happened, in order, for people and viewers; `facts` says it as values.
         seed: The run's seed.
         preset: Name of the preset or pipeline.
         engine: Description of the engine.
+        samples: Every finished trajectory drawn, kept or not, by node and index.
+        facts: What happened: stopping rules, warnings, failures, limits that were met.
     """
 
     problem: Problem
@@ -496,4 +456,30 @@ class Result:
     seed: int
     preset: str
     engine: str
-    attempts: tuple[Trajectory, ...] = ()
+    samples: tuple[Trajectory, ...] = ()
+    facts: RunFacts = field(default_factory=RunFacts)
+
+    def __repr__(self) -> str:
+        """Return one short line: answer, support and cost, not the whole of it."""
+        shown = ", ".join(f"{name}={value!r}" for name, value in self._card())
+        return f"Result({shown})"
+
+    def _repr_html_(self) -> str:
+        """Return the card that a notebook shows."""
+        return to_html(self._card())
+
+    def _card(self) -> list[tuple[str, object]]:
+        support = self.answer.support if self.answer else None
+        seconds = self.usage.seconds
+        return [
+            ("problem", shorten(self.problem.id)),
+            ("answer", shorten(self.answer.text) if self.answer else None),
+            *([("votes", f"{support.votes} of {support.voters}")] if support else []),
+            ("samples", len(self.samples)),
+            ("tokens", self.usage.generated_tokens),
+            ("seconds", None if seconds is None else round(seconds, 2)),
+            ("preset", self.preset),
+            ("seed", self.seed),
+            ("engine", self.engine),
+            *([("reason", shorten(self.reason))] if self.reason else []),
+        ]

@@ -108,7 +108,7 @@ async def _ask(
     score = trajectory.scores.get(name)
     if score is None:
         (score,) = await ask_verifier(context, name, [trajectory])
-    value = score.value if score.probability is None else score.probability
+    value = score.probability_or_value
     if value is not None and not 0.0 <= value <= 1.0:
         return None, f"{value} is no probability; calibrate it"
     return value, score.error

@@ -15,8 +15,8 @@ from tts.types import Event, Problem, Result, Usage
 def result(*answers: str | None) -> Result:
     """Sample i ends at second i + 1."""
     ends = [Event(i + 1.0, "completion", "sample", {"index": i}) for i in range(len(answers))]
-    attempts = tuple(trajectory(i, answer) for i, answer in enumerate(answers))
-    return Result(Problem("p"), None, "", (), Usage(), tuple(ends), 0, "vote", "model", attempts)
+    samples = tuple(trajectory(i, answer) for i, answer in enumerate(answers))
+    return Result(Problem("p"), None, "", (), Usage(), tuple(ends), 0, "vote", "model", samples)
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,15 @@ from tts.cli.main import run
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import InputError, StoreError
 from tts.evals.run_store import RunStore
+from tts.search.events import Decided, Held
 from tts.search.tree import ROOT, SearchTree
 from tts.types import Event
 
 
 def decide(*expand: tuple[int, int]) -> Event:
-    return Event(0.0, "decide", "tree_search", {"expand": [list(pair) for pair in expand]})
+    nothing = Held(0, 0, 0)
+    decided = Decided(nothing, nothing, expand, {})
+    return Event(0.0, Decided.KIND, "tree_search", decided.to_values())
 
 
 def test_a_recording_says_what_was_expanded_after_how_many_expansions(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_the_barrier_waits_for_whole_batches() -> None:
     assert [event["read"] for event in events(streamed, "stopped")] == [7]
     assert [event["calls"] for event in events(streamed, "abort")] == [1]
     assert [event["read"] for event in events(waited, "stopped")] == [7]
-    assert events(waited, "abort") == [] and len(waited.attempts) == 8
+    assert events(waited, "abort") == [] and len(waited.samples) == 8
 
 
 def test_gather_sends_what_is_left_at_the_end() -> None:

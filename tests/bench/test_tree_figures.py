@@ -1,7 +1,7 @@
 """Figures of tree searches by hand, and from a run's folder."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,28 +14,29 @@ from tts.bench.tree_figures import (
     search_figures,
 )
 from tts.evals.run_store import RunStore
-from tts.types import Event
+from tts.types import RunFacts, SearchFigures
 
 
-def figures(held: float, **others: Any) -> dict[str, Any]:
-    return {
-        "steps": 10,
-        "finished": 2,
-        "mean_kv_blocks": held / 10,
-        "peak_kv_blocks": held / 5,
-        "mean_kv_tokens": held / 2,
-        "mean_kv_node_tokens": held,
-        "mean_kv_node_tokens_kept": held / 4,
-        "mean_solution_tokens": 40.0,
-        "cached_tokens": 90,
-        "reusable_tokens": 100,
-        "tree_tokens": 60,
-        **others,
-    }
+def figures(held: int) -> SearchFigures:
+    return SearchFigures(
+        steps=10,
+        finished=2,
+        peak_kv_blocks=held // 5,
+        mean_kv_blocks=held / 10,
+        mean_kv_blocks_kept=held / 20,
+        mean_kv_tokens=held / 2,
+        mean_kv_tokens_kept=held / 3,
+        mean_kv_node_tokens=held,
+        mean_kv_node_tokens_kept=held / 4,
+        tree_tokens=60,
+        cached_tokens=90,
+        reusable_tokens=100,
+        mean_solution_tokens=40.0,
+    )
 
 
-def outcome(correct: float, tokens: int, held: float | None, scored: int = 80) -> Outcome:
-    return Outcome(correct, tokens, scored, {} if held is None else figures(held))
+def outcome(correct: float, tokens: int, held: int | None, scored: int = 80) -> Outcome:
+    return Outcome(correct, tokens, scored, None if held is None else figures(held))
 
 
 def test_a_run_is_the_mean_of_its_problems() -> None:
@@ -55,7 +56,7 @@ def test_methods_without_a_tree_have_no_tree_figures() -> None:
 
 
 def test_a_search_without_solutions_does_not_count_for_their_length() -> None:
-    none = Outcome(0, 5, 0, figures(1, finished=0, mean_solution_tokens=0.0))
+    none = Outcome(0, 5, 0, replace(figures(1), finished=0, mean_solution_tokens=0.0))
     assert search_figures({"p": outcome(1, 1, 1), "q": none}).solution_tokens == 40
     assert search_figures({"q": none}).solution_tokens is None
 
@@ -86,12 +87,11 @@ def test_what_cannot_be_divided_is_refused(above: list[float], below: list[float
 
 
 def test_outcomes_of_a_folder(tmp_path: Path) -> None:
-    search = Event(0.5, "search", "tree_search", {**figures(8), "tree": {"nodes": []}})
+    searched = replace(record(0), facts=RunFacts(searches=(figures(5), figures(8))))
     with RunStore(tmp_path, CONFIG) as store:
-        store.add(record(0), [Event(0.1, "decide", "tree_search"), search])
+        store.add(searched, [])
         store.add(record(1), [])
     found = load_outcomes(store.folder)
     assert (found["p/0"].correct, found["p/0"].tokens) == (1.0, 5)
-    assert found["p/0"].search["mean_kv_node_tokens"] == 8
-    assert "tree" not in found["p/0"].search
-    assert found["p/1"].search == {}
+    assert found["p/0"].search == figures(8)
+    assert found["p/1"].search is None

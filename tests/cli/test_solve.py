@@ -25,7 +25,7 @@ def test_json_is_one_result(tts: Tts) -> None:
     outcome = tts("solve", "What is 3 plus 4?", "--preset", "single", "--seed", "1", "--json")
     result = outcome.json
     assert outcome.code == 0
-    fields = "problem answer reason trajectories usage trace seed preset engine attempts"
+    fields = "problem answer reason trajectories usage trace seed preset engine samples facts"
     assert set(result) == set(fields.split())
     assert result["answer"]["text"] in ("7", "8")
     assert (result["seed"], result["preset"]) == (1, "single")

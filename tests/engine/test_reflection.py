@@ -8,9 +8,9 @@ from tts.engine.scripted import ALL, ScriptedEngine
 from tts.errors import CapabilityError, PresetError
 from tts.presets.load import load_preset
 from tts.protocols import Capabilities
-from tts.runtime.executor import Job
-from tts.runtime.runtime import Runtime
-from tts.types import Reflection
+from tts.runtime.checks import check_job
+from tts.runtime.job import Job
+from tts.types import Budget, Reflection
 
 END = 9
 WAVE = Reflection(amplitude=2.0, period=8)
@@ -72,12 +72,10 @@ def test_an_engine_without_logits_processors_refuses_it() -> None:
     preset = load_preset("cyclic_reflex")
     job = Job(preset.pipeline, PROBLEM, preset.sampling)
     for capabilities, refuses in ((ALL, False), (lacking, True)):
-        runtime = Runtime(ScriptedEngine(says(1), capabilities=capabilities))
+        engine = ScriptedEngine(says(1), capabilities=capabilities)
         try:
-            runtime.check(job)
+            check_job(job, {"": engine}, {}, Budget())
         except CapabilityError as error:
             assert refuses and "logits processors" in str(error)
         else:
             assert not refuses
-        finally:
-            runtime.close()

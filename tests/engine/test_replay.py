@@ -18,7 +18,7 @@ from tts.operators.select import select
 from tts.operators.vote import vote
 from tts.pipeline import Pipeline
 from tts.presets.load import load_preset
-from tts.runtime.executor import Job
+from tts.runtime.job import Job
 from tts.runtime.log import GenerationLog
 from tts.runtime.runtime import Runtime
 from tts.types import (
@@ -147,12 +147,9 @@ def solve(
 ) -> Result:
     async def main() -> Result:
         recorded = build(None, Config(range="probability"))
-        runtime = Runtime(engine, verifiers={"recorded": recorded}, log=log)
-        try:
+        async with Runtime(engine, verifiers={"recorded": recorded}, log=log) as runtime:
             problem = engine.pool.problems[place].problem
             return await runtime.run(Job(pipeline, problem, Sampling(), **job))
-        finally:
-            runtime.close()
 
     result: Result = run(main())
     return result
@@ -181,9 +178,9 @@ def test_a_resumed_run_draws_what_it_would_have_drawn(engine: ReplayEngine) -> N
     short = solve(engine, sample(3) >> vote(), log=log)
     resumed = solve(engine, sample(8) >> vote(), log=log)
     whole = solve(engine, sample(8) >> vote())
-    drawn = [attempt.answer for attempt in whole.attempts]
-    assert [attempt.answer for attempt in resumed.attempts] == drawn
-    assert [attempt.answer for attempt in short.attempts] == drawn[:3]
+    drawn = [attempt.answer for attempt in whole.samples]
+    assert [attempt.answer for attempt in resumed.samples] == drawn
+    assert [attempt.answer for attempt in short.samples] == drawn[:3]
 
 
 def test_budgets_are_in_calls_where_tokens_were_not_counted(tmp_path: Path) -> None:

@@ -37,13 +37,13 @@ def test_disagreement_goes_on_to_the_last() -> None:
     assert result.usage.calls == 8
     assert [event.fields["drawn"] for event in events(result, "allocate")] == [2, 4, 8]
     assert result.answer is not None and result.answer.text == "12"
-    assert len(result.attempts) == 8
+    assert len(result.samples) == 8
 
 
 def test_its_samples_are_those_of_sample() -> None:
     drawn = solve(ScriptedEngine(in_order(1, 2, 3)), ladder())
     plain = solve(ScriptedEngine(in_order(1, 2, 3)), sample(8) >> vote())
-    assert [a.answer for a in drawn.attempts] == [a.answer for a in plain.attempts]
+    assert [a.answer for a in drawn.samples] == [a.answer for a in plain.samples]
 
 
 def test_a_verifier_wins_over_votes_where_the_model_says_so() -> None:

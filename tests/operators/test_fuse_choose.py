@@ -99,7 +99,7 @@ def test_notes_are_no_attempt_but_may_be_followed() -> None:
     result = run(sample(2) >> fuse("notes", max_tokens=10) >> follow(n=3) >> vote(), engine)
     assert engine.requests[1].sampling.max_tokens == 10
     assert "Notes:\nso it is" in prompts_of(engine)[2]
-    assert len(result.attempts) == 5  # two drafts and three that follow; not the notes
+    assert len(result.samples) == 5  # two drafts and three that follow; not the notes
     assert result.usage.wasted_tokens == 0
     with pytest.raises(PipelineError, match="reads finished trajectories, 'fuse' sends partial"):
         (sample(2) >> fuse("notes") >> vote()).check()
@@ -122,7 +122,7 @@ def test_the_first_attempt_with_the_chosen_answer_wins() -> None:
     assert (winner.text, winner.parents[0]) == (boxed(2), "sample:1")
     assert winner.support is not None and winner.support.votes == 1
     assert result.usage.calls == 5
-    assert len(result.attempts) == 4
+    assert len(result.samples) == 4
     assert result.usage.wasted_tokens == 0
 
 

@@ -106,7 +106,7 @@ def test_equal_probes_close_the_thought() -> None:
     result = run(probing(3), engine)
     assert [e["answer"] for e in events(result, "probe")] == ["5", "7", "7", "7"]
     assert result.trajectories[0].text == "t" * 40 + "\n</think>\n\n" + boxed(99)
-    assert events(result, "stopped")[0]["rule"] == "probe"
+    assert events(result, "thought_end")[0]["rule"] == "probe"
     # Four slices of ten, four probes of two, and the answer.
     spent = 4 * 10 + 4 * 2 + len(boxed(99))
     assert result.usage.generated_tokens == spent
@@ -126,7 +126,7 @@ def test_a_thought_that_repeats_itself_is_closed() -> None:
     pipeline = Pipeline.of(Think(slice_tokens=7, max_repeats=3))
     result = run(pipeline, engine)
     assert result.trajectories[0].text.startswith("again\n\n" * 3 + "</think>")
-    assert events(result, "stopped")[0]["rule"] == "repeats"
+    assert events(result, "thought_end")[0]["rule"] == "repeats"
 
 
 def test_a_failed_slice_is_a_failed_trajectory() -> None:

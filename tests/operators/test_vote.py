@@ -255,7 +255,7 @@ def test_the_greedy_sample_is_the_first() -> None:
     engine = ScriptedEngine(says(12))
     result = solve(engine, sample(3, greedy_first=True) >> vote())
     assert [(r.n, r.sampling.temperature) for r in engine.requests] == [(1, 0.0), (2, 0.8)]
-    indices = sorted(t.origin.index for t in result.attempts)
+    indices = sorted(t.origin.index for t in result.samples)
     assert indices == [0, 1, 2]
 
 

@@ -74,7 +74,7 @@ def test_the_tightest_limit_binds_and_the_run_limits_its_problems() -> None:
 
 def test_nothing_is_granted_after_the_deadline() -> None:
     ledger = Ledger(Budget(seconds=1.0))
-    ledger.is_expired = True
+    ledger.expire()
     assert ledger.reserve(INFO, n=1, max_tokens=100).n == 0
     assert "deadline" in ledger.shortfall()
 

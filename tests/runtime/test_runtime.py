@@ -17,7 +17,7 @@ from tts.operators.select import select
 from tts.operators.vote import vote
 from tts.pipeline import Pipeline
 from tts.protocols import Capabilities, Context, Inlet, Outlet, Spec, VerifierSpec
-from tts.runtime.executor import Job
+from tts.runtime.job import Job
 from tts.runtime.log import GenerationLog, LogFile
 from tts.runtime.runtime import Runtime
 from tts.seeds import derive_seed
@@ -68,12 +68,9 @@ def solve(
     verifiers: dict[str, Any] | None = None,
 ) -> Result:
     async def run() -> Result:
-        runtime = Runtime(engine, log=log, verifiers=verifiers)
-        try:
+        async with Runtime(engine, log=log, verifiers=verifiers) as runtime:
             job = Job(pipeline, PROBLEM, Sampling(max_tokens=100), budget=budget or Budget())
             return await runtime.run(job)
-        finally:
-            runtime.close()
 
     result = asyncio.run(run())
     assert engine.num_running == 0, "no request is left running"
@@ -319,12 +316,9 @@ def many(
     engine: ScriptedEngine, act: Callable[[Runtime, list[Problem]], Awaitable[list[Result]]]
 ) -> list[Result]:
     async def run() -> list[Result]:
-        runtime = Runtime(engine, max_problems=4)
         problems = [Problem(id=f"p{i}", statement=f"{i}?") for i in range(10)]
-        try:
+        async with Runtime(engine, max_problems=4) as runtime:
             return await act(runtime, problems)
-        finally:
-            runtime.close()
 
     return asyncio.run(run())
 
@@ -333,7 +327,7 @@ def test_many_problems_give_the_same_results_as_one_by_one() -> None:
     texts = [RIGHT, WRONG, RIGHT, OTHER]
 
     async def together(runtime: Runtime, problems: list[Problem]) -> list[Result]:
-        async with runtime.run_many(voted(), problems, seed=3) as results:
+        async with runtime.run_many(Job.of_all(voted(), problems, seed=3)) as results:
             return [result async for result in results]
 
     async def apart(runtime: Runtime, problems: list[Problem]) -> list[Result]:
@@ -351,7 +345,7 @@ def test_leaving_early_cancels_the_rest() -> None:
     engine = by_seed([RIGHT], [1])
 
     async def first_only(runtime: Runtime, problems: list[Problem]) -> list[Result]:
-        async with runtime.run_many(voted(), problems) as results:
+        async with runtime.run_many(Job.of_all(voted(), problems)) as results:
             return [await anext(results)]
 
     assert len(many(engine, first_only)) == 1
@@ -361,7 +355,7 @@ def test_leaving_early_cancels_the_rest() -> None:
 
 def test_a_dead_engine_is_raised_to_the_reader() -> None:
     async def read(runtime: Runtime, problems: list[Problem]) -> list[Result]:
-        async with runtime.run_many(voted(), problems) as results:
+        async with runtime.run_many(Job.of_all(voted(), problems)) as results:
             return [result async for result in results]
 
     with pytest.raises(EngineError):
@@ -372,13 +366,10 @@ def test_a_run_budget_binds_over_all_problems() -> None:
     engine = by_seed([RIGHT])
 
     async def run() -> list[Result]:
-        runtime = Runtime(engine, run_budget=Budget(calls=20), max_problems=1)
         problems = [Problem(id=f"p{i}", statement="?") for i in range(4)]
-        try:
-            async with runtime.run_many(voted(n=8), problems) as results:
-                return [result async for result in results]
-        finally:
-            runtime.close()
+        runtime = Runtime(engine, run_budget="20calls", max_problems=1)
+        async with runtime, runtime.run_many(Job.of_all(voted(n=8), problems)) as results:
+            return [result async for result in results]
 
     assert sum(result.usage.calls for result in asyncio.run(run())) == 20
 

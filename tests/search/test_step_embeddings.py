@@ -68,7 +68,8 @@ def test_a_step_without_a_vector_is_like_no_other() -> None:
 def three_steps() -> SearchTree:
     tree = new_tree()
     grow(tree, ROOT, [0.5] * 3, texts=["ab", "ba", "c"])
-    tree.embeddings = vectors_of("ab", "ba", "c")
+    for text, vector in vectors_of("ab", "ba", "c").items():
+        tree.add_embedding(text, vector)
     return tree
 
 

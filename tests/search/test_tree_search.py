@@ -30,7 +30,7 @@ from tts.operators.vote import vote
 from tts.pipeline import Pipeline
 from tts.presets.load import load_preset
 from tts.protocols import Capabilities
-from tts.runtime.executor import Job
+from tts.runtime.job import Job
 from tts.runtime.log import LogFile
 from tts.runtime.runtime import Runtime
 from tts.search.policy import Decision, SearchPolicy
@@ -364,7 +364,7 @@ def test_cancelled_at_any_moment_nothing_is_left(name: str, turns: int) -> None:
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        runtime.close()
+        await runtime.aclose()
         assert engine.num_running == 0
         assert len(asyncio.all_tasks()) == 1, "no task is left"
         reserved = (runtime.ledger._reserved_calls, runtime.ledger._reserved_tokens)

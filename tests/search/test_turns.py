@@ -12,7 +12,7 @@ from tts.operators.delegate import delegate
 from tts.operators.tree_search import tree_search
 from tts.operators.vote import vote
 from tts.pipeline import Pipeline
-from tts.runtime.executor import NO_BUDGET, Job
+from tts.runtime.job import Job
 from tts.runtime.runtime import Runtime
 from tts.search.policy import Decision, SearchPolicy
 from tts.search.tree import SearchTree
@@ -20,6 +20,7 @@ from tts.strategies import rebase
 from tts.types import Budget, Result, Sampling
 
 REBASE = rebase.Policy(width=6)
+NO_BUDGET = Budget()
 
 
 def test_searches_go_on_as_those_before_them_leave_room() -> None:
@@ -29,13 +30,10 @@ def test_searches_go_on_as_those_before_them_leave_room() -> None:
 
         async def run() -> dict[str, str]:
             runtime = Runtime(engine, verifiers={"prm": DigitVerifier()}, max_live_kv=max_live_kv)
-            try:
-                pipeline = tree_search(REBASE) >> vote(weights="prm")
-                profile = Sampling(max_tokens=200)
-                async with runtime.run_many(pipeline, problems, sampling=profile) as results:
-                    return {r.problem.id: r.answer.text async for r in results if r.answer}
-            finally:
-                runtime.close()
+            pipeline = tree_search(REBASE) >> vote(weights="prm")
+            jobs = Job.of_all(pipeline, problems, sampling=Sampling(max_tokens=200))
+            async with runtime, runtime.run_many(jobs) as results:
+                return {r.problem.id: r.answer.text async for r in results if r.answer}
 
         answers = asyncio.run(run())
         return [request.priority for request in engine.requests], answers
@@ -73,11 +71,8 @@ def first_beside_a_hanging_search(
         runtime = Runtime(
             engine, verifiers={"prm": DigitVerifier()}, engines=dict.fromkeys(engines, engine)
         )
-        try:
-            async with runtime.run_jobs(jobs) as results:
-                return await asyncio.wait_for(anext(results), 5)
-        finally:
-            runtime.close()
+        async with runtime, runtime.run_many(jobs) as results:
+            return await asyncio.wait_for(anext(results), 5)
 
     return asyncio.run(run())
 

@@ -15,6 +15,7 @@ from tts.errors import CapabilityError, PresetError
 from tts.operators.allocate import allocate
 from tts.operators.vote import vote
 from tts.presets.load import load_preset
+from tts.runtime.job import Job
 from tts.runtime.runtime import Runtime
 from tts.types import Budget, Result
 
@@ -57,9 +58,9 @@ def test_a_budget_ends_it() -> None:
 
 
 def test_the_probe_and_what_follows_are_the_samples_of_sample() -> None:
-    drawn = [a.answer for a in solve(ScriptedEngine(in_order(1, 2)), "auto").attempts]
+    drawn = [a.answer for a in solve(ScriptedEngine(in_order(1, 2)), "auto").samples]
     plain = solve(ScriptedEngine(in_order(1, 2)), "self_consistency", overrides=["n=64"])
-    place = [a.origin.index for a in plain.attempts]
+    place = [a.origin.index for a in plain.samples]
     assert drawn == ["1", "2"] * (len(drawn) // 2) and place == list(range(64))
 
 
@@ -95,15 +96,12 @@ def test_it_runs_on_recorded_samples_within_the_run_budget(tmp_path: Path) -> No
     engine = ReplayEngine(str(write_pool(tmp_path, *rows)))
 
     async def run(budget: Budget) -> list[Result]:
-        runtime = Runtime(engine, run_budget=budget)
         problems = [r.problem for r in engine.pool.problems]
         pipeline = load_preset("auto", ["n=8"]).pipeline
-        try:
-            async with runtime.run_many(pipeline, problems) as results:
+        async with Runtime(engine, run_budget=budget) as runtime:
+            async with runtime.run_many(Job.of_all(pipeline, problems)) as results:
                 found = {r.problem.id: r async for r in results}
             return [found[problem.id] for problem in problems]
-        finally:
-            runtime.close()
 
     free = asyncio.run(run(Budget(calls=1_000)))
     assert [result.usage.calls for result in free] == [8, 3, 8, 3, 8, 3]
@@ -118,13 +116,10 @@ def test_it_spends_less_than_uniform_voting_on_real_samples() -> None:
     engine = ReplayEngine(str(recorded_pool("math100_r1distill_llama8b")))
 
     async def run() -> list[int]:
-        runtime = Runtime(engine)
         problems = [r.problem for r in engine.pool.problems[:20]]
-        try:
-            async with runtime.run_many(load_preset("auto").pipeline, problems) as results:
-                return [r.usage.calls async for r in results]
-        finally:
-            runtime.close()
+        jobs = Job.of_all(load_preset("auto"), problems)
+        async with Runtime(engine) as runtime, runtime.run_many(jobs) as results:
+            return [r.usage.calls async for r in results]
 
     calls = asyncio.run(run())
     assert sum(calls) / len(calls) < 20

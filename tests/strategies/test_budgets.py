@@ -17,7 +17,7 @@ from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import EngineError, TTSError
 from tts.presets.load import Preset, load_preset
 from tts.protocols import Verifier
-from tts.runtime.executor import Job
+from tts.runtime.job import Job
 from tts.runtime.runtime import Runtime
 from tts.strategies import cascade
 from tts.types import Budget, Sampling, ScoreRequest, Usage
@@ -64,7 +64,7 @@ def spend(preset: Preset, engine: ScriptedEngine, budget: Budget, run_budget: Bu
         except TTSError:
             pass  # the engine has died; what it had done until then is what counts
         finally:
-            runtime.close()
+            await runtime.aclose()
         return runtime.ledger.usage
 
     return asyncio.run(run())

@@ -15,7 +15,7 @@ from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.pipeline import Pipeline
 from tts.presets.load import load_preset
 from tts.prompts import STEP_TAG
-from tts.runtime.executor import Job
+from tts.runtime.job import Job
 from tts.runtime.log import LogFile
 from tts.runtime.runtime import Runtime
 from tts.types import Budget, Result, Sampling, ScoreRequest
@@ -136,7 +136,7 @@ def test_a_cancelled_run_leaves_nothing_running(name: str, turns: int) -> None:
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
-        runtime.close()
+        await runtime.aclose()
         for _ in range(3):
             await asyncio.sleep(0)
         assert engine.num_running == 0

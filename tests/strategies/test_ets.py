@@ -173,7 +173,7 @@ def test_a_solver_without_a_solution_leaves_rebase_and_says_so(
     grow(tree, ROOT, [0.9, 0.5, 0.1])
     decision = Policy(width=8).decide(tree, np.random.default_rng(0))
     assert decision.expand == ((1, 7), (2, 1))
-    assert "solver found nothing in 10 s" in str(decision.notes["warning"])
+    assert "solver found nothing in 10 s" in decision.warnings[0]
     result = search(ScriptedEngine(digits()), Policy(width=4))
     assert "solver found nothing in 10 s" in result.reason
 

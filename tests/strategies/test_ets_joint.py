@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import replace
-from functools import partial
 from itertools import product
 from typing import Any
 
@@ -11,17 +10,35 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.searching import PROBLEM, DigitVerifier, digits, events, expanded, grow, new_tree
+from tests.support.searching import PROBLEM, DigitVerifier, digits, events, grow, new_tree
 from tts.engine.scripted import INFO, ScriptedEngine
+from tts.runtime.job import Job
 from tts.runtime.kv_market import PRICES, Market, clearing_price
 from tts.runtime.runtime import Runtime
+from tts.search.policy import Decision
 from tts.search.tree import ROOT, SearchTree
 from tts.strategies._prune_program import Program
 from tts.strategies.ets_joint import Config, Demand, Policy, build
 from tts.strategies.rebase import allocate
 from tts.types import Result, Sampling
 
+Counts = dict[int, int]
 PLAIN = Policy(width=4, coverage=0.0)
+
+
+def expanded(policy: Policy, tree: SearchTree, market: Market, search: str = "mine") -> Counts:
+    """Return the expansions that a policy decides on at the market's price."""
+    return dict(decided(policy, tree, market, search).expand)
+
+
+def decided(policy: Policy, tree: SearchTree, market: Market, search: str = "mine") -> Decision:
+    bid = policy.bid(tree)
+    assert bid is not None
+    return bid.decide(market.price(search, bid.demand, share=bid.share))
+
+
+def market_of(blocks: int) -> Market:
+    return Market(lambda: blocks)
 
 
 def forked() -> SearchTree:
@@ -46,15 +63,16 @@ def test_short_prompts_hold_no_block() -> None:
     tree = new_tree(block_size=16)
     grow(tree, ROOT, [0.5, 0.5])
     assert PLAIN.program(tree, [1, 2], [2, 2]).cost([0, 1]) == 0
-    assert expanded(PLAIN, tree) == {1: 2, 2: 2}
+    assert expanded(PLAIN, tree, market_of(1)) == {1: 2, 2: 2}
 
 
 def test_while_there_is_room_it_is_rebase() -> None:
     tree = new_tree()
     rewards = [0.9, 0.8, 0.3, 0.7]
     grow(tree, ROOT, rewards)
-    tree.kv_price = partial(Market(lambda: 100).price, "search")
-    decision = Policy(width=8).decide(tree, np.random.default_rng(0))
+    policy = Policy(width=8)
+    decision = decided(policy, tree, market_of(100))
+    assert decision == policy.decide(tree, np.random.default_rng(0))
     assert [dict(decision.expand).get(i, 0) for i in (1, 2, 3, 4)] == allocate(rewards, 8, 0.2)
     assert decision.prune == {3: "no share of the width"}
 
@@ -62,24 +80,32 @@ def test_while_there_is_room_it_is_rebase() -> None:
 def test_leaves_go_when_their_blocks_are_scarce() -> None:
     tree = forked()
     # O = (1, 1, 1, 1) / 4: "ab" thrice for the block "ptab", or "xyzuvw" for two more blocks.
-    tree.kv_price = partial(Market(lambda: 4).price, "search")
-    assert expanded(Policy(width=4, coverage=0.0, kv_share=1.0), tree) == {1: 1, 2: 1, 3: 1, 4: 1}
-    assert expanded(PLAIN, tree) == {2: 2, 3: 1, 4: 1}  # of 2 blocks
+    whole = Policy(width=4, coverage=0.0, kv_share=1.0)
+    assert expanded(whole, tree, market_of(4)) == {1: 1, 2: 1, 3: 1, 4: 1}
+    assert expanded(PLAIN, tree, market_of(4)) == {2: 2, 3: 1, 4: 1}  # of 2 blocks
     merged = Policy(width=4, coverage=0.0, merge=True)
-    assert expanded(merged, tree) == {2: 4}
-    tree.kv_price = partial(Market(lambda: 1).price, "search")
-    assert sum(expanded(PLAIN, tree).values()) == 4
+    assert expanded(merged, tree, market_of(4)) == {2: 4}
+    assert sum(expanded(PLAIN, tree, market_of(1)).values()) == 4
+
+
+def test_it_bids_nothing_where_no_leaves_compete() -> None:
+    tree = new_tree()
+    assert PLAIN.bid(tree) is None
+    assert PLAIN.decide(tree, np.random.default_rng(0)).expand == ((ROOT, 4),)
+    grow(tree, ROOT, [0.5] * 4, finished=range(4))
+    assert PLAIN.bid(tree) is None
+    assert PLAIN.decide(tree, np.random.default_rng(0)).expand == ()
 
 
 def test_what_others_keep_counts() -> None:
-    market = Market(lambda: 12)
+    market = market_of(12)
     mine, other = forked(), forked()
-    mine.kv_price, other.kv_price = partial(market.price, "mine"), partial(market.price, "other")
-    assert len(expanded(PLAIN, mine)) == 4  # 4 of 6 blocks
-    assert len(expanded(PLAIN, other)) == 3  # 4 + 4 of 6: at the price at which both keep 2
-    assert len(expanded(PLAIN, mine)) == 3
+    assert len(expanded(PLAIN, mine, market)) == 4  # 4 of 6 blocks
+    # 4 + 4 of 6: at the price at which both keep 2.
+    assert len(expanded(PLAIN, other, market, "other")) == 3
+    assert len(expanded(PLAIN, mine, market)) == 3
     market.leave("other")
-    assert len(expanded(PLAIN, mine)) == 4
+    assert len(expanded(PLAIN, mine, market)) == 4
 
 
 def test_no_solution_in_time_keeps_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +113,7 @@ def test_no_solution_in_time_keeps_all(monkeypatch: pytest.MonkeyPatch) -> None:
     tree = forked()
     assert Demand(PLAIN.program(tree, [1, 2, 3, 4], [1, 1, 1, 1]), seconds=1).blocks(1.0) == 4
     decision = PLAIN.decide(tree, np.random.default_rng(0))
-    assert len(decision.expand) == 4 and "solver found nothing" in str(decision.notes["warning"])
+    assert len(decision.expand) == 4 and "solver found nothing" in decision.warnings[0]
 
 
 @st.composite
@@ -153,13 +179,9 @@ def run_many(kv_blocks: int | None) -> list[Result]:
 
     async def run() -> list[Result]:
         runtime = Runtime(engine, verifiers={"prm": DigitVerifier()})
-        try:
-            pipeline = build(Config(width=8))
-            profile = Sampling(max_tokens=200)
-            async with runtime.run_many(pipeline, problems, sampling=profile) as results:
-                return [result async for result in results]
-        finally:
-            runtime.close()
+        jobs = Job.of_all(build(Config(width=8)), problems, sampling=Sampling(max_tokens=200))
+        async with runtime, runtime.run_many(jobs) as results:
+            return [result async for result in results]
 
     found = asyncio.run(run())
     assert engine.num_running == 0

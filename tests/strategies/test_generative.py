@@ -91,7 +91,7 @@ def test_iself_discover_takes_four_steps() -> None:
     result = solve(engine, "iself_discover")
     assert result.answer is not None and result.answer.text == "12"
     assert result.usage.calls == 4
-    assert len(result.attempts) == 1
+    assert len(result.samples) == 1
     keyed = ScriptedEngine(replies(*rules))
     result = run(iself_discover.build(iself_discover.Config(structure="structure")), keyed)
     assert result.answer is not None and result.usage.calls == 4

@@ -11,7 +11,7 @@ from tts.engine.vllm import VLLMEngine
 from tts.operators.think import Think
 from tts.pipeline import Pipeline
 from tts.presets.load import Preset, load_preset
-from tts.runtime.executor import Job
+from tts.runtime.job import Job
 from tts.runtime.runtime import Runtime
 from tts.tasks.chain import generate_problem
 from tts.types import Result, Sampling
@@ -38,11 +38,8 @@ def solve(engine: VLLMEngine, pipeline: Pipeline, sampling: Sampling) -> Result:
         verifiers |= {name: open_verifier(name) for name in verifier.spec.verifiers}
 
     async def run() -> Result:
-        runtime = Runtime(engine, verifiers=verifiers)
-        try:
+        async with Runtime(engine, verifiers=verifiers) as runtime:
             return await runtime.run(Job(pipeline, PROBLEM, sampling))
-        finally:
-            runtime.close()
 
     return asyncio.run(run())
 

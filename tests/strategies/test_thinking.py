@@ -82,13 +82,13 @@ def test_dynasor_never_stops_without_agreement() -> None:
     config = dynasor.Config(interval=20, max_thinking=100)
     result = run(dynasor.build(config), settling("1", "2", "1", "2", "1", "2"))
     assert len(events(result, "probe")) == 4  # after 20, 40, 60, 80; the limit is at 100
-    assert not events(result, "stopped")
+    assert not events(result, "thought_end")
 
 
 def test_probes_without_an_answer_do_not_agree() -> None:
     config = dynasor.Config(interval=20, max_thinking=100)
     result = run(dynasor.build(config), settling(""))
-    assert not events(result, "stopped")
+    assert not events(result, "thought_end")
     assert [e["answer"] for e in events(result, "probe")] == [None] * 4
 
 
@@ -104,7 +104,7 @@ def test_trimr_counts_an_answer_that_stays() -> None:
     config = trimr.Config(interval=20)
     result = run(trimr.build(config), settling("3", "3", "5", "5", "5", "7"))
     assert [e["answer"] for e in events(result, "probe")] == ["3", "3", "5", "5", "5"]
-    assert events(result, "stopped")[0]["rule"] == "probe"
+    assert events(result, "thought_end")[0]["rule"] == "probe"
 
 
 def test_trimr_ends_a_thought_that_repeats() -> None:
@@ -115,5 +115,5 @@ def test_trimr_ends_a_thought_that_repeats() -> None:
         return Line("" if so_far.endswith(prompts.PROBE) else "over and over\n\n" * 20)
 
     result = run(trimr.build(trimr.Config(interval=45)), line)
-    assert events(result, "stopped")[0]["rule"] == "repeats"
+    assert events(result, "thought_end")[0]["rule"] == "repeats"
     assert result.trajectories[0].text.count("over and over") == 3

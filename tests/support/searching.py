@@ -15,7 +15,7 @@ from tts.engine.scripted import Ask, Line, Script, ScriptedEngine, encode
 from tts.operators.tree_search import TreeSearch
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Engine, VerifierSpec
-from tts.runtime.executor import Job
+from tts.runtime.job import Job
 from tts.runtime.log import GenerationLog
 from tts.runtime.runtime import Runtime
 from tts.search.policy import SearchPolicy
@@ -83,12 +83,9 @@ def search(
 
     async def run() -> Result:
         verifiers = {"prm": verifier or DigitVerifier()}
-        runtime = Runtime(engine, log=log, verifiers=verifiers, engines=engines)
-        try:
+        async with Runtime(engine, log=log, verifiers=verifiers, engines=engines) as runtime:
             profile = sampling or Sampling(max_tokens=200)
             return await runtime.run(Job(pipeline, PROBLEM, profile, budget=budget or Budget()))
-        finally:
-            runtime.close()
 
     result = asyncio.run(run())
     assert engine.num_running == 0, "no request is left running"

@@ -9,7 +9,7 @@ from tts.engine.scripted import Ask, Line, Script, ScriptedEngine
 from tts.pipeline import Pipeline
 from tts.presets.load import load_preset
 from tts.protocols import Context, Engine, Verifier, VerifierSpec
-from tts.runtime.executor import Job
+from tts.runtime.job import Job
 from tts.runtime.log import GenerationLog
 from tts.runtime.runtime import Runtime
 from tts.seeds import derive_seed
@@ -94,11 +94,8 @@ def solve(
         wanted += [other for other in known[name].spec.verifiers if other not in wanted]
 
     async def run() -> Result:
-        runtime = Runtime(engine, verifiers=known, log=log, engines=engines)
-        try:
+        async with Runtime(engine, verifiers=known, log=log, engines=engines) as runtime:
             return await runtime.run(Job(graph, problem, sampling, budget=budget))
-        finally:
-            runtime.close()
 
     result = asyncio.run(run())
     asked = [engine, *(engines or {}).values()]

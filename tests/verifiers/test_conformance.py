@@ -16,7 +16,7 @@ from tts.operators.score import score
 from tts.operators.select import select
 from tts.pipeline import Pipeline
 from tts.protocols import VerifierSpec
-from tts.runtime.executor import Job
+from tts.runtime.job import Job
 from tts.runtime.runtime import Runtime
 from tts.tasks import countdown
 from tts.types import Budget, Problem, Result, Sampling, ScoreRequest
@@ -130,7 +130,7 @@ def test_what_it_cannot_read_is_data(name: str) -> None:
     problem = Problem(id="p", statement="?", answer_type=problem_for(name).answer_type)
     pipeline = attempts(name) >> select(name)
     result = solve(engine, pipeline, problem=problem)
-    scores = [t.scores[name] for t in result.attempts if name in t.scores]
+    scores = [t.scores[name] for t in result.samples if name in t.scores]
     assert all((s.value is None) == (s.error is not None) for s in scores)
 
 
@@ -149,7 +149,7 @@ def test_a_cancelled_run_leaves_nothing_behind(name: str) -> None:
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
-        runtime.close()
+        await runtime.aclose()
 
     asyncio.run(run())
     assert engine.num_running == 0

@@ -137,7 +137,7 @@ def test_checks_are_not_wasted_but_the_attempts_that_lose_are() -> None:
     engine = judged("judge(k=2)", lambda ask: Line(check))
     result = solve(engine, sample(2) >> score("judge(k=2)") >> select("judge(k=2)"))
     assert result.usage.checking_tokens == 2 * 2 * len(check)
-    (loser,) = [t for t in result.attempts if t.id != result.trajectories[0].id]
+    (loser,) = [t for t in result.samples if t.id != result.trajectories[0].id]
     assert result.usage.wasted_tokens == loser.usage.generated_tokens
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from tts.errors import InputError
 from tts.evals.run_store import read_events
 from tts.protocols import Context, VerifierSpec
+from tts.search.events import Decided
 from tts.search.policy import Decision, SearchPolicy
 from tts.search.tree import ROOT, SearchTree
 from tts.types import Score, Trajectory
@@ -67,11 +68,10 @@ def load_expansions(folder: Path) -> dict[str, Expansions]:
         InputError: The trace has no tree search.
     """
     found: dict[str, Expansions] = {}
-    for event in read_events(folder, "decide"):
-        decided = found.setdefault(event["problem"], {})
-        if event["expand"]:
-            before = sum(map(len, decided.values()))
-            decided[before] = tuple((node, count) for node, count in event["expand"])
+    for event in read_events(folder, Decided.KIND):
+        expansions = found.setdefault(event["problem"], {})
+        if expand := Decided.from_values(event).expand:
+            expansions[sum(map(len, expansions.values()))] = expand
     if not found:
         raise InputError(f"the run in {folder} holds no tree search to replay")
     return found

@@ -17,7 +17,7 @@ from tts.bench.tree_run import BLOCK_SIZE, task_problems
 from tts.engine.vllm import VLLMEngine
 from tts.operators.tree_search import TreeSearch
 from tts.pipeline import Pipeline
-from tts.runtime.executor import Job
+from tts.runtime.job import Job
 from tts.runtime.runtime import DEFAULT_MAX_LIVE_KV, Runtime
 from tts.storage.sealed_lines import read_json, write_json
 from tts.types import Sampling, sum_usage
@@ -113,23 +113,20 @@ async def _measure(case: Case, engine: VLLMEngine, task: str) -> ReplayFigures:
         engine, verifiers={"unread": Unread()}, max_problems=len(jobs), max_live_kv=max_live_kv
     )
     preempted, loop, wall = engine.num_preemptions(), time.thread_time(), time.monotonic()
-    try:
-        async with runtime.run_jobs(jobs) as stream:
-            results = [result async for result in stream]
-    finally:
-        runtime.close()
+    async with runtime, runtime.run_many(jobs) as stream:
+        results = [result async for result in stream]
     seconds = time.monotonic() - wall
-    searches = [event.fields for r in results for event in r.trace if event.kind == "search"]
+    searches = [search for result in results for search in result.facts.searches]
     usage = sum_usage([result.usage for result in results])
     return ReplayFigures(
         seconds=seconds,
         tokens=usage.generated_tokens or 0,
         prefilled_tokens=(usage.prompt_tokens or 0) - (usage.cached_tokens or 0),
         preemptions=engine.num_preemptions() - preempted,
-        cached_share=sum(s["cached_tokens"] for s in searches)
-        / max(1, sum(s["reusable_tokens"] for s in searches)),
-        kv_blocks=fmean(s["mean_kv_blocks"] for s in searches),
-        kv_blocks_peak=fmean(s["peak_kv_blocks"] for s in searches),
+        cached_share=sum(s.cached_tokens for s in searches)
+        / max(1, sum(s.reusable_tokens for s in searches)),
+        kv_blocks=fmean(s.mean_kv_blocks for s in searches),
+        kv_blocks_peak=fmean(s.peak_kv_blocks for s in searches),
         loop=(time.thread_time() - loop) / seconds,
     )
 

@@ -25,7 +25,7 @@ from tts import prompts
 from tts.engine import host, translate
 from tts.engine.vllm import VLLMEngine
 from tts.presets.load import Preset, load_preset
-from tts.runtime.executor import Job
+from tts.runtime.job import Job
 from tts.runtime.runtime import Runtime
 from tts.seeds import derive_seed
 from tts.tasks import chain
@@ -157,13 +157,12 @@ class _Bench:
         times = [_decision(r, self._size.samples, stop_at) for r in self._without_stop]
         decided = [pair for pair in times if pair is not None]
         stopped = await self._ours(preset, self._problems)
-        aborts = (event for r in stopped for event in r.trace if event.kind == "abort")
         return EarlyStop(
             problems=len(stopped),
             decided=len(decided),
             decision_seconds=median(when for when, _ in decided) if decided else 0.0,
             slowest_seconds=median(end for _, end in decided) if decided else 0.0,
-            aborted=sum(event.fields["calls"] for event in aborts),
+            aborted=sum(result.facts.aborted for result in stopped),
             tokens=_tokens(stopped),
             tokens_without=_tokens(self._without_stop),
         )
@@ -175,16 +174,12 @@ class _Bench:
         return clock.side(_tokens(self._without_stop))
 
     async def _ours(self, preset: Preset, problems: Sequence[Problem]) -> list[Result]:
-        runtime = Runtime(self._engine, max_problems=len(problems))
-        jobs = (
-            Job(preset.pipeline, problem, preset.sampling, preset=preset.name, priority=place)
-            for place, problem in enumerate(problems)
-        )
-        try:
-            async with runtime.run_jobs(jobs) as results:
-                return [result async for result in results]
-        finally:
-            runtime.close()
+        jobs = Job.of_all(preset, problems)
+        async with (
+            Runtime(self._engine, max_problems=len(problems)) as runtime,
+            runtime.run_many(jobs) as results,
+        ):
+            return [result async for result in results]
 
     async def _alone(self, problems: Sequence[Problem]) -> Side:
         await self._forget_prefixes()
@@ -267,7 +262,7 @@ def _ratio(values: Sequence[float]) -> Ratio:
 
 def _decision(result: Result, num_samples: int, stop_at: float) -> tuple[float, float] | None:
     """Return when the vote was decided and when the last sample ended; None if not before it."""
-    answers = {t.origin.index: t.answer for t in result.attempts}
+    answers = {t.origin.index: t.answer for t in result.samples}
     ends = [event for event in result.trace if event.kind == "completion"]
     votes: Counter[str] = Counter()
     for place, event in enumerate(ends[:-1], start=1):

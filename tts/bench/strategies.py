@@ -39,6 +39,7 @@ from tts.evals.environment import cpu_model, gpus
 from tts.evals.run_store import StoredRun, load_run
 from tts.evals.runner import Plan, evaluate
 from tts.protocols import Engine
+from tts.runtime.job import Job
 from tts.runtime.runtime import Runtime
 from tts.session import open_verifiers
 
@@ -179,14 +180,10 @@ async def _warm_up(task: str, size: Size, engine: Engine, rewards: dict[str, VLL
     preset = method_preset("best_of_n", 4, size.verifier)
     verifiers = await open_verifiers([preset.pipeline], engines=rewards)
     found = load("benchmark", task).load().problems("train")
-    runtime = Runtime(engine, verifiers=verifiers)
-    try:
-        few = tuple(islice(found, _WARM_UP_PROBLEMS))
-        async with runtime.run_many(preset.pipeline, few) as results:
-            async for _ in results:
-                pass
-    finally:
-        runtime.close()
+    few = Job.of_all(preset, islice(found, _WARM_UP_PROBLEMS))
+    async with Runtime(engine, verifiers=verifiers) as runtime, runtime.run_many(few) as results:
+        async for _ in results:
+            pass
 
 
 def _print(figures: Figures) -> None:

@@ -1,22 +1,23 @@
 """What tree searches hold, spend and get right: figures of one run, and of two side by side.
 
-The KV figures are logical (`tts.search.account.Held`), of the live leaves at every
+The KV figures are logical (`tts.search.events.Held`), of the live leaves at every
 decision, before its pruning and after: blocks as the engine shares them, tokens as it would with
 blocks of one token, and node tokens as the literature counts them (each tree node once, equal steps
 apart). A problem's figure is the mean over its decisions, a run's the mean over its problems.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from tts.evals.metrics import Difference, paired_bootstrap
 from tts.evals.report import accuracy_by_problem
-from tts.evals.run_store import load_run, read_events
+from tts.evals.run_store import load_run
+from tts.types import SearchFigures
 
 _SEED = 0
 _NUM_RESAMPLES = 10_000
@@ -38,17 +39,17 @@ class Outcome:
         correct: 1 for a right answer, 0 for a wrong one or none.
         tokens: Generated, pruned branches and look-ahead included.
         scored_tokens: That reward models ran over; their cached prefixes are not in it.
-        search: The figures of its search (`tts.search.account`); empty without a tree.
+        search: The figures of its search; None without a tree.
     """
 
     correct: float
     tokens: int
     scored_tokens: int
-    search: Mapping[str, Any]
+    search: SearchFigures | None
 
 
 @dataclass(frozen=True, slots=True)
-class SearchFigures:
+class TreeFigures:
     """What came of one run; figures of the tree are None where the method has none.
 
     Attributes:
@@ -107,35 +108,31 @@ def load_outcomes(folder: Path) -> dict[str, Outcome]:
     """
     run = load_run(folder)
     correct = accuracy_by_problem(run.records)
-    searches = {
-        event["problem"]: {name: value for name, value in event.items() if name != "tree"}
-        for event in read_events(folder, "search")
-    }
     return {
         record.id: Outcome(
             correct=correct[record.id],
             tokens=record.usage.generated_tokens or 0,
             scored_tokens=record.usage.scored_tokens or 0,
-            search=searches.get(record.id, {}),
+            search=next(iter(record.facts.searches[-1:]), None),
         )
         for record in run.records
     }
 
 
-def search_figures(outcomes: Mapping[str, Outcome]) -> SearchFigures:
+def search_figures(outcomes: Mapping[str, Outcome]) -> TreeFigures:
     """Return the figures of a run's searches."""
-    found = [outcome.search for outcome in outcomes.values() if outcome.search]
+    found = [outcome.search for outcome in outcomes.values() if outcome.search is not None]
     scored = sum(outcome.scored_tokens for outcome in outcomes.values())
-    read_once = sum(search["tree_tokens"] for search in found)
-    return SearchFigures(
-        kv_blocks=_mean(found, "mean_kv_blocks"),
-        kv_blocks_peak=_mean(found, "peak_kv_blocks"),
-        kv_tokens=_mean(found, "mean_kv_tokens"),
-        kv_node_tokens=_mean(found, "mean_kv_node_tokens"),
-        kv_node_tokens_kept=_mean(found, "mean_kv_node_tokens_kept"),
-        steps=_mean(found, "steps"),
-        solution_tokens=_mean([s for s in found if s["finished"]], "mean_solution_tokens"),
-        cached_share=_share(found, "cached_tokens", "reusable_tokens"),
+    read_once = sum(search.tree_tokens for search in found)
+    return TreeFigures(
+        kv_blocks=_mean(found, lambda s: s.mean_kv_blocks),
+        kv_blocks_peak=_mean(found, lambda s: s.peak_kv_blocks),
+        kv_tokens=_mean(found, lambda s: s.mean_kv_tokens),
+        kv_node_tokens=_mean(found, lambda s: s.mean_kv_node_tokens),
+        kv_node_tokens_kept=_mean(found, lambda s: s.mean_kv_node_tokens_kept),
+        steps=_mean(found, lambda s: s.steps),
+        solution_tokens=_mean([s for s in found if s.finished], lambda s: s.mean_solution_tokens),
+        cached_share=_cached_share(found),
         scored_tokens=scored / len(outcomes) if scored else None,
         reread_share=max(0.0, 1 - read_once / scored) if scored and found else None,
     )
@@ -153,10 +150,10 @@ def compare_searches(base: Mapping[str, Outcome], run: Mapping[str, Outcome]) ->
     before, after = [base[name] for name in shared], [run[name] for name in shared]
     return Comparison(
         problems=len(shared),
-        kv_node_tokens=_fewer(before, after, "mean_kv_node_tokens"),
-        kv_node_tokens_kept=_fewer(before, after, "mean_kv_node_tokens_kept"),
-        kv_tokens=_fewer(before, after, "mean_kv_tokens"),
-        kv_blocks=_fewer(before, after, "mean_kv_blocks"),
+        kv_node_tokens=_fewer(before, after, lambda s: s.mean_kv_node_tokens),
+        kv_node_tokens_kept=_fewer(before, after, lambda s: s.mean_kv_node_tokens_kept),
+        kv_tokens=_fewer(before, after, lambda s: s.mean_kv_tokens),
+        kv_blocks=_fewer(before, after, lambda s: s.mean_kv_blocks),
         accuracy=paired_bootstrap(
             [o.correct for o in before], [o.correct for o in after], seed=_SEED
         ),
@@ -184,22 +181,26 @@ def paired_ratio(numerator: Sequence[float], denominator: Sequence[float]) -> Ra
     return Ratio(float(above.sum() / below.sum()), float(low), float(high))
 
 
-def _fewer(before: Sequence[Outcome], after: Sequence[Outcome], name: str) -> Ratio | None:
+def _fewer(
+    before: Sequence[Outcome], after: Sequence[Outcome], held: Callable[[SearchFigures], float]
+) -> Ratio | None:
     """Return how many times fewer are held; None where one side has no tree."""
     pairs = [
-        (b.search[name], a.search[name])
+        (held(b.search), held(a.search))
         for b, a in zip(before, after, strict=True)
-        if b.search and a.search
+        if b.search is not None and a.search is not None
     ]
-    if not any(held for _, held in pairs):
+    if not any(kept for _, kept in pairs):
         return None
-    return paired_ratio([held for held, _ in pairs], [held for _, held in pairs])
+    return paired_ratio([kept for kept, _ in pairs], [kept for _, kept in pairs])
 
 
-def _mean(searches: Sequence[Mapping[str, Any]], name: str) -> float | None:
-    return fmean(search[name] for search in searches) if searches else None
+def _mean(
+    searches: Sequence[SearchFigures], figure: Callable[[SearchFigures], float]
+) -> float | None:
+    return fmean(map(figure, searches)) if searches else None
 
 
-def _share(searches: Sequence[Mapping[str, Any]], part: str, whole: str) -> float | None:
-    total = sum(search[whole] for search in searches)
-    return sum(search[part] for search in searches) / total if total else None
+def _cached_share(searches: Sequence[SearchFigures]) -> float | None:
+    reusable = sum(search.reusable_tokens for search in searches)
+    return sum(search.cached_tokens for search in searches) / reusable if reusable else None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tts.bench.engines import forget, open_reward
-from tts.bench.tree_figures import Outcome, SearchFigures, load_outcomes, search_figures
+from tts.bench.tree_figures import Outcome, TreeFigures, load_outcomes, search_figures
 from tts.catalog import load
 from tts.costs.flops import kv_token_bytes
 from tts.engine.running import POLICY_MEMORY
@@ -111,7 +111,7 @@ class CellFigures:
     steps_per_second: float | None
     loop: LoopShare
     preemptions: int | None
-    search: SearchFigures
+    search: TreeFigures
     out: str
 
     def to_json(self) -> dict[str, Any]:
@@ -262,8 +262,7 @@ class Bench:
             options={"engine": "vllm", "block_size": BLOCK_SIZE, "kv_bytes": kv_bytes},
         )
         self._note(f"{cell.task} {cell.method} {samples} {cell.cache}")
-        preempted: Callable[[], int | None] = getattr(engine, "num_preemptions", lambda: None)
-        before = preempted()
+        before = engine.num_preemptions()
         cpu, loop, wall = time.process_time(), time.thread_time(), time.monotonic()
         summary = await evaluate(
             plan,
@@ -277,7 +276,7 @@ class Bench:
             "of_wall": spent / (time.monotonic() - wall),
             "of_cpu": spent / max(1e-9, time.process_time() - cpu),
         }
-        if before is not None and (after := preempted()) is not None:
+        if before is not None and (after := engine.num_preemptions()) is not None:
             session["preemptions"] = after - before
         session = _first_measured(Path(summary["out"]) / _SESSION_FILE, session)
         self.rows[cell] = cell_figures(cell, samples, summary, session)

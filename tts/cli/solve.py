@@ -10,9 +10,9 @@ from tts.cli import _engine
 from tts.console import flags, output
 from tts.errors import BudgetError, ContextError, InputError
 from tts.presets.load import load_preset
-from tts.runtime.executor import Job
+from tts.runtime.job import Job
 from tts.runtime.runtime import Runtime
-from tts.types import Budget, Result
+from tts.types import Result
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -54,7 +54,7 @@ def solve(
     job = make_job(
         problem,
         preset=load_preset(preset, overrides or ()),
-        budget=Budget.parse(budget) if budget is not None else None,
+        budget=budget,
         seed=seed,
     )
     result = output.run_async(_solve(job, options), if_interrupted="interrupted")
@@ -68,21 +68,19 @@ def solve(
 
 async def _solve(job: Job, options: _engine.EngineOptions) -> Result:
     async with _engine.open_engines(options, [job.pipeline]) as opened:
-        runtime = Runtime(opened.engine, verifiers=opened.verifiers, engines=opened.others)
-        try:
+        engine, verifiers, others = opened.engine, opened.verifiers, opened.others
+        async with Runtime(engine, verifiers=verifiers, engines=others) as runtime:
             return await runtime.run(job)
-        finally:
-            runtime.close()
 
 
 def _refuse(result: Result) -> None:
     """Say why there is no answer: bad input, or a model that found none."""
-    types = {event.fields["type"] for event in result.trace if event.kind == "error"}
-    if ContextError.__name__ in types:
+    facts = result.facts
+    if any(failure.error == ContextError.__name__ for failure in facts.failures):
         raise ContextError(result.reason)
-    if result.usage.calls == 0 and any(event.kind == "request" for event in result.trace):
+    if facts.shortfall and result.usage.calls == 0:
         raise BudgetError(f"{result.reason}: it buys no sample")
-    if types:
+    if facts.failures:
         raise InputError(result.reason)
     output.print_error(f"no answer: {result.reason}")
     raise typer.Exit(1)

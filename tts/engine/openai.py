@@ -17,7 +17,7 @@ from tts.engine.context_room import check_context
 from tts.engine.openai_wire import Call, explain, to_calls, to_completions, to_text
 from tts.engine.stream import BufferedStream, as_error
 from tts.errors import CapabilityError, EngineError, ModelError, TTSError, innermost
-from tts.protocols import Capabilities
+from tts.protocols import BaseEngine, Capabilities
 from tts.types import (
     Completion,
     Embeddings,
@@ -50,7 +50,7 @@ class _Progress:
     in_flight: int = 0
 
 
-class OpenAIEngine:
+class OpenAIEngine(BaseEngine):
     """Generates through an OpenAI-compatible endpoint.
 
     Starts on first use, in `start`, or with `async with`: it then asks the server what it is.
@@ -157,7 +157,7 @@ class OpenAIEngine:
         async def abort() -> Usage:
             owner.cancel()
             await asyncio.wait([owner])
-            return _unknown(progress.in_flight)
+            return Usage.unknown(progress.in_flight)
 
         stream: _Stream = BufferedStream(request.n, convert=lambda done: done, abort=abort)
         owner = stream.loop.create_task(self._run(request, stream, progress))
@@ -259,7 +259,7 @@ class OpenAIEngine:
                     group.create_task(self._call(call, stream, progress))
         except* Exception as errors:
             error = as_error(innermost(errors), f"{self.base_url} sent what we cannot read")
-            stream.fail(error, _unknown(progress.in_flight))
+            stream.fail(error, Usage.unknown(progress.in_flight))
 
     async def _within_context(self, request: GenerationRequest) -> GenerationRequest:
         """Return a request that leaves `keep_free` tokens, where the server counts its prompt.
@@ -303,25 +303,6 @@ class OpenAIEngine:
 
 
 def _failed(call: Call, error: TTSError) -> list[Completion]:
-    usage = replace(_unknown(1), prompt_tokens=0, cached_tokens=0, generated_tokens=0)
+    usage = replace(Usage.unknown(1), prompt_tokens=0, cached_tokens=0, generated_tokens=0)
     indices = range(call.first, call.first + call.n)
     return [Completion(index, "", "error", usage, error=str(error)) for index in indices]
-
-
-def _unknown(calls: int) -> Usage:
-    """Return the usage of calls that were cut off: what the server did for them is not known."""
-    if calls == 0:
-        return Usage()
-    return Usage(
-        prompt_tokens=None,
-        cached_tokens=None,
-        generated_tokens=None,
-        calls=calls,
-        kv_block_seconds=None,
-        peak_kv_blocks=None,
-        kv_bytes=None,
-        dense_kv_bytes=None,
-        flops=None,
-        seconds=None,
-        usd=None,
-    )

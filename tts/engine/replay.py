@@ -14,6 +14,7 @@ Samples keep the temperature at which they were recorded.
 import asyncio
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Self
 
 from tts import prompts
@@ -21,7 +22,7 @@ from tts.answers.groups import extract_answer
 from tts.engine.pools import Pool, RecordedProblem, RecordedSample, load_pool
 from tts.engine.stream import as_error
 from tts.errors import CapabilityError, EngineError, ProblemError, TTSError
-from tts.protocols import Capabilities
+from tts.protocols import BaseEngine, Capabilities
 from tts.types import (
     AnswerType,
     Completion,
@@ -39,7 +40,7 @@ from tts.types import (
 _TURNS = 8
 
 
-class ReplayEngine:
+class ReplayEngine(BaseEngine):
     """An `Engine` that draws from a pool.
 
     Args:
@@ -168,17 +169,7 @@ class ReplayEngine:
             index=index,
             text=text,
             finish_reason="length" if is_cut else "stop",
-            usage=Usage(
-                prompt_tokens=None,
-                cached_tokens=None,
-                generated_tokens=tokens,
-                calls=1,
-                kv_block_seconds=None,
-                peak_kv_blocks=None,
-                kv_bytes=None,
-                dense_kv_bytes=None,
-                seconds=sample.seconds,
-            ),
+            usage=replace(Usage.unknown(), generated_tokens=tokens, seconds=sample.seconds),
             score=None if is_cut else sample.score,
             step_scores=() if is_cut else sample.step_scores,
         )

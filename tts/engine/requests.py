@@ -30,20 +30,6 @@ class Reader(Protocol):
         ...
 
 
-_UNKNOWN = Usage(
-    prompt_tokens=None,
-    cached_tokens=None,
-    generated_tokens=None,
-    calls=1,
-    kv_block_seconds=None,
-    peak_kv_blocks=None,
-    kv_bytes=None,
-    dense_kv_bytes=None,
-    flops=None,
-    usd=None,
-)
-
-
 @dataclass(slots=True)
 class _Entry:
     reader: Reader
@@ -187,7 +173,7 @@ class RequestTable:
         """Count a sequence that still runs: a prompt that waited in the queue cost nothing."""
         state = self.engine.output_processor.request_states.get(child)
         if state is None:  # lost in the step that killed the engine
-            return replace(_UNKNOWN, seconds=seconds)
+            return replace(Usage.unknown(), seconds=seconds)
         request = self.engine.engine_core.engine_core.scheduler.requests.get(child)
         generated = state.detokenizer.num_output_tokens() if state.detokenizer else 0
         computed = request.num_computed_tokens if request is not None else 0

@@ -18,7 +18,7 @@ import numpy as np
 
 from tts.engine.stream import BufferedStream
 from tts.errors import CapabilityError, ContextError, EngineError, TTSError
-from tts.protocols import Capabilities
+from tts.protocols import BaseEngine, Capabilities
 from tts.types import (
     Completion,
     Embeddings,
@@ -128,7 +128,7 @@ class _Sequence:
 
 
 @dataclass(slots=True, eq=False)
-class ScriptedEngine:
+class ScriptedEngine(BaseEngine):
     """An `Engine` with a script; the fields after it are what a test may set or read.
 
     Attributes:
@@ -208,9 +208,6 @@ class ScriptedEngine:
         """Return a token for each character."""
         self._need("token_ids")
         return encode(text)
-
-    async def forget(self) -> None:
-        """Do nothing: no call leaves anything to the next."""
 
     async def aclose(self) -> None:
         """Abort everything; later requests fail."""

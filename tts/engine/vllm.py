@@ -28,7 +28,7 @@ from tts.engine.stepper import Stepper
 from tts.engine.stream import BufferedStream, R, as_error
 from tts.engine.translate import Finished, Meter
 from tts.errors import CapabilityError, EngineError, TTSError, innermost
-from tts.protocols import Capabilities
+from tts.protocols import BaseEngine, Capabilities
 from tts.types import (
     Completion,
     Embeddings,
@@ -45,7 +45,7 @@ Runner = Literal["generate", "pooling"]
 _AnyStream = BufferedStream[Finished, Any]
 
 
-class VLLMEngine:
+class VLLMEngine(BaseEngine):
     """Generates, or scores, with vLLM inside this process.
 
     Starts on first use, in `start`, or with `async with`. May be used from several event loops,

@@ -10,6 +10,8 @@ from tts.types import Problem, Trajectory
 class Condition(BaseModel):
     """Holds where a measure of the trajectory lies within the bounds; an unknown measure does not.
 
+    A score is read as its calibrated probability where it has one, and as its value otherwise.
+
     In a preset: `{measure: prm, at_least: 0.9}`.
     """
 
@@ -56,7 +58,7 @@ class Condition(BaseModel):
                 level = problem.metadata.get("level")
                 return float(level) if isinstance(level, int | float) else None
         score = trajectory.scores.get(self.measure)
-        return score.value if score else None
+        return score.probability_or_value if score else None
 
 
 _MEASURES = {"answer", "support", "votes", "tokens", "level"}

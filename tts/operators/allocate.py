@@ -59,7 +59,11 @@ class Allocate(OperatorModel):
                     votes[group] += 1
             gain = _gain(belief, table, votes, drawn)
             context.emit("allocate", drawn=drawn, votes=_top_two(votes), gain=gain)
-            if got < count or gain < self.price:
+            if got < count:
+                return
+            if gain < self.price:
+                if drawn < self.n:
+                    context.stopped(f"price {self.price:g}")
                 return
             size = self.batch
 

@@ -25,6 +25,7 @@ from tts.errors import InputError
 from tts.operators._body import Body, body_spec
 from tts.operators.sample import Sample
 from tts.operators.score import score
+from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
 from tts.trajectories import OperatorModel
 from tts.types import Trajectory
@@ -90,6 +91,8 @@ class Escalate(OperatorModel):
             gain = float(rule.gain(step, now.facts))
             chance = float(now.chance)
             context.emit("allocate", drawn=samples.drawn, chance=chance, gain=gain)
+            if gain <= 0.0 and is_whole and step + 1 < len(self.sizes):
+                context.stopped("more samples are not worth their price")
             if gain <= 0.0 or not is_whole:
                 break
         assert now is not None, "a stopping rule has a size"
@@ -97,7 +100,7 @@ class Escalate(OperatorModel):
             gain = float(np.interp(now.chance, self.chances, self.accuracy) - now.chance)
             if gain > 0.0:
                 context.emit("escalate", gain=gain)
-                if await self._ask_dearer(context, outlet):
+                if await self._ask_dearer(self.dearer, context, outlet):
                     return
         winner = samples.tally.winner(
             f"{context.node}/answer", leader=int(now.answer), probability=float(now.chance)
@@ -105,9 +108,9 @@ class Escalate(OperatorModel):
         if winner is not None:
             outlet.send(winner)
 
-    async def _ask_dearer(self, context: Context, outlet: Outlet) -> bool:
+    async def _ask_dearer(self, dearer: Pipeline, context: Context, outlet: Outlet) -> bool:
         """Run the dearer strategy; returns whether it gave an answer."""
-        branch = context.branch(self.dearer, name="dearer")
+        branch = context.branch(dearer, name="dearer")
         branch.finish()
         has_answer = False
         async for trajectory in branch.results:

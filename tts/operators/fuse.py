@@ -70,10 +70,11 @@ class Fuse(OperatorModel):
             if len(arrived) == self.quorum:
                 for inlet in inputs:
                     inlet.close()
+                context.stopped(f"quorum {self.quorum}")
                 break
         attempts = self._ranked(arrived)
         if not attempts:
-            context.emit("warning", message="there is no attempt to fuse")
+            context.warn("there is no attempt to fuse")
             return
         async with asyncio.TaskGroup() as group:
             for shown, first, n in self._groups(context, attempts):

@@ -16,7 +16,8 @@ class Prune(OperatorModel):
 
     With a threshold each trajectory is passed on or dropped as it arrives, and `enough` closes the
     input, which cancels the work behind it. `keep` must see all of them first. A trajectory without
-    a valid score is dropped.
+    a valid score is dropped. The threshold is of the calibrated probability where a score has one,
+    and of its value otherwise; `keep` ranks by value (`tts.types.Score`).
     """
 
     by: str = Field(description="name of the score")
@@ -50,15 +51,15 @@ class Prune(OperatorModel):
             if len(passed) == self.enough:
                 for inlet in inputs:
                     inlet.close()
+                context.stopped(f"enough {self.enough}")
                 break
         if self.keep is not None:
             self._send_best(context, passed, outlet)
 
     def _passes(self, trajectory: Trajectory) -> bool:
         score = trajectory.scores.get(self.by)
-        if score is None or score.value is None:
-            return False
-        return self.at_least is None or score.value >= self.at_least
+        number = None if score is None else score.probability_or_value
+        return number is not None and (self.at_least is None or number >= self.at_least)
 
     def _send_best(self, context: Context, passed: list[Trajectory], outlet: Outlet) -> None:
         ranked = sorted(passed, key=self._rank)

@@ -120,7 +120,7 @@ class _Chain:
         if completion is None or completion.finish_reason == "error":
             self.checks = before
             if completion is not None:
-                self.context.emit("warning", message=f"a revision failed: {completion.error}")
+                self.context.warn(f"a revision failed: {completion.error}")
             return None
         place = self.attempts[0].origin.index
         if self.settings.emit == "all":  # after the draft's, and each its own
@@ -137,12 +137,12 @@ class _Chain:
             return None
         self.checks = self.checks + check.usage
         if check.finish_reason == "error":
-            self.context.emit("warning", message=f"a critique failed: {check.error}")
+            self.context.warn(f"a critique failed: {check.error}")
             return None
         verdict = prompts.parse_verdict(check.text)
         self.context.emit("critique", id=attempt.id, verdict=verdict)
         if verdict is None:
-            self.context.emit("warning", message="a critique ended without a verdict")
+            self.context.warn("a critique ended without a verdict")
             score = Score(value=None, error="the critique ended without a verdict")
         else:
             score = Score(value=float(verdict))

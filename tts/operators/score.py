@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.scoring import ask_verifier
+from tts.scoring import ask_verifier, warn_of_failure
 from tts.trajectories import OperatorModel
 from tts.types import Trajectory
 
@@ -55,9 +55,7 @@ class ScoreWith(OperatorModel):
         scores = await ask_verifier(context.checking(), self.verifier, trajectories)
         for trajectory, score in zip(trajectories, scores, strict=True):
             context.emit("score", id=trajectory.id, verifier=self.verifier, value=score.value)
-            if score.error is not None:
-                message = f"verifier {self.verifier!r} failed: {score.error}"
-                context.emit("warning", message=message)
+            warn_of_failure(context, self.verifier, score)
             outlet.send(trajectory.with_score(self.verifier, score))
 
 

@@ -54,7 +54,7 @@ class Screen(OperatorModel):
         warm = [t async for t in context.merge(inputs, order="index")]
         lowest = [(t, lowest_group(t.confidences, self.window)) for t in warm if t.confidences]
         if not lowest:
-            context.emit("warning", message="no warm-up trajectory has confidences to set a bar")
+            context.warn("no warm-up trajectory has confidences to set a bar")
             return
         least = bar([value for _, value in lowest], self.keep)
         context.emit("bar", value=least, warmup=len(lowest))

@@ -13,7 +13,8 @@ from tts.types import Trajectory
 class Select(OperatorModel):
     """Sends the `keep` best trajectories, best first, once all have arrived.
 
-    Only trajectories with an answer and a valid score compete.
+    Only trajectories with an answer and a valid score compete. They are ranked by the verifier's
+    own value; a calibrated probability would keep the order, and may make equal what was not.
     """
 
     by: str = Field(description="name of the score")
@@ -40,7 +41,7 @@ class Select(OperatorModel):
         context.emit("select", by=self.by, arrived=len(arrived), eligible=len(ranked))
         if len(ranked) < self.quorum:
             if arrived:
-                context.emit("warning", message=self._no_quorum(len(arrived), len(ranked)))
+                context.warn(self._no_quorum(len(arrived), len(ranked)))
             return
         for trajectory in ranked[: self.keep]:
             outlet.send(trajectory)

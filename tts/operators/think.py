@@ -179,7 +179,7 @@ class _Thought:
     async def _is_settled(self) -> bool:
         repeats = self.settings.max_repeats
         if repeats is not None and most_repeats(self.text) >= repeats:
-            self.context.emit("stopped", index=self.index, rule="repeats")
+            self.context.emit("thought_end", index=self.index, rule="repeats")
             return True
         return self.settings.probe is not None and await self._probe(self.settings.probe)
 
@@ -194,7 +194,7 @@ class _Thought:
         self.context.emit("probe", index=self.index, tokens=self.spent, answer=answer)
         if not agrees(self.probed, self.settings.agree):
             return False
-        self.context.emit("stopped", index=self.index, rule="probe")
+        self.context.emit("thought_end", index=self.index, rule="probe")
         return True
 
     def _prefilled(self, text: str) -> Prompt:

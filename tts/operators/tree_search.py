@@ -8,37 +8,28 @@ barriers differ in the policy alone.
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import Field, SerializeAsAny, field_serializer, field_validator
+from pydantic import field_serializer, field_validator
 
 from tts.parameters import NamedParts
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.search.driver import Search, SearchOptions
+from tts.search.driver import Search
+from tts.search.options import SearchOptions
 from tts.search.policy import SearchPolicy
-from tts.search.recall import Association
 from tts.search.step_scores import Reduction
-from tts.search.steps import Stepwise
 
 _POLICIES: NamedParts[SearchPolicy] = NamedParts(
     "tts.strategies", "Policy", "search policy; name a strategy such as beam_search"
 )
 
 
-class TreeSearch(Stepwise, Association):
+class TreeSearch(SearchOptions):
     """Grows a tree of steps until the policy wants no more, or the budget ends.
 
     A step's reward is the verifier's score of the solution so far. Every finished and scored
     solution is sent, with the steps before it as its parents. A step without text, an engine's or a
     verifier's failure and a prompt that is too long end their own branch only.
     """
-
-    policy: SerializeAsAny[SearchPolicy] = Field(description="`name` and parameters of a policy")
-    verifier: str = Field("prm", description="scores partial solutions")
-    reduction: Reduction = Field(
-        "last", description="step scores to one; own: the verifier's own value"
-    )
-    max_depth: int = Field(40, ge=1, description="steps; the last one runs to the end")
-    lookahead: int = Field(0, ge=0, description="greedy steps played out before a step is scored")
 
     @field_validator("policy", mode="before")
     @classmethod
@@ -67,16 +58,7 @@ class TreeSearch(Stepwise, Association):
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
         """Search, and send solutions in the order in which they are found."""
-        options = SearchOptions(
-            steps=self,
-            association=self,
-            policy=self.policy,
-            verifier=self.verifier,
-            reduction=self.reduction,
-            max_depth=self.max_depth,
-            lookahead=self.lookahead,
-        )
-        await Search(context, options, outlet).run()
+        await Search(context, self, outlet).run()
 
 
 def tree_search(

@@ -97,7 +97,7 @@ class Vote(OperatorModel):
         context.emit("vote", read=read, voters=voters, votes=tally.summary())
         if voters < self.quorum:
             if voters or (read and self.weights):
-                context.emit("warning", message=self._no_quorum(read, voters))
+                context.warn(self._no_quorum(read, voters))
             return
         if (winner := tally.winner(context.node)) is not None:
             outlet.send(winner)
@@ -112,10 +112,10 @@ class Vote(OperatorModel):
         async for trajectory in context.merge(inputs, order=self.order):
             read += 1
             classes.append(await tally.add(trajectory, self._weight(trajectory)))
-            if self._is_decided(context, tally, classes):
+            if rule := self._rule_that_holds(context, tally, classes):
                 for inlet in inputs:
                     inlet.close()
-                context.emit("stopped", read=read, leader=tally.leader_text())
+                context.stopped(rule, read=read, leader=tally.leader_text())
                 break
         return read
 
@@ -140,19 +140,22 @@ class Vote(OperatorModel):
     def _weight(self, trajectory: Trajectory) -> float | None:
         if self.weights is None:
             return 1.0
-        score = trajectory.scores[self.weights]
-        return score.value if score.probability is None else score.probability
+        return trajectory.scores[self.weights].probability_or_value
 
-    def _is_decided(self, context: Context, tally: Tally, classes: Sequence[int | None]) -> bool:
+    def _rule_that_holds(
+        self, context: Context, tally: Tally, classes: Sequence[int | None]
+    ) -> str:
+        """Return the stopping rule that holds, as a preset writes it; empty if none does."""
         read, most = len(classes), context.max_inputs
         has_window = self.window is not None and read % self.window == 0
         if has_window and is_unanimous(classes[-(self.window or 0) :]):
-            return True
+            return f"window {self.window}"
         has_votes = self.stop_at is not None and len(tally.voters) >= self.min_votes
         if has_votes and _CERTAINTY[self.certainty](tally) >= (self.stop_at or 1.0):
-            return True
+            return f"stop_at {self.stop_at:g}"
         is_bounded = self.stop == "settled" and most is not None
-        return is_bounded and is_settled(tally.weights(), (most or 0) - read)
+        is_over = is_bounded and is_settled(tally.weights(), (most or 0) - read)
+        return "settled" if is_over else ""
 
     def _no_quorum(self, read: int, voters: int) -> str:
         what = "an answer" if self.weights is None else f"an answer and a {self.weights!r} score"

@@ -1,15 +1,16 @@
 """What one operator sees of the run; implements `tts.protocols.Context`."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 from tts.errors import BudgetError, EngineError, VerifierError, ends_run
 from tts.pipeline import Pipeline
 from tts.protocols import AnswerGroups, Branch, CompletionStream, Engine, Inlet, Verifier
-from tts.runtime.channels import ChannelInlet, merge
+from tts.runtime.channels import ChannelInlet, NodeBranch, merge
 from tts.runtime.kv_market import Market
 from tts.runtime.ledger import Reservation
+from tts.runtime.run_state import RunState
 from tts.runtime.stream import prompt_token_bound
 from tts.seeds import derive_seed
 from tts.types import (
@@ -20,15 +21,33 @@ from tts.types import (
     Prompt,
     Sampling,
     ScoreRequest,
+    SearchFigures,
     StepScores,
     Trajectory,
     Usage,
 )
 
-if TYPE_CHECKING:
-    from tts.runtime.executor import ProblemRun
-
 _Read = TypeVar("_Read", StepScores, Embeddings)
+
+
+class StartWithin(Protocol):
+    """Starts a pipeline within a node."""
+
+    def __call__(
+        self,
+        pipeline: Pipeline,
+        problem: Problem,
+        *,
+        name: str,
+        engine: str,
+        on_unread: Callable[[], None],
+    ) -> NodeBranch:
+        """Return its two ends; `on_unread` is called when it reads no more."""
+        ...
+
+
+def _ignore() -> None:
+    """Do nothing."""
 
 
 async def _score(engine: Engine, request: ScoreRequest) -> StepScores:
@@ -46,7 +65,8 @@ class NodeContext:
     """The run as node `node` sees it.
 
     Attributes:
-        run: The run of the whole problem.
+        run: What the nodes of the problem share.
+        start_within: Starts a pipeline within this node.
         problem: The problem, or the sub-problem of a spawned pipeline.
         node: Path of the node: its name, after the names of those that spawned it.
         max_inputs: Most trajectories that can come in; None if unknown.
@@ -54,7 +74,8 @@ class NodeContext:
         is_check: What it generates judges trajectories, and is none.
     """
 
-    run: "ProblemRun"
+    run: RunState
+    start_within: StartWithin
     problem: Problem
     node: str
     max_inputs: int | None
@@ -64,26 +85,26 @@ class NodeContext:
     @property
     def sampling(self) -> Sampling:
         """The preset's sampling profile."""
-        return self.run.sampling
+        return self.run.job.sampling
 
     @property
     def engine(self) -> Engine:
         """For `info` and `capabilities`; generate through the context."""
-        return self.run.engine(self.engine_name)
+        return self.run.engines[self.engine_name]
 
     @property
     def kv_market(self) -> Market:
         """Where the searches of all problems on this engine meet."""
-        return self.run.services.kv_markets[self.engine_name]
+        return self.run.kv_markets[self.engine_name]
 
     @property
     def is_expired(self) -> bool:
         """Whether the deadline has passed, so that nothing more is generated."""
-        return self.run.services.ledger.is_expired
+        return self.run.ledger.is_expired
 
     def seed(self, parent_id: str = "") -> int:
         """Return the base seed for requests of this node under a parent trajectory."""
-        return derive_seed(self.run.seed, self.run.problem.id, self.node, parent_id)
+        return derive_seed(self.run.job.seed, self.run.job.problem.id, self.node, parent_id)
 
     def generate(self, request: GenerationRequest) -> CompletionStream:
         """Like the engine's, within the budget, through the log, into the trace."""
@@ -91,10 +112,10 @@ class NodeContext:
 
     def reserve(self, prompt: Prompt, *, n: int, max_tokens: int) -> Reservation:
         """Keep up to `n` completions free for later requests."""
-        ledger, info = self.run.services.ledger, self.engine.info
+        ledger, info = self.run.ledger, self.engine.info
         bound = prompt_token_bound(prompt)
         room = Reservation(ledger, info, n=n, max_tokens=max_tokens, prompt_tokens=bound)
-        self.emit("reserve", asked=n, granted=room.n)
+        self.run.facts.reserved(self.node, asked=n, granted=room.n)
         return room
 
     def asking(self, engine: str) -> "NodeContext":
@@ -128,7 +149,7 @@ class NodeContext:
         self, info: ModelInfo, prompts: Sequence[Prompt], ask: Callable[[], Awaitable[_Read]]
     ) -> _Read:
         """Let a model that does not generate read prompts, as one call each of the budget."""
-        ledger, number = self.run.services.ledger, len(prompts)
+        ledger, number = self.run.ledger, len(prompts)
         bound = max(map(prompt_token_bound, prompts))
         grant = ledger.reserve(info, n=number, max_tokens=0, prompt_tokens=bound)
         try:
@@ -145,36 +166,50 @@ class NodeContext:
 
     def charge(self, info: ModelInfo, usage: Usage) -> None:
         """Count work done beside `generate`, `score` and `embed`."""
-        self.run.services.ledger.record(info, usage)
+        self.run.ledger.record(info, usage)
 
     def verifier(self, name: str) -> Verifier:
         """Return a verifier of this run."""
         return self.run.verifiers[name]
 
-    def spawn(self, pipeline: Any, problem: Problem, *, name: str) -> Inlet:
+    def spawn(self, pipeline: Pipeline, problem: Problem, *, name: str) -> Inlet:
         """Run a pipeline on another problem within this one."""
-        inner, engine = cast("Pipeline", pipeline), self.engine_name
-        return self.run.spawn(inner, problem, self.node, name, engine=engine)
+        branch = self.start_within(
+            pipeline, problem, name=name, engine=self.engine_name, on_unread=_ignore
+        )
+        branch.finish()
+        return branch.results
 
     def branch(
         self,
-        pipeline: Any,
+        pipeline: Pipeline,
         *,
         name: str,
-        on_unread: Callable[[], None] = lambda: None,
+        on_unread: Callable[[], None] = _ignore,
         engine: str = "",
     ) -> Branch:
         """Run a pipeline on this problem and on the trajectories that it will be sent."""
-        inner = cast("Pipeline", pipeline)
         chosen = engine or self.engine_name
-        return self.run.branch(
-            inner, self.problem, self.node, name, on_unread=on_unread, engine=chosen
+        return self.start_within(
+            pipeline, self.problem, name=name, engine=chosen, on_unread=on_unread
         )
 
     def record(self, trajectory: Trajectory) -> None:
         """Keep a trajectory that is not sent, as a parent of one that will be."""
         self.run.record(trajectory)
 
+    def warn(self, message: str) -> None:
+        """Say, in a sentence, what went wrong while the node goes on."""
+        self.run.facts.warned(self.node, message)
+
+    def stopped(self, rule: str, **values: Any) -> None:
+        """Say that a rule of this node has ended sampling."""
+        self.run.facts.stopped(self.node, rule, **values)
+
+    def searched(self, figures: SearchFigures, tree: Mapping[str, Any]) -> None:
+        """Say what a tree search held and did, once it has ended."""
+        self.run.facts.searched(self.node, figures, tree)
+
     def emit(self, kind: str, **values: Any) -> None:
         """Add an event to the trace."""
-        self.run.services.trace.emit(kind, self.node, **values)
+        self.run.facts.trace.emit(kind, self.node, **values)

@@ -8,80 +8,71 @@ engine; the third is recorded, and the rest of the graph goes on with what it ha
 import asyncio
 import itertools
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from tts.errors import EngineError, StoreError, innermost, survivable
 from tts.pipeline import Node, Pipeline
-from tts.protocols import AnswerGroups, Engine, Verifier
+from tts.protocols import Operator
 from tts.runtime.channels import ChannelInlet, ChannelOutlet, Merged, NodeBranch
 from tts.runtime.context import NodeContext
 from tts.runtime.result import build_result
-from tts.runtime.stream import RequestStream, Services
-from tts.types import Budget, GenerationRequest, Problem, Result, Sampling, Trajectory
+from tts.runtime.run_state import RunState
+from tts.types import Problem, Result, Trajectory
 
-NO_BUDGET = Budget()
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What to do with one problem.
+class _NodeRun:
+    """One node as it runs.
+
+    Args:
+        operator: What it does.
+        stamps: Numbers trajectories in the order in which they are sent.
 
     Attributes:
-        pipeline: The graph.
-        problem: The problem.
-        sampling: Sampling profile of its requests.
-        seed: The run's seed.
-        budget: Hard limits for this problem.
-        preset: Name for the result.
-        priority: Lower is served first; the problem's place in the run.
+        outlet: What it sends; the node is cancelled when its last reader closes.
+        inlets: What it reads.
+        within: Results of the pipelines that run within it.
+        task: Runs the operator.
     """
 
-    pipeline: Pipeline
-    problem: Problem
-    sampling: Sampling
-    seed: int = 0
-    budget: Budget = NO_BUDGET
-    preset: str = "pipeline"
-    priority: int = 0
+    def __init__(self, operator: Operator, stamps: Iterator[int]) -> None:
+        self.operator = operator
+        self.outlet = ChannelOutlet(stamps, self.cancel)
+        self.inlets: list[ChannelInlet] = []
+        self.within: list[ChannelInlet] = []
+        self.task: asyncio.Task[None] | None = None
+
+    def cancel(self) -> None:
+        """End it, since nobody reads it any more."""
+        if self.task is not None:
+            self.task.cancel()
+        # Here and not in the task alone, which may be cancelled before its first step.
+        _end(self.inlets, self.outlet)
+
+    def end(self) -> None:
+        """Close all its ends, and with them the pipelines within it."""
+        _end([*self.inlets, *self.within], self.outlet)
+
+    def was_only_unread(self) -> bool:
+        """Return whether the running task was cancelled by its readers, and not with the run."""
+        task = asyncio.current_task()
+        return self.outlet.is_unread and (task is None or task.uncancel() == 0)
 
 
 class ProblemRun:
-    """One problem's tasks, streams and trajectories.
+    """One problem's tasks.
 
     Args:
-        job: What to do.
-        services: Engine, ledger, log and trace.
-        verifiers: By name.
-        new_groups: Makes an empty set of classes of equal answers.
-        engines: By name; the empty one is the services'.
+        state: What they share.
     """
 
-    def __init__(
-        self,
-        job: Job,
-        services: Services,
-        verifiers: Mapping[str, Verifier],
-        new_groups: Callable[[Problem], AnswerGroups],
-        engines: Mapping[str, Engine],
-    ) -> None:
-        self.job = job
-        self._engines = engines
-        self.problem = job.problem
-        self.sampling = job.sampling
-        self.seed = job.seed
-        self.services = services
-        self.verifiers = verifiers
-        self.new_groups = new_groups
+    def __init__(self, state: RunState) -> None:
+        self._state = state
         self._stamps = itertools.count()
-        self._streams: set[RequestStream] = set()
-        self._seen: dict[str, Trajectory] = {}
-        self._failures: list[str] = []
-        self._within: defaultdict[str, list[ChannelInlet]] = defaultdict(list)
         self._group: asyncio.TaskGroup | None = None
 
     async def execute(self, seconds: float | None) -> Result:
@@ -92,78 +83,27 @@ class ProblemRun:
 
         Raises:
             EngineError: The engine died; a failure of one node alone is part of the result.
+            StoreError: The run's log cannot be written.
         """
-        loop = asyncio.get_running_loop()
+        loop, job = asyncio.get_running_loop(), self._state.job
         deadline = loop.call_later(seconds, self._expire) if seconds is not None else None
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                inlet = self._start(self.job.pipeline, self.problem, prefix="")
-                sunk = [trajectory async for trajectory in inlet]
+                sunk = await self._read(self._start(job.pipeline, job.problem, prefix=""))
         except* (EngineError, StoreError) as errors:
             raise innermost(errors) from None
         finally:
             if deadline is not None:
                 deadline.cancel()
-        return build_result(self.job, self.services, self._seen, self._failures, sunk)
+        return build_result(self._state, sunk)
 
-    def engine(self, name: str) -> Engine:
-        """Return an engine of the run by its name; the empty one is the run's own."""
-        return self._engines[name]
-
-    def open_stream(
-        self, request: GenerationRequest, node: str, engine: str = "", *, is_check: bool = False
-    ) -> RequestStream:
-        """Start a request under this run's ledger; it stays known until closed."""
-        services = self.services
-        if engine:
-            services = replace(services, engine=self.engine(engine))
-        on_close = self._streams.discard
-        stream = RequestStream(services, request, node, on_close, is_check=is_check)
-        self._streams.add(stream)
-        return stream
-
-    def record(self, trajectory: Trajectory) -> None:
-        """Keep a trajectory for the result's ancestors."""
-        self._seen[trajectory.id] = trajectory
-
-    def spawn(
-        self, pipeline: Pipeline, problem: Problem, node: str, name: str, *, engine: str = ""
-    ) -> ChannelInlet:
-        """Start a pipeline within a node and return its merged sinks."""
-        branch = self.branch(pipeline, problem, node, name, engine=engine)
-        branch.finish()
-        return branch.results
-
-    def branch(
-        self,
-        pipeline: Pipeline,
-        problem: Problem,
-        node: str,
-        name: str,
-        *,
-        on_unread: Callable[[], None] = lambda: None,
-        engine: str = "",
-    ) -> NodeBranch:
-        """Start a pipeline within a node, which feeds it; it ends with the node at the latest."""
-        feed = ChannelOutlet(self._stamps, on_unread)
-        outlet = ChannelOutlet(self._stamps, on_unread=lambda: source.close())
-        results = outlet.connect()
-        source = self._start(pipeline, problem, prefix=f"{node}/{name}/", feed=feed, engine=engine)
-        self._within[node].append(results)
-
-        async def forward() -> None:
-            async for trajectory in source:
-                outlet.send(trajectory)
-            outlet.finish()
-
-        self._create_task(forward(), f"{node}/{name}")
-        return NodeBranch(feed, results)
-
-    def _create_task(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        if self._group is None:
-            raise RuntimeError("the run has not begun")
-        return self._group.create_task(coroutine, name=f"{self.problem.id}:{name}")
+    async def _read(self, ends: Merged) -> list[Trajectory]:
+        try:
+            return [trajectory async for trajectory in ends]
+        except BaseException:
+            self._state.abandon()  # before the tasks are cancelled
+            raise
 
     def _start(
         self,
@@ -173,40 +113,69 @@ class ProblemRun:
         prefix: str,
         feed: ChannelOutlet | None = None,
         engine: str = "",
-    ) -> "Merged":
+    ) -> Merged:
+        """Start every node of a pipeline; returns what leaves it.
+
+        Args:
+            pipeline: The graph.
+            problem: What it solves.
+            prefix: Of the nodes' paths.
+            feed: Read by the nodes that read and have no `from`.
+            engine: That its nodes ask.
+        """
+        runs: dict[str, _NodeRun] = {}
+        for name, node in pipeline:
+            runs[name] = run = _NodeRun(node.operator, self._stamps)
+            sources = [runs[pipeline.name_of(source)].outlet for source in node.inputs]
+            run.inlets = [source.connect() for source in sources or _fed(node, feed)]
+        ends = [runs[name].outlet.connect() for name in pipeline.sinks]
         bounds = pipeline.max_inputs(0 if feed is None else None)
-        outlets: dict[str, ChannelOutlet] = {}
-        inlets: dict[str, list[ChannelInlet]] = {}
-        tasks: dict[str, asyncio.Task[None]] = {}
-
-        def cancel(name: str) -> None:
-            tasks[name].cancel()
-            # Here and not in the task alone, which may be cancelled before its first step.
-            _end(inlets[name], outlets[name])
-
-        for name, node in pipeline:
-            outlets[name] = ChannelOutlet(self._stamps, partial(cancel, name))
-            sources = [outlets[pipeline.name_of(source)] for source in node.inputs]
-            if feed is not None and not sources and node.operator.spec.accepts is not None:
-                sources = [feed]
-            inlets[name] = [source.connect() for source in sources]
-        ends = [outlets[name].connect() for name in pipeline.sinks]
-        for name, node in pipeline:
-            context = NodeContext(self, problem, f"{prefix}{name}", bounds[name], engine)
-            coroutine = self._run_node(node, context, inlets[name], outlets[name])
-            tasks[name] = self._create_task(coroutine, context.node)
+        for name, run in runs.items():
+            context = NodeContext(
+                self._state,
+                partial(self._branch, run, f"{prefix}{name}"),
+                problem=problem,
+                node=f"{prefix}{name}",
+                max_inputs=bounds[name],
+                engine_name=engine,
+            )
+            run.task = self._create_task(self._run_node(run, context), context.node)
         return Merged(ends)
 
-    async def _run_node(
-        self, node: Node, context: NodeContext, inlets: list[ChannelInlet], outlet: ChannelOutlet
-    ) -> None:
-        trace = self.services.trace
+    def _branch(
+        self,
+        run: _NodeRun,
+        node: str,
+        pipeline: Pipeline,
+        problem: Problem,
+        *,
+        name: str,
+        engine: str,
+        on_unread: Callable[[], None],
+    ) -> NodeBranch:
+        """Start a pipeline within a node, which feeds it; it ends with the node at the latest."""
+        path = f"{node}/{name}"
+        feed = ChannelOutlet(self._stamps, on_unread)
+        source = self._start(pipeline, problem, prefix=f"{path}/", feed=feed, engine=engine)
+        outlet = ChannelOutlet(self._stamps, source.close)
+        results = outlet.connect()
+        run.within.append(results)
+
+        async def forward() -> None:
+            async for trajectory in source:
+                outlet.send(trajectory)
+            outlet.finish()
+
+        self._create_task(forward(), path)
+        return NodeBranch(feed, results)
+
+    async def _run_node(self, run: _NodeRun, context: NodeContext) -> None:
+        trace = self._state.facts.trace
         trace.emit("start", context.node)
         try:
-            await node.operator.run(context, inlets, _Recorder(self._seen, outlet))
+            await run.operator.run(context, run.inlets, _Recorder(self._state, run.outlet))
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if not outlet.is_unread or (task is not None and task.uncancel() > 0):
+            if not run.was_only_unread():
                 raise
             trace.emit("cancelled", context.node)
         except Exception as error:
@@ -214,43 +183,49 @@ class ProblemRun:
         else:
             trace.emit("end", context.node)
         finally:
-            _end([*inlets, *self._within.pop(context.node, ())], outlet)
+            run.end()
 
     def _judge(self, node: str, raised: Exception) -> None:
         """Record the failure of one node; raise what ends the run."""
-        error = survivable(raised)
+        try:
+            error = survivable(raised)
+        except (EngineError, StoreError):
+            self._state.abandon()
+            raise
         if not isinstance(error, EngineError):
-            logger.error("node %s failed on %s", node, self.problem.id, exc_info=raised)
-        self._fail(node, error)
-
-    def _fail(self, node: str, error: BaseException) -> None:
-        message = f"{node}: {error}" if str(error) else f"{node}: {type(error).__name__}"
-        self._failures.append(message)
-        self.services.trace.emit("error", node, message=str(error), type=type(error).__name__)
+            problem = self._state.job.problem
+            logger.error("node %s failed on %s", node, problem.id, exc_info=raised)
+        self._state.facts.failed(node, error)
 
     def _expire(self) -> None:
         """End every running generation; the operators go on with what has finished."""
-        self.services.ledger.is_expired = True
-        self.services.trace.emit("deadline", "")
-        for market in self.services.kv_markets.values():
-            market.look_again()
-        for stream in tuple(self._streams):
-            self._create_task(_close(stream), "deadline")
+        for stream in self._state.expire():
+            self._create_task(_close(stream.aclose()), "deadline")
+
+    def _create_task(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        if self._group is None:
+            raise RuntimeError("the run has not begun")
+        return self._group.create_task(coroutine, name=f"{self._state.job.problem.id}:{name}")
 
 
 @dataclass(frozen=True, slots=True)
 class _Recorder:
     """An outlet that remembers what passed, for the result's ancestors."""
 
-    seen: dict[str, Trajectory]
+    state: RunState
     outlet: ChannelOutlet
 
     def send(self, trajectory: Trajectory) -> None:
-        self.seen[trajectory.id] = trajectory
+        self.state.record(trajectory)
         self.outlet.send(trajectory)
 
     async def wanted(self) -> None:
         await self.outlet.wanted()
+
+
+def _fed(node: Node, feed: ChannelOutlet | None) -> list[ChannelOutlet]:
+    """Return what a node without a `from` reads."""
+    return [] if feed is None or node.operator.spec.accepts is None else [feed]
 
 
 def _end(inlets: Iterable[ChannelInlet], outlet: ChannelOutlet) -> None:
@@ -259,5 +234,5 @@ def _end(inlets: Iterable[ChannelInlet], outlet: ChannelOutlet) -> None:
         inlet.close()
 
 
-async def _close(stream: RequestStream) -> None:
-    await stream.aclose()
+async def _close(closing: Coroutine[Any, Any, object]) -> None:
+    await closing

@@ -49,7 +49,16 @@ class Ledger:
         self._reserved_calls = 0
         self._reserved_flops = 0.0
         self._reserved_usd = 0.0
-        self.is_expired = False
+        self._is_expired = False
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether its deadline, or one above it, has passed, so that nothing more is granted."""
+        return any(ledger._is_expired for ledger in self._line())
+
+    def expire(self) -> None:
+        """Say that the deadline has passed."""
+        self._is_expired = True
 
     @property
     def usage(self) -> Usage:
@@ -101,9 +110,9 @@ class Ledger:
         return usage
 
     def shortfall(self) -> str:
-        """Return which limit is spent, for people; empty when none is."""
+        """Return, for people, which limit is spent, where one has refused something."""
         limits = [ledger.budget for ledger in self._line() if ledger._has_limits]
-        if any(ledger.is_expired for ledger in self._line()):
+        if self.is_expired:
             seconds = min(limit.seconds for limit in limits if limit.seconds is not None)
             return f"the deadline of {seconds:g} s passed"
         return f"the budget of {' within '.join(map(str, limits))} is spent"
@@ -120,7 +129,7 @@ class Ledger:
         return min(max_tokens, *shares)
 
     def _own_share(self, info: ModelInfo, n: int, max_tokens: int, prompt_tokens: int) -> int:
-        if self.is_expired:
+        if self._is_expired:
             return _REFUSED
         if not self._has_limits:
             return max_tokens

@@ -1,50 +1,41 @@
-"""What came of one problem, from what its nodes sent and what its services counted."""
+"""What came of one problem, from what its nodes sent and what was counted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from tts.answers.groups import canonical_form
-from tts.runtime.stream import Services
+from tts.runtime.run_state import RunState
 from tts.types import Answer, Problem, Result, Support, Trajectory
 
-if TYPE_CHECKING:
-    from tts.runtime.executor import Job
 
-
-def build_result(
-    job: "Job",
-    services: Services,
-    seen: Mapping[str, Trajectory],
-    failures: Sequence[str],
-    sunk: Sequence[Trajectory],
-) -> Result:
+def build_result(state: RunState, sunk: Sequence[Trajectory]) -> Result:
     """Return the result of a problem.
 
     Args:
-        job: What was to be done.
-        services: Ledger and trace.
-        seen: Every trajectory that a node sent or recorded, by id.
-        failures: What went wrong in which node.
+        state: Job, ledger, facts and every trajectory that a node sent or recorded.
         sunk: Those that left the pipeline, best first.
     """
+    job, seen, total = state.job, state.seen, state.ledger.usage
     kept = _with_ancestors(sunk, seen)
-    total = services.ledger.usage
     useful = sum(t.usage.generated_tokens or 0 for t in kept)
     useful += total.checking_tokens or 0
     wasted = None if total.generated_tokens is None else total.generated_tokens - useful
     answered = next((t for t in sunk if t.answer is not None), None)
+    errors = (t.error for t in seen.values() if t.error is not None)
+    facts = state.facts.close(spent=state.ledger.shortfall(), errors=errors)
+    trace = state.facts.trace
     return Result(
         problem=job.problem,
         answer=None if answered is None else _answer(answered, job.problem),
-        reason=_reason(services, seen, failures, has_answer=answered is not None),
+        reason=facts.reason(has_answer=answered is not None),
         trajectories=tuple(kept),
-        usage=replace(total, wasted_tokens=wasted, seconds=services.trace.seconds()),
-        trace=tuple(services.trace.events),
+        usage=replace(total, wasted_tokens=wasted, seconds=trace.seconds()),
+        trace=tuple(trace.events),
         seed=job.seed,
         preset=job.preset,
-        engine=services.engine.info.name,
-        attempts=tuple(sorted(filter(_is_attempt, seen.values()), key=_place)),
+        engine=state.engines[""].info.name,
+        samples=tuple(sorted(filter(_is_sample, seen.values()), key=_place)),
+        facts=facts,
     )
 
 
@@ -59,27 +50,7 @@ def _with_ancestors(sunk: Sequence[Trajectory], seen: Mapping[str, Trajectory]) 
     return list(kept.values())
 
 
-def _reason(
-    services: Services,
-    seen: Mapping[str, Trajectory],
-    failures: Sequence[str],
-    *,
-    has_answer: bool,
-) -> str:
-    events = services.trace.events
-    parts = list(failures)
-    asks = [e.fields for e in events if e.kind in ("request", "reserve")]
-    short = any(ask["granted"] < ask["asked"] for ask in asks)
-    if short or services.ledger.is_expired:
-        parts.append(services.ledger.shortfall())
-    parts += [str(e.fields["message"]) for e in events if e.kind == "warning"]
-    parts += sorted({t.error for t in seen.values() if t.error is not None})
-    if not has_answer and not parts:
-        parts.append("no trajectory gave an answer")
-    return "; ".join(dict.fromkeys(parts))
-
-
-def _is_attempt(trajectory: Trajectory) -> bool:
+def _is_sample(trajectory: Trajectory) -> bool:
     is_drawn = trajectory.usage.calls > 0 and trajectory.finish_reason in ("stop", "length")
     return is_drawn and trajectory.support is None  # with support, it is a decision
 

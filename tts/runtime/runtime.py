@@ -1,42 +1,66 @@
 """An engine, its verifiers and a log, ready to run pipelines on problems."""
 
 import asyncio
-import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
+from weakref import WeakKeyDictionary
 
 from tts.answers.groups import AnswerChecker, Groups
-from tts.errors import BudgetError, CapabilityError, innermost
+from tts.budget import to_budget
+from tts.errors import InputError, innermost
 from tts.pipeline import Pipeline
 from tts.protocols import AnswerGroups, Engine, Verifier
 from tts.runtime.admission import Admission
-from tts.runtime.executor import Job, ProblemRun
+from tts.runtime.checks import check_job
+from tts.runtime.executor import ProblemRun
+from tts.runtime.job import Job
 from tts.runtime.kv_market import Market
 from tts.runtime.ledger import Ledger
 from tts.runtime.log import GenerationLog
-from tts.runtime.stream import Services
-from tts.runtime.trace import Trace
+from tts.runtime.run_state import RunState
 from tts.types import Budget, Problem, Result, Sampling
 
 DEFAULT_MAX_PROBLEMS = 64
 DEFAULT_MAX_LIVE_KV = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A sampling profile and a budget with which a pipeline was found to run.
+
+    Attributes:
+        sampling: As the job has it.
+        budget: The job's.
+        reporting: The profile that reports what the pipeline's nodes read.
+    """
+
+    sampling: Sampling
+    budget: Budget
+    reporting: Sampling
+
+
 class Runtime:
-    """Runs pipelines; the engine stays the caller's to close.
+    """Runs jobs; engines and verifiers stay the caller's to close.
+
+    An asynchronous context manager, which closes what it made itself:
+
+        async with Runtime(engine) as runtime:
+            result = await runtime.run(Job.of(pipeline, "What is 7 * 8?"))
 
     Args:
         engine: Where completions come from.
         verifiers: By the name that pipelines use.
         log: Generations to reuse and to add to; a log in memory by default.
-        run_budget: Hard limits on everything that this runtime does.
+        run_budget: Hard limits on everything that this runtime does; text such as "1M" is read.
         max_problems: Most problems in flight.
-        engines: Other models that operators, judges and search policies may ask, by name; the
-            caller's to close, too.
+        engines: Other models that operators, judges and search policies may ask, by name.
         max_live_kv: Part of an engine's KV cache that the trees of all searches may fill: one grows
             while it fits beside those that began before it; None lets all grow.
+
+    Raises:
+        BudgetError: `run_budget` is no budget.
     """
 
     def __init__(
@@ -45,7 +69,7 @@ class Runtime:
         *,
         verifiers: Mapping[str, Verifier] | None = None,
         log: GenerationLog | None = None,
-        run_budget: Budget | None = None,
+        run_budget: Budget | str | None = None,
         max_problems: int = DEFAULT_MAX_PROBLEMS,
         engines: Mapping[str, Engine] | None = None,
         max_live_kv: float | None = DEFAULT_MAX_LIVE_KV,
@@ -55,10 +79,11 @@ class Runtime:
         self.kv_markets = {name: markets[id(asked)] for name, asked in self.engines.items()}
         self.verifiers = dict(verifiers or {})
         self.log = log or GenerationLog()
-        self.ledger = Ledger(run_budget or Budget())
+        self.ledger = Ledger(to_budget(run_budget) or Budget())
         self.checker = AnswerChecker()
         self._max_problems = max_problems
         self._started: float | None = None
+        self._checked: WeakKeyDictionary[Pipeline, _Checked] = WeakKeyDictionary()
 
     @property
     def engine(self) -> Engine:
@@ -68,88 +93,92 @@ class Runtime:
     async def run(self, job: Job, *, on_progress: Callable[[], None] = lambda: None) -> Result:
         """Run one job.
 
+        Args:
+            job: What to do.
+            on_progress: Called when a completion or an abort has freed KV blocks.
+
         Raises:
             InputError: The job cannot run on this engine; no token was spent.
             EngineError: The engine died.
         """
-        self.check(job)
-        sampling = job.pipeline.reporting(job.sampling, self.engines, self.verifiers)
-        job = replace(job, sampling=sampling)
-        services = Services(
-            engine=self.engine,
+        state = RunState(
+            replace(job, sampling=self.check(job)),
             ledger=Ledger(job.budget, parent=self.ledger),
             log=self.log,
-            trace=Trace(),
-            on_progress=on_progress,
+            engines=self.engines,
+            verifiers=self.verifiers,
             kv_markets=self.kv_markets,
-            priority=job.priority,
+            new_groups=self._new_groups,
+            on_progress=on_progress,
         )
-        run = ProblemRun(job, services, self.verifiers, self._new_groups, self.engines)
-        return await run.execute(self._seconds_left(job))
+        run_left = self._run_seconds_left()
+        if run_left == 0.0:
+            self.ledger.expire()
+        limits = [left for left in (job.budget.seconds, run_left) if left is not None]
+        return await ProblemRun(state).execute(min(limits, default=None))
 
-    def run_many(
-        self,
-        pipeline: Pipeline,
-        problems: Iterable[Problem],
-        *,
-        sampling: Sampling | None = None,
-        budget: Budget | None = None,
-        seed: int = 0,
-    ) -> "RunMany":
-        """Run a pipeline on many problems; results come in order of completion.
+    def run_many(self, jobs: Iterable[Job]) -> "RunMany":
+        """Run many jobs; results come in order of completion.
 
-        async with runtime.run_many(pipeline, problems) as results:
-            async for result in results:
-                ...
+            async with runtime.run_many(Job.of_all(preset, problems)) as results:
+                async for result in results:
+                    ...
 
         Leaving the block early cancels what still runs.
+
+        Args:
+            jobs: Taken one by one, as there is room for them.
         """
-        return self.run_jobs(
-            Job(pipeline, problem, sampling or Sampling(), seed, budget or Budget(), priority=place)
-            for place, problem in enumerate(problems)
-        )
+        kv_usage = self.engine.kv_usage
+        admission = Admission(self._max_problems, kv_usage=lambda: kv_usage() or 0.0)
+        return RunMany(self, jobs, admission)
 
-    def run_jobs(self, jobs: Iterable[Job]) -> "RunMany":
-        """Like `run_many`, with a pipeline, seed and budget for each problem."""
-        kv_usage: Callable[[], float] = getattr(self.engine, "kv_usage", lambda: 0.0)
-        return RunMany(self, jobs, Admission(self._max_problems, kv_usage=kv_usage))
+    def check(self, job: Job) -> Sampling:
+        """Refuse a job that this runtime cannot run, before a token is spent.
 
-    def check(self, job: Job) -> None:
-        """Refuse a job that this engine cannot run, before a token is spent.
+        Jobs that differ in their problem, seed or priority alone are checked once.
+
+        Returns:
+            The job's sampling profile, made to report what the pipeline's nodes read.
 
         Raises:
             PipelineError: The graph is wrong, or names a verifier that is not there.
             CapabilityError: An engine lacks something, or is not there.
             BudgetError: An engine that it asks cannot count what the budget limits.
         """
-        job.pipeline.check()
-        job.pipeline.check_engines(self.engines, self.verifiers)
-        if job.sampling.reflection and not self.engine.capabilities.logits_processors:
-            raise CapabilityError(
-                f"{self.engine.info.name} runs no logits processors, which sampling.reflection "
-                "needs; the embedded vLLM does"
+        if not isinstance(job, Job):
+            raise InputError(
+                f"a runtime runs jobs, got {type(job).__name__}; Job.of(pipeline, problem) is one"
             )
-        for name in sorted(job.pipeline.engines(self.verifiers)):
-            for budget in (job.budget, self.ledger.budget):
-                check_budget(budget, self.engines[name])
+        known = self._checked.get(job.pipeline)
+        if known is None or (known.sampling, known.budget) != (job.sampling, job.budget):
+            check_job(job, self.engines, self.verifiers, self.ledger.budget)
+            reporting = job.pipeline.reporting(job.sampling, self.engines, self.verifiers)
+            known = self._checked[job.pipeline] = _Checked(job.sampling, job.budget, reporting)
+        return known.reporting
 
-    def close(self) -> None:
-        """Stop the answer checker's worker."""
+    async def aclose(self) -> None:
+        """Stop the answer checker's worker; idempotent."""
         self.checker.close()
 
-    def _seconds_left(self, job: Job) -> float | None:
-        """Return the time until the job's deadline or the run's, which starts with its first job.
+    async def __aenter__(self) -> Self:
+        """Return the runtime."""
+        return self
 
-        A job that begins after the run's deadline may generate nothing.
+    async def __aexit__(self, *_: object) -> None:
+        """Close it."""
+        await self.aclose()
+
+    def _run_seconds_left(self) -> float | None:
+        """Return the time until the run's deadline, which counts from its first job; None if none.
+
+        A job that begins after it may generate nothing.
         """
         now = asyncio.get_running_loop().time()
         if self._started is None:
             self._started = now
-        if self.ledger.budget.seconds is None:
-            return job.budget.seconds
-        left = self._started + self.ledger.budget.seconds - now
-        self.ledger.is_expired = left <= 0
-        return min(max(left, 0.0), job.budget.seconds or math.inf)
+        seconds = self.ledger.budget.seconds
+        return None if seconds is None else max(0.0, self._started + seconds - now)
 
     def _new_groups(self, problem: Problem) -> AnswerGroups:
         return Groups(self.checker, problem.answer_type)
@@ -158,21 +187,6 @@ class Runtime:
 def _new_market(engine: Engine, max_live: float | None) -> Market:
     # The engine is asked later: it may start after its runtime.
     return Market(lambda: engine.info.kv_blocks, max_live=max_live)
-
-
-def check_budget(budget: Budget, engine: Engine) -> None:
-    """Refuse a budget that the engine cannot count.
-
-    Raises:
-        BudgetError: A limit on tokens, FLOPs or dollars that this engine does not report.
-    """
-    info = engine.info
-    if budget.tokens is not None and not engine.capabilities.token_counts:
-        raise BudgetError(f"{info.name} reports no token counts; budget its calls instead")
-    if budget.flops is not None and info.parameters is None:
-        raise BudgetError(f"the size of {info.name} is unknown; budget tokens instead of flops")
-    if budget.usd is not None and info.price is None:
-        raise BudgetError(f"{info.name} has no price; budget tokens instead of dollars")
 
 
 class RunMany:

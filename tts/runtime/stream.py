@@ -1,18 +1,18 @@
 """One request on its way through ledger, log, engine and trace."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 from tts.protocols import CompletionStream, Engine
-from tts.runtime.kv_market import Market
+from tts.runtime.fact_log import FactLog
 from tts.runtime.ledger import Grant, Ledger
 from tts.runtime.log import GenerationLog, request_key
-from tts.runtime.trace import Trace
 from tts.types import Completion, GenerationRequest, Prompt, Usage, sum_usage
 
-_REPLAY_PAUSES_SECONDS = (0.0,) * 20 + (0.02,)
+_DECISION_SECONDS = 1.0  # for a reader to close a replayed stream, as it had in the recorded run
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,27 +23,61 @@ class Services:
         engine: Where completions come from.
         ledger: What may still be spent.
         log: What was generated before.
-        trace: What happened.
+        facts: What happened.
         on_progress: Called when a completion or an abort has freed KV blocks.
-        kv_markets: Where searches meet, by the name of their engine; empty for the run's own.
         priority: Of the problem's requests.
     """
 
     engine: Engine
     ledger: Ledger
     log: GenerationLog
-    trace: Trace
+    facts: FactLog
     on_progress: Callable[[], None]
-    kv_markets: Mapping[str, Market]
     priority: int = 0
+
+
+class _Part(NamedTuple):
+    """A part of a request that the engine is asked for, and the index of its first completion."""
+
+    offset: int
+    stream: CompletionStream
+
+
+@dataclass(slots=True)
+class _Begun:
+    """A request from its first reading on.
+
+    Attributes:
+        request: As the budget allows it.
+        grant: Its reservation.
+        key: Of its completions in the log.
+        recorded: Completions in the log that were not read yet, with their seeds.
+        missing: Indices of those that are not there.
+        live: What the engine was asked for and may still send; None before it is asked.
+    """
+
+    request: GenerationRequest
+    grant: Grant
+    key: str
+    recorded: list[tuple[int, Completion]]
+    missing: list[int]
+    live: list[_Part] | None = None
 
 
 class RequestStream:
     """The completions of one request: first the recorded ones, then the engine's.
 
-    Recorded completions come in their recorded order and are charged what they had cost, so that a
-    resumed run takes the same decisions; the engine is asked only for what is missing, once the
-    reader wants more than was recorded.
+    Nothing is reserved, looked up or asked for before the first completion is wanted. Recorded
+    completions come in their recorded order and are charged what they had cost, so that a resumed
+    run takes the same decisions; the engine is asked only for what is missing, once the reader
+    wants more than was recorded.
+
+    Args:
+        services: Of the problem.
+        request: What is asked for.
+        node: Who asks.
+        running: Holds the stream from its first reading until it is closed.
+        is_check: What it generates judges trajectories, and is none.
     """
 
     def __init__(
@@ -51,42 +85,19 @@ class RequestStream:
         services: Services,
         request: GenerationRequest,
         node: str,
-        on_close: Callable[["RequestStream"], None] = lambda _: None,
+        running: set["RequestStream"],
         *,
         is_check: bool = False,
     ) -> None:
         self._services = services
-        self._on_close = on_close
-        self._is_check = is_check
+        self._asked = request
         self._node = node
-        info = services.engine.info
-        self._grant: Grant = services.ledger.reserve(
-            info,
-            n=request.n,
-            max_tokens=request.sampling.max_tokens,
-            prompt_tokens=prompt_token_bound(request.prompt),
-        )
-        sampling, limit = request.sampling, max(1, self._grant.max_tokens)
-        if limit != sampling.max_tokens:
-            sampling = replace(sampling, max_tokens=limit)
-        self._request = replace(
-            request, sampling=sampling, n=self._grant.n, priority=services.priority
-        )
-        self._key = request_key(info.fingerprint, self._request)
-        seeds = range(request.seed, request.seed + self._grant.n)
-        self._recorded = services.log.find(self._key, iter(seeds))
-        known = {seed for seed, _ in self._recorded}
-        self._missing = [seed - request.seed for seed in seeds if seed not in known]
-        self._live: list[tuple[int, CompletionStream]] | None = None
+        self._running = running
+        self._is_check = is_check
+        self._begun: _Begun | None = None
         self._closing: asyncio.Future[Usage] | None = None
-        services.trace.emit(
-            "request",
-            node,
-            asked=request.n,
-            granted=self._grant.n,
-            max_tokens=self._grant.max_tokens,
-            recorded=len(self._recorded),
-        )
+        self._closed = asyncio.Event()
+        self._is_abandoned = False
 
     def __aiter__(self) -> Self:
         """Return the stream itself."""
@@ -96,29 +107,20 @@ class RequestStream:
         """Return the next completion, already charged and logged."""
         if self._closing is not None:
             raise StopAsyncIteration
-        if self._recorded:
-            seed, completion = self._recorded.pop(0)
-            return self._settle(replace(completion, index=seed - self._request.seed))
-        if self._live is None:
-            await self._let_readers_decide()
+        begun = self._begun = self._begun or self._begin()
+        if begun.recorded:
+            seed, completion = begun.recorded.pop(0)
+            return self._settle(begun, replace(completion, index=seed - begun.request.seed))
+        if begun.live is None:
+            await self._let_reader_decide(begun)
             if self._closing is not None:
                 raise StopAsyncIteration
-            self._live = self._start()
-        while self._live:
-            offset, stream = self._live[0]
-            try:
-                completion = await anext(stream)
-            except StopAsyncIteration:
-                self._live.pop(0)
-                continue
-            if offset:
-                completion = replace(completion, index=completion.index + offset)
-            if completion.finish_reason != "error":
-                self._services.log.record(
-                    self._key, self._request.seed + completion.index, completion
-                )
-            return self._settle(completion)
-        raise StopAsyncIteration
+            begun.live = self._ask(begun)
+        completion = await _next(begun.live)
+        if completion.finish_reason != "error":
+            seed = begun.request.seed + completion.index
+            self._services.log.record(begun.key, seed, completion)
+        return self._settle(begun, completion)
 
     async def aclose(self) -> Usage:
         """Abort what still runs; its cost goes to the ledger and is returned. Idempotent.
@@ -126,89 +128,116 @@ class RequestStream:
         A caller that is cancelled meanwhile goes only when the ledger knows.
         """
         if self._closing is None:
-            self._on_close(self)
+            self._running.discard(self)
             self._closing = self._close()
+            self._closed.set()
         try:
             return await asyncio.shield(self._closing)
         except asyncio.CancelledError:
             await asyncio.wait([self._closing])
             raise
 
+    def abandon(self) -> None:
+        """Say that the run or its deadline ends here: a close that follows is no reader's decision.
+
+        It is not kept in the log, so that a resumed run asks for what is missing.
+        """
+        self._is_abandoned = True
+
+    def _begin(self) -> _Begun:
+        """Reserve what the budget allows and look up what was generated before."""
+        services, asked = self._services, self._asked
+        info, limit = services.engine.info, asked.sampling.max_tokens
+        bound = prompt_token_bound(asked.prompt)
+        grant = services.ledger.reserve(info, n=asked.n, max_tokens=limit, prompt_tokens=bound)
+        sampling, granted = asked.sampling, max(1, grant.max_tokens)
+        if granted != limit:
+            sampling = replace(sampling, max_tokens=granted)
+        request = replace(asked, sampling=sampling, n=grant.n, priority=services.priority)
+        key = request_key(info.fingerprint, request)
+        seeds = range(request.seed, request.seed + request.n)
+        recorded = services.log.find(key, iter(seeds))
+        known = {seed for seed, _ in recorded}
+        missing = [seed - request.seed for seed in seeds if seed not in known]
+        self._running.add(self)
+        services.facts.requested(
+            self._node,
+            asked=asked.n,
+            granted=grant.n,
+            max_tokens=grant.max_tokens,
+            recorded=len(recorded),
+        )
+        return _Begun(request, grant, key, recorded, missing)
+
+    async def _let_reader_decide(self, begun: _Begun) -> None:
+        """Wait until the reader closes, where it had closed at this point of the recorded run.
+
+        A replay arrives at once, so that without this the engine would be asked for samples that
+        the recorded ones had made superfluous. A reader that decides otherwise this time, as one of
+        another pipeline may, gets what is missing after a while.
+        """
+        if self._services.log.find_aborted(begun.key, begun.request.seed) is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_DECISION_SECONDS):
+                    await self._closed.wait()
+
+    def _ask(self, begun: _Begun) -> list[_Part]:
+        """Ask the engine for what is missing, one request per run of neighbouring seeds."""
+        request, engine = begun.request, self._services.engine
+        if 0 < request.n == len(begun.missing):
+            return [_Part(0, engine.generate(request))]
+        parts = []
+        for run in _neighbouring(begun.missing):
+            seed, start = request.seed + run[0], request.start + run[0]
+            part = replace(request, n=len(run), seed=seed, start=start)
+            parts.append(_Part(run[0], engine.generate(part)))
+        return parts
+
+    def _settle(self, begun: _Begun, completion: Completion) -> Completion:
+        """Charge a completion; returns it with its cost."""
+        services, usage = self._services, completion.usage
+        priced = services.ledger.settle(begun.grant, services.engine.info, self._marked(usage))
+        services.facts.trace.emit(
+            "completion",
+            self._node,
+            index=completion.index,
+            tokens=usage.generated_tokens,
+            cached=usage.cached_tokens,
+            finish_reason=completion.finish_reason,
+            reused=usage.reused_tokens > 0,
+        )
+        services.on_progress()
+        return completion if priced is usage else replace(completion, usage=priced)
+
     def _close(self) -> asyncio.Future[Usage]:
         """Return what is aborted: at once, unless the engine has to be asked."""
-        loop = asyncio.get_running_loop()
-        if self._live:
-            return loop.create_task(self._abort(tuple(self._live)))
+        loop, begun = asyncio.get_running_loop(), self._begun
+        if begun is not None and begun.live:
+            return loop.create_task(self._abort(begun, tuple(begun.live)))
         closed: asyncio.Future[Usage] = loop.create_future()
-        closed.set_result(self._account(Usage()))
+        closed.set_result(Usage() if begun is None else self._give_back(begun, Usage()))
         return closed
 
-    async def _abort(self, live: Sequence[tuple[int, CompletionStream]]) -> Usage:
-        return self._account(sum_usage([await stream.aclose() for _, stream in live]))
+    async def _abort(self, begun: _Begun, live: Sequence[_Part]) -> Usage:
+        return self._give_back(begun, sum_usage([await part.stream.aclose() for part in live]))
 
-    def _account(self, aborted: Usage) -> Usage:
-        """Settle what is still reserved, with what was aborted now or in the recorded run."""
-        services, seed = self._services, self._request.seed
-        if self._live is None and (past := services.log.find_aborted(self._key, seed)):
+    def _give_back(self, begun: _Begun, aborted: Usage) -> Usage:
+        """Free what is still reserved and charge what was aborted, now or in the recorded run."""
+        services, key, seed = self._services, begun.key, begun.request.seed
+        if begun.live is None and (past := services.log.find_aborted(key, seed)) is not None:
             aborted = replace(past, reused_tokens=past.generated_tokens or 0)
-        elif aborted.calls:
-            services.log.record_aborted(self._key, seed, aborted)
-        services.ledger.release(self._grant)
+        elif aborted.calls and not self._is_abandoned:
+            services.log.record_aborted(key, seed, aborted)
+        services.ledger.release(begun.grant)
         if aborted.calls:
             services.ledger.record(services.engine.info, self._marked(aborted))
-            tokens = aborted.generated_tokens
-            services.trace.emit("abort", self._node, calls=aborted.calls, tokens=tokens)
+            services.facts.aborted(self._node, calls=aborted.calls, tokens=aborted.generated_tokens)
         services.on_progress()
         return aborted
-
-    async def _let_readers_decide(self) -> None:
-        """Give the readers of replayed completions time to stop, where they had stopped before.
-
-        A replay arrives at once, so that without a pause the engine would be asked for samples
-        that the recorded ones had made superfluous. Too short a pause costs tokens, no more.
-        """
-        if self._services.log.find_aborted(self._key, self._request.seed) is not None:
-            for pause in _REPLAY_PAUSES_SECONDS:
-                await asyncio.sleep(pause)
-
-    def _start(self) -> list[tuple[int, CompletionStream]]:
-        """Ask the engine for what is missing, one request per run of neighbouring seeds."""
-        if 0 < self._request.n == len(self._missing):
-            return [(0, self._services.engine.generate(self._request))]
-        return [
-            (
-                run[0],
-                self._services.engine.generate(
-                    replace(
-                        self._request,
-                        n=len(run),
-                        seed=self._request.seed + run[0],
-                        start=self._request.start + run[0],
-                    )
-                ),
-            )
-            for run in _neighbouring(self._missing)
-        ]
 
     def _marked(self, usage: Usage) -> Usage:
         """Return what a verifier spent as such."""
         return replace(usage, checking_tokens=usage.generated_tokens) if self._is_check else usage
-
-    def _settle(self, completion: Completion) -> Completion:
-        services = self._services
-        usage = self._marked(completion.usage)
-        priced = services.ledger.settle(self._grant, services.engine.info, usage)
-        services.trace.emit(
-            "completion",
-            self._node,
-            index=completion.index,
-            tokens=completion.usage.generated_tokens,
-            cached=completion.usage.cached_tokens,
-            finish_reason=completion.finish_reason,
-            reused=completion.usage.reused_tokens > 0,
-        )
-        services.on_progress()
-        return completion if priced is completion.usage else replace(completion, usage=priced)
 
 
 def prompt_token_bound(prompt: Prompt) -> int:
@@ -223,6 +252,23 @@ def prompt_token_bound(prompt: Prompt) -> int:
     return sum(len(text.encode("utf-8", "replace")) for text in texts) + template_tokens * len(
         prompt.messages
     )
+
+
+async def _next(live: list[_Part]) -> Completion:
+    """Return the next completion of the first part that has one left.
+
+    Raises:
+        StopAsyncIteration: All were returned.
+    """
+    while live:
+        offset, stream = live[0]
+        try:
+            completion = await anext(stream)
+        except StopAsyncIteration:
+            live.pop(0)
+            continue
+        return replace(completion, index=completion.index + offset) if offset else completion
+    raise StopAsyncIteration
 
 
 def _neighbouring(indices: Sequence[int]) -> list[list[int]]:

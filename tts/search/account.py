@@ -1,38 +1,21 @@
 """What a tree search held and did, for the trace and the ledger.
 
-Events: `decide` (KV blocks before and after pruning, what is expanded and why), `step`, `recall`
-(what a step calls to mind), `prune`, `fail`, and in the end `search` with the figures and the whole
-tree.
+The trace gets an event for each decision (`tts.search.events.Decided`), step, memory, pruning and
+failure, and in the end one with the figures and the whole tree (`tts.search.view`).
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import fmean
-from typing import Any
 
 from tts.protocols import Context
+from tts.search.events import Decided, Held
 from tts.search.kv_blocks import NO_BLOCK, BlockTrie, LiveBlocks, reusable_tokens
 from tts.search.policy import Decision
 from tts.search.tree import ROOT, NodeState, SearchTree
 from tts.search.view import to_json
-from tts.types import Trajectory, Usage
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What the live leaves and their ancestors hold, a running leaf with its prompt alone.
-
-    Attributes:
-        blocks: KV blocks of the engine's size; equal prefixes share theirs.
-        tokens: The same with blocks of one token.
-        node_tokens: Tokens of the tree nodes, each once: the literature's KV size, in which equal
-            steps of different nodes share nothing.
-    """
-
-    blocks: int
-    tokens: int
-    node_tokens: int
+from tts.types import SearchFigures, Trajectory, Usage
 
 
 class SearchAccount:
@@ -84,19 +67,10 @@ class SearchAccount:
         if len(self._tree) > 1:
             self._before.append(before)
             self._kept.append(kept)
-        self._context.emit(
-            "decide",
-            kv_blocks=before.blocks,
-            kv_blocks_kept=kept.blocks,
-            kv_tokens=before.tokens,
-            kv_tokens_kept=kept.tokens,
-            kv_node_tokens=before.node_tokens,
-            kv_node_tokens_kept=kept.node_tokens,
-            expand=[[node, count] for node, count in expand],
-            **decision.notes,
-        )
-        if isinstance(decision.notes.get("warning"), str):
-            self._context.emit("warning", message=decision.notes["warning"])
+        decided = Decided(before, kept, tuple(expand), decision.notes)
+        self._context.emit(Decided.KIND, **decided.to_values())
+        for warning in decision.warnings:
+            self._context.warn(warning)
         return kept
 
     def step_blocks(self) -> int:
@@ -134,13 +108,13 @@ class SearchAccount:
     def scored(self, node: int, trajectory: Trajectory) -> None:
         """Note a step and its reward."""
         tree = self._tree
-        value = float(tree.reward[node])
+        reward = float(tree.reward[node])
         self._context.emit(
             "step",
             tree_node=node,
             parent=int(tree.parent[node]),
             id=trajectory.id,
-            reward=value if value == value else None,
+            reward=None if math.isnan(reward) else reward,
             tokens=int(tree.end[node] - tree.start[node]),
             finish_reason=trajectory.finish_reason,
         )
@@ -161,27 +135,30 @@ class SearchAccount:
         return self._tokens.extend(before, self._tree.step_tokens(node))[0]
 
     def close(self) -> None:
-        """Emit the figures and the tree, and charge the most KV blocks held at once."""
-        tree, info = self._tree, self._context.engine.info
-        peak = max(held.blocks for held in [self.held(), *self._before])
-        figures: dict[str, Any] = {
-            "steps": len(tree) - 1,
-            "finished": len(tree.with_state(NodeState.FINISHED)),
-            "peak_kv_blocks": peak,
-            "mean_kv_blocks": _mean([held.blocks for held in self._before]),
-            "mean_kv_blocks_kept": _mean([held.blocks for held in self._kept]),
-            "mean_kv_tokens": _mean([held.tokens for held in self._before]),
-            "mean_kv_tokens_kept": _mean([held.tokens for held in self._kept]),
-            "mean_kv_node_tokens": _mean([held.node_tokens for held in self._before]),
-            "mean_kv_node_tokens_kept": _mean([held.node_tokens for held in self._kept]),
-            "tree_tokens": int((tree.end - tree.start).sum()),
-            "cached_tokens": self._cached,
-            "reusable_tokens": self._reusable,
-            "mean_solution_tokens": _mean(self._solution_tokens()),
-        }
-        self._context.emit("search", **figures, tree=to_json(tree))
+        """Report the figures and the tree, and charge the most KV blocks held at once."""
+        info, figures = self._context.engine.info, self.figures()
+        self._context.searched(figures, to_json(self._tree))
         if info.kv_block_size is not None:
-            self._context.charge(info, Usage(peak_kv_blocks=peak))
+            self._context.charge(info, Usage(peak_kv_blocks=figures.peak_kv_blocks))
+
+    def figures(self) -> SearchFigures:
+        """Return what the search has held and done so far."""
+        tree = self._tree
+        return SearchFigures(
+            steps=len(tree) - 1,
+            finished=len(tree.with_state(NodeState.FINISHED)),
+            peak_kv_blocks=max(held.blocks for held in [self.held(), *self._before]),
+            mean_kv_blocks=_mean([held.blocks for held in self._before]),
+            mean_kv_blocks_kept=_mean([held.blocks for held in self._kept]),
+            mean_kv_tokens=_mean([held.tokens for held in self._before]),
+            mean_kv_tokens_kept=_mean([held.tokens for held in self._kept]),
+            mean_kv_node_tokens=_mean([held.node_tokens for held in self._before]),
+            mean_kv_node_tokens_kept=_mean([held.node_tokens for held in self._kept]),
+            tree_tokens=int((tree.end - tree.start).sum()),
+            cached_tokens=self._cached,
+            reusable_tokens=self._reusable,
+            mean_solution_tokens=_mean(self._solution_tokens()),
+        )
 
     def _solution_tokens(self) -> list[int]:
         tree = self._tree

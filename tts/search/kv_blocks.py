@@ -42,11 +42,13 @@ class BlockTrie:
 
     def _append(self, block: int, tokens: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
         size, ids, parents = self.block_size, self._ids, self._parents
-        for held in zip(*[iter(tokens)] * size, strict=False):  # full blocks alone
-            before, block = block, ids.setdefault((block, held), len(parents))
+        end = len(tokens) // size * size  # full blocks alone
+        for start in range(0, end, size):
+            held = block, tokens[start : start + size]
+            before, block = block, ids.setdefault(held, len(parents))
             if block == len(parents):
                 parents.append(before)
-        return block, tokens[len(tokens) // size * size :]
+        return block, tokens[end:]
 
     def count(self, blocks: Iterable[int]) -> int:
         """Return the number of distinct blocks on the ways from the beginning to `blocks`."""

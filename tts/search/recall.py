@@ -82,6 +82,10 @@ class Association(BaseModel):
         return self
 
 
+class RecallOptions(Stepwise, Association):
+    """What the recaller reads of a search's parameters."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Note:
     """What a step calls to mind; nothing if `token_ids` is empty."""
@@ -95,8 +99,7 @@ class Recaller:
 
     Args:
         context: The node's context.
-        steps: Where steps end.
-        association: What to do.
+        options: What to do, and where steps end.
         tree: Gets the memories.
         account: Notes them.
         scorer: Says what they are worth.
@@ -105,8 +108,7 @@ class Recaller:
     def __init__(
         self,
         context: Context,
-        steps: Stepwise,
-        association: Association,
+        options: RecallOptions,
         *,
         tree: SearchTree,
         account: SearchAccount,
@@ -114,8 +116,7 @@ class Recaller:
     ) -> None:
         self._context = context
         self._asking = context.checking()
-        self._steps = steps
-        self._association = association
+        self._options = options
         self._tree = tree
         self._account = account
         self._scorer = scorer
@@ -134,7 +135,7 @@ class Recaller:
         Raises:
             TTSError: Nothing can go on: the engine or the run's folder is lost.
         """
-        association = self._association
+        association = self._options
         memory, separator = association.memory, association.separator
         if memory is None or separator is None or not trajectory.text.endswith(separator):
             return 0.0
@@ -150,7 +151,7 @@ class Recaller:
         return association.association_weight * await self._quality(trajectory, note.text)
 
     def _cue(self, node: int) -> Cue:
-        tree, association = self._tree, self._association
+        tree, association = self._tree, self._options
         path = tree.path(node)
         spent = sum(self._num_tokens.get(ancestor, 0) for ancestor in path)
         return Cue(
@@ -169,7 +170,7 @@ class Recaller:
         except Exception as raised:
             error = survivable(raised)
             message = f"a step calls nothing to mind: {type(error).__name__}: {error}"
-            self._context.emit("warning", message=message)
+            self._context.warn(message)
             return _Note()
 
     async def _fit(self, words: list[str], room: int) -> _Note:
@@ -188,7 +189,7 @@ class Recaller:
 
     async def _quality(self, trajectory: Trajectory, recalled: str) -> float:
         """Return the score with the memory after the newest step, less the score without."""
-        plain = self._steps.as_paragraphs(trajectory)
+        plain = self._options.as_paragraphs(trajectory)
         told = replace(plain, text=plain.text.rstrip() + PARAGRAPH + prompts.note(recalled))
         before, after = await self._scorer.score(plain), await self._scorer.score(told)
         if before.value is None or after.value is None:

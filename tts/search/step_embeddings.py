@@ -31,6 +31,6 @@ class StepEmbedder:
         try:
             found = await self._asking.embed([text])
         except TTSError as error:
-            self._context.emit("warning", message=f"a step has no embedding: {error}")
+            self._context.warn(f"a step has no embedding: {error}")
         else:
-            self._tree.embeddings[text] = found.vectors[0]
+            self._tree.add_embedding(text, found.vectors[0])

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Literal
 
 from tts.protocols import Context
-from tts.scoring import ask_verifier
+from tts.scoring import ask_verifier, warn_of_failure
 from tts.search.once import Once
 from tts.types import Score, Trajectory
 
@@ -49,9 +49,7 @@ class StepScorer:
     async def _ask(self, trajectory: Trajectory) -> Score:
         (score,) = await ask_verifier(self._checking, self._name, [trajectory])
         reduced = self._reduce(score)
-        if reduced.error is not None:
-            message = f"verifier {self._name!r} failed: {reduced.error}"
-            self._context.emit("warning", message=message)
+        warn_of_failure(self._context, self._name, reduced)
         return reduced
 
     def _reduce(self, score: Score) -> Score:

@@ -5,15 +5,14 @@ than its children's, and the numbers do not depend on the order of arrival. Node
 prompt, without a step.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from enum import IntEnum
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tts.protocols import KVDemand
 from tts.search.kv_blocks import NO_BLOCK, BlockTrie
 from tts.types import FloatArray
 
@@ -47,41 +46,19 @@ class NodeState(IntEnum):
     FAILED = 4  # no completion or no score
 
 
-class KVPrice(Protocol):
-    """The price of a KV block, as `tts.protocols.KVMarket.price` for one search."""
-
-    def __call__(self, demand: KVDemand, *, share: float) -> float:
-        """Return the price at which all searches fit."""
-        ...
-
-
-def free(demand: KVDemand, *, share: float) -> float:
-    """Return the price of blocks that are not scarce."""
-    return 0.0
-
-
 class SearchTree:
     """Nodes as rows of arrays; every array property is a view in node order.
 
     Args:
         block_size: Tokens per KV block of the engine.
-
-    Attributes:
-        kv_price: Takes what the search would keep by the price of a KV block, and the part of the
-            KV cache that all searches may keep; returns the price at which all of them fit. Nobody
-            else keeps anything, and blocks are free, unless a search sets this.
-        embeddings: Vector by text, of the steps that the policy's `step_embedder` has embedded; all
-            of one length.
-        memories: What a node's step calls to mind, by node; its tokens follow the step's.
     """
 
     def __init__(self, block_size: int = 16) -> None:
         self.blocks = BlockTrie(block_size)
         self.num_expansions = 0
-        self.kv_price: KVPrice = free
         self.texts: list[str] = [""]
-        self.embeddings: dict[str, FloatArray] = {}
-        self.memories: dict[int, str] = {}
+        self._embeddings: dict[str, FloatArray] = {}
+        self._memories: dict[int, str] = {}
         self.reasons: dict[int, str] = {}
         self._above = [-1]  # `parent` as a list, which single nodes are read from faster
         self._tokens: list[tuple[int, ...]] = [()]
@@ -154,6 +131,16 @@ class SearchTree:
         """How often a finished node counts."""
         return self._ints("copies")
 
+    @property
+    def embeddings(self) -> Mapping[str, FloatArray]:
+        """Vector by text, of the steps that the policy's `step_embedder` has embedded."""
+        return self._embeddings
+
+    @property
+    def memories(self) -> Mapping[int, str]:
+        """What a node's step calls to mind, by node; its tokens follow the step's."""
+        return self._memories
+
     def add_children(self, parent: int, num_children: int) -> int:
         """Add running children of an open node; returns the first one's number."""
         first, place = self._size, int(self.num_children[parent])
@@ -203,7 +190,11 @@ class SearchTree:
         """Append what a step calls to mind to its tokens. Children come after this."""
         step, prior = (*self._tokens[node], *token_ids), float(self.prior[node])
         self.set_step(node, step, self.texts[node], prior=prior)
-        self.memories[node] = text
+        self._memories[node] = text
+
+    def add_embedding(self, text: str, vector: FloatArray) -> None:
+        """Say what a step's text is in the space of an embedding model; [D], the same D for all."""
+        self._embeddings[text] = vector
 
     def score(self, node: int, reward: float, *, is_finished: bool = False) -> None:
         """Give a running node its reward and add that to `visits` and `value` up to the root."""

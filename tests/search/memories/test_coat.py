@@ -19,7 +19,7 @@ from tts.operators.tree_search import TreeSearch
 from tts.pipeline import Pipeline
 from tts.presets.load import load_preset
 from tts.protocols import Context, VerifierSpec
-from tts.runtime.executor import Job
+from tts.runtime.job import Job
 from tts.runtime.log import LogFile
 from tts.runtime.runtime import Runtime
 from tts.search.memories import facts, function, model
@@ -221,7 +221,7 @@ def test_what_a_model_recalls_is_charged_and_is_no_attempt() -> None:
     generated = len(wise.requests) * len(FACT)
     assert result.usage.checking_tokens == generated > 0
     assert result.usage.calls == sum(r.n for r in engine.requests) + len(wise.requests)
-    assert not any(FACT in t.text for t in result.attempts)
+    assert not any(FACT in t.text for t in result.samples)
     (request, *_) = wise.requests
     assert (request.sampling.temperature, request.sampling.max_tokens) == (0.5, 64)
     assert build(config).engines({"prm": Reader()}) == {"", "wise"}
@@ -288,7 +288,7 @@ def test_cancelled_while_it_recalls_nothing_is_left(turns: int) -> None:
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        runtime.close()
+        await runtime.aclose()
         assert engine.num_running == wise.num_running == 0
         await engine.aclose()  # each has a clock, which may be about to tick
         await wise.aclose()

@@ -7,7 +7,7 @@ import pytest
 
 from tts.engine.vllm import VLLMEngine
 from tts.protocols import Context, VerifierSpec
-from tts.runtime.executor import Job
+from tts.runtime.job import Job
 from tts.runtime.log import GenerationLog
 from tts.runtime.runtime import Runtime
 from tts.search.memories import function
@@ -55,13 +55,10 @@ def test_children_continue_step_and_memory_and_find_what_the_parent_computed(
         await vllm_engine.forget()
         memory = function.Memory(function=recall)
         config = Config(memory=memory, branching=2, solutions=1, expansions=4, parallel=1)
-        runtime = Runtime(vllm_engine, verifiers={"prm": Even()}, log=log)
         sampling = Sampling(temperature=1.0, max_tokens=200)
         problem = generate_problem("test", 3, 0)
-        try:
+        async with Runtime(vllm_engine, verifiers={"prm": Even()}, log=log) as runtime:
             result = await runtime.run(Job(build(config), problem, sampling))
-        finally:
-            runtime.close()
         notes = {e.fields["text"] for e in result.trace if e.kind == "recall"}
         return [await vllm_engine.tokenize(f"Note: {text}\n\n") for text in sorted(notes)]
 

@@ -1,0 +1,172 @@
+"""What an engine is: prompts in, completions out, and what it can tell of itself."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Protocol, Self
+
+from tts.types import (
+    Completion,
+    Embeddings,
+    GenerationRequest,
+    ModelInfo,
+    Problem,
+    ScoreRequest,
+    StepScores,
+    Usage,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do; known before a token is spent.
+
+    Attributes:
+        token_ids: Takes prompts as token ids, reports generated ids, and serves `tokenize`.
+        logprobs: Reports log-probabilities of generated tokens.
+        prefix_cache: Reuses the KV blocks of a shared prefix and reports how many tokens it reused.
+        cancel: A closed stream stops generating at once.
+        seed: The same seed gives the same completion, within the engine's numerics.
+        logits_processors: Runs custom logits processors.
+        rewards: Serves reward models through `score`.
+        embeddings: Serves `embed`.
+        token_counts: Reports how many tokens it generated.
+        own_prompts: Answers any prompt, and not only those that were recorded.
+        certainties: Reports entropy and self-certainty of generated tokens.
+    """
+
+    token_ids: bool = False
+    logprobs: bool = False
+    prefix_cache: bool = False
+    cancel: bool = False
+    seed: bool = False
+    logits_processors: bool = False
+    rewards: bool = False
+    embeddings: bool = False
+    token_counts: bool = True
+    own_prompts: bool = True
+    certainties: bool = False
+
+    def missing(self, needs: frozenset[str]) -> list[str]:
+        """Return the names in `needs` that this engine lacks, sorted."""
+        have = {f.name for f in fields(self) if getattr(self, f.name)}
+        return sorted(needs - have)
+
+
+class CompletionStream(Protocol):
+    """Completions of one request, in order of arrival.
+
+    An object and not an async generator, so that a cancelled reader cannot leak into another task.
+    """
+
+    def __aiter__(self) -> Self:
+        """Return the stream itself."""
+        ...
+
+    async def __anext__(self) -> Completion:
+        """Return the next completion to finish.
+
+        Raises:
+            StopAsyncIteration: All `n` were returned, or the stream was closed.
+            EngineError: The engine died, or refused the request.
+        """
+        ...
+
+    async def aclose(self) -> Usage:
+        """Abort what still runs and return once the engine has acknowledged.
+
+        Returns what all completions cost that `__anext__` did not return: the aborted ones, with
+        the tokens that they had generated, and those that finished unread. Every call returns the
+        same figure.
+        """
+        ...
+
+
+class Engine(Protocol):
+    """Turns prompts into completions."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model's shape, context and price."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this engine can do."""
+        ...
+
+    def generate(self, request: GenerationRequest) -> CompletionStream:
+        """Start `request.n` completions; errors arrive through the stream."""
+        ...
+
+    async def score(self, request: ScoreRequest) -> StepScores:
+        """Run a reward model.
+
+        Raises:
+            CapabilityError: This engine serves no reward model.
+        """
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """Return a vector for each text, at least one.
+
+        Raises:
+            CapabilityError: This engine serves no embeddings.
+        """
+        ...
+
+    async def tokenize(self, text: str) -> tuple[int, ...]:
+        """Return the token ids of a text that continues a prompt: without special tokens.
+
+        Raises:
+            CapabilityError: This engine takes no token ids.
+            EngineError: It cannot be asked.
+        """
+        ...
+
+    def kv_usage(self) -> float | None:
+        """Return the fraction of KV blocks that running requests hold; None if it cannot tell."""
+        ...
+
+    def num_preemptions(self) -> int | None:
+        """Return how often a running request has lost its KV blocks, so far; None as above."""
+        ...
+
+    def holds(self, problem: Problem) -> bool:
+        """Return whether it can answer a problem; one that only replays samples may lack it."""
+        ...
+
+    async def forget(self) -> None:
+        """Drop what requests left behind, so that a measurement owes nothing to the last one.
+
+        Raises:
+            EngineError: Requests are running.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Abort everything and free the model; idempotent."""
+        ...
+
+
+class BaseEngine:
+    """What an engine says that has no KV cache of its own to tell of, and forgets by itself.
+
+    Engines extend it and override what they know better.
+    """
+
+    __slots__ = ()
+
+    def kv_usage(self) -> float | None:
+        """Return None: it cannot tell."""
+        return None
+
+    def num_preemptions(self) -> int | None:
+        """Return None: it cannot tell."""
+        return None
+
+    def holds(self, problem: Problem) -> bool:
+        """Return True: it answers any problem."""
+        return True
+
+    async def forget(self) -> None:
+        """Do nothing: no request leaves anything behind."""

@@ -1,0 +1,50 @@
+"""The kinds of events that a trace holds: each is declared here, and nowhere else in words.
+
+A trace is written for people and viewers. What a program wants to know of a run stands, as values,
+in `Result.facts` and in the records of a run; no code decides anything by the kind of an event.
+Plug-ins may write kinds of their own.
+"""
+
+from collections.abc import Mapping
+
+KINDS: Mapping[str, str] = {
+    # Of every node.
+    "start": "A node began.",
+    "end": "A node returned.",
+    "cancelled": "A node ended because nobody read it any more.",
+    "error": "A node failed: `type` and `message` of the exception.",
+    "warning": "A node went on although something went wrong: `message`.",
+    "stopped": "A rule of a node ended sampling: `rule`.",
+    "deadline": "The deadline passed; nothing more is generated.",
+    # Of requests.
+    "request": "Completions were `asked` for, and so many `granted` by the budget.",
+    "reserve": "Room for completions was `asked` for, and so much `granted`.",
+    "completion": "A completion arrived: `index`, `tokens`, `cached`, `finish_reason`, `reused`.",
+    "abort": "Completions were ended before the engine had finished them: `calls`, `tokens`.",
+    # Of operators.
+    "allocate": "Whether more samples are worth it was decided after `drawn` of them.",
+    "bar": "The least confidence that a trajectory must reach was set by `warmup` of them.",
+    "choose": "One of a `window` of trajectories was chosen.",
+    "critique": "A check of a trajectory ended with a `verdict`.",
+    "escalate": "A problem was handed to the dearer strategy.",
+    "map": "A problem was split into `items`.",
+    "probe": "A thought was asked for its `answer` so far.",
+    "prune": "A trajectory, or `nodes` of a search tree, were given up.",
+    "pruned": "A trajectory was ended while it was drawn.",
+    "route": "A trajectory went one of two ways: `holds` is the condition.",
+    "score": "A `verifier` gave a trajectory its `value`.",
+    "select": "The best of those that `arrived` were chosen, by the score `by`.",
+    "think": "A thought ended after `tokens`.",
+    "thought_end": "A `rule` ended a thought.",
+    "vote": "Votes were counted: `read` trajectories, `voters`, weight by answer.",
+    # Of verifiers.
+    "choice": "A model that compares trajectories named one by its `label`.",
+    "estimate": "A measure of confidence was estimated, since the engine cannot tell it.",
+    "judge": "A judge's checks of a trajectory were read.",
+    # Of tree searches.
+    "decide": "What is held, before and after pruning, and what a policy expands.",
+    "step": "A step of the tree was scored.",
+    "recall": "What a step called to mind.",
+    "fail": "A tree node got no step, or no score.",
+    "search": "A search ended: its figures, and the whole tree.",
+}

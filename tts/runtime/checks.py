@@ -1,0 +1,55 @@
+"""What is refused before a token is spent."""
+
+from collections.abc import Mapping
+
+from tts.errors import BudgetError, CapabilityError
+from tts.protocols import Engine, Verifier
+from tts.runtime.job import Job
+from tts.types import Budget
+
+
+def check_job(
+    job: Job,
+    engines: Mapping[str, Engine],
+    verifiers: Mapping[str, Verifier],
+    run_budget: Budget,
+) -> None:
+    """Refuse a job that cannot run on these engines; the problem itself does not matter.
+
+    Args:
+        job: What is to be done.
+        engines: By name; the empty one is the run's own.
+        verifiers: By name.
+        run_budget: Hard limits on everything that the run does.
+
+    Raises:
+        PipelineError: The graph is wrong, or names a verifier that is not there.
+        CapabilityError: An engine lacks something, or is not there.
+        BudgetError: An engine that it asks cannot count what a budget limits.
+    """
+    job.pipeline.check()
+    job.pipeline.check_engines(engines, verifiers)
+    own = engines[""]
+    if job.sampling.reflection and not own.capabilities.logits_processors:
+        raise CapabilityError(
+            f"{own.info.name} runs no logits processors, which sampling.reflection needs; "
+            "the embedded vLLM does"
+        )
+    for name in sorted(job.pipeline.engines(verifiers)):
+        for budget in (job.budget, run_budget):
+            check_budget(budget, engines[name])
+
+
+def check_budget(budget: Budget, engine: Engine) -> None:
+    """Refuse a budget that the engine cannot count.
+
+    Raises:
+        BudgetError: A limit on tokens, FLOPs or dollars that this engine does not report.
+    """
+    info = engine.info
+    if budget.tokens is not None and not engine.capabilities.token_counts:
+        raise BudgetError(f"{info.name} reports no token counts; budget its calls instead")
+    if budget.flops is not None and info.parameters is None:
+        raise BudgetError(f"the size of {info.name} is unknown; budget tokens instead of flops")
+    if budget.usd is not None and info.price is None:
+        raise BudgetError(f"{info.name} has no price; budget tokens instead of dollars")

@@ -1,0 +1,91 @@
+"""What happens to one problem: kept as values for the result, and written to the trace."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from tts.facts import Failure, RunFacts, SearchFigures, Stop
+from tts.runtime.trace import Trace
+
+
+class FactLog:
+    """Collects facts; each is also an event of the trace.
+
+    Args:
+        trace: Takes the events.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self._asked = 0
+        self._granted = 0
+        self._aborted = 0
+        self._is_short = False
+        self._is_expired = False
+        self._warnings: list[str] = []
+        self._failures: list[Failure] = []
+        self._stops: list[Stop] = []
+        self._searches: list[SearchFigures] = []
+
+    def requested(self, node: str, *, asked: int, granted: int, **values: Any) -> None:
+        """Note a request: completions asked for, and those that the budget lets through."""
+        self._asked += asked
+        self._granted += granted
+        self._is_short = self._is_short or granted < asked
+        self.trace.emit("request", node, asked=asked, granted=granted, **values)
+
+    def reserved(self, node: str, *, asked: int, granted: int) -> None:
+        """Note room that was kept for later requests; what is asked then is counted then."""
+        self._is_short = self._is_short or granted < asked
+        self.trace.emit("reserve", node, asked=asked, granted=granted)
+
+    def aborted(self, node: str, *, calls: int, tokens: int | None) -> None:
+        """Note completions that were ended before the engine had finished them."""
+        self._aborted += calls
+        self.trace.emit("abort", node, calls=calls, tokens=tokens)
+
+    def expired(self) -> None:
+        """Note that the deadline has passed."""
+        self._is_expired = True
+        self.trace.emit("deadline", "")
+
+    def warned(self, node: str, message: str) -> None:
+        """Note what went wrong without a node's failure, in a sentence for people."""
+        self._warnings.append(message)
+        self.trace.emit("warning", node, message=message)
+
+    def failed(self, node: str, error: BaseException) -> None:
+        """Note a node's failure."""
+        failure = Failure(node, type(error).__name__, str(error))
+        self._failures.append(failure)
+        self.trace.emit("error", node, message=failure.message, type=failure.error)
+
+    def stopped(self, node: str, rule: str, **values: Any) -> None:
+        """Note a rule that ended sampling."""
+        self._stops.append(Stop(node, rule))
+        self.trace.emit("stopped", node, rule=rule, **values)
+
+    def searched(self, node: str, figures: SearchFigures, tree: Mapping[str, Any]) -> None:
+        """Note a tree search that has ended; the trace keeps the whole tree."""
+        self._searches.append(figures)
+        self.trace.emit("search", node, **asdict(figures), tree=tree)
+
+    def close(self, *, spent: str, errors: Iterable[str]) -> RunFacts:
+        """Return the facts.
+
+        Args:
+            spent: Which limit is spent, should one have refused anything.
+            errors: What the engine said of completions that failed.
+        """
+        return RunFacts(
+            asked=self._asked,
+            granted=self._granted,
+            aborted=self._aborted,
+            is_expired=self._is_expired,
+            shortfall=spent if self._is_short or self._is_expired else "",
+            stopped_by=tuple(self._stops),
+            warnings=tuple(dict.fromkeys(self._warnings)),
+            failures=tuple(self._failures),
+            errors=tuple(sorted(set(errors))),
+            searches=tuple(self._searches),
+        )

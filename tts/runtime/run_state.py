@@ -1,0 +1,86 @@
+"""What the nodes of one problem's run share."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from tts.protocols import AnswerGroups, Engine, Verifier
+from tts.runtime.fact_log import FactLog
+from tts.runtime.job import Job
+from tts.runtime.kv_market import Market
+from tts.runtime.ledger import Ledger
+from tts.runtime.log import GenerationLog
+from tts.runtime.stream import RequestStream, Services
+from tts.runtime.trace import Trace
+from tts.types import GenerationRequest, Problem, Trajectory
+
+
+class RunState:
+    """Engines, verifiers, ledger, log and facts of one problem, and its running requests.
+
+    Args:
+        job: What is to be done.
+        ledger: What may be spent.
+        log: Generations to reuse and to add to.
+        engines: By name; the empty one is the run's own.
+        verifiers: By name.
+        kv_markets: Where searches meet, by the name of their engine.
+        new_groups: Makes an empty set of classes of equal answers.
+        on_progress: Called when a completion or an abort has freed KV blocks.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        *,
+        ledger: Ledger,
+        log: GenerationLog,
+        engines: Mapping[str, Engine],
+        verifiers: Mapping[str, Verifier],
+        kv_markets: Mapping[str, Market],
+        new_groups: Callable[[Problem], AnswerGroups],
+        on_progress: Callable[[], None],
+    ) -> None:
+        self.job = job
+        self.ledger = ledger
+        self.engines = engines
+        self.verifiers = verifiers
+        self.kv_markets = kv_markets
+        self.new_groups = new_groups
+        self.facts = FactLog(Trace())
+        self.seen: dict[str, Trajectory] = {}
+        self._services = Services(
+            engine=engines[""],
+            ledger=ledger,
+            log=log,
+            facts=self.facts,
+            on_progress=on_progress,
+            priority=job.priority,
+        )
+        self._running: set[RequestStream] = set()
+
+    def open_stream(
+        self, request: GenerationRequest, node: str, engine: str = "", *, is_check: bool = False
+    ) -> RequestStream:
+        """Return a request's completions, which are charged to this problem."""
+        services = self._services
+        if engine:
+            services = replace(services, engine=self.engines[engine])
+        return RequestStream(services, request, node, self._running, is_check=is_check)
+
+    def record(self, trajectory: Trajectory) -> None:
+        """Keep a trajectory for the result's ancestors."""
+        self.seen[trajectory.id] = trajectory
+
+    def abandon(self) -> None:
+        """Say that what is closed from now on is closed because the run ends, or its time."""
+        for stream in self._running:
+            stream.abandon()
+
+    def expire(self) -> tuple[RequestStream, ...]:
+        """Let nothing more be generated; returns the requests that run, for the caller to close."""
+        self.ledger.expire()
+        self.facts.expired()
+        for market in self.kv_markets.values():
+            market.look_again()
+        self.abandon()
+        return tuple(self._running)

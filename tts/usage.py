@@ -1,0 +1,87 @@
+"""What was spent."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What was spent. None means unknown, and a sum with an unknown part is unknown.
+
+    Attributes:
+        prompt_tokens: Tokens sent, cache hits included.
+        scored_tokens: The part of `prompt_tokens` that reward models ran over: no cached ones.
+        checking_tokens: The part of `generated_tokens` that judged others' work, or recalled facts
+            for it; never wasted.
+        cached_tokens: The part of `prompt_tokens` whose KV blocks were already resident.
+        generated_tokens: Tokens sampled, those of pruned and cancelled trajectories included.
+        wasted_tokens: The part of `generated_tokens` whose trajectory reached no sink.
+        calls: Sequences asked for; one request for n completions counts n.
+        reused_tokens: The part of `generated_tokens` that came from the run's log, not the engine.
+        kv_block_seconds: KV blocks held, integrated over time.
+        peak_kv_blocks: Most KV blocks held at once; sums take the larger.
+        flops: Predicted floating-point operations.
+        seconds: Wall time of one call, summed over calls; of a result, its whole wall time.
+        usd: Dollars.
+        kv_bytes: KV cache that decoding read, page summaries included, predicted from the lengths.
+        dense_kv_bytes: What it would have read if attention had left nothing out.
+    """
+
+    prompt_tokens: int | None = 0
+    cached_tokens: int | None = 0
+    generated_tokens: int | None = 0
+    wasted_tokens: int | None = 0
+    calls: int = 0
+    reused_tokens: int = 0
+    kv_block_seconds: float | None = 0.0
+    peak_kv_blocks: int | None = 0
+    flops: float | None = 0.0
+    seconds: float | None = 0.0
+    usd: float | None = 0.0
+    scored_tokens: int | None = 0
+    checking_tokens: int | None = 0
+    kv_bytes: int | None = 0
+    dense_kv_bytes: int | None = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """Add field by field; `peak_kv_blocks` takes the larger."""
+        return sum_usage((self, other))
+
+    @classmethod
+    def unknown(cls, calls: int = 1) -> Self:
+        """Return the usage of calls of which only their number is known; no calls cost nothing."""
+        if not calls:
+            return cls()
+        return cls(
+            prompt_tokens=None,
+            cached_tokens=None,
+            generated_tokens=None,
+            calls=calls,
+            kv_block_seconds=None,
+            peak_kv_blocks=None,
+            flops=None,
+            seconds=None,
+            usd=None,
+            kv_bytes=None,
+            dense_kv_bytes=None,
+        )
+
+
+_FIELDS = tuple(field.name for field in fields(Usage))
+_values = attrgetter(*_FIELDS)
+
+
+def sum_usage(parts: Iterable[Usage]) -> Usage:
+    """Add usages field by field, `peak_kv_blocks` taking the largest; none add to zero."""
+    columns = list(zip(*map(_values, parts), strict=True))
+    if not columns:
+        return Usage()
+    return Usage(*map(_total, _FIELDS, columns))
+
+
+def _total(name: str, values: tuple[Any, ...]) -> Any:
+    if None in values:
+        return None
+    return max(values) if name == "peak_kv_blocks" else sum(values)
