@@ -17,7 +17,6 @@ READERS = {
     "tts/bench/runtime_run.py": "when completions arrived",
     "tts/runtime/log.py": "its own lines, which are no events",
 }
-EMITTERS = {"emit"}
 
 
 def sources() -> Iterator[tuple[str, ast.Module]]:
@@ -34,12 +33,11 @@ def emitted() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name, tree in sources():
         for node in ast.walk(tree):
-            is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-            if not (is_call and node.func.attr in EMITTERS and node.args):
-                continue
-            kind = node.args[0]
-            if isinstance(kind, ast.Constant):
-                found.setdefault(kind.value, []).append(name)
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(attr="emit"), args=[ast.Constant(value=str(kind)), *_]
+                ):
+                    found.setdefault(kind, []).append(name)
     return found
 
 

@@ -73,3 +73,28 @@ def test_a_score_has_a_value_or_an_error() -> None:
         Score(value=None)
     with pytest.raises(ValueError, match="never both or neither"):
         Score(value=1.0, error="failed")
+
+
+def test_the_usage_of_a_call_that_was_lost_is_unknown_but_for_its_number() -> None:
+    lost = Usage.unknown(3)
+    assert (lost.calls, lost.reused_tokens) == (3, 0)
+    assert lost.generated_tokens is lost.prompt_tokens is lost.seconds is lost.usd is None
+    assert sum_usage([lost, Usage(generated_tokens=5, calls=1)]).generated_tokens is None
+    assert Usage.unknown(0) == Usage()
+
+
+def test_no_usages_add_to_nothing() -> None:
+    assert sum_usage([]) == Usage()
+
+
+@pytest.mark.parametrize(
+    ("score", "number", "share"),
+    [
+        (Score(0.4), 0.4, 0.4),
+        (Score(3.0), 3.0, None),
+        (Score(3.0, probability=0.7), 0.7, 0.7),
+        (Score(None, error="failed"), None, None),
+    ],
+)
+def test_one_number_of_a_score(score: Score, number: float | None, share: float | None) -> None:
+    assert (score.probability_or_value, score.share) == (number, share)

@@ -43,7 +43,7 @@ class Inlet(Protocol):
         ...
 
     def defer(self, ready: Callable[[], Awaitable[None]]) -> None:
-        """Want more only once `ready` has returned: for a node that passes on what it reads."""
+        """Delay demand for more until `ready()` returns: for a node that passes on its input."""
         ...
 
 
@@ -173,7 +173,7 @@ class Context(Protocol):
         ...
 
     def asking(self, engine: str) -> "Context":
-        """Return this context with another engine of the run; the same for an empty name."""
+        """Return this context bound to another engine of the run; unchanged for an empty name."""
         ...
 
     def checking(self) -> "Context":
@@ -368,7 +368,7 @@ class VerifierSpec:
         steps: Gives one value per step.
         unit_interval: Values lie in [0, 1] and may be summed as weights without calibration.
         summable: Values are no probabilities, but its source sums them; they are never negative.
-        compares: Judges trajectories against each other, and so is given all of them at once.
+        compares: Judges trajectories against each other, and so needs all of them at once.
         verifiers: Names of the verifiers that it asks.
         logprobs: Candidates per token whose log-probabilities it reads; 0 for none.
         certainties: Reads the tokens' entropies or self-certainties, and `logprobs` only where an

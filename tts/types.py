@@ -142,7 +142,7 @@ class GenerationRequest:
         start: Completions of this prompt that earlier requests of the same node asked for; all of
             them share the base seed `seed - start`.
         keep_free: Tokens of the model's context that each completion leaves free, for what is
-            asked next. Only servers other than vLLM's, which count no prompt beforehand, ignore it.
+            asked next. Ignored by servers other than vLLM's, which cannot count the prompt first.
     """
 
     prompt: Prompt

@@ -12,7 +12,16 @@ from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.engine.vllm import VLLMEngine
 from tts.errors import ContextError, EngineError
 from tts.protocols import CompletionStream, Engine
-from tts.types import Completion, GenerationRequest, Message, Prompt, Sampling, Usage, sum_usage
+from tts.types import (
+    Completion,
+    GenerationRequest,
+    Message,
+    Problem,
+    Prompt,
+    Sampling,
+    Usage,
+    sum_usage,
+)
 
 CHAT = Prompt(messages=(Message("user", "What is 7 * 8?"),))
 
@@ -94,6 +103,20 @@ def test_a_text_becomes_the_tokens_that_continue_a_prompt(subject: Subject) -> N
         (after,) = await read(subject.engine.generate(ask(prompt=prompt)))
         assert after.prompt_token_ids[-len(ids) :] == ids
         assert await subject.engine.tokenize("") == ()  # nothing at the start, nothing at the end
+
+    run(main())
+
+
+def test_it_says_of_itself_what_it_can(subject: Subject) -> None:
+    async def main() -> None:
+        engine = subject.engine
+        await read(engine.generate(ask(2)))
+        used, preempted = engine.kv_usage(), engine.num_preemptions()
+        assert used is None or 0.0 <= used <= 1.0
+        assert preempted is None or preempted >= 0
+        assert engine.holds(Problem(id="p", statement="What is 7 * 8?"))
+        await engine.forget()
+        await read(engine.generate(ask(1)))
 
     run(main())
 

@@ -15,6 +15,7 @@ from tts.operators.refine import refine
 from tts.operators.route import Route, route
 from tts.operators.sample import sample
 from tts.operators.score import score
+from tts.operators.select import select
 from tts.operators.vote import vote
 from tts.protocols import Context, VerifierSpec
 from tts.types import Score, Trajectory
@@ -129,3 +130,33 @@ def test_prune_needs_a_rule() -> None:
         Prune(by="value")
     with pytest.raises(ValidationError, match="cannot stop it early"):
         Prune(by="value", keep=1, enough=1)
+
+
+class Calibrated:
+    """Its own value says the opposite of the probability that it is calibrated to."""
+
+    spec = VerifierSpec(unit_interval=True)
+
+    async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
+        return [
+            Score(7.0, probability=0.2) if t.answer == "1" else Score(-7.0, probability=0.9)
+            for t in trajectories
+        ]
+
+    async def aclose(self) -> None:
+        pass
+
+
+def test_a_threshold_speaks_of_the_calibrated_probability_and_a_ranking_of_the_value() -> None:
+    def script(ask: Ask) -> Line:
+        return Line(boxed(ask.index))
+
+    verifiers = {"prm": Calibrated()}
+    scored = sample(2) >> score("prm")
+    passed = run(scored >> prune("prm", at_least=0.5), script, verifiers=verifiers)
+    assert answers(passed) == ["0"]
+    best = run(scored >> select("prm"), script, verifiers=verifiers)
+    assert best.answer is not None and best.answer.text == "1"
+    condition = Condition(measure="prm", at_least=0.5)
+    holds = {t.answer: condition.holds(PROBLEM, t) for t in best.samples}
+    assert holds == {"0": True, "1": False}

@@ -137,3 +137,12 @@ def test_a_reservation_keeps_room_and_gives_it_back() -> None:
     with Reservation(ledger, INFO, n=9, max_tokens=40, prompt_tokens=7) as small:
         assert small.n == 3  # the calls that are left
     assert ledger.reserve(INFO, n=3, max_tokens=50).n == 3
+
+
+def test_the_runs_deadline_is_each_problems() -> None:
+    run = Ledger(Budget(seconds=1.0))
+    problem = Ledger(Budget(tokens=100), run)
+    assert not problem.is_expired and problem.reserve(INFO, n=1, max_tokens=20).n == 1
+    run.expire()
+    assert problem.is_expired and problem.reserve(INFO, n=1, max_tokens=20).n == 0
+    assert problem.shortfall() == "the deadline of 1 s passed"

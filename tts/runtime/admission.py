@@ -31,8 +31,8 @@ class Admission:
         self._running = 0
         self._changed = asyncio.Event()
 
-    def poke(self) -> None:
-        """Look again: KV blocks may have been freed."""
+    def look_again(self) -> None:
+        """Check again whether a problem may start: KV blocks may have been freed."""
         self._changed.set()
 
     async def acquire(self) -> None:

@@ -84,7 +84,7 @@ class ChannelInlet:
         self._wanting.set()
 
     def defer(self, ready: Callable[[], Awaitable[None]]) -> None:
-        """Want more only once `ready` has returned: for a node that passes on what it reads."""
+        """Delay demand for more until `ready()` returns: for a node that passes on its input."""
         self._ready = ready
 
     async def wanted(self) -> None:

@@ -51,7 +51,7 @@ def _ignore() -> None:
 
 
 async def _score(engine: Engine, request: ScoreRequest) -> StepScores:
-    """Run a reward model; that it died is its verifier's failure, since the policy still runs."""
+    """Run a reward model; one that has died fails its verifier and not the run."""
     try:
         return await engine.score(request)
     except EngineError as error:
@@ -119,7 +119,7 @@ class NodeContext:
         return room
 
     def asking(self, engine: str) -> "NodeContext":
-        """Return this context with another engine of the run; the same for an empty name."""
+        """Return this context bound to another engine of the run; unchanged for an empty name."""
         return replace(self, engine_name=engine or self.engine_name)
 
     def checking(self) -> "NodeContext":

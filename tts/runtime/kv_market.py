@@ -102,7 +102,7 @@ class Market:
         self.look_again()
 
     def look_again(self) -> None:
-        """Have those that wait look whether they may go on."""
+        """Wake waiting searches, so that each checks again whether it may go on."""
         waiting, self._waiting = self._waiting, []
         for waiter in waiting:
             if not waiter.done():  # cancelled

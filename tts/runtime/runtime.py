@@ -247,7 +247,7 @@ class RunMany:
 
     async def _run(self, job: Job) -> None:
         try:
-            result = await self._runtime.run(job, on_progress=self._admission.poke)
+            result = await self._runtime.run(job, on_progress=self._admission.look_again)
         finally:
             self._admission.release()
         self._results.put_nowait(result)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
+from tts.errors import EngineError
 from tts.protocols import CompletionStream, Engine
 from tts.runtime.fact_log import FactLog
 from tts.runtime.ledger import Grant, Ledger
@@ -116,7 +117,11 @@ class RequestStream:
             if self._closing is not None:
                 raise StopAsyncIteration
             begun.live = self._ask(begun)
-        completion = await _next(begun.live)
+        try:
+            completion = await _next(begun.live)
+        except EngineError:
+            self.abandon()
+            raise
         if completion.finish_reason != "error":
             seed = begun.request.seed + completion.index
             self._services.log.record(begun.key, seed, completion)
@@ -138,9 +143,9 @@ class RequestStream:
             raise
 
     def abandon(self) -> None:
-        """Say that the run or its deadline ends here: a close that follows is no reader's decision.
+        """Say that the run, its time or its engine ends here: what is closed is no decision.
 
-        It is not kept in the log, so that a resumed run asks for what is missing.
+        The log does not keep it, so that a resumed run asks for what is missing.
         """
         self._is_abandoned = True
 

@@ -73,19 +73,22 @@ class Tally:
 
     def _support(self, leader: int, probability: float | None) -> Support:
         counts, weights = self.counts(), self.weights()
-        total = math.fsum(weights)
-        if probability is not None:
-            pass
-        elif weights[leader] == counts[leader]:
-            probability = leader_probability(counts)
-        else:
-            probability = weights[leader] / total if total > 0 else 0.0
+        if probability is None:
+            probability = self._probability(leader, counts, weights)
         return Support(
             votes=counts[leader],
             voters=len(self.voters),
             weight=weights[leader],
             probability=probability,
         )
+
+    @staticmethod
+    def _probability(leader: int, counts: Sequence[int], weights: Sequence[float]) -> float:
+        """Return the posterior of a vote that counts, and the share of one that weighs."""
+        if weights[leader] == counts[leader]:
+            return leader_probability(counts)
+        total = math.fsum(weights)
+        return weights[leader] / total if total > 0 else 0.0
 
     def _num_classes(self) -> int:
         return 1 + max((index for index, _, _ in self.voters), default=-1)
