@@ -6,27 +6,21 @@ from typing import Literal
 from pydantic import Field
 
 from tts.operators.select import select
-from tts.operators.tree_search import TreeSearch
+from tts.operators.tree_search import tree_search
 from tts.operators.vote import vote
 from tts.pipeline import Pipeline
+from tts.search.options import SearchParameters
 from tts.search.policy import Decision, SearchPolicy
-from tts.search.recall import Association
-from tts.search.step_scores import Reduction
 from tts.search.tree import NodeState, SearchTree
-from tts.strategies._base import StrategyConfig
 
 ENOUGH = "enough solutions"
 Choice = Literal["weighted_vote", "vote", "best"]
 
 
-class SearchConfig(StrategyConfig, Association):
+class SearchConfig(SearchParameters):
     """Parameters of a tree search besides its policy's."""
 
-    verifier: str = Field("prm", description="scores partial solutions")
-    reduction: Reduction = Field("last", description="how step scores become a reward")
-    choose: Choice = Field("weighted_vote", description="what makes an answer of the solutions")
-    step_tokens: int = Field(256, ge=1, description="a step that is longer is cut into several")
-    max_depth: int = Field(40, ge=1, description="steps; the last one runs to the end")
+    choose: Choice = Field("weighted_vote", description="how the solutions become one answer")
 
 
 def build_search(
@@ -34,16 +28,12 @@ def build_search(
 ) -> Pipeline:
     """Return the search with the policy whose parameters `config` holds, and the choice after."""
     parameters = config.model_dump(include=set(policy_type.model_fields))
-    search = TreeSearch(
+    search = tree_search(
         policy=policy_type.model_validate(parameters),
-        verifier=config.verifier,
-        reduction=config.reduction,
-        step_tokens=config.step_tokens,
-        max_depth=config.max_depth,
         lookahead=lookahead,
-        **{name: getattr(config, name) for name in Association.model_fields},
+        **{name: getattr(config, name) for name in SearchParameters.model_fields},
     )
-    return Pipeline.of(search) >> _choice(config)
+    return search >> _choice(config)
 
 
 def num_finished(tree: SearchTree) -> int:
@@ -106,5 +96,5 @@ def spread(width: int, parts: int) -> list[int]:
 
 def _choice(config: SearchConfig) -> Pipeline:
     if config.choose == "best":
-        return select(config.verifier)
+        return select(by=config.verifier)
     return vote(weights=config.verifier if config.choose == "weighted_vote" else None)

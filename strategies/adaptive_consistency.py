@@ -14,11 +14,11 @@ from pydantic import Field
 
 from tts.operators.sample import Mode, sample
 from tts.operators.vote import Certainty, Order, vote
+from tts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of adaptive consistency."""
 
     n: int = Field(40, ge=1, description="most trajectories")
@@ -39,4 +39,4 @@ def build(config: Config) -> Pipeline:
         min_votes=config.min_votes,
         order=config.order,
     )
-    return sample(config.n, mode=config.mode, batch=config.batch) >> ballot
+    return sample(n=config.n, mode=config.mode, batch=config.batch) >> ballot

@@ -1,4 +1,4 @@
-"""Auto: as much of as dear a strategy as each problem is worth.
+"""Auto: spend on each problem in proportion to what more samples are expected to gain.
 
 With a policy file (`tts calibrate`) whose samples a verifier scored, it climbs a ladder: samples in
 growing steps, each answer's chance to be right from votes and scores, and on while that is worth
@@ -17,56 +17,69 @@ later than drawing all at once: batches are drawn one after the other.
 """
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from tts.allocation.allocator import Belief
 from tts.allocation.policy_file import Default, LadderPart, Policy, load_policy
 from tts.errors import InputError
 from tts.operators.allocate import allocate
-from tts.operators.escalate import Escalate
+from tts.operators.escalate import escalate
 from tts.operators.score import score
 from tts.operators.vote import vote
+from tts.parameters import Parameters
+from tts.parts import build_part
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig, build_strategy
 
 _SAMPLE = "sample"  # as in the other strategies, so that its samples are theirs
 
 
-class Config(StrategyConfig):
+def _read(value: Any) -> Any:
+    if not isinstance(value, str | Path):
+        return value
+    try:
+        return load_policy(Path(value))
+    except InputError as error:
+        raise ValueError(str(error)) from error
+
+
+class Config(Parameters):
     """Parameters of auto."""
 
-    policy: str = Field("", description="file that `tts calibrate` wrote; a prior if none")
-    share: float | None = Field(None, gt=0, description="mean cost of a problem; needs a policy")
-    price: float | None = Field(None, ge=0, description="least gain per sample, in place of share")
-    n: int = Field(64, ge=1, description="most trajectories")
+    policy: Annotated[Policy | None, BeforeValidator(_read)] = Field(
+        None, description="policy file that `tts calibrate` wrote; a prior belief if none"
+    )
+    share: float | None = Field(
+        None, gt=0, description="what a problem may cost on average; needs a policy"
+    )
+    price: float | None = Field(
+        None, ge=0, description="least gain in accuracy per sample, in place of share"
+    )
+    n: int = Field(64, ge=1, description="most trajectories of a problem")
     probe: int = Field(2, ge=1, description="trajectories before the first decision")
     batch: int = Field(1, ge=1, description="trajectories between decisions")
-    verifier: str | None = Field(None, description="whose scores weigh the votes; counts if none")
+    verifier: str | None = Field(
+        None, description="verifier whose scores weigh the votes; plain counts if none"
+    )
     escalate: bool = Field(True, description="ask the policy's dearer strategy where it pays")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.share is not None and self.price is not None:
             raise ValueError("give a share or a price, not both")
-        if self.share is not None and not self.policy:
+        if self.share is not None and self.policy is None:
             raise ValueError("a share needs a policy, which knows its price; or give a price")
-        if self.policy:
-            try:
-                load_policy(Path(self.policy))
-            except InputError as error:
-                raise ValueError(str(error)) from error
         return self
 
 
 def build(config: Config) -> Pipeline:
     """Allocate and vote, or climb the policy's ladder."""
-    if not config.policy:
+    policy = config.policy
+    if policy is None:
         default = Default()
         price = default.price if config.price is None else config.price
         return _vote(config, default.belief, price)
-    policy = load_policy(Path(config.policy))
     if policy.ladder is not None and config.price is None:
         return _climb(config, policy, policy.ladder)
     price = Default().price if config.share is None else policy.price_for(config.share)
@@ -77,11 +90,18 @@ def build(config: Config) -> Pipeline:
 
 def _vote(config: Config, belief: Belief, price: float, model: str = "") -> Pipeline:
     drawn = allocate(
-        belief, n=config.n, probe=config.probe, batch=config.batch, price=price, model=model
+        n=config.n,
+        probe=config.probe,
+        batch=config.batch,
+        price=price,
+        model=model,
+        concentration=belief.concentration,
+        shares=belief.shares,
+        trust=belief.trust,
     ).named(_SAMPLE)
     if config.verifier is None:
         return drawn >> vote()
-    return drawn >> score(config.verifier) >> vote(weights=config.verifier)
+    return drawn >> score(verifier=config.verifier) >> vote(weights=config.verifier)
 
 
 def _climb(config: Config, policy: Policy, ladder: LadderPart) -> Pipeline:
@@ -91,16 +111,15 @@ def _climb(config: Config, policy: Policy, ladder: LadderPart) -> Pipeline:
     asked: dict[str, Any] = {}
     if dearer is not None:
         asked = {
-            "dearer": build_strategy(dearer.strategy, dearer.parameters),
+            "dearer": build_part("strategy", dearer.strategy, dearer.parameters),
             "chances": dearer.chances,
             "accuracy": tuple(a - price * dearer.cost for a in dearer.accuracy),
         }
-    operator = Escalate(
+    return escalate(
         sizes=tuple(steps),
         weights=rule.weights[: len(steps) - 1],
         answer=ladder.answer,
         verifier=ladder.verifier,
         model=policy.model,
         **asked,
-    )
-    return Pipeline.of(operator).named(_SAMPLE)
+    ).named(_SAMPLE)

@@ -9,11 +9,11 @@ from pydantic import Field
 from tts.operators.sample import Mode, sample
 from tts.operators.score import score
 from tts.operators.select import select
+from tts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of best-of-n."""
 
     n: int = Field(16, ge=1, description="trajectories sampled in parallel")
@@ -24,5 +24,5 @@ class Config(StrategyConfig):
 
 def build(config: Config) -> Pipeline:
     """Sample, score, keep the best."""
-    best = select(config.verifier, quorum=config.quorum)
-    return sample(config.n, mode=config.mode) >> score(config.verifier) >> best
+    best = select(by=config.verifier, quorum=config.quorum)
+    return sample(n=config.n, mode=config.mode) >> score(verifier=config.verifier) >> best

@@ -11,13 +11,13 @@ a thought ends early where probes agree, as in `dynasor`.
 from pydantic import Field
 
 from tts import prompts
-from tts.operators.think import Think
+from tts.operators.think import think
 from tts.operators.vote import vote
+from tts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of budget forcing."""
 
     n: int = Field(1, ge=1, description="trajectories; more than one vote")
@@ -34,5 +34,5 @@ def build(config: Config) -> Pipeline:
     """Think for as long as asked, then answer."""
     probe = prompts.PROBE if config.probe_every else None
     parameters = config.model_dump(exclude={"probe_every"})
-    thoughts = Pipeline.of(Think(slice_tokens=config.probe_every, probe=probe, **parameters))
+    thoughts = think(slice_tokens=config.probe_every, probe=probe, **parameters)
     return thoughts if config.n == 1 else thoughts >> vote()

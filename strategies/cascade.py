@@ -15,11 +15,13 @@ from tts.operators._condition import Condition
 from tts.operators.route import route
 from tts.operators.sample import sample
 from tts.operators.vote import vote
+from tts.parameters import Parameters
+from tts.parts import build_part
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig, asked_of, build_strategy
+from tts.strategies._base import asked_of
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of the cascade."""
 
     n: int = Field(4, ge=2, description="cheap samples")
@@ -31,6 +33,7 @@ class Config(StrategyConfig):
 
 def build(config: Config) -> Pipeline:
     """Sample, vote, route by support."""
-    cheap = asked_of(sample(config.n) >> vote(), config.draft)
+    cheap = asked_of(sample(n=config.n) >> vote(), config.draft)
     settled = Condition(measure="support", at_least=config.at_least)
-    return cheap >> route(settled, otherwise=build_strategy(config.then, config.parameters))
+    dearer = build_part("strategy", config.then, config.parameters)
+    return cheap >> route(when=settled, otherwise=dearer)

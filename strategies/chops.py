@@ -10,11 +10,11 @@ from pydantic import Field
 from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.select import select
+from tts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of CHOPS."""
 
     n: int = Field(5, ge=1, description="candidates, the greedy one included")
@@ -22,4 +22,8 @@ class Config(StrategyConfig):
 
 def build(config: Config) -> Pipeline:
     """Sample, the first greedily; ask once; keep the chosen one."""
-    return sample(config.n, greedy_first=True) >> score("checklist") >> select("checklist")
+    return (
+        sample(n=config.n, greedy_first=True)
+        >> score(verifier="checklist")
+        >> select(by="checklist")
+    )

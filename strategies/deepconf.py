@@ -20,11 +20,11 @@ from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.screen import screen
 from tts.operators.vote import vote
+from tts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of DeepConf."""
 
     n: int = Field(512, ge=1, description="trajectories in all")
@@ -48,10 +48,14 @@ def build(config: Config) -> Pipeline:
     """Offline: sample, filter, vote. Online: warm up, sample against the bar, vote."""
     if config.warmup == 0:
         measured = f"confidence(measure={config.measure}, tokens={config.window})"
-        return sample(config.n) >> score(measured) >> vote(weights=measured, keep=config.keep)
+        return (
+            sample(n=config.n)
+            >> score(verifier=measured)
+            >> vote(weights=measured, keep=config.keep)
+        )
     lowest = f"confidence(measure=lowest, tokens={config.window})"
-    drawn = sample(config.warmup).named("warmup") >> screen(
-        config.n - config.warmup, keep=config.keep, window=config.window, chunk=config.chunk
+    drawn = sample(n=config.warmup).named("warmup") >> screen(
+        n=config.n - config.warmup, keep=config.keep, window=config.window, chunk=config.chunk
     )
     ballot = vote(weights=lowest, stop_at=config.stop_at, certainty="share", min_votes=2)
-    return drawn >> score(lowest) >> ballot
+    return drawn >> score(verifier=lowest) >> ballot

@@ -10,13 +10,13 @@ looked for; a probe without a complete answer counts as none.
 from pydantic import Field
 
 from tts import prompts
-from tts.operators.think import Think
+from tts.operators.think import think
 from tts.operators.vote import vote
+from tts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of early exit by probes."""
 
     n: int = Field(1, ge=1, description="trajectories; more than one vote")
@@ -32,5 +32,5 @@ class Config(StrategyConfig):
 def build(config: Config) -> Pipeline:
     """Think in slices, probe after each, answer."""
     parameters = config.model_dump(exclude={"interval"})
-    thoughts = Pipeline.of(Think(slice_tokens=config.interval, **parameters))
+    thoughts = think(slice_tokens=config.interval, **parameters)
     return thoughts if config.n == 1 else thoughts >> vote()

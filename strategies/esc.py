@@ -11,11 +11,11 @@ from pydantic import Field
 
 from tts.operators.sample import Mode, sample
 from tts.operators.vote import vote
+from tts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of early-stopping self-consistency."""
 
     n: int = Field(40, ge=2, description="most trajectories")
@@ -25,4 +25,4 @@ class Config(StrategyConfig):
 
 def build(config: Config) -> Pipeline:
     """Sample by windows, vote, stop at a unanimous one."""
-    return sample(config.n, mode=config.mode, batch=config.window) >> vote(window=config.window)
+    return sample(n=config.n, mode=config.mode, batch=config.window) >> vote(window=config.window)

@@ -12,11 +12,11 @@ from pydantic import Field
 
 from tts.operators.fuse import fuse
 from tts.operators.sample import Mode, sample
+from tts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of generative fusion."""
 
     n: int = Field(4, ge=1, description="attempts in parallel")
@@ -27,4 +27,4 @@ class Config(StrategyConfig):
 
 def build(config: Config) -> Pipeline:
     """Sample, then fuse."""
-    return sample(config.n, mode=config.mode) >> fuse(config.into, quorum=config.quorum)
+    return sample(n=config.n, mode=config.mode) >> fuse(into=config.into, quorum=config.quorum)

@@ -12,13 +12,13 @@ from pydantic import Field
 from tts.operators.choose import choose
 from tts.operators.loop import loop
 from tts.operators.sample import Mode, sample
+from tts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
 
 _MAX_ROUNDS = 32  # windows of two reduce 2**32 attempts to one
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of generative selection."""
 
     n: int = Field(16, ge=1, description="attempts sampled in parallel")
@@ -30,7 +30,7 @@ class Config(StrategyConfig):
 
 def build(config: Config) -> Pipeline:
     """Sample, then choose until one is left."""
-    comparison = choose(config.window, votes=config.votes, merge=config.merge)
+    comparison = choose(window=config.window, votes=config.votes, merge=config.merge)
     if config.n > config.window:
-        comparison = loop(comparison, until_single=True, rounds=_MAX_ROUNDS)
-    return sample(config.n, mode=config.mode) >> comparison
+        comparison = loop(body=comparison, until_single=True, rounds=_MAX_ROUNDS)
+    return sample(n=config.n, mode=config.mode) >> comparison

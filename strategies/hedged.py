@@ -10,11 +10,11 @@ from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.select import select
 from tts.operators.vote import vote
+from tts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of hedged sampling."""
 
     n: int = Field(5, ge=1, description="trajectories, the greedy one included")
@@ -23,7 +23,7 @@ class Config(StrategyConfig):
 
 def build(config: Config) -> Pipeline:
     """Sample, the first greedily; vote or select."""
-    drawn = sample(config.n, greedy_first=True)
+    drawn = sample(n=config.n, greedy_first=True)
     if config.verifier is None:
         return drawn >> vote()
-    return drawn >> score(config.verifier) >> select(config.verifier)
+    return drawn >> score(verifier=config.verifier) >> select(by=config.verifier)

@@ -14,11 +14,11 @@ from pydantic import Field
 from tts.operators.follow import follow
 from tts.operators.plan import plan
 from tts.operators.vote import vote
+from tts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of iSelf-Discover."""
 
     n: int = Field(1, ge=1, description="solutions that follow the plan; more than one vote")
@@ -27,5 +27,7 @@ class Config(StrategyConfig):
 
 def build(config: Config) -> Pipeline:
     """Select, adapt, plan, apply."""
-    solutions = plan("select") >> plan("adapt") >> plan(config.structure) >> follow(config.n)
+    solutions = (
+        plan(ask="select") >> plan(ask="adapt") >> plan(ask=config.structure) >> follow(n=config.n)
+    )
     return solutions if config.n == 1 else solutions >> vote()

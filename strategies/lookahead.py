@@ -9,11 +9,12 @@ play is thrown away, its tokens are paid for: width * (lookahead + 1) generation
 from pydantic import Field
 
 from tts.pipeline import Pipeline
-from tts.strategies import beam_search
 from tts.strategies._search import build_search
+from tts.strategies.beam_search import Config as BeamSearchConfig
+from tts.strategies.beam_search import Policy
 
 
-class Config(beam_search.Config):
+class Config(BeamSearchConfig):
     """Parameters of lookahead search."""
 
     lookahead: int = Field(1, ge=0, description="greedy steps played out before a score")
@@ -21,4 +22,4 @@ class Config(beam_search.Config):
 
 def build(config: Config) -> Pipeline:
     """Search, then choose among the solutions."""
-    return build_search(config, beam_search.Policy, lookahead=config.lookahead)
+    return build_search(config, Policy, lookahead=config.lookahead)

@@ -12,11 +12,12 @@ from pydantic import Field
 from tts.operators.refine import refine
 from tts.operators.sample import Mode, sample
 from tts.operators.vote import vote
+from tts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig, asked_of
+from tts.strategies._base import asked_of
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of the three roles."""
 
     n: int = Field(3, ge=1, description="passes, which vote")
@@ -28,6 +29,6 @@ class Config(StrategyConfig):
 
 def build(config: Config) -> Pipeline:
     """Generate, verify and refine, vote."""
-    passes = asked_of(sample(config.n, mode=config.mode), config.generator)
-    refined = refine("critique", accept=False, engine=config.refiner, checker=config.verifier)
+    passes = asked_of(sample(n=config.n, mode=config.mode), config.generator)
+    refined = refine(mode="critique", accept=False, engine=config.refiner, checker=config.verifier)
     return passes >> refined >> vote()

@@ -22,11 +22,12 @@ from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.select import select
 from tts.operators.vote import vote
+from tts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig, asked_of
+from tts.strategies._base import asked_of
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of the mixture."""
 
     n: int = Field(8, ge=1, description="trajectories of all engines together")
@@ -39,7 +40,7 @@ class Config(StrategyConfig):
 def build(config: Config) -> Pipeline:
     """Sample from each engine; vote or select."""
     parts = Counter(config.engines[i % len(config.engines)] for i in range(config.n))
-    drawn = reduce(or_, (asked_of(sample(count), engine) for engine, count in parts.items()))
+    drawn = reduce(or_, (asked_of(sample(n=count), engine) for engine, count in parts.items()))
     if config.verifier is None:
         return drawn >> vote()
-    return drawn >> score(config.verifier) >> select(config.verifier)
+    return drawn >> score(verifier=config.verifier) >> select(by=config.verifier)

@@ -16,12 +16,12 @@ from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.select import select
 from tts.operators.vote import vote
+from tts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
 from tts.strategies.self_certainty import MEASURE
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of NoThinking."""
 
     n: int = Field(16, ge=1, description="trajectories sampled in parallel")
@@ -34,5 +34,5 @@ def build(config: Config) -> Pipeline:
     """Sample without thinking, measure, choose."""
     measured = config.verifier or MEASURE
     by_rank = config.choose == "borda" and config.verifier is None
-    choice = vote(weights=measured, borda=config.power) if by_rank else select(measured)
-    return sample(config.n, mode="no_thinking") >> score(measured) >> choice
+    choice = vote(weights=measured, borda=config.power) if by_rank else select(by=measured)
+    return sample(n=config.n, mode="no_thinking") >> score(verifier=measured) >> choice

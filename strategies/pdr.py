@@ -17,11 +17,11 @@ from tts.operators.follow import follow
 from tts.operators.fuse import fuse
 from tts.operators.sample import Mode, sample
 from tts.operators.score import score
+from tts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of Parallel-Distill-Refine."""
 
     drafts: tuple[int, ...] = Field((8,), min_length=1, description="drafts of each round")
@@ -35,7 +35,7 @@ class Config(StrategyConfig):
 
 def build(config: Config) -> Pipeline:
     """Draft, then distil and draft again; the last round has one draft."""
-    pipeline = sample(config.drafts[0], mode=config.mode)
+    pipeline = sample(n=config.drafts[0], mode=config.mode)
     for num_drafts in (*config.drafts[1:], 1):
         pipeline >>= _next_round(config, num_drafts)
     return pipeline
@@ -44,17 +44,17 @@ def build(config: Config) -> Pipeline:
 def _next_round(config: Config, num_drafts: int) -> Pipeline:
     limit = config.workspace_tokens
     if config.distil == "summary":
-        return fuse("notes", max_tokens=limit) >> follow(num_drafts)
+        return fuse(into="notes", max_tokens=limit) >> follow(n=num_drafts)
     if config.distil == "random":
         return fuse(
-            config.into, n=num_drafts, show=config.show, pick="random", max_shown_tokens=limit
+            into=config.into, n=num_drafts, show=config.show, pick="random", max_shown_tokens=limit
         )
     best = fuse(
-        config.into,
+        into=config.into,
         n=num_drafts,
         show=config.show,
         pick="best",
         by=config.verifier,
         max_shown_tokens=limit,
     )
-    return score(config.verifier) >> best
+    return score(verifier=config.verifier) >> best

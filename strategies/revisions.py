@@ -16,11 +16,11 @@ from tts.operators.refine import refine
 from tts.operators.sample import Mode, sample
 from tts.operators.score import score
 from tts.operators.vote import vote
+from tts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of revision chains."""
 
     chains: int = Field(4, ge=1, description="chains in parallel")
@@ -33,9 +33,9 @@ class Config(StrategyConfig):
 
 def build(config: Config) -> Pipeline:
     """Sample, revise, decide over every attempt."""
-    attempts = sample(config.chains, mode=config.mode)
+    attempts = sample(n=config.chains, mode=config.mode)
     if config.length > 1:
         attempts >>= refine(rounds=config.length - 1, memory=config.memory, emit="all")
     if config.decide == "majority":
         return attempts >> vote()
-    return attempts >> score(config.verifier) >> vote(weights=config.verifier)
+    return attempts >> score(verifier=config.verifier) >> vote(weights=config.verifier)

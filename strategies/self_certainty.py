@@ -17,13 +17,13 @@ from tts.operators.sample import Mode, sample
 from tts.operators.score import score
 from tts.operators.select import select
 from tts.operators.vote import vote
+from tts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
 
 MEASURE = "confidence(measure=self_certainty)"
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of self-certainty."""
 
     n: int = Field(16, ge=1, description="trajectories sampled in parallel")
@@ -37,6 +37,6 @@ class Config(StrategyConfig):
 def build(config: Config) -> Pipeline:
     """Sample, measure, vote by rank or keep the best."""
     choice = (
-        select(MEASURE) if config.choose == "best" else vote(weights=MEASURE, borda=config.power)
+        select(by=MEASURE) if config.choose == "best" else vote(weights=MEASURE, borda=config.power)
     )
-    return sample(config.n, mode=config.mode) >> score(MEASURE) >> choice
+    return sample(n=config.n, mode=config.mode) >> score(verifier=MEASURE) >> choice

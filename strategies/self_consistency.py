@@ -10,11 +10,11 @@ from pydantic import Field
 
 from tts.operators.sample import Mode, sample
 from tts.operators.vote import Order, Stop, vote
+from tts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of self-consistency."""
 
     n: int = Field(16, ge=1, description="trajectories sampled in parallel")
@@ -28,4 +28,4 @@ class Config(StrategyConfig):
 def build(config: Config) -> Pipeline:
     """Sample, vote."""
     ballot = vote(stop=config.stop, stop_at=config.stop_at, order=config.order)
-    return sample(config.n, mode=config.mode, batch=config.batch) >> ballot
+    return sample(n=config.n, mode=config.mode, batch=config.batch) >> ballot

@@ -12,11 +12,11 @@ from pydantic import Field
 from tts.operators.refine import refine
 from tts.operators.sample import Mode, sample
 from tts.operators.vote import vote
+from tts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of Self-Refine."""
 
     n: int = Field(1, ge=1, description="independent chains; more than one vote")
@@ -26,5 +26,5 @@ class Config(StrategyConfig):
 
 def build(config: Config) -> Pipeline:
     """Sample, criticise and revise."""
-    chains = sample(config.n, mode=config.mode) >> refine("critique", rounds=config.rounds)
+    chains = sample(n=config.n, mode=config.mode) >> refine(mode="critique", rounds=config.rounds)
     return chains if config.n == 1 else chains >> vote()

@@ -1,11 +1,11 @@
 """One sample: the baseline that every other strategy is compared with."""
 
 from tts.operators.sample import Mode, sample
+from tts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of a single sample."""
 
     mode: Mode = "solve"

@@ -11,13 +11,13 @@ its thresholds are not published.
 from pydantic import Field
 
 from tts import prompts
-from tts.operators.think import Think
+from tts.operators.think import think
 from tts.operators.vote import vote
+from tts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of TrimR."""
 
     n: int = Field(1, ge=1, description="trajectories; more than one vote")
@@ -31,15 +31,13 @@ class Config(StrategyConfig):
 
 def build(config: Config) -> Pipeline:
     """Think in slices, look after each, answer."""
-    thoughts = Pipeline.of(
-        Think(
-            n=config.n,
-            slice_tokens=config.interval,
-            probe=config.probe,
-            probe_tokens=config.probe_tokens,
-            agree=config.unchanged + 1,
-            max_repeats=config.max_repeats,
-            answer_tokens=config.answer_tokens,
-        )
+    thoughts = think(
+        n=config.n,
+        slice_tokens=config.interval,
+        probe=config.probe,
+        probe_tokens=config.probe_tokens,
+        agree=config.unchanged + 1,
+        max_repeats=config.max_repeats,
+        answer_tokens=config.answer_tokens,
     )
     return thoughts if config.n == 1 else thoughts >> vote()

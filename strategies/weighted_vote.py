@@ -9,11 +9,11 @@ from pydantic import Field
 from tts.operators.sample import Mode, sample
 from tts.operators.score import score
 from tts.operators.vote import Stop, vote
+from tts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of the weighted vote."""
 
     n: int = Field(16, ge=1, description="trajectories sampled in parallel")
@@ -26,4 +26,4 @@ class Config(StrategyConfig):
 def build(config: Config) -> Pipeline:
     """Sample, score, vote by summed probability."""
     ballot = vote(weights=config.verifier, quorum=config.quorum, stop=config.stop)
-    return sample(config.n, mode=config.mode) >> score(config.verifier) >> ballot
+    return sample(n=config.n, mode=config.mode) >> score(verifier=config.verifier) >> ballot

@@ -12,11 +12,11 @@ from pydantic import Field
 from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.select import select
+from tts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import StrategyConfig
 
 
-class Config(StrategyConfig):
+class Config(Parameters):
     """Parameters of X-MBR."""
 
     n: int = Field(5, ge=1, description="candidates, the greedy one included")
@@ -26,8 +26,8 @@ class Config(StrategyConfig):
 
 def build(config: Config) -> Pipeline:
     """Sample candidates and evidence, compare, keep the best candidate."""
-    drawn = sample(config.n, greedy_first=True).named("candidates")
+    drawn = sample(n=config.n, greedy_first=True).named("candidates")
     if config.evidence:
-        drawn = drawn | sample(config.evidence, mode="other_language").named("evidence")
+        drawn = drawn | sample(n=config.evidence, mode="other_language").named("evidence")
     judged = f"pairwise(mode=mbr, candidates=candidates, k={config.k})"
-    return drawn >> score(judged) >> select(judged, among="candidates")
+    return drawn >> score(verifier=judged) >> select(by=judged, among="candidates")

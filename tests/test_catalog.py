@@ -6,6 +6,7 @@ import pytest
 
 from tts import catalog
 from tts.errors import InputError
+from tts.parts import load_verifier
 
 
 @pytest.mark.parametrize(
@@ -39,9 +40,10 @@ def test_what_is_no_verifier_is_refused(text: str) -> None:
 
 
 def test_a_verifier_is_found_by_its_name_whatever_its_options() -> None:
-    assert catalog.load("verifier", "prm(reduction=last)") is catalog.load("verifier", "prm")
+    module, config = load_verifier("prm(reduction=last)")
+    assert (module, config.reduction) == (catalog.load("verifier", "prm"), "last")
     with pytest.raises(InputError, match="unknown verifier 'prn'; did you mean 'prm'"):
-        catalog.load("verifier", "prn(reduction=last)")
+        load_verifier("prn(reduction=last)")
 
 
 @pytest.mark.parametrize("kind", ["strategy", "operator", "verifier", "benchmark"])

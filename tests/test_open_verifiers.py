@@ -19,7 +19,7 @@ from tts.verifiers.prm import PRM
 
 
 def open_all(*names: str, models: dict[str, str] | None = None) -> dict[str, Verifier]:
-    pipelines = [sample() >> score(name) for name in names]
+    pipelines = [sample() >> score(verifier=name) for name in names]
     return asyncio.run(open_verifiers(pipelines, models))
 
 
@@ -61,9 +61,9 @@ def test_verifiers_that_others_ask_are_opened_too(opened: list[str]) -> None:
     ("name", "models", "message"),
     [
         ("prn", {}, "did you mean 'prm'"),
-        ("prm(reduction=first)", {}, r"verifier 'prm\(reduction=first\)': reduction: "),
-        ("prm(reductoin=last)", {}, "unknown option 'reductoin'; did you mean 'reduction'"),
-        ("rule(k=3)", {}, "unknown option 'k'; there are none"),
+        ("prm(reduction=first)", {}, r"verifier 'prm\(reduction=first\)': reduction = 'first': "),
+        ("prm(reductoin=last)", {}, "has no 'reductoin'; did you mean 'reduction'"),
+        ("rule(k=3)", {}, "has no 'k'; it takes none"),
         ("ensemble(verifiers=[nobody])", {}, "unknown verifier 'nobody'"),
         ("confidence", {"confidence": "my/model"}, "takes no model"),
     ],

@@ -47,7 +47,7 @@ def edges(pipeline: Pipeline) -> set[tuple[str, str]]:
 
 
 def test_chains_and_names() -> None:
-    pipeline = sample(n=8) >> score("prm") >> vote(weights="prm")
+    pipeline = sample(n=8) >> score(verifier="prm") >> vote(weights="prm")
     assert [name for name, _ in pipeline] == ["sample", "score", "vote"]
     assert edges(pipeline) == {("sample", "score"), ("score", "vote")}
     assert pipeline.sinks == ("vote",)
@@ -55,7 +55,7 @@ def test_chains_and_names() -> None:
 
 def test_a_branch_shares_its_source() -> None:
     draft = sample(n=4).named("draft")
-    pipeline = (draft | draft >> score("a")) >> score("b")
+    pipeline = (draft | draft >> score(verifier="a")) >> score(verifier="b")
     assert edges(pipeline) == {("draft", "score"), ("draft", "score_2"), ("score", "score_2")}
     assert (draft | draft >> vote()).sinks == ("draft", "vote")
 
@@ -91,7 +91,7 @@ def test_it_is_written_as_presets_write_it() -> None:
         (vote(), "needs a `from`"),
         (sample() >> sample(), "takes no `from`"),
         (sample() >> of(accepts="partial"), "reads partial trajectories, 'sample' sends finished"),
-        (sample() >> select("prm"), "needs the score 'prm'"),
+        (sample() >> select(by="prm"), "needs the score 'prm'"),
         (sample() >> of(fan_out=None) >> vote(stop="settled"), "use `stop: never`"),
     ],
 )
@@ -116,12 +116,12 @@ def test_missing_capabilities_are_named_before_a_token_is_spent() -> None:
     with pytest.raises(CapabilityError, match="needs cancel, logprobs, which StubEngine"):
         (sample() >> of(needs=frozenset({"logprobs", "cancel"}))).check_engines(engines, {})
     with pytest.raises(PipelineError, match="verifier 'prm'; this run has rule"):
-        (sample() >> score("prm")).check_engines(engines, verifiers(rule=VerifierSpec()))
+        (sample() >> score(verifier="prm")).check_engines(engines, verifiers(rule=VerifierSpec()))
 
 
 def test_only_probabilities_may_be_summed() -> None:
     engines = {"": cast("Engine", StubEngine())}
-    pipeline = sample() >> score("prm") >> vote(weights="prm")
+    pipeline = sample() >> score(verifier="prm") >> vote(weights="prm")
     pipeline.check_engines(engines, verifiers(prm=VerifierSpec(unit_interval=True)))
     with pytest.raises(PipelineError, match="no probabilities"):
         pipeline.check_engines(engines, verifiers(prm=VerifierSpec()))

@@ -32,7 +32,7 @@ class Says:
 
 def asked(outcome: list[Score] | Exception) -> Score:
     engine, verifiers = ScriptedEngine(says(12)), {"v": Says(outcome)}
-    (scored,) = solve(engine, sample() >> score("v"), verifiers=verifiers).trajectories
+    (scored,) = solve(engine, sample() >> score(verifier="v"), verifiers=verifiers).trajectories
     return scored.scores["v"]
 
 

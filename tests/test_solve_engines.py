@@ -182,7 +182,7 @@ def test_what_cannot_be_read_disturbs_nothing(started: list[Engine]) -> None:
 
 
 def test_a_search_may_run_on_a_further_engine(started: list[Engine]) -> None:
-    search = delegate(load_preset("best_first").pipeline, engine="bundled:draft")
+    search = delegate(body=load_preset("best_first").pipeline, engine="bundled:draft")
     api.solve(SUM, preset=VOTE)
     result = api.solve(SUM, preset=replace(VOTE, pipeline=search))
     assert result.answer is not None and result.answer.text == "7", result.reason

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tts.operators.follow import follow as follow
     from tts.operators.fuse import fuse as fuse
     from tts.operators.loop import loop as loop
-    from tts.operators.map import map_parts as map_parts
+    from tts.operators.map_parts import map_parts as map_parts
     from tts.operators.plan import plan as plan
     from tts.operators.prune import prune as prune
     from tts.operators.refine import refine as refine
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tts.operators.think import think as think
     from tts.operators.vote import vote as vote
     from tts.pipeline import Pipeline as Pipeline
+    from tts.plugins import load_plugin as load_plugin
     from tts.presets.load import Preset as Preset
     from tts.presets.load import load_preset as load_preset
     from tts.runtime.runtime import Runtime as Runtime
@@ -62,7 +63,7 @@ _HOMES = {
     "tts.operators.follow": ("follow",),
     "tts.operators.fuse": ("fuse",),
     "tts.operators.loop": ("loop",),
-    "tts.operators.map": ("map_parts",),
+    "tts.operators.map_parts": ("map_parts",),
     "tts.operators.plan": ("plan",),
     "tts.operators.prune": ("prune",),
     "tts.operators.refine": ("refine",),
@@ -73,6 +74,7 @@ _HOMES = {
     "tts.operators.select": ("select",),
     "tts.operators.think": ("think",),
     "tts.operators.vote": ("vote",),
+    "tts.plugins": ("load_plugin",),
     "tts.pipeline": ("Pipeline",),
     "tts.presets.load": ("Preset", "load_preset"),
     "tts.runtime.runtime": ("Runtime",),
@@ -99,6 +101,7 @@ __all__ = [
     "delegate",
     "follow",
     "fuse",
+    "load_plugin",
     "load_preset",
     "loop",
     "map_parts",

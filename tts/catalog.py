@@ -1,7 +1,10 @@
-"""The folder is the registry: a module's name is its registered name.
+"""The folder is the registry: a part's name is that of its module.
 
-To add a strategy, write `strategies/<name>.py`; nothing else changes. Plug-ins from other packages
-are named by their dotted path.
+A part is one module with `Config`, the class of its parameters, and `build`. To add a strategy,
+write `strategies/<name>.py`; nothing else changes. Another package offers parts by entry points of
+the groups below, under names of its choice; and a module that was loaded on purpose (`load_plugin`)
+is named by its dotted path. A text that somebody else may have written, such as a preset, never
+makes this process import a module that is neither.
 """
 
 import ast
@@ -9,49 +12,101 @@ import difflib
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pydantic import ValidationError
-
+from tts import plugins
 from tts.errors import InputError
 
-PACKAGES = {
-    "strategy": "tts.strategies",
-    "operator": "tts.operators",
-    "verifier": "tts.verifiers",
-    "benchmark": "tts.evals.benchmarks",
-}
 _SHARED = {"base"}  # modules that hold what the others share, not an entry
 
 
-@cache
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of parts.
+
+    Attributes:
+        package: Where ours are.
+        group: Entry points by which other packages offer theirs.
+        holds: What each module must define.
+        parameters: The one of `holds` that is the class of its parameters.
+    """
+
+    package: str
+    group: str
+    holds: tuple[str, ...] = ("Config", "build")
+    parameters: str = "Config"
+
+
+KINDS = {
+    "operator": Kind("tts.operators", "tts.operators", (), ""),
+    "strategy": Kind("tts.strategies", "tts.strategies"),
+    "policy": Kind("tts.strategies", "tts.strategies", ("Policy",), "Policy"),
+    "verifier": Kind("tts.verifiers", "tts.verifiers"),
+    "benchmark": Kind("tts.evals.benchmarks", "tts.benchmarks"),
+    "memory": Kind("tts.search.memories", "tts.memories"),
+}
+
+
 def names(kind: str) -> tuple[str, ...]:
-    """Return the registered names of a kind: strategy, operator, verifier or benchmark."""
-    package = importlib.import_module(PACKAGES[kind])
-    found = (module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg)
+    """Return the names of our own parts of a kind (a key of `KINDS`)."""
+    found = _modules(KINDS[kind].package)
+    # Not every strategy is a search, and so has a policy.
+    return tuple(n for n in found if _holds(kind, n)) if kind == "policy" else found
+
+
+@cache
+def _modules(package: str) -> tuple[str, ...]:
+    path = importlib.import_module(package).__path__
+    found = (module.name for module in pkgutil.iter_modules(path) if not module.ispkg)
     return tuple(sorted(name for name in found if name[0] != "_" and name not in _SHARED))
 
 
+def _holds(kind: str, name: str) -> bool:
+    module = importlib.import_module(f"{KINDS[kind].package}.{name}")
+    return all(hasattr(module, wanted) for wanted in KINDS[kind].holds)
+
+
+def sources(kind: str) -> dict[str, str]:
+    """Return where each part of a kind comes from: a folder, or a distribution that offers it."""
+    package = KINDS[kind].package.removeprefix("tts.")
+    own = dict.fromkeys(names(kind), package.replace(".", "/"))
+    return {**plugins.offered(KINDS[kind].group), **own}
+
+
 def load(kind: str, name: str) -> ModuleType:
-    """Import a registered module, or a plug-in by its dotted path; a verifier's options may follow.
+    """Import a part: ours, one that another package offers, or a plug-in by its dotted path.
 
     Raises:
-        InputError: There is no such name; the message suggests the nearest.
+        InputError: There is none of that name, it cannot be imported, or it is no such part.
     """
-    if kind == "verifier":
-        name, _ = parse_verifier(name)
-    if name in names(kind):
-        return importlib.import_module(f"{PACKAGES[kind]}.{name}")
-    if "." in name:
-        try:
-            return importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            raise InputError(f"cannot import the {kind} {name!r}: {error}") from error
-    raise InputError(unknown(kind, name, names(kind)))
+    known = KINDS[kind]
+    if name in _modules(known.package):
+        module = importlib.import_module(f"{known.package}.{name}")
+    elif (offered := plugins.load_offered(known.group, name)) is not None:
+        module = offered
+    elif "." in name:
+        module = plugins.named(kind, name)
+    else:
+        raise InputError(unknown(kind, name, sources(kind)))
+    if lacking := [wanted for wanted in known.holds if not hasattr(module, wanted)]:
+        raise InputError(
+            f"{name!r} is no {kind}: the module {module.__name__} lacks "
+            f"{' and '.join(map(repr, lacking))}"
+        )
+    return module
+
+
+def name_of(kind: str, module: str) -> str:
+    """Return the name by which `load` finds a module."""
+    package, _, own = module.rpartition(".")
+    if package == KINDS[kind].package:
+        return own
+    return plugins.offered_as(KINDS[kind].group, module) or module
 
 
 def parse_verifier(text: str) -> tuple[str, dict[str, Any]]:
@@ -74,30 +129,6 @@ def parse_verifier(text: str) -> tuple[str, dict[str, Any]]:
         raise InputError(
             f"cannot read the verifier {text!r}: write NAME or NAME(option=value, ...)"
         ) from error
-
-
-def load_verifier(text: str, options: Mapping[str, Any] | None = None) -> tuple[ModuleType, Any]:
-    """Return a verifier's module and its checked options.
-
-    Args:
-        text: Its name, with options or without.
-        options: More of them; those of the text come first.
-
-    Raises:
-        InputError: There is no such verifier, or it has no such option.
-    """
-    name, own = parse_verifier(text)
-    module = load("verifier", name)
-    try:
-        return module, module.Config(**{**(options or {}), **own})
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        if first["type"] == "extra_forbidden":
-            problem = unknown("option", key, module.Config.model_fields)
-        else:
-            problem = f"{key}: {first['msg']}" if key else first["msg"]
-        raise InputError(f"verifier {text!r}: {problem}") from error
 
 
 def _option(node: ast.expr) -> Any:

@@ -3,7 +3,8 @@
 TTSError
 ├── InputError            what the user gave cannot be used; the message says where and what to do
 │   ├── ProblemError      a problem, or a line of a benchmark file
-│   ├── PresetError       a preset, strategy or operator parameter (with file and line)
+│   ├── PresetError       a preset, with file and line
+│   ├── ParameterError    a parameter of an operator, strategy, verifier, benchmark or memory
 │   ├── PipelineError     a graph that cannot run: cycle, missing input, type mismatch
 │   ├── BudgetError       a budget that cannot be read
 │   └── StoreError        a run folder that cannot be read or written
@@ -32,7 +33,19 @@ class ProblemError(InputError):
 
 
 class PresetError(InputError):
-    """A preset, a strategy's parameter or an operator's parameter is wrong."""
+    """A preset cannot be used; the message begins with file and line."""
+
+
+class ParameterError(InputError):
+    """A parameter of an operator, strategy, verifier, benchmark or memory is unknown or wrong.
+
+    Attributes:
+        path: Keys that lead to it; empty where several parameters do not go together.
+    """
+
+    def __init__(self, message: str, *, path: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class PipelineError(InputError):

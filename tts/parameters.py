@@ -1,50 +1,98 @@
-"""Parts of an operator that are named in a preset: `{name: rebase, width: 16}`."""
+"""Parameters, and the sentence that says what is wrong with them.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib import import_module
-from typing import Any, Generic, TypeVar
+Operators, strategies, verifiers, benchmarks, memories and search policies declare their parameters
+as fields of a `Parameters` class, each with a default and a description. Presets, command-line
+overrides and Python calls are checked against it, and are refused with the same words.
+"""
 
-from pydantic import BaseModel
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar, get_args
 
-P = TypeVar("P", bound=BaseModel)
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from tts.errors import ParameterError
+
+_MAX_SHOWN = 80
 
 
-@dataclass(frozen=True, slots=True)
-class NamedParts(Generic[P]):
-    """A kind of parts: their name is that of a module, which holds a class.
+class Parameters(BaseModel):
+    """Checked, immutable parameters; a key that is no field is refused.
 
-    Attributes:
-        package: Where the modules are; others are named by their dotted path.
-        class_name: Of the class in each.
-        advice: What to say of a name that is none: "search policy; name a strategy".
+    The validator is built on first use: most of the catalogue is imported and never run.
     """
 
-    package: str
-    class_name: str
-    advice: str
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    def type_of(self, name: str) -> type[P]:
-        """Return the class of a name.
 
-        Raises:
-            ValueError: There is none.
-        """
-        path = name if "." in name else f"{self.package}.{name}"
-        try:
-            found: type[P] = getattr(import_module(path), self.class_name)
-        except (ImportError, AttributeError) as error:
-            raise ValueError(f"{name or 'nothing'!r} is no {self.advice}") from error
-        return found
+M = TypeVar("M", bound=BaseModel)
 
-    def load(self, value: Any) -> Any:
-        """Return the part that a mapping describes; what is no mapping as it is."""
-        if not isinstance(value, Mapping):
-            return value
-        parameters = dict(value)
-        return self.type_of(str(parameters.pop("name", ""))).model_validate(parameters)
 
-    def dump(self, part: P) -> dict[str, Any]:
-        """Return the mapping that describes a part, without what is its default."""
-        name = type(part).__module__.removeprefix(f"{self.package}.")
-        return {"name": name, **part.model_dump(mode="json", exclude_defaults=True)}
+def checked(model: type[M], values: Mapping[str, Any], what: str) -> M:
+    """Return the parameters that some values are.
+
+    Args:
+        model: The parameters' class.
+        values: By parameter.
+        what: What they belong to, as the subject of a sentence: "vote", "strategy 'cascade'".
+
+    Raises:
+        ParameterError: A key is unknown or missing, or a value is wrong.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise explained(error, model, what) from None
+
+
+def explained(error: ValidationError, model: type[BaseModel], what: str) -> ParameterError:
+    """Return the error that says in one sentence what is wrong."""
+    found = error.errors(include_url=False)
+    # An unknown key first: it is often the misspelt one that another error misses.
+    first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
+    return ParameterError(_sentence(first, model, what), path=tuple(map(str, first["loc"])))
+
+
+def _sentence(error: ErrorDetails, model: type[BaseModel], what: str) -> str:
+    *above, key = map(str, error["loc"]) if error["loc"] else ("",)
+    name = ".".join((*above, key))
+    fields = _fields_at(model, above)
+    if error["type"] == "extra_forbidden":
+        return no_such(what, name, [".".join((*above, field)) for field in fields])
+    if error["type"] == "missing":
+        meaning = fields[key].description if key in fields else None
+        return f"{what} needs {name!r}" + (f": {meaning}" if meaning else "")
+    message = error["msg"].removeprefix("Value error, ")
+    if not name:
+        return f"{what}: {message}"
+    shown = repr(error["input"])
+    shown = shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}..."
+    return f"{what}: {name} = {shown}: {message[0].lower()}{message[1:]}"
+
+
+def _fields_at(model: type[BaseModel], path: Iterable[str]) -> Mapping[str, FieldInfo]:
+    """Return the fields of the model that a path of keys leads to; none where it leads astray."""
+    fields = model.model_fields
+    for key in path:
+        annotation = fields[key].annotation if key in fields else None
+        kinds = (annotation, *get_args(annotation))
+        inner = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
+        fields = inner[0].model_fields if inner else {}
+    return fields
+
+
+def no_such(what: str, key: str, known: Iterable[str]) -> str:
+    """Return the sentence for a key that is not among the known ones."""
+    known = list(known)
+    near = difflib.get_close_matches(key, known, n=1)
+    others = f"it has {', '.join(known)}" if known else "it takes none"
+    hint = f"did you mean {near[0]!r}?" if near else others
+    return f"{what} has no {key!r}; {hint}"
+
+
+def documentation(model: type[BaseModel]) -> str:
+    """Return what each parameter means, as the "Args:" of a docstring."""
+    fields = model.model_fields.items()
+    return "\n".join(("Args:", *(f"    {name}: {field.description}" for name, field in fields)))

@@ -9,6 +9,7 @@ from tts import catalog
 from tts.engine.running import RunningEngines, reward_engine
 from tts.engine.spec import EngineSpec, resolve
 from tts.errors import InputError
+from tts.parts import default_model, load_verifier
 from tts.pipeline import Pipeline
 from tts.protocols import Engine, Verifier
 
@@ -143,8 +144,7 @@ def reward_model(verifier: str, models: Mapping[str, str]) -> str | None:
         models: Model by verifier name, in place of the verifier's default.
     """
     name, _ = catalog.parse_verifier(verifier)
-    model: str | None = models.get(name) or catalog.load("verifier", name).DEFAULT_MODEL
-    return model
+    return models.get(name) or default_model(name)
 
 
 @dataclass(slots=True)
@@ -167,7 +167,7 @@ class _Found:
     def build(self, engines: Mapping[str, Engine]) -> None:
         """Build those that wait, with an engine for each model."""
         for name, (module, config, model) in self.waiting.items():
-            self.verifiers[name] = module.build(engines[model], config)
+            self.verifiers[name] = module.build(config, engines[model])
 
 
 def _named_verifiers(pipelines: Iterable[Pipeline]) -> set[str]:
@@ -188,12 +188,12 @@ def _find_verifiers(
     found, wanted = _Found(), sorted(names)
     for text in wanted:
         name, _ = catalog.parse_verifier(text)
-        module, config = catalog.load_verifier(text, options.get(name))
+        module, config = load_verifier(text, options.get(name))
         model = reward_model(text, models)
         if model is None:
-            found.verifiers[text] = module.build(None, config)
+            found.verifiers[text] = module.build(config)
             wanted += [n for n in found.verifiers[text].spec.verifiers if n not in wanted]
-        elif module.DEFAULT_MODEL is None:
+        elif default_model(name) is None:
             raise InputError(f"the verifier {name!r} takes no model, got {model!r}")
         else:
             found.waiting[text] = (module, config, model)

@@ -1,12 +1,10 @@
-"""What all operators share: validated parameters, and how trajectories are made."""
+"""How trajectories are made of what an engine returns."""
 
 import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from itertools import chain
-from typing import Any, ClassVar
-
-from pydantic import BaseModel, ConfigDict
+from typing import Any
 
 from tts.answers.groups import extract_answer
 from tts.errors import ContextError
@@ -22,14 +20,6 @@ from tts.types import (
     Score,
     Trajectory,
 )
-
-
-class OperatorModel(BaseModel):
-    """An operator's parameters: its fields, as a preset writes them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    bodies: ClassVar[tuple[str, ...]] = ()  # the parameters that hold a pipeline
 
 
 def to_trajectory(

@@ -1,15 +1,9 @@
-"""What all verifiers share: validated options."""
+"""What several verifiers share: the option that names another engine of the run."""
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 EngineName = Annotated[
     str, Field(description="engine of the run that is asked; the policy if empty")
 ]
-
-
-class VerifierConfig(BaseModel):
-    """A verifier's options, as "name(option=value)" writes them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -12,15 +12,13 @@ from pathlib import Path
 from pydantic import Field
 
 from tts.errors import InputError
-from tts.protocols import Context, Engine, VerifierSpec
+from tts.parameters import Parameters
+from tts.protocols import Context, VerifierSpec
 from tts.types import Score, Trajectory
-from tts.verifiers._base import VerifierConfig
 from tts.verifiers._calibration import Calibrator, from_mapping
 
-DEFAULT_MODEL: str | None = None
 
-
-class Config(VerifierConfig):
+class Config(Parameters):
     """What is calibrated, and by which file."""
 
     verifier: str = "prm"
@@ -54,7 +52,7 @@ class Calibrated:
         return replace(score, probability=self._calibrator.probability(score.value))
 
 
-def build(engine: Engine | None, config: Config) -> Calibrated:
+def build(config: Config) -> Calibrated:
     """Return the verifier.
 
     Raises:

@@ -10,15 +10,14 @@ import random
 from collections.abc import Sequence
 
 from tts import prompts
-from tts.protocols import Context, Engine, VerifierSpec
+from tts.parameters import Parameters
+from tts.protocols import Context, VerifierSpec
 from tts.types import Score, Trajectory
-from tts.verifiers._base import EngineName, VerifierConfig
+from tts.verifiers._base import EngineName
 from tts.verifiers._choice import ask_choice
 
-DEFAULT_MODEL: str | None = None
 
-
-class Config(VerifierConfig):
+class Config(Parameters):
     """Options of the choice."""
 
     engine: EngineName = ""
@@ -59,6 +58,6 @@ class Checklist:
         return "" if choice is None else shown[choice].id
 
 
-def build(engine: Engine | None, config: Config) -> Checklist:
+def build(config: Config) -> Checklist:
     """Return the verifier; it asks engines of the run."""
     return Checklist(config)

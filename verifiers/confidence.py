@@ -23,18 +23,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from tts.protocols import Context, Engine, VerifierSpec
+from tts.parameters import Parameters
+from tts.protocols import Context, VerifierSpec
 from tts.types import Score, Trajectory
-from tts.verifiers._base import VerifierConfig
 from tts.voting import confidence
 
-DEFAULT_MODEL: str | None = None
 Measure = Literal[
     "mean", "tail", "bottom", "lowest", "self_certainty", "entropy", "logprob", "likelihood"
 ]
 
 
-class Config(VerifierConfig):
+class Config(Parameters):
     """Options of the confidence verifier."""
 
     measure: Measure = "mean"
@@ -111,6 +110,6 @@ class ConfidenceVerifier:
         return Score(value)
 
 
-def build(engine: Engine | None, config: Config) -> ConfidenceVerifier:
-    """Return the verifier; it needs no engine of its own."""
+def build(config: Config) -> ConfidenceVerifier:
+    """Return the verifier."""
     return ConfidenceVerifier(config)

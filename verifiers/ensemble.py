@@ -16,15 +16,13 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from tts.protocols import Context, Engine, VerifierSpec
+from tts.parameters import Parameters
+from tts.protocols import Context, VerifierSpec
 from tts.scoring import ask_verifier
 from tts.types import Score, Trajectory
-from tts.verifiers._base import VerifierConfig
-
-DEFAULT_MODEL: str | None = None
 
 
-class Config(VerifierConfig):
+class Config(Parameters):
     """Options of the ensemble; its members' scores lie in [0, 1]."""
 
     verifiers: tuple[str, ...] = Field(("rule", "prm"), min_length=1)
@@ -114,6 +112,6 @@ async def _ask(
     return value, score.error
 
 
-def build(engine: Engine | None, config: Config) -> Ensemble:
+def build(config: Config) -> Ensemble:
     """Return the verifier; its members have engines of their own."""
     return Ensemble(config)

@@ -17,15 +17,13 @@ from typing import Any
 
 from pydantic import Field
 
-from tts.protocols import Context, Engine, VerifierSpec
+from tts.parameters import Parameters
+from tts.protocols import Context, VerifierSpec
 from tts.types import Score, Trajectory
-from tts.verifiers._base import VerifierConfig
 from tts.verifiers._sandbox import Limits, Sandbox
 
-DEFAULT_MODEL: str | None = None
 
-
-class Config(VerifierConfig):
+class Config(Parameters):
     """Options of execution; the limits are for each test."""
 
     seconds: float = Field(5.0, gt=0, le=600, description="wall time")
@@ -102,8 +100,8 @@ def _trimmed(text: str) -> list[str]:
     return [line.rstrip() for line in text.rstrip().splitlines()]
 
 
-def build(engine: Engine | None, config: Config) -> Execution:
-    """Return the verifier; it needs no engine.
+def build(config: Config) -> Execution:
+    """Return the verifier.
 
     Raises:
         VerifierError: Nothing here isolates untrusted code.

@@ -19,16 +19,16 @@ from typing import Literal
 from pydantic import Field
 
 from tts import prompts
-from tts.protocols import Context, Engine, VerifierSpec
+from tts.parameters import Parameters
+from tts.protocols import Context, VerifierSpec
 from tts.types import Completion, GenerationRequest, Prompt, Sampling, Score, Trajectory
-from tts.verifiers._base import EngineName, VerifierConfig
+from tts.verifiers._base import EngineName
 
-DEFAULT_MODEL: str | None = None
 _VERDICT_STOP = "Verdict:"
 _VERDICT_TOKENS = 16
 
 
-class Config(VerifierConfig):
+class Config(Parameters):
     """Options of the judge; the source goes up to 32 checks, at temperature 0.7."""
 
     k: int = Field(4, ge=1, description="checks of each attempt")
@@ -132,6 +132,6 @@ class Judge:
         )
 
 
-def build(engine: Engine | None, config: Config) -> Judge:
+def build(config: Config) -> Judge:
     """Return the verifier; it asks engines of the run."""
     return Judge(config)

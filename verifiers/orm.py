@@ -14,16 +14,16 @@ from typing import Literal
 from pydantic import Field
 
 from tts import prompts
-from tts.errors import BudgetError, CapabilityError, ContextError, VerifierError
+from tts.errors import BudgetError, CapabilityError, ContextError
+from tts.parameters import Parameters
 from tts.protocols import Context, Engine, VerifierSpec
 from tts.tasks.splits import split_steps
 from tts.types import Problem, Prompt, Score, ScoreRequest, Trajectory
-from tts.verifiers._base import VerifierConfig
 
-DEFAULT_MODEL: str | None = "bundled:prm"
+DEFAULT_MODEL = "bundled:prm"
 
 
-class Config(VerifierConfig):
+class Config(Parameters):
     """Options of the outcome reward model."""
 
     reads: Literal["last_step", "sequence"] = Field(
@@ -80,12 +80,6 @@ class ORM:
         return Prompt(messages=plain.messages, prefill=text)
 
 
-def build(engine: Engine | None, config: Config) -> ORM:
-    """Return the verifier for a reward model's engine.
-
-    Raises:
-        VerifierError: There is no engine.
-    """
-    if engine is None:
-        raise VerifierError("the outcome reward model needs an engine")
-    return ORM(engine, config)
+def build(config: Config, reward_model: Engine) -> ORM:
+    """Return the verifier; it closes the engine that serves the reward model."""
+    return ORM(reward_model, config)

@@ -20,15 +20,14 @@ from typing import Literal
 from pydantic import Field
 
 from tts import prompts
-from tts.protocols import Context, Engine, VerifierSpec
+from tts.parameters import Parameters
+from tts.protocols import Context, VerifierSpec
 from tts.types import Score, Trajectory
-from tts.verifiers._base import EngineName, VerifierConfig
+from tts.verifiers._base import EngineName
 from tts.verifiers._choice import ask_choice
 
-DEFAULT_MODEL: str | None = None
 
-
-class Config(VerifierConfig):
+class Config(Parameters):
     """Options of pairwise comparison."""
 
     mode: Literal["knockout", "mbr"] = "knockout"
@@ -129,6 +128,6 @@ class Pairwise:
         return name is None or attempt.origin.node.rpartition("/")[2] == name
 
 
-def build(engine: Engine | None, config: Config) -> Pairwise:
+def build(config: Config) -> Pairwise:
     """Return the verifier; it asks engines of the run."""
     return Pairwise(config)

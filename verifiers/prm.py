@@ -15,17 +15,17 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from tts import prompts
-from tts.errors import BudgetError, CapabilityError, ContextError, VerifierError
+from tts.errors import BudgetError, CapabilityError, ContextError
+from tts.parameters import Parameters
 from tts.protocols import Context, Engine, VerifierSpec
 from tts.tasks.splits import split_steps
 from tts.types import Score, ScoreRequest, Trajectory
-from tts.verifiers._base import VerifierConfig
 from tts.verifiers._step_reduce import Reduction, reduce_steps
 
-DEFAULT_MODEL: str | None = "bundled:prm"
+DEFAULT_MODEL = "bundled:prm"
 
 
-class Config(VerifierConfig):
+class Config(Parameters):
     """Options of the process reward model."""
 
     reduction: Reduction = Field("min", description="how step scores become the trajectory's")
@@ -83,12 +83,6 @@ class PRM:
         return ""
 
 
-def build(engine: Engine | None, config: Config) -> PRM:
-    """Return the verifier for a reward model's engine.
-
-    Raises:
-        VerifierError: There is no engine.
-    """
-    if engine is None:
-        raise VerifierError("the process reward model needs an engine")
-    return PRM(engine, config)
+def build(config: Config, reward_model: Engine) -> PRM:
+    """Return the verifier; it closes the engine that serves the reward model."""
+    return PRM(reward_model, config)

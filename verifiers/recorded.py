@@ -7,15 +7,13 @@ outside [0, 1]; other scores rank (`select`, Borda weights) or are calibrated fi
 from collections.abc import Sequence
 from typing import Literal
 
-from tts.protocols import Context, Engine, VerifierSpec
+from tts.parameters import Parameters
+from tts.protocols import Context, VerifierSpec
 from tts.types import RECORDED, Score, Trajectory
-from tts.verifiers._base import VerifierConfig
 from tts.verifiers._step_reduce import Reduction, reduce_steps
 
-DEFAULT_MODEL: str | None = None
 
-
-class Config(VerifierConfig):
+class Config(Parameters):
     """Options of the recorded scores."""
 
     range: Literal["any", "probability"] = "any"
@@ -54,6 +52,6 @@ class Recorded:
         return Score(value, steps=steps)
 
 
-def build(engine: Engine | None, config: Config) -> Recorded:
-    """Return the verifier; it needs no engine."""
+def build(config: Config) -> Recorded:
+    """Return the verifier."""
     return Recorded(config)

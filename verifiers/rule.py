@@ -8,17 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 
 from tts.errors import VerifierError
-from tts.protocols import Context, Engine, VerifierSpec
+from tts.parameters import Parameters
+from tts.protocols import Context, VerifierSpec
 from tts.tasks import chain, countdown
 from tts.tasks.splits import split_steps
 from tts.types import Problem, Score, Trajectory
-from tts.verifiers._base import VerifierConfig
 
-DEFAULT_MODEL: str | None = None
 _TASKS: Mapping[str, ModuleType] = {"chain": chain, "countdown": countdown}
 
 
-class Config(VerifierConfig):
+class Config(Parameters):
     """It has no options."""
 
 
@@ -58,6 +57,6 @@ def score_by_rule(problem: Problem, trajectory: Trajectory) -> Score:
     return Score(value=float(is_right), steps=tuple(map(float, labels)))
 
 
-def build(engine: Engine | None, config: Config) -> RuleVerifier:
-    """Return the verifier; it needs no engine."""
+def build(config: Config) -> RuleVerifier:
+    """Return the verifier."""
     return RuleVerifier()

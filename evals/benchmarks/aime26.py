@@ -1,9 +1,8 @@
 """AIME 2026: 30 competition problems, answers 0 to 999 (math-ai/aime26 on the hub)."""
 
-from pathlib import Path
 from typing import Any
 
-from tts.evals.benchmarks.base import ListBenchmark, Published, Row
+from tts.evals.benchmarks.base import DataConfig, ListBenchmark, Published, Row
 
 
 def _to_row(row: Row, index: int) -> dict[str, Any]:
@@ -24,6 +23,10 @@ PUBLISHED = Published(
 )
 
 
-def load(data: Path | None = None) -> ListBenchmark:
+class Config(DataConfig):
+    """Where the problems come from."""
+
+
+def build(config: Config) -> ListBenchmark:
     """Return the benchmark, from a JSON Lines file if one is given."""
-    return PUBLISHED.load(data)
+    return PUBLISHED.load(config.data)

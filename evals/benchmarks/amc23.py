@@ -1,10 +1,9 @@
 """AMC 12 2023: 40 competition problems with integer answers (math-ai/amc23 on the hub)."""
 
-from pathlib import Path
 from typing import Any
 
 from tts.answers.groups import canonical_form
-from tts.evals.benchmarks.base import ListBenchmark, Published, Row
+from tts.evals.benchmarks.base import DataConfig, ListBenchmark, Published, Row
 
 
 def _to_row(row: Row, index: int) -> dict[str, Any]:
@@ -25,6 +24,10 @@ PUBLISHED = Published(
 )
 
 
-def load(data: Path | None = None) -> ListBenchmark:
+class Config(DataConfig):
+    """Where the problems come from."""
+
+
+def build(config: Config) -> ListBenchmark:
     """Return the benchmark, from a JSON Lines file if one is given."""
-    return PUBLISHED.load(data)
+    return PUBLISHED.load(config.data)

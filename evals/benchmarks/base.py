@@ -11,16 +11,29 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from pydantic import Field
+
 from tts.answers.groups import AnswerChecker, canonical_form
 from tts.errors import ProblemError
 from tts.evals import grading
 from tts.evals.benchmarks._rows import read_problems, to_problem
+from tts.parameters import Parameters
 from tts.types import Answer, AnswerType, Grade, Problem
 
 _LOG = logging.getLogger(__name__)
 _PROBE_SECONDS = 5.0
 
 Row = Mapping[str, Any]
+
+
+class DataConfig(Parameters):
+    """What every benchmark can be told."""
+
+    data: Path | None = Field(
+        None,
+        description="JSON Lines file of problems; if none, they are generated, or downloaded from "
+        "the Hugging Face hub",
+    )
 
 
 class ListBenchmark:

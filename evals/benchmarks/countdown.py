@@ -1,17 +1,20 @@
 """Countdown: reach a target from 3 to 5 given numbers; every right calculation counts."""
 
-from pathlib import Path
-
 from tts.evals.benchmarks._rows import read_problems
-from tts.evals.benchmarks.base import ListBenchmark
+from tts.evals.benchmarks.base import DataConfig, ListBenchmark
 from tts.tasks import countdown
 
 
-def load(data: Path | None = None) -> ListBenchmark:
+class Config(DataConfig):
+    """Where the problems come from."""
+
+
+def build(config: Config) -> ListBenchmark:
     """Return the benchmark: generated problems, or those of a JSON Lines file.
 
     A file's rows also have `numbers` and `target`; they need no answer, because grading calculates.
     """
+    data = config.data
     if data is None:
         return ListBenchmark(countdown.problems)
     return ListBenchmark.of_test_split(

@@ -1,10 +1,9 @@
 """GSM8K: the 1,319 grade-school word problems of its test split (openai/gsm8k on the hub)."""
 
-from pathlib import Path
 from typing import Any
 
 from tts.answers.groups import extract_answer
-from tts.evals.benchmarks.base import ListBenchmark, Published, Row
+from tts.evals.benchmarks.base import DataConfig, ListBenchmark, Published, Row
 
 
 def _to_row(row: Row, index: int) -> dict[str, Any]:
@@ -26,6 +25,10 @@ PUBLISHED = Published(
 )
 
 
-def load(data: Path | None = None) -> ListBenchmark:
+class Config(DataConfig):
+    """Where the problems come from."""
+
+
+def build(config: Config) -> ListBenchmark:
     """Return the benchmark, from a JSON Lines file if one is given."""
-    return PUBLISHED.load(data)
+    return PUBLISHED.load(config.data)

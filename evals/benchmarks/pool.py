@@ -1,12 +1,10 @@
 """Problems of a pool of recorded samples, for `--engine replay --pool FILE[#model]`."""
 
-from pathlib import Path
-
 from tts.answers.groups import canonical_form
 from tts.engine.pools import RecordedProblem, load_pool
 from tts.errors import ProblemError
 from tts.evals import grading
-from tts.evals.benchmarks.base import ListBenchmark
+from tts.evals.benchmarks.base import DataConfig, ListBenchmark
 from tts.types import Answer, Grade, Problem
 
 
@@ -35,18 +33,19 @@ class PoolBenchmark(ListBenchmark):
         return [r.problem for r in recorded]
 
 
-def load(data: Path | None = None) -> PoolBenchmark:
-    """Return the benchmark.
+class Config(DataConfig):
+    """Where the pool is: its file, "#model" after it if it holds several."""
 
-    Args:
-        data: The pool's file, "#model" after it if it holds several.
+
+def build(config: Config) -> PoolBenchmark:
+    """Return the benchmark.
 
     Raises:
         ProblemError: No pool is given.
     """
-    if data is None:
+    if config.data is None:
         raise ProblemError("the benchmark pool needs --engine replay --pool FILE[#model]")
-    return PoolBenchmark(str(data))
+    return PoolBenchmark(str(config.data))
 
 
 def _labels(recorded: RecordedProblem) -> dict[str, bool]:

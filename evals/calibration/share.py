@@ -1,17 +1,15 @@
-"""What a problem may cost on average, told to presets that can use it."""
+"""Split a run's budget into a mean share per problem, for `auto`."""
 
-from pathlib import Path
+from dataclasses import replace
 
-from tts.allocation.policy_file import load_policy
-from tts.presets.load import Preset, load_preset
+from tts.presets.load import Preset
+from tts.strategies.auto import Config, build
 from tts.types import Budget
 
 SHARED = 0.9  # of the run's budget; the rest is for a forecast that was too low
 
 
-def with_share(
-    preset: Preset, name: str, overrides: tuple[str, ...], run_budget: Budget | None, size: int
-) -> Preset:
+def with_share(preset: Preset, run_budget: Budget | None, size: int) -> Preset:
     """Return `auto` with its share of the run's budget, and any other preset as it is.
 
     Only where a policy is given, no share or price is, and the run's budget limits what the policy
@@ -20,17 +18,16 @@ def with_share(
 
     Args:
         preset: As loaded.
-        name: What it was loaded by.
-        overrides: With which it was loaded.
         run_budget: Of the run.
         size: Problems times repeats.
     """
-    given = preset.values.get("parameters") or {}
-    is_open = preset.values.get("strategy") == "auto" and given.get("policy")
-    if run_budget is None or not is_open or {"share", "price"} & given.keys():
+    config = preset.config
+    if run_budget is None or not isinstance(config, Config) or config.policy is None:
         return preset
-    in_tokens = load_policy(Path(given["policy"])).in_tokens
-    whole = run_budget.tokens if in_tokens else run_budget.calls
-    if whole is None:
+    whole = run_budget.tokens if config.policy.in_tokens else run_budget.calls
+    if whole is None or config.share is not None or config.price is not None:
         return preset
-    return load_preset(name, [*overrides, f"share={SHARED * whole / size:g}"])
+    shared = config.model_copy(update={"share": SHARED * whole / size})
+    parameters = {**preset.values["parameters"], "share": shared.share}
+    values = {**preset.values, "parameters": parameters}
+    return replace(preset, pipeline=build(shared), config=shared, values=values)

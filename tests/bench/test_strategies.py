@@ -134,7 +134,7 @@ def test_the_barrier_waits_for_whole_batches() -> None:
 
 
 def test_gather_sends_what_is_left_at_the_end() -> None:
-    found = run(sample(5) >> Pipeline.of(Gather(size=4)), in_order(1, 2, 3, 4, 5))
+    found = run(sample(n=5) >> Pipeline.of(Gather(size=4)), in_order(1, 2, 3, 4, 5))
     assert [t.answer for t in found.trajectories] == ["1", "2", "3", "4", "5"]
 
 

@@ -146,7 +146,7 @@ def solve(
     **job: Any,
 ) -> Result:
     async def main() -> Result:
-        recorded = build(None, Config(range="probability"))
+        recorded = build(Config(range="probability"))
         async with Runtime(engine, verifiers={"recorded": recorded}, log=log) as runtime:
             problem = engine.pool.problems[place].problem
             return await runtime.run(Job(pipeline, problem, Sampling(), **job))
@@ -156,9 +156,11 @@ def solve(
 
 
 def test_recorded_scores_weigh_votes_and_choose(engine: ReplayEngine) -> None:
-    chosen = solve(engine, sample(8) >> score("recorded") >> select("recorded"))
+    chosen = solve(engine, sample(n=8) >> score(verifier="recorded") >> select(by="recorded"))
     assert chosen.answer is not None and chosen.answer.text == "7"  # scored 0.8
-    weighted = solve(engine, sample(3) >> score("recorded") >> vote(weights="recorded"), place=1)
+    weighted = solve(
+        engine, sample(n=3) >> score(verifier="recorded") >> vote(weights="recorded"), place=1
+    )
     assert weighted.answer is not None and weighted.answer.text == "5"  # 0.3 against 0.1
 
 
@@ -167,7 +169,7 @@ def test_missing_and_impossible_scores_are_data(tmp_path: Path) -> None:
     bad["samples"][0]["score"] = 1.5
     bad["samples"][1]["score"] = None
     engine = ReplayEngine(str(write_pool(tmp_path, bad)))
-    result = solve(engine, sample(2) >> score("recorded") >> vote(weights="recorded"))
+    result = solve(engine, sample(n=2) >> score(verifier="recorded") >> vote(weights="recorded"))
     assert result.answer is None
     assert "the recorded score 1.5 is no probability" in result.reason
     assert "no score was recorded" in result.reason
@@ -175,9 +177,9 @@ def test_missing_and_impossible_scores_are_data(tmp_path: Path) -> None:
 
 def test_a_resumed_run_draws_what_it_would_have_drawn(engine: ReplayEngine) -> None:
     log = GenerationLog()
-    short = solve(engine, sample(3) >> vote(), log=log)
-    resumed = solve(engine, sample(8) >> vote(), log=log)
-    whole = solve(engine, sample(8) >> vote())
+    short = solve(engine, sample(n=3) >> vote(), log=log)
+    resumed = solve(engine, sample(n=8) >> vote(), log=log)
+    whole = solve(engine, sample(n=8) >> vote())
     drawn = [attempt.answer for attempt in whole.samples]
     assert [attempt.answer for attempt in resumed.samples] == drawn
     assert [attempt.answer for attempt in short.samples] == drawn[:3]
@@ -189,8 +191,8 @@ def test_budgets_are_in_calls_where_tokens_were_not_counted(tmp_path: Path) -> N
         del one["tokens"]
     engine = ReplayEngine(str(write_pool(tmp_path, uncounted)))
     with pytest.raises(BudgetError, match="budget its calls"):
-        solve(engine, sample(2), budget=Budget(tokens=100))
-    result = solve(engine, sample(6) >> vote(), budget=Budget(calls=4))
+        solve(engine, sample(n=2), budget=Budget(tokens=100))
+    result = solve(engine, sample(n=6) >> vote(), budget=Budget(calls=4))
     assert (result.usage.calls, result.usage.generated_tokens) == (4, None)
 
 
@@ -208,13 +210,13 @@ def test_voting_presets_run_unchanged_on_real_samples(name: str) -> None:
 
 def test_stopping_early_draws_fewer_samples(tmp_path: Path) -> None:
     engine = ReplayEngine(str(write_pool(tmp_path, row("a", ["4"] * 16))))
-    stopped = solve(engine, sample(16, batch=1) >> vote(stop_at=0.95))
+    stopped = solve(engine, sample(n=16, batch=1) >> vote(stop_at=0.95))
     assert stopped.usage.calls == 4  # 1 - BetaCDF(1/2; 5, 1) = 1 - 2 ** -5 = 0.969
     # All at once, what is left once the vote has closed is not drawn: 9 of 16 are settled.
-    assert solve(engine, sample(16) >> vote(stop="settled")).usage.calls <= 10
+    assert solve(engine, sample(n=16) >> vote(stop="settled")).usage.calls <= 10
 
 
 def test_tree_search_is_refused_before_a_sample_is_drawn(engine: ReplayEngine) -> None:
     with pytest.raises(CapabilityError, match="token_ids"):
         pipeline = load_preset("rebase").pipeline
-        pipeline.check_engines({"": engine}, {"prm": build(None, Config(range="probability"))})
+        pipeline.check_engines({"": engine}, {"prm": build(Config(range="probability"))})

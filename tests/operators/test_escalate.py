@@ -42,7 +42,7 @@ def test_disagreement_goes_on_to_the_last() -> None:
 
 def test_its_samples_are_those_of_sample() -> None:
     drawn = solve(ScriptedEngine(in_order(1, 2, 3)), ladder())
-    plain = solve(ScriptedEngine(in_order(1, 2, 3)), sample(8) >> vote())
+    plain = solve(ScriptedEngine(in_order(1, 2, 3)), sample(n=8) >> vote())
     assert [a.answer for a in drawn.samples] == [a.answer for a in plain.samples]
 
 
@@ -70,7 +70,7 @@ def test_a_failed_verifier_counts_as_no_score() -> None:
 
 
 def test_what_the_samples_do_not_settle_goes_to_the_dearer_strategy() -> None:
-    dearer = sample(3).named("own") >> vote()
+    dearer = sample(n=3).named("own") >> vote()
     asked = ladder((2,), dearer=dearer, chances=(0.0, 1.0), accuracy=(0.99, 0.99))
     result = solve(ScriptedEngine(in_order(12)), asked)
     assert result.usage.calls == 5
@@ -81,7 +81,7 @@ def test_what_the_samples_do_not_settle_goes_to_the_dearer_strategy() -> None:
 
 
 def test_without_a_dearer_answer_its_own_stands() -> None:
-    dearer = sample(3) >> vote(quorum=4)
+    dearer = sample(n=3) >> vote(quorum=4)
     asked = ladder((2,), dearer=dearer, chances=(0.0,), accuracy=(1.0,))
     result = solve(ScriptedEngine(in_order(12)), asked)
     assert result.usage.calls == 5

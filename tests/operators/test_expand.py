@@ -33,7 +33,7 @@ def test_a_step_ends_with_its_separator_and_is_continued_by_its_ids() -> None:
 
 def test_children_of_one_parent_are_one_request_and_hit_its_blocks() -> None:
     engine = ScriptedEngine(digits(depth=2))
-    result = run(engine, expand(2, start=True) >> expand(3))
+    result = run(engine, expand(n=2, start=True) >> expand(n=3))
     assert [request.n for request in engine.requests] == [2, 3, 3]
     assert len({t.id for t in result.trajectories}) == len(result.trajectories)
     assert sorted(t.origin.index for t in result.trajectories if len(t.steps) == 2) == [*range(6)]
@@ -44,16 +44,18 @@ def test_children_of_one_parent_are_one_request_and_hit_its_blocks() -> None:
 
 
 def test_finished_trajectories_pass_through() -> None:
-    result = run(ScriptedEngine(digits(depth=0)), expand(2, start=True) >> expand(3))
+    result = run(ScriptedEngine(digits(depth=0)), expand(n=2, start=True) >> expand(n=3))
     assert result.usage.calls == 2
     assert len(result.trajectories) == 2
 
 
 def test_it_composes_with_scores() -> None:
-    pipeline = expand(4, start=True) >> score("prm")
+    pipeline = expand(n=4, start=True) >> score(verifier="prm")
     for _ in range(3):
         pipeline = pipeline >> expand()
-    result = run(ScriptedEngine(digits(depth=2)), pipeline >> score("prm") >> select("prm"))
+    result = run(
+        ScriptedEngine(digits(depth=2)), pipeline >> score(verifier="prm") >> select(by="prm")
+    )
     assert result.answer is not None
 
 

@@ -37,7 +37,7 @@ def shown(prompt: str) -> list[str]:
 
 def test_a_solution_is_written_from_all_attempts() -> None:
     engine = drafts(boxed(1), boxed(2), boxed(3), then=boxed(9))
-    result = run(sample(3) >> fuse(), engine)
+    result = run(sample(n=3) >> fuse(), engine)
     assert result.answer is not None and result.answer.text == "9"
     assert shown(prompts_of(engine)[1]) == ["1", "2", "3"]
     assert len(result.trajectories) == 4
@@ -48,14 +48,14 @@ def test_what_is_shown_does_not_depend_on_the_order_of_arrival() -> None:
     seen = []
     for order in ([1, 2, 3], [3, 2, 1]):
         engine = ScriptedEngine(timed(order))
-        run(sample(3) >> fuse(), engine)
+        run(sample(n=3) >> fuse(), engine)
         seen.append(prompts_of(engine)[1])
     assert seen[0] == seen[1]
 
 
 def test_those_with_an_answer_go_first_and_one_alone_is_revised() -> None:
     engine = drafts("no idea", boxed(2), "", then=boxed(9))
-    run(sample(3) >> fuse(show=1), engine)
+    run(sample(n=3) >> fuse(show=1), engine)
     assert "Check this attempt" in prompts_of(engine)[1]
     assert shown(prompts_of(engine)[1]) == ["2"]
 
@@ -65,14 +65,14 @@ def test_a_quorum_cancels_the_slow_ones() -> None:
         is_draft = "Attempt" not in ask.prompt
         return Line(boxed(ask.index), hangs=is_draft and ask.index > 1, ticks=1)
 
-    result = run(sample(4) >> fuse(quorum=2), line)
+    result = run(sample(n=4) >> fuse(quorum=2), line)
     assert len(result.trajectories) == 3  # two attempts and what was written of them
     assert any(e.kind == "abort" for e in result.trace)
 
 
 def test_the_workspace_is_bounded_and_keeps_conclusions() -> None:
     engine = drafts("x" * 100 + boxed(1), "y" * 50 + boxed(2), then=boxed(9))
-    run(sample(2) >> fuse(max_shown_tokens=40), engine)
+    run(sample(n=2) >> fuse(max_shown_tokens=40), engine)
     prompt = prompts_of(engine)[1]
     # Two attempts share 40 tokens of one character: 20 each. boxed(1) has 18 characters.
     assert len(boxed(1)) == 18
@@ -82,13 +82,13 @@ def test_the_workspace_is_bounded_and_keeps_conclusions() -> None:
 
 def test_each_may_see_a_random_few() -> None:
     engine = drafts(*(boxed(i) for i in range(8)), then=boxed(9))
-    result = run(sample(8) >> fuse(n=6, show=2, pick="random"), engine)
+    result = run(sample(n=8) >> fuse(n=6, show=2, pick="random"), engine)
     seen = [tuple(shown(prompt)) for prompt in prompts_of(engine)[1:]]
     assert len(seen) == 6 and all(len(set(pair)) == 2 for pair in seen)
     assert len(set(seen)) > 1
     assert [t.origin.index for t in result.trajectories[:6]] == list(range(6))
     again = drafts(*(boxed(i) for i in range(8)), then=boxed(9))
-    run(sample(8) >> fuse(n=6, show=2, pick="random"), again)
+    run(sample(n=8) >> fuse(n=6, show=2, pick="random"), again)
     assert prompts_of(again) == prompts_of(engine)
 
 
@@ -96,17 +96,17 @@ def test_notes_are_no_attempt_but_may_be_followed() -> None:
     engine = ScriptedEngine(
         lambda ask: Line(boxed(7) if "Write short notes" in ask.prompt else boxed(ask.index))
     )
-    result = run(sample(2) >> fuse("notes", max_tokens=10) >> follow(n=3) >> vote(), engine)
+    result = run(sample(n=2) >> fuse(into="notes", max_tokens=10) >> follow(n=3) >> vote(), engine)
     assert engine.requests[1].sampling.max_tokens == 10
     assert "Notes:\nso it is" in prompts_of(engine)[2]
     assert len(result.samples) == 5  # two drafts and three that follow; not the notes
     assert result.usage.wasted_tokens == 0
     with pytest.raises(PipelineError, match="reads finished trajectories, 'fuse' sends partial"):
-        (sample(2) >> fuse("notes") >> vote()).check()
+        (sample(n=2) >> fuse(into="notes") >> vote()).check()
 
 
 def test_nothing_to_fuse_is_said() -> None:
-    result = run(sample(2) >> fuse(), lambda ask: Line("", error="broken"))
+    result = run(sample(n=2) >> fuse(), lambda ask: Line("", error="broken"))
     assert result.answer is None
     assert "there is no attempt to fuse" in result.reason
     with pytest.raises(ValidationError, match="best needs `by`"):
@@ -117,7 +117,7 @@ def test_the_first_attempt_with_the_chosen_answer_wins() -> None:
     engine = drafts(
         boxed(1), boxed(2), "longer, " + boxed(2), boxed(1), then="Results.\n\n\\boxed{2}"
     )
-    result = run(sample(4) >> choose(window=4), engine)
+    result = run(sample(n=4) >> choose(window=4), engine)
     winner = result.trajectories[0]
     assert (winner.text, winner.parents[0]) == (boxed(2), "sample:1")
     assert winner.support is not None and winner.support.votes == 1
@@ -127,18 +127,18 @@ def test_the_first_attempt_with_the_chosen_answer_wins() -> None:
 
 
 def test_a_window_that_agrees_is_not_asked_about() -> None:
-    result = run(sample(3) >> choose(), lambda ask: Line(boxed(5)))
+    result = run(sample(n=3) >> choose(), lambda ask: Line(boxed(5)))
     assert result.usage.calls == 3
     assert result.answer is not None and result.answer.support.probability == 1.0
 
 
 def test_a_choice_that_nobody_gave_counts_for_none() -> None:
     said = (boxed(1), boxed(2), boxed(2))
-    result = run(sample(3) >> choose(), drafts(*said, then=boxed(9)))
+    result = run(sample(n=3) >> choose(), drafts(*said, then=boxed(9)))
     # No choice can be matched: the answer of most attempts wins.
     assert result.answer is not None and result.answer.text == "2"
     assert events(result, "choose")[0]["votes"] == 0
-    merged = run(sample(3) >> choose(merge=True), drafts(*said, then=boxed(9)))
+    merged = run(sample(n=3) >> choose(merge=True), drafts(*said, then=boxed(9)))
     assert merged.answer is not None and merged.answer.text == "9"
     assert set(merged.trajectories[0].parents) == {"sample:0", "sample:1", "sample:2"}
 
@@ -149,7 +149,7 @@ def test_choices_are_counted() -> None:
     def line(ask: Ask) -> Line:
         return Line(said[ask.index] if "Attempt" in ask.prompt else boxed(ask.index + 1))
 
-    result = run(sample(3) >> choose(votes=3), line)
+    result = run(sample(n=3) >> choose(votes=3), line)
     # Attempts 1, 2, 3; choices 1, 2, 2.
     assert result.answer is not None and result.answer.text == "2"
     assert result.answer.support.votes == 2
@@ -161,7 +161,7 @@ def test_knock_out_leaves_one_and_windows_start_when_they_are_full() -> None:
         seen = shown(ask.prompt)
         return Line(boxed(max(map(int, seen))) if seen else boxed(ask.index))
 
-    result = run(sample(8) >> loop(choose(window=2), until_single=True, rounds=9), line)
+    result = run(sample(n=8) >> loop(body=choose(window=2), until_single=True, rounds=9), line)
     # (0 1)(2 3)(4 5)(6 7) -> (1 3)(5 7) -> (3 7) -> 7: seven comparisons.
     assert answers(result)[0] == "7"
     assert result.usage.calls == 8 + 7
@@ -172,7 +172,7 @@ def test_windows_do_not_depend_on_the_order_of_arrival() -> None:
     seen = []
     for order in ([1, 2, 3, 4, 5], [5, 4, 3, 2, 1]):
         engine = ScriptedEngine(timed(order))
-        run(sample(5) >> choose(window=2), engine)
+        run(sample(n=5) >> choose(window=2), engine)
         seen.append(sorted(prompts_of(engine)[1:]))
     assert seen[0] == seen[1]
     assert len(seen[0]) == 2  # the fifth stands alone

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from tests.support.runs import answers, boxed, events, run
 from tts.engine.scripted import ALL, Ask, Line, ScriptedEngine
-from tts.errors import CapabilityError, EngineError, PipelineError
+from tts.errors import CapabilityError, EngineError, ParameterError, PipelineError
 from tts.operators._condition import Condition
+from tts.operators.base import OperatorModel
 from tts.operators.loop import Loop, loop
 from tts.operators.refine import refine
 from tts.operators.route import route
@@ -21,7 +22,6 @@ from tts.operators.think import Think
 from tts.operators.vote import vote
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec, VerifierSpec
-from tts.trajectories import OperatorModel
 from tts.types import Score, Trajectory
 
 
@@ -58,13 +58,13 @@ def count_up(ask: Ask) -> Line:
     return Line(boxed(int(shown[-1]) + 1 if shown else ask.index))
 
 
-STEP = refine() >> score("value")
+STEP = refine() >> score(verifier="value")
 VERIFIERS = {"value": Value()}
 
 
 def test_each_leaves_when_its_condition_holds() -> None:
-    body = loop(STEP, rounds=9, until=Condition(measure="value", at_least=3))
-    result = run(sample(3) >> body, count_up, verifiers=VERIFIERS)
+    body = loop(body=STEP, rounds=9, until=Condition(measure="value", at_least=3))
+    result = run(sample(n=3) >> body, count_up, verifiers=VERIFIERS)
     # 0 needs three rounds, 1 two, 2 one: six revisions and three drafts.
     assert answers(result)[:3] == ["3", "3", "3"]
     assert result.usage.calls == 9
@@ -73,22 +73,24 @@ def test_each_leaves_when_its_condition_holds() -> None:
 
 
 def test_the_last_round_lets_all_out() -> None:
-    body = loop(STEP, rounds=2, until=Condition(measure="value", at_least=99))
-    result = run(sample(1) >> body, count_up, verifiers=VERIFIERS)
+    body = loop(body=STEP, rounds=2, until=Condition(measure="value", at_least=99))
+    result = run(sample(n=1) >> body, count_up, verifiers=VERIFIERS)
     assert result.answer is not None and result.answer.text == "2"
     assert result.usage.calls == 3
 
 
 def test_what_comes_in_may_leave_at_once() -> None:
     until = Condition(measure="value", at_least=1)
-    body = loop(STEP, until=until, check_first=True)
-    result = run(sample(2) >> score("value") >> body, count_up, verifiers=VERIFIERS)
+    body = loop(body=STEP, until=until, check_first=True)
+    result = run(sample(n=2) >> score(verifier="value") >> body, count_up, verifiers=VERIFIERS)
     assert sorted(str(a) for a in answers(result)[:2]) == ["1", "1"]
     assert result.usage.calls == 3  # two drafts, and one revision of the 0
 
 
 def test_a_round_that_leaves_one_trajectory_is_the_last() -> None:
-    result = run(sample(8) >> loop(Pipeline.of(Halve()), until_single=True, rounds=9), count_up)
+    result = run(
+        sample(n=8) >> loop(body=Pipeline.of(Halve()), until_single=True, rounds=9), count_up
+    )
     # 8, 4, 2, 1
     assert len(result.trajectories) == 1
     rounds = {e.node for e in result.trace if e.node.startswith("loop/")}
@@ -100,8 +102,8 @@ def test_no_round_waits_for_the_slowest() -> None:
         said = count_up(ask)
         return Line(said.text, hangs="Attempt" not in ask.prompt and ask.index == 1)
 
-    body = loop(refine(), rounds=2)
-    result = run(sample(2) >> body >> vote(stop_at=0.7), line)
+    body = loop(body=refine(), rounds=2)
+    result = run(sample(n=2) >> body >> vote(stop_at=0.7), line)
     assert result.answer is not None and result.answer.text == "2"
 
 
@@ -109,7 +111,7 @@ def test_a_body_that_has_enough_stops_what_feeds_the_loop() -> None:
     def line(ask: Ask) -> Line:
         return Line(boxed(7), hangs=ask.index == 3, ticks=1)
 
-    result = run(sample(4) >> loop(vote(stop_at=0.8), rounds=1), line)
+    result = run(sample(n=4) >> loop(body=vote(stop_at=0.8), rounds=1), line)
     # Three equal votes: 1 - 0.5^4 = 0.94 >= 0.8 after two already; the fourth never ends.
     assert result.answer is not None and result.answer.text == "7"
     assert any(e.kind == "abort" for e in result.trace)
@@ -120,14 +122,14 @@ def test_a_decided_reader_cancels_the_rounds() -> None:
         hangs = "Attempt" in ask.prompt and "boxed{0}" in ask.prompt
         return Line(count_up(ask).text, hangs=hangs, ticks=1)
 
-    result = run(sample(3) >> loop(refine(), rounds=1) >> vote(stop_at=0.7), line)
+    result = run(sample(n=3) >> loop(body=refine(), rounds=1) >> vote(stop_at=0.7), line)
     assert result.answer is not None
     assert any(e.kind == "abort" for e in result.trace)
 
 
 def test_loops_nest() -> None:
-    inner = loop(refine(), rounds=2)
-    result = run(sample(1) >> loop(inner, rounds=3), count_up)
+    inner = loop(body=refine(), rounds=2)
+    result = run(sample(n=1) >> loop(body=inner, rounds=3), count_up)
     assert result.answer is not None and result.answer.text == "6"
     assert "loop/3/loop/2/refine" in {e.node for e in result.trace}
 
@@ -143,39 +145,39 @@ def test_the_loop_asks_for_what_its_body_needs() -> None:
     first = Loop(body=STEP, until=Condition(measure="value", at_least=1), check_first=True)
     assert first.spec.scores == ("value",)
     with pytest.raises(PipelineError, match="needs the score 'value'"):
-        (sample(2) >> loop(select("value") >> refine())).check()
+        (sample(n=2) >> loop(body=select(by="value") >> refine())).check()
 
 
 def test_nonsense_is_refused() -> None:
-    with pytest.raises(ValidationError, match="reads no trajectories"):
-        loop(sample(2))
-    with pytest.raises(ValidationError, match="which is not given"):
-        loop(refine(), check_first=True)
+    with pytest.raises(ParameterError, match="loop: the body reads no trajectories"):
+        loop(body=sample(n=2))
+    with pytest.raises(ParameterError, match="which is not given"):
+        loop(body=refine(), check_first=True)
     with pytest.raises(ValidationError, match="needs at_least or at_most"):
         Condition(measure="answer")
     with pytest.raises(PipelineError, match="cannot know how many"):
-        loop(vote(stop="settled"))
+        loop(body=vote(stop="settled"))
 
 
 def test_a_body_that_the_engine_cannot_run_is_refused_before_a_token_is_spent() -> None:
     plain = replace(ALL, token_ids=False)
     engine = ScriptedEngine(count_up, capabilities=plain)
     more = Pipeline.of(Think(slice_tokens=8, max_repeats=2))
-    way = route(Condition(measure="support", at_least=0.9), otherwise=more)
+    way = route(when=Condition(measure="support", at_least=0.9), otherwise=more)
     with pytest.raises(CapabilityError, match="'route' needs token_ids"):
-        run(sample(2) >> vote() >> way, engine)
+        run(sample(n=2) >> vote() >> way, engine)
     assert engine.requests == []
 
 
 def test_a_dead_engine_ends_the_run_from_within_a_body() -> None:
     engine = ScriptedEngine(count_up, die_at=30)
     with pytest.raises(EngineError, match="the engine died"):
-        run(sample(2) >> loop(refine(), rounds=9), engine)
+        run(sample(n=2) >> loop(body=refine(), rounds=9), engine)
 
 
 def test_what_a_loop_drops_is_no_answer() -> None:
     result = run(
-        sample(2) >> loop(score("value") >> select("value"), rounds=2),
+        sample(n=2) >> loop(body=score(verifier="value") >> select(by="value"), rounds=2),
         lambda ask: Line("nothing"),
         verifiers=VERIFIERS,
     )

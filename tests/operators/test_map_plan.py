@@ -1,13 +1,12 @@
 """Plans, and sub-problems solved on their own."""
 
 import pytest
-from pydantic import ValidationError
 
 from tests.support.runs import boxed, prompts_of, replies, run
 from tts.engine.scripted import Ask, Line, ScriptedEngine
-from tts.errors import PipelineError
+from tts.errors import ParameterError, PipelineError
 from tts.operators.follow import follow
-from tts.operators.map import map_parts
+from tts.operators.map_parts import map_parts
 from tts.operators.plan import plan
 from tts.operators.refine import refine
 from tts.operators.sample import sample
@@ -25,14 +24,14 @@ def test_parts_are_solved_and_joined() -> None:
             ("6 + 6", "I do not know how to do that."),
         )
     )
-    pipeline = plan("decompose") >> map_parts(sample(3) >> vote()) >> follow()
+    pipeline = plan(ask="decompose") >> map_parts(body=sample(n=3) >> vote()) >> follow()
     result = run(pipeline, engine)
     assert result.answer is not None and result.answer.text == "12"
     assert result.usage.calls == 1 + 2 * 3 + 1
     last = prompts_of(engine)[-1]
     assert "1. What is 3 + 3?\nAnswer: 6\n2. What is 6 + 6?\nAnswer: unknown" in last
     nodes = {e.node for e in result.trace}
-    assert "map/plan:0.1/sample" in nodes and "map/plan:0.2/vote" in nodes
+    assert "map_parts/plan:0.1/sample" in nodes and "map_parts/plan:0.2/vote" in nodes
     # The three samples without an answer reached nobody.
     assert result.usage.wasted_tokens == 3 * len("I do not know how to do that.")
 
@@ -40,10 +39,10 @@ def test_parts_are_solved_and_joined() -> None:
 def test_the_bound_holds_and_notes_without_a_list_pass() -> None:
     many = "\n".join(f"{i}. part {i}" for i in range(1, 9))
     script = replies(("Split", many), ("Use the notes", boxed(1)), otherwise=boxed(2))
-    result = run(plan("decompose") >> map_parts(sample(1), limit=3) >> follow(), script)
+    result = run(plan(ask="decompose") >> map_parts(body=sample(n=1), limit=3) >> follow(), script)
     assert result.usage.calls == 1 + 3 + 1
     plain = replies(("Split", "just do it"), ("just do it", boxed(3)))
-    result = run(plan("decompose") >> map_parts(sample(1)) >> follow(), plain)
+    result = run(plan(ask="decompose") >> map_parts(body=sample(n=1)) >> follow(), plain)
     assert result.answer is not None and result.answer.text == "3"
 
 
@@ -55,7 +54,9 @@ def test_parts_end_with_whoever_wanted_them() -> None:
         return Line(boxed(12), hangs=is_part)
 
     # The second plan has no list, so its solution needs no part; the parts of the first never end.
-    pipeline = plan("decompose", n=2) >> map_parts(sample(2)) >> follow() >> vote(stop_at=0.7)
+    pipeline = (
+        plan(ask="decompose", n=2) >> map_parts(body=sample(n=2)) >> follow() >> vote(stop_at=0.7)
+    )
     result = run(pipeline, line)
     assert result.answer is not None and result.answer.support.votes == 1
     assert result.usage.calls == 2 + 2 * 2 + 1
@@ -70,7 +71,7 @@ def test_plans_build_on_each_other() -> None:
             ("Use the notes", boxed(12)),
         )
     )
-    result = run(plan("select") >> plan("adapt") >> plan("plan") >> follow(), engine)
+    result = run(plan(ask="select") >> plan(ask="adapt") >> plan(ask="plan") >> follow(), engine)
     assert result.answer is not None and result.answer.text == "12"
     assert result.usage.calls == 4
     asked = prompts_of(engine)
@@ -83,6 +84,6 @@ def test_plans_build_on_each_other() -> None:
 
 def test_plans_are_no_answers() -> None:
     with pytest.raises(PipelineError, match="reads finished trajectories, 'plan' sends partial"):
-        (plan("decompose") >> vote()).check()
-    with pytest.raises(ValidationError, match="must begin with a source"):
-        map_parts(refine())
+        (plan(ask="decompose") >> vote()).check()
+    with pytest.raises(ParameterError, match="must begin with a source"):
+        map_parts(body=refine())

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from pydantic import ValidationError
 
 from tests.support.runs import answers, boxed, events, run
 from tests.support.solving import PROBLEM
 from tts.engine.scripted import Ask, Line, Script
+from tts.errors import ParameterError
 from tts.operators._condition import Condition
-from tts.operators.prune import Prune, prune
+from tts.operators.prune import prune
 from tts.operators.refine import refine
-from tts.operators.route import Route, route
+from tts.operators.route import route
 from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.select import select
@@ -44,27 +44,27 @@ def timed(values: Sequence[int], ticks: Sequence[int]) -> Script:
 
 
 def test_a_vote_with_little_support_goes_on_to_more_samples() -> None:
-    more = route(Condition(measure="support", at_least=0.7), otherwise=sample(5) >> vote())
+    more = route(when=Condition(measure="support", at_least=0.7), otherwise=sample(n=5) >> vote())
 
     def line(ask: Ask) -> Line:
         return Line(boxed(ask.index if ask.request.n == 2 else 12))
 
-    result = run(sample(2) >> vote() >> more, line)
+    result = run(sample(n=2) >> vote() >> more, line)
     # 0 against 1: probability 1/2, so five more are drawn, which agree.
     assert result.answer is not None and result.answer.text == "12"
     assert result.usage.calls == 7
-    agreed = run(sample(2) >> vote() >> more, lambda ask: Line(boxed(12)))
+    agreed = run(sample(n=2) >> vote() >> more, lambda ask: Line(boxed(12)))
     assert agreed.usage.calls == 2  # two equal votes: 1 - 0.5^3 = 0.875
 
 
 def test_each_trajectory_takes_its_own_branch() -> None:
-    way = route(Condition(measure="answer", at_least=1), otherwise=refine())
+    way = route(when=Condition(measure="answer", at_least=1), otherwise=refine())
     texts = [boxed(3), "no idea"]
 
     def line(ask: Ask) -> Line:
         return Line(boxed(9) if "Attempt" in ask.prompt else texts[ask.index])
 
-    result = run(sample(2) >> way, line)
+    result = run(sample(n=2) >> way, line)
     assert sorted(filter(None, answers(result)[:2])) == ["3", "9"]
     assert result.usage.calls == 3
     assert "route/otherwise/refine" in {e.node for e in result.trace}
@@ -72,7 +72,9 @@ def test_each_trajectory_takes_its_own_branch() -> None:
 
 @pytest.mark.parametrize(("level", "calls"), [(1, 1), (4, 5), (None, 1)])
 def test_the_problem_itself_is_routed_by_its_level(level: int | None, calls: int) -> None:
-    way = route(Condition(measure="level", at_least=3), then=sample(5), otherwise=sample(1))
+    way = route(
+        when=Condition(measure="level", at_least=3), then=sample(n=5), otherwise=sample(n=1)
+    )
     metadata = {} if level is None else {"level": level}
     problem = replace(PROBLEM, metadata=metadata)
     result = run(way >> vote(), lambda ask: Line(boxed(12)), problem=problem)
@@ -81,8 +83,10 @@ def test_the_problem_itself_is_routed_by_its_level(level: int | None, calls: int
 
 def test_a_route_whose_branches_both_have_enough_cancels_what_it_reads() -> None:
     by_score = Condition(measure="value", at_least=5)
-    high, low = (prune("value", at_least=0, enough=1) for _ in range(2))
-    pipeline = sample(4) >> score("value") >> route(by_score, then=high, otherwise=low)
+    high, low = (prune(by="value", at_least=0, enough=1) for _ in range(2))
+    pipeline = (
+        sample(n=4) >> score(verifier="value") >> route(when=by_score, then=high, otherwise=low)
+    )
 
     def line(ask: Ask) -> Line:
         return Line(boxed((7, 3, 8, 2)[ask.index]), hangs=ask.index > 1, ticks=1)
@@ -94,22 +98,22 @@ def test_a_route_whose_branches_both_have_enough_cancels_what_it_reads() -> None
 
 def test_routes_that_lead_nowhere_are_refused() -> None:
     level = Condition(measure="level", at_least=3)
-    with pytest.raises(ValidationError, match="needs `then`"):
-        Route(when=level)
-    with pytest.raises(ValidationError, match="begin with a source"):
-        route(level, then=refine(), otherwise=sample(1))
+    with pytest.raises(ParameterError, match="needs `then`"):
+        route(when=level)
+    with pytest.raises(ParameterError, match="begin with a source"):
+        route(when=level, then=refine(), otherwise=sample(n=1))
 
 
 def test_scores_at_the_threshold_pass() -> None:
     texts = [boxed(5), boxed(4), "no answer", boxed(6)]
-    pipeline = sample(4) >> score("value") >> prune("value", at_least=5)
+    pipeline = sample(n=4) >> score(verifier="value") >> prune(by="value", at_least=5)
     result = run(pipeline, lambda ask: Line(texts[ask.index]), verifiers=VERIFIERS)
     assert sorted(str(a) for a in answers(result)) == ["5", "6"]
     assert len(events(result, "prune")) == 2
 
 
 def test_enough_cancels_the_rest() -> None:
-    pipeline = sample(4) >> score("value") >> prune("value", at_least=5, enough=2)
+    pipeline = sample(n=4) >> score(verifier="value") >> prune(by="value", at_least=5, enough=2)
     result = run(
         pipeline, lambda ask: Line(boxed(5), hangs=ask.index > 1, ticks=1), verifiers=VERIFIERS
     )
@@ -118,7 +122,7 @@ def test_enough_cancels_the_rest() -> None:
 
 
 def test_the_best_are_kept_whatever_the_order_of_arrival() -> None:
-    pipeline = sample(4) >> score("value") >> prune("value", keep=2)
+    pipeline = sample(n=4) >> score(verifier="value") >> prune(by="value", keep=2)
     for ticks in ([1, 2, 3, 4], [4, 3, 2, 1]):
         script = timed((7, 9, 8, 9), ticks)
         result = run(pipeline, script, verifiers=VERIFIERS)
@@ -126,10 +130,10 @@ def test_the_best_are_kept_whatever_the_order_of_arrival() -> None:
 
 
 def test_prune_needs_a_rule() -> None:
-    with pytest.raises(ValidationError, match="needs at_least"):
-        Prune(by="value")
-    with pytest.raises(ValidationError, match="cannot stop it early"):
-        Prune(by="value", keep=1, enough=1)
+    with pytest.raises(ParameterError, match="needs at_least"):
+        prune(by="value")
+    with pytest.raises(ParameterError, match="cannot stop it early"):
+        prune(by="value", keep=1, enough=1)
 
 
 class Calibrated:
@@ -152,10 +156,10 @@ def test_a_threshold_speaks_of_the_calibrated_probability_and_a_ranking_of_the_v
         return Line(boxed(ask.index))
 
     verifiers = {"prm": Calibrated()}
-    scored = sample(2) >> score("prm")
-    passed = run(scored >> prune("prm", at_least=0.5), script, verifiers=verifiers)
+    scored = sample(n=2) >> score(verifier="prm")
+    passed = run(scored >> prune(by="prm", at_least=0.5), script, verifiers=verifiers)
     assert answers(passed) == ["0"]
-    best = run(scored >> select("prm"), script, verifiers=verifiers)
+    best = run(scored >> select(by="prm"), script, verifiers=verifiers)
     assert best.answer is not None and best.answer.text == "1"
     condition = Condition(measure="prm", at_least=0.5)
     holds = {t.answer: condition.holds(PROBLEM, t) for t in best.samples}

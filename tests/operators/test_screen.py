@@ -21,7 +21,7 @@ def going_on(ask: Ask) -> Line:
     return Line(TEXT[len(said) :])
 
 
-PIPELINE = sample().named("warmup") >> screen(2, chunk=10, window=5)
+PIPELINE = sample().named("warmup") >> screen(n=2, chunk=10, window=5)
 
 
 def test_chunks_join_to_the_whole() -> None:
@@ -73,7 +73,7 @@ def test_a_short_draft_is_judged_when_it_ends() -> None:
         is_draft = ask.request.sampling.max_tokens == 10
         return Line("short", confidences=(0.5 if is_draft else 2.0,) * 5)
 
-    pipeline = sample().named("warmup") >> screen(1, chunk=10, window=100)
+    pipeline = sample().named("warmup") >> screen(n=1, chunk=10, window=100)
     result = solve(ScriptedEngine(line), pipeline)
     assert [event.fields["tokens"] for event in events(result, "pruned")] == [5]
     assert sorted(t.finish_reason or "" for t in result.trajectories) == ["pruned", "stop"]

@@ -32,7 +32,7 @@ def test_too_few_scores_give_no_answer_and_say_so() -> None:
         return 1.0
 
     engine = ScriptedEngine(says(12, 13, 13))
-    pipeline = sample(3) >> score("rule") >> select("rule", quorum=2)
+    pipeline = sample(n=3) >> score(verifier="rule") >> select(by="rule", quorum=2)
     result = solve(engine, pipeline, verifiers={"rule": ByText(rule)})
     assert result.answer is None
     assert "1 of 3 trajectories have an answer and a 'rule' score; the choice needs 2" in (
@@ -42,10 +42,10 @@ def test_too_few_scores_give_no_answer_and_say_so() -> None:
 
 def test_only_one_node_competes() -> None:
     engine = ScriptedEngine(says(12, 99))
-    both = sample(1).named("candidates") | sample(2).named("evidence")
-    best = both >> score("rule") >> select("rule", among="candidates")
+    both = sample(n=1).named("candidates") | sample(n=2).named("evidence")
+    best = both >> score(verifier="rule") >> select(by="rule", among="candidates")
     result = solve(engine, best, verifiers={"rule": ByText(last_digits)})
     assert result.answer is not None and result.answer.text == "12"
-    free = both >> score("rule") >> select("rule")
+    free = both >> score(verifier="rule") >> select(by="rule")
     result = solve(ScriptedEngine(says(12, 99)), free, verifiers={"rule": ByText(last_digits)})
     assert result.answer is not None and result.answer.text == "99"

@@ -77,7 +77,7 @@ def test_the_prefix_of_a_continued_thought_is_cached() -> None:
 
 def test_all_samples_share_one_request_and_keep_their_seeds() -> None:
     engine = thinker("hm\n</think>")
-    result = run(think(3) >> vote(), engine)
+    result = run(think(n=3) >> vote(), engine)
     assert engine.requests[0].n == 3
     assert result.answer is not None and result.answer.support.votes == 3
     assert sorted(t.origin.index for t in result.trajectories[1:]) == [0, 1, 2]
@@ -130,7 +130,7 @@ def test_a_thought_that_repeats_itself_is_closed() -> None:
 
 
 def test_a_failed_slice_is_a_failed_trajectory() -> None:
-    result = run(think(2), lambda ask: Line("hm", error="broken" if ask.index else None))
+    result = run(think(n=2), lambda ask: Line("hm", error="broken" if ask.index else None))
     assert [t.finish_reason for t in result.trajectories].count("error") == 1
     assert "broken" in result.reason
 
@@ -186,7 +186,7 @@ def test_a_context_without_room_for_thought_and_answer_draws_nothing() -> None:
 def test_thoughts_share_what_the_answers_leave() -> None:
     # 4 answers of 30 keep 120 of 280, so that each thought has 40; then 280 - 160 are free.
     engine = thinker("x" * 500)
-    pipeline = think(4, answer_tokens=30)
+    pipeline = think(n=4, answer_tokens=30)
     result = run(pipeline, engine, budget=Budget(tokens=280))
     assert [r.sampling.max_tokens for r in engine.requests] == [40, 30, 30, 30, 30]
     assert len([t for t in result.trajectories if t.answer == "12"]) == 4
@@ -211,10 +211,10 @@ def test_a_longer_thought_does_not_take_the_room_of_a_finished_one() -> None:
 
 def test_where_calls_are_few_fewer_are_drawn_and_all_are_answered() -> None:
     engine = thinker("hm</think>")
-    result = run(think(4), engine, budget=Budget(calls=5))
+    result = run(think(n=4), engine, budget=Budget(calls=5))
     assert [t.answer for t in result.trajectories] == ["12", "12"]
     assert result.usage.calls == 4
-    nothing = run(think(4), engine, budget=Budget(calls=1))
+    nothing = run(think(n=4), engine, budget=Budget(calls=1))
     assert nothing.usage.calls == 0 and "the budget of 1calls is spent" in nothing.reason
 
 

@@ -36,7 +36,7 @@ def with_scores(*pairs: tuple[str, float | None]) -> ScriptedEngine:
 
 
 def weighted(n: int, **options: Any) -> Any:
-    return sample(n) >> score("rule") >> vote(weights="rule", **options)
+    return sample(n=n) >> score(verifier="rule") >> vote(weights="rule", **options)
 
 
 VERIFIERS = {"rule": ByText(scored)}
@@ -98,7 +98,9 @@ def test_weights_of_zero_give_the_first_answer_no_confidence() -> None:
 def test_a_weighted_vote_stops_when_settled() -> None:
     # After 0.9 + 0.9 the two that are left can add 2 at most; after a third, 2.7 > 1.
     engine = with_scores(("12", 0.9), ("12", 0.9), ("12", 0.9), ("13", 1.0))
-    pipeline = sample(4, batch=1) >> score("rule") >> vote(weights="rule", stop="settled")
+    pipeline = (
+        sample(n=4, batch=1) >> score(verifier="rule") >> vote(weights="rule", stop="settled")
+    )
     result = solve(engine, pipeline, verifiers=VERIFIERS)
     assert result.answer is not None and result.answer.support.votes == 3
 
@@ -204,14 +206,14 @@ def test_a_vote_stops_after_exactly_as_many_samples(
     engine = ScriptedEngine(
         lambda ask: says(*answers)(Ask(ask.prompt, ask.seed, len(engine.requests) - 1, ask.request))
     )
-    result = solve(engine, sample(9, batch=1) >> vote(**options))
+    result = solve(engine, sample(n=9, batch=1) >> vote(**options))
     assert result.usage.calls == expected
     assert result.answer is not None and result.answer.text in ("12", "13")
 
 
 def test_a_window_is_drawn_in_parallel_and_nothing_is_wasted() -> None:
     engine = ScriptedEngine(says(12, 12, 13, 12))
-    result = solve(engine, sample(16, batch=4) >> vote(stop_at=0.95))
+    result = solve(engine, sample(n=16, batch=4) >> vote(stop_at=0.95))
     # (3, 1) after the first batch, (6, 2) after the second, (8, 2) within the third:
     # P(Bin(11, 1/2) <= 8) = 1 - (55 + 11 + 1) / 2048 = 0.967
     assert [request.n for request in engine.requests] == [4, 4, 4]
@@ -223,9 +225,9 @@ def test_a_window_is_drawn_in_parallel_and_nothing_is_wasted() -> None:
 def test_batches_wait_for_the_vote_through_scores(scores: int) -> None:
     engine = ScriptedEngine(says(12, 12, 13, 12))
     verifier = ByText(lambda text: 1.0)
-    pipeline = sample(16, batch=4)
+    pipeline = sample(n=16, batch=4)
     for i in range(scores):
-        pipeline >>= score(f"v{i}")
+        pipeline >>= score(verifier=f"v{i}")
     ballot = vote(stop_at=0.95)
     solve(engine, pipeline >> ballot, verifiers={f"v{i}": verifier for i in range(scores)})
     assert [request.n for request in engine.requests] == [4, 4, 4]  # as without a score
@@ -238,14 +240,16 @@ def test_the_next_batch_has_the_seeds_that_one_request_would_have() -> None:
         seen.append(ask.seed)
         return Line(r"\boxed{1}")
 
-    solve(ScriptedEngine(line), sample(5, batch=2) >> vote())
+    solve(ScriptedEngine(line), sample(n=5, batch=2) >> vote())
     apart, seen[:] = list(seen), []
-    solve(ScriptedEngine(line), sample(5) >> vote())
+    solve(ScriptedEngine(line), sample(n=5) >> vote())
     assert apart == seen
 
 
 def test_batches_end_when_the_budget_does() -> None:
-    result = solve(ScriptedEngine(says(12)), sample(40, batch=4) >> vote(), budget=Budget(calls=6))
+    result = solve(
+        ScriptedEngine(says(12)), sample(n=40, batch=4) >> vote(), budget=Budget(calls=6)
+    )
     assert result.usage.calls == 6
     assert result.answer is not None and result.answer.support.votes == 6
     assert "the budget of 6calls is spent" in result.reason
@@ -253,7 +257,7 @@ def test_batches_end_when_the_budget_does() -> None:
 
 def test_the_greedy_sample_is_the_first() -> None:
     engine = ScriptedEngine(says(12))
-    result = solve(engine, sample(3, greedy_first=True) >> vote())
+    result = solve(engine, sample(n=3, greedy_first=True) >> vote())
     assert [(r.n, r.sampling.temperature) for r in engine.requests] == [(1, 0.0), (2, 0.8)]
     indices = sorted(t.origin.index for t in result.samples)
     assert indices == [0, 1, 2]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import BudgetError, ContextError, EngineError
+from tts.operators.base import OperatorModel
 from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.select import select
@@ -21,7 +22,6 @@ from tts.runtime.job import Job
 from tts.runtime.log import GenerationLog, LogFile
 from tts.runtime.runtime import Runtime
 from tts.seeds import derive_seed
-from tts.trajectories import OperatorModel
 from tts.types import (
     Budget,
     Problem,
@@ -78,7 +78,7 @@ def solve(
 
 
 def voted(*, stop: str = "never", stop_at: float | None = None, n: int = 8) -> Pipeline:
-    return sample(n) >> vote(stop=stop, stop_at=stop_at)  # type: ignore[arg-type]
+    return sample(n=n) >> vote(stop=stop, stop_at=stop_at)  # type: ignore[arg-type]
 
 
 class LengthVerifier:
@@ -162,14 +162,14 @@ def test_the_best_score_wins_whatever_the_order_of_arrival() -> None:
     texts = [RIGHT, "a longer thought: " + WRONG, OTHER]
     for order in ([1, 2, 3], [3, 2, 1]):
         engine = by_seed(texts, order)
-        pipeline = sample(3) >> score("length") >> select("length")
+        pipeline = sample(n=3) >> score(verifier="length") >> select(by="length")
         result = solve(engine, pipeline, verifiers={"length": LengthVerifier()})
         assert result.answer is not None and result.answer.text == "13"
 
 
 def test_a_failed_verifier_is_data_and_the_rest_goes_on() -> None:
     engine = by_seed([RIGHT, "fail " + WRONG])
-    pipeline = sample(2) >> score("length") >> select("length")
+    pipeline = sample(n=2) >> score(verifier="length") >> select(by="length")
     result = solve(engine, pipeline, verifiers={"length": LengthVerifier()})
     assert result.answer is not None and result.answer.text == "12"
     assert "verifier 'length' failed: ValueError: cannot read it" in result.reason
@@ -197,7 +197,7 @@ def test_a_dead_engine_ends_the_run() -> None:
 def test_a_broken_operator_is_reported_and_what_it_sent_counts(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    pipeline = sample(4) >> Pipeline.of(Broken()) >> vote()
+    pipeline = sample(n=4) >> Pipeline.of(Broken()) >> vote()
     result = solve(by_seed([RIGHT]), pipeline)
     assert result.answer is not None and result.answer.support.voters == 1
     assert "test_runtime: it broke" in result.reason or "it broke" in result.reason
@@ -375,7 +375,7 @@ def test_a_run_budget_binds_over_all_problems() -> None:
 
 
 def test_usage_starts_at_zero_and_knows_the_wall_time() -> None:
-    result = solve(by_seed([RIGHT]), sample(1))
+    result = solve(by_seed([RIGHT]), sample(n=1))
     assert result.usage.seconds is not None and result.usage.seconds > 0
     assert result.usage.flops is not None and result.usage.flops > 2_000 * len(RIGHT)
     assert result.trajectories[0].usage != Usage()
@@ -389,7 +389,7 @@ def test_scoring_never_passes_a_budget_of_calls(calls: int, n: int) -> None:
     verifier = PRM(reward_model, Config())
     result = solve(
         engine,
-        sample(n) >> score("prm") >> vote(weights="prm"),
+        sample(n=n) >> score(verifier="prm") >> vote(weights="prm"),
         budget=Budget(calls=calls),
         verifiers={"prm": verifier},
     )
@@ -410,7 +410,7 @@ def test_scored_tokens_are_those_that_the_reward_model_ran_over(
     verifier = PRM(RewardModel(lambda ask: Line("")), Config())
     result = solve(
         by_seed([RIGHT]),
-        sample(2) >> score("prm") >> vote(weights="prm"),
+        sample(n=2) >> score(verifier="prm") >> vote(weights="prm"),
         verifiers={"prm": verifier},
     )
     assert result.usage.scored_tokens == 2 * scored

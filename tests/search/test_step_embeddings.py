@@ -9,13 +9,15 @@ import pytest
 from tests.support.searching import DigitVerifier, digits, events, expanded, grow, new_tree, search
 from tts.engine.scripted import ALL, ScriptedEngine
 from tts.errors import CapabilityError, ContextError, EngineError, TTSError
-from tts.operators.map import map_parts
+from tts.operators.map_parts import map_parts
 from tts.operators.plan import plan
 from tts.operators.tree_search import tree_search
 from tts.operators.vote import vote
 from tts.search.tree import ROOT, SearchTree
-from tts.strategies import ets, ets_joint
+from tts.strategies import ets
 from tts.strategies._step_clusters import cluster_steps, embedding_cosines
+from tts.strategies.ets import Policy as ETS
+from tts.strategies.ets_joint import Policy as ETSJoint
 from tts.types import Budget, Embeddings, FloatArray, Result
 
 
@@ -76,23 +78,23 @@ def three_steps() -> SearchTree:
 def test_of_steps_that_mean_the_same_one_is_kept() -> None:
     # Three leaves and the root cost 2/4 each, O = 1/3 each. Two clusters: one leaf of each gives
     # 2/3 - 3/2 + 1.5 = .667, all give 1 - 2 + 1.5 = .5, one gives 1/3 - 1 + .75 = .083.
-    embedded = ets.Policy(width=3, kv_weight=2.0, coverage=1.5, embedder="e")
+    embedded = ETS(width=3, kv_weight=2.0, coverage=1.5, embedder="e")
     kept = expanded(embedded, three_steps())
     assert len(kept) == 2 and 3 in kept
     # By n-grams there are three: two of them give 2/3 - 3/2 + 1 = .167, all again .5.
-    by_ngrams = ets.Policy(width=3, kv_weight=2.0, coverage=1.5)
+    by_ngrams = ETS(width=3, kv_weight=2.0, coverage=1.5)
     assert expanded(by_ngrams, three_steps()) == {1: 1, 2: 1, 3: 1}
 
 
 def test_joint_ets_has_the_same_clusters() -> None:
-    policy = ets_joint.Policy(embedder="e")
+    policy = ETSJoint(embedder="e")
     assert policy.program(three_steps(), [1, 2, 3], [1, 1, 1]).clusters.tolist() == [0, 0, 1]
 
 
 def run(embedder: Embedder, budget: Budget | None = None) -> Result:
-    config = ets.Config(width=8, kv_weight=1.0, embedder="e")
+    pipeline = ets(width=8, kv_weight=1.0, embedder="e")
     engine = ScriptedEngine(digits())
-    return search(engine, ets.build(config), engines={"e": embedder}, budget=budget)
+    return search(engine, pipeline, engines={"e": embedder}, budget=budget)
 
 
 def test_a_search_embeds_each_unfinished_step_once_and_is_charged_for_it() -> None:
@@ -112,7 +114,7 @@ def nodes(result: Result) -> list[dict[str, Any]]:
 
 
 def test_nothing_is_embedded_for_clusters_that_are_worth_nothing() -> None:
-    assert ets.Policy(coverage=0.0, embedder="e").step_embedder == ""
+    assert ETS(coverage=0.0, embedder="e").step_embedder == ""
 
 
 @pytest.mark.parametrize("error", [EngineError("it died"), ContextError("too long")])
@@ -129,8 +131,8 @@ def test_embedding_keeps_within_the_budget() -> None:
 
 
 def test_the_engine_is_asked_for_before_a_token_is_spent() -> None:
-    pipeline = plan("decompose") >> map_parts(
-        tree_search(ets.Policy(embedder="e")) >> vote(weights="prm")
+    pipeline = plan(ask="decompose") >> map_parts(
+        body=tree_search(policy=ETS(embedder="e")) >> vote(weights="prm")
     )
     assert pipeline.engines({"prm": DigitVerifier()}) == {"", "e"}
     engine = ScriptedEngine(digits())

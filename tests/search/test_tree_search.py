@@ -22,7 +22,7 @@ from tests.support.searching import (
 from tts import catalog
 from tts.engine.scripted import INFO, Ask, Line, ScriptedEngine
 from tts.errors import CapabilityError, ContextError, EngineError, PresetError
-from tts.operators.map import map_parts
+from tts.operators.map_parts import map_parts
 from tts.operators.plan import plan
 from tts.operators.select import select
 from tts.operators.tree_search import TreeSearch, tree_search
@@ -36,29 +36,27 @@ from tts.runtime.runtime import Runtime
 from tts.search.policy import Decision, SearchPolicy
 from tts.search.tree import NodeState, SearchTree
 from tts.search.view import to_mermaid, to_svg, to_text
-from tts.strategies import (
-    ab_mcts,
-    backtracking,
-    beam_search,
-    best_first,
-    dvts,
-    ets,
-    mcts,
-    particle_filter,
-    rebase,
-)
+from tts.strategies.ab_mcts import Policy as ABMCTS
+from tts.strategies.backtracking import Policy as Backtracking
+from tts.strategies.beam_search import Policy as BeamSearch
+from tts.strategies.best_first import Policy as BestFirst
+from tts.strategies.dvts import Policy as DVTS
+from tts.strategies.ets import Policy as ETS
+from tts.strategies.mcts import Policy as MCTS
+from tts.strategies.particle_filter import Policy as ParticleFilter
+from tts.strategies.rebase import Policy as Rebase
 from tts.types import Budget, Sampling
 
 POLICIES: dict[str, SearchPolicy] = {
-    "beam_search": beam_search.Policy(width=6, branching=3),
-    "dvts": dvts.Policy(width=6, branching=3),
-    "rebase": rebase.Policy(width=6),
-    "ets": ets.Policy(width=6),
-    "best_first": best_first.Policy(branching=3, expansions=20, solutions=3),
-    "mcts": mcts.Policy(branching=3, expansions=20, solutions=3),
-    "ab_mcts": ab_mcts.Policy(attempts=6),
-    "particle_filter": particle_filter.Policy(width=6),
-    "backtracking": backtracking.Policy(steps=40),
+    "beam_search": BeamSearch(width=6, branching=3),
+    "dvts": DVTS(width=6, branching=3),
+    "rebase": Rebase(width=6),
+    "ets": ETS(width=6),
+    "best_first": BestFirst(branching=3, expansions=20, solutions=3),
+    "mcts": MCTS(branching=3, expansions=20, solutions=3),
+    "ab_mcts": ABMCTS(attempts=6),
+    "particle_filter": ParticleFilter(width=6),
+    "backtracking": Backtracking(steps=40),
 }
 every_policy = pytest.mark.parametrize("name", POLICIES)
 REBASE = POLICIES["rebase"]
@@ -98,7 +96,7 @@ def test_children_of_live_parents_hit_the_whole_prefix(name: str) -> None:
 
 def test_kv_blocks_by_hand() -> None:
     engine = ScriptedEngine(digits(depth=1), info=replace(INFO, kv_block_size=10))
-    result = search(engine, beam_search.Policy(width=2, branching=2, drop_duplicates=False))
+    result = search(engine, BeamSearch(width=2, branching=2, drop_duplicates=False))
     prompt = result.trajectories[0].prompt_token_ids
     decisions = events(result, "decide")
     # Two first steps of 4 tokens on one prompt: its full blocks once, a partial block each.
@@ -124,11 +122,11 @@ def test_a_trace_draws_the_tree() -> None:
 
 
 def test_a_vote_composes_after_a_search() -> None:
-    pipeline = tree_search(REBASE) >> vote(weights="prm")
+    pipeline = tree_search(policy=REBASE) >> vote(weights="prm")
     result = search(ScriptedEngine(digits(depth=2)), pipeline)
     assert result.answer is not None
     assert result.answer.support.voters == 6
-    best = search(ScriptedEngine(digits(depth=2)), tree_search(REBASE) >> select("prm"))
+    best = search(ScriptedEngine(digits(depth=2)), tree_search(policy=REBASE) >> select(by="prm"))
     assert best.answer is not None
 
 
@@ -138,7 +136,9 @@ def test_a_search_within_a_map() -> None:
             return Line("1. Part one\n2. Part two")
         return digits(depth=2)(ask)
 
-    pipeline = plan("decompose") >> map_parts(tree_search(REBASE) >> vote(weights="prm"))
+    pipeline = plan(ask="decompose") >> map_parts(
+        body=tree_search(policy=REBASE) >> vote(weights="prm")
+    )
     result = search(ScriptedEngine(say), pipeline)
     assert len(events(result, "search")) == 2
     assert {e["finished"] for e in events(result, "search")} == {6}
@@ -257,7 +257,7 @@ def test_a_path_that_is_too_long_ends_alone() -> None:
                 self.fail_at = {len(self.requests): ContextError("it does not fit")}
             return super().generate(request)
 
-    result = search(Tight(digits(depth=2)), beam_search.Policy(width=8, branching=2))
+    result = search(Tight(digits(depth=2)), BeamSearch(width=8, branching=2))
     reasons = {e["reason"] for e in events(result, "fail")}
     assert reasons <= {"it does not fit"}
     assert result.reason in ("", "no trajectory gave an answer")
@@ -379,7 +379,7 @@ def test_a_settled_vote_cancels_the_search() -> None:
             return Line(r"\boxed{5}" if ask.index < 5 else "d5\n\n")
         return Line("d5\n\n", hangs=True)
 
-    result = search(ScriptedEngine(say), tree_search(REBASE) >> vote(stop_at=0.9))
+    result = search(ScriptedEngine(say), tree_search(policy=REBASE) >> vote(stop_at=0.9))
     assert result.answer is not None and result.answer.support.votes == 3  # p > .9
     assert figures(result)["finished"] >= 3, "the tree is in the trace though it was cut short"
 
@@ -409,7 +409,7 @@ def test_an_engine_without_token_ids_is_refused() -> None:
 def test_it_round_trips_through_yaml(name: str, tmp_path: Path) -> None:
     import yaml
 
-    pipeline = tree_search(POLICIES[name], max_depth=7)
+    pipeline = tree_search(policy=POLICIES[name], max_depth=7)
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump({"pipeline": pipeline.to_mapping()}))
     again = load_preset(str(path)).pipeline
@@ -422,11 +422,11 @@ def test_it_round_trips_through_yaml(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
-        ("{name: beam_serch}", "'beam_serch' is no search policy"),
-        ("{width: 3}", "'nothing' is no search policy"),
-        ("{name: best_of_n}", "'best_of_n' is no search policy"),
+        ("{name: beam_serch}", "unknown policy 'beam_serch'; did you mean 'beam_search'"),
+        ("{width: 3}", "a policy needs a `name`; there are: ab_mcts, backtracking, "),
+        ("{name: best_of_n}", "'best_of_n' is no policy: the module .* lacks 'Policy'"),
         ("{name: rebase, width: 0}", "greater than or equal to 1"),
-        ("{name: rebase, widht: 3}", "has no 'policy.widht'"),
+        ("{name: rebase, widht: 3}", "policy 'rebase' has no 'widht'; did you mean 'width'"),
     ],
 )
 def test_wrong_policies_are_refused(tmp_path: Path, policy: str, message: str) -> None:

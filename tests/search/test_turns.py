@@ -16,10 +16,10 @@ from tts.runtime.job import Job
 from tts.runtime.runtime import Runtime
 from tts.search.policy import Decision, SearchPolicy
 from tts.search.tree import SearchTree
-from tts.strategies import rebase
+from tts.strategies.rebase import Policy as Rebase
 from tts.types import Budget, Result, Sampling
 
-REBASE = rebase.Policy(width=6)
+REBASE = Rebase(width=6)
 NO_BUDGET = Budget()
 
 
@@ -30,7 +30,7 @@ def test_searches_go_on_as_those_before_them_leave_room() -> None:
 
         async def run() -> dict[str, str]:
             runtime = Runtime(engine, verifiers={"prm": DigitVerifier()}, max_live_kv=max_live_kv)
-            pipeline = tree_search(REBASE) >> vote(weights="prm")
+            pipeline = tree_search(policy=REBASE) >> vote(weights="prm")
             jobs = Job.of_all(pipeline, problems, sampling=Sampling(max_tokens=200))
             async with runtime, runtime.run_many(jobs) as results:
                 return {r.problem.id: r.answer.text async for r in results if r.answer}
@@ -63,7 +63,7 @@ def first_beside_a_hanging_search(
     engine = ScriptedEngine(say, info=replace(INFO, kv_blocks=1))
     hanging, other = replace(PROBLEM, id="hangs"), replace(PROBLEM, id="other")
     jobs = [
-        Job(tree_search(REBASE), hanging, Sampling(max_tokens=200), priority=0),
+        Job(tree_search(policy=REBASE), hanging, Sampling(max_tokens=200), priority=0),
         Job(pipeline, other, Sampling(max_tokens=200), budget=budget, priority=1),
     ]
 
@@ -79,7 +79,11 @@ def first_beside_a_hanging_search(
 
 @pytest.mark.parametrize("name", ["", "same"])
 def test_a_search_that_waits_for_its_turn_ends_at_its_deadline(name: str) -> None:
-    pipeline = delegate(tree_search(REBASE), engine=name) if name else tree_search(REBASE)
+    pipeline = (
+        delegate(body=tree_search(policy=REBASE), engine=name)
+        if name
+        else tree_search(policy=REBASE)
+    )
     result = first_beside_a_hanging_search(
         pipeline, budget=Budget(seconds=0.1), engines=("same",) if name else ()
     )
@@ -92,4 +96,4 @@ def test_a_search_that_wants_nothing_waits_for_nobody() -> None:
         def decide(self, tree: SearchTree, rng: np.random.Generator) -> Decision:
             return Decision()
 
-    assert first_beside_a_hanging_search(tree_search(Idle())).problem.id == "other"
+    assert first_beside_a_hanging_search(tree_search(policy=Idle())).problem.id == "other"

@@ -122,5 +122,5 @@ def ladder_policy(folder: Path) -> str:
 def test_no_escalation_goes_over_its_budget(kind: str, tmp_path: Path) -> None:
     preset = load_preset("auto", [ladder_policy(tmp_path)])
     if kind == "cascade":
-        preset = replace(preset, pipeline=cascade.build(cascade.Config(then="best_of_n")))
+        preset = replace(preset, pipeline=cascade(then="best_of_n"))
     assert_no_case_goes_over(kind, preset)

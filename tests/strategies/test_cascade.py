@@ -7,7 +7,7 @@ import pytest
 from tests.support.solving import in_order, says, solve
 from tts import catalog
 from tts.engine.scripted import ScriptedEngine
-from tts.errors import CapabilityError, PipelineError
+from tts.errors import CapabilityError, InputError
 from tts.operators.delegate import delegate
 from tts.operators.sample import sample
 from tts.operators.vote import vote
@@ -44,8 +44,10 @@ def test_each_engine_is_counted_as_its_own() -> None:
     small, large = ScriptedEngine(says(12)), ScriptedEngine(says(12))
     small.info = replace(small.info, parameters=10)
     large.info = replace(large.info, parameters=1_000)
-    one = solve(large, delegate(sample(2) >> vote(), engine="draft"), engines={"draft": small})
-    other = solve(large, sample(2) >> vote(), engines={"draft": small})
+    one = solve(
+        large, delegate(body=sample(n=2) >> vote(), engine="draft"), engines={"draft": small}
+    )
+    other = solve(large, sample(n=2) >> vote(), engines={"draft": small})
     assert one.usage.flops is not None and other.usage.flops is not None
     assert one.usage.flops < other.usage.flops / 5  # attention is the same for both
 
@@ -62,5 +64,5 @@ def test_a_missing_engine_is_refused_before_a_sample() -> None:
     with pytest.raises(CapabilityError, match="needs the engine 'draft'; this run has no other"):
         solve(engine, cascade(draft="draft"))
     assert not engine.requests
-    with pytest.raises(PipelineError, match="strategy 'nothing' cannot be built"):
+    with pytest.raises(InputError, match="unknown strategy 'nothing'"):
         cascade(then="nothing")

@@ -1,5 +1,6 @@
 """ETS: the integer program by hand and against brute force, clusters, and whole searches."""
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from tests.support.searching import digits, events, expanded, grow, new_tree, search
 from tts.engine.scripted import ScriptedEngine
 from tts.search.tree import ROOT, SearchTree
-from tts.strategies import ets
 from tts.strategies._prune_program import Program, solve
 from tts.strategies._step_clusters import cluster_steps, link_by_average
 from tts.strategies.ets import Config, Policy, build
@@ -168,7 +168,7 @@ def test_the_solver_equals_brute_force_on_any_tree(program: Program) -> None:
 def test_a_solver_without_a_solution_leaves_rebase_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ets, "solve", lambda program, seconds: None)
+    monkeypatch.setattr(import_module("tts.strategies.ets"), "solve", lambda program, seconds: None)
     tree = new_tree()
     grow(tree, ROOT, [0.9, 0.5, 0.1])
     decision = Policy(width=8).decide(tree, np.random.default_rng(0))

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from importlib import import_module
 from itertools import product
 from typing import Any
 
@@ -109,7 +110,9 @@ def test_what_others_keep_counts() -> None:
 
 
 def test_no_solution_in_time_keeps_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tts.strategies.ets_joint.solve", lambda program, seconds: None)
+    monkeypatch.setattr(
+        import_module("tts.strategies.ets_joint"), "solve", lambda program, seconds: None
+    )
     tree = forked()
     assert Demand(PLAIN.program(tree, [1, 2, 3, 4], [1, 1, 1, 1]), seconds=1).blocks(1.0) == 4
     decision = PLAIN.decide(tree, np.random.default_rng(0))

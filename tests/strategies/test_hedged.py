@@ -34,21 +34,21 @@ def best_with(answer: int) -> Script:
 
 def test_one_sample_is_greedy() -> None:
     engine = ScriptedEngine(greedy(12))
-    result = solve(engine, hedged.build(hedged.Config(n=1)))
+    result = solve(engine, hedged(n=1))
     assert [r.sampling.temperature for r in engine.requests] == [0.0]
     assert result.answer is not None and result.answer.text == "12"
 
 
 def test_ties_go_to_the_greedy_sample() -> None:
-    result = solve(ScriptedEngine(greedy(12, 13)), hedged.build(hedged.Config(n=2)))
+    result = solve(ScriptedEngine(greedy(12, 13)), hedged(n=2))
     assert result.answer is not None and result.answer.text == "12"
-    result = solve(ScriptedEngine(greedy(12, 13)), hedged.build(hedged.Config(n=3)))
+    result = solve(ScriptedEngine(greedy(12, 13)), hedged(n=3))
     assert result.answer is not None and result.answer.text == "13"
 
 
 def test_a_verifier_may_choose() -> None:
-    config = hedged.Config(n=3, verifier="confidence(measure=likelihood)")
-    result = solve(ScriptedEngine(greedy(12, 13)), hedged.build(config))
+    pipeline = hedged(n=3, verifier="confidence(measure=likelihood)")
+    result = solve(ScriptedEngine(greedy(12, 13)), pipeline)
     assert result.answer is not None and result.answer.text == "12"  # all alike: the first
 
 
@@ -64,7 +64,7 @@ def test_xmbr_keeps_the_candidate_with_the_highest_win_rate(
     verdict: int, answer: str, value: float
 ) -> None:
     engine = ScriptedEngine(answered(("Attempt 1:", says(verdict)), otherwise=greedy(12, 13)))
-    result = solve(engine, xmbr.build(xmbr.Config(n=2, evidence=2)))
+    result = solve(engine, xmbr(n=2, evidence=2))
     (score,) = result.trajectories[0].scores.values()
     assert score.value == pytest.approx(value)
     assert result.answer is not None and result.answer.text == answer
@@ -74,7 +74,7 @@ def test_xmbr_keeps_the_candidate_with_the_highest_win_rate(
 
 def test_xmbr_asks_for_evidence_in_another_language() -> None:
     engine = ScriptedEngine(answered(("Attempt 1:", says(12)), otherwise=greedy(12)))
-    solve(engine, xmbr.build(xmbr.Config(n=1, evidence=1)))
+    solve(engine, xmbr(n=1, evidence=1))
     texts = [request.prompt.messages[-1].content for request in engine.requests]
     assert sum("Write in Chinese." in text for text in texts) == 1
 
@@ -90,14 +90,14 @@ def test_another_language_than_the_problem_s() -> None:
 
 def test_chops_asks_once_and_keeps_the_chosen_one() -> None:
     engine = ScriptedEngine(answered(("Attempt 1:", best_with(14)), otherwise=greedy(12, 13, 14)))
-    result = solve(engine, chops.build(chops.Config(n=3)))
+    result = solve(engine, chops(n=3))
     assert result.answer is not None and result.answer.text == "14"
     assert len([r for r in engine.requests if "Attempt 1:" in r.prompt.messages[-1].content]) == 1
 
 
 def test_a_choice_that_cannot_be_read_is_counted_and_leaves_the_greedy_one() -> None:
     script = answered(("Attempt 1:", lambda ask: Line("who knows")), otherwise=greedy(12, 13, 14))
-    result = solve(ScriptedEngine(script), chops.build(chops.Config(n=3)))
+    result = solve(ScriptedEngine(script), chops(n=3))
     assert result.answer is not None and result.answer.text == "12"
     (choice,) = events(result, "choice")
     assert choice.fields["readable"] is False

@@ -48,13 +48,13 @@ def test_self_refine_stops_after_its_rounds() -> None:
 
 
 def test_self_refine_with_a_right_draft_costs_one_check() -> None:
-    result = run(self_refine.build(self_refine.Config()), improving(accepts=0))
+    result = run(self_refine(), improving(accepts=0))
     assert result.usage.calls == 2
     assert result.answer is not None and result.answer.text == "0"
 
 
 def test_chains_of_self_refine_vote() -> None:
-    result = run(self_refine.build(self_refine.Config(n=3)), improving(accepts=2))
+    result = run(self_refine(n=3), improving(accepts=2))
     # 0 -> 2 in two revisions, 1 -> 2 in one, 2 at once: three drafts, six checks, three revisions.
     assert result.answer is not None and result.answer.support.votes == 3
     assert result.usage.calls == 3 + 6 + 3
@@ -70,7 +70,7 @@ def test_revisions_vote_over_whole_chains() -> None:
 
 def test_revisions_see_the_last_four() -> None:
     engine = improving()
-    run(revisions.build(revisions.Config(chains=1, length=7)), engine)
+    run(revisions(chains=1, length=7), engine)
     assert [shown(p) for p in prompts_of(engine)[1:]] == [
         [0],
         [0, 1],
@@ -83,7 +83,7 @@ def test_revisions_see_the_last_four() -> None:
 
 @pytest.mark.parametrize(("chains", "length"), [(1, 8), (2, 4), (8, 1)])
 def test_the_ratio_keeps_the_budget(chains: int, length: int) -> None:
-    pipeline = revisions.build(revisions.Config(chains=chains, length=length))
+    pipeline = revisions(chains=chains, length=length)
     result = run(pipeline, improving())
     assert result.usage.calls == 8
     assert result.answer is not None and result.answer.support.voters == 8
@@ -107,9 +107,9 @@ def test_pdr_shows_the_last_draft_a_random_few() -> None:
 
 
 def test_pdr_rounds_shrink() -> None:
-    config = pdr.Config(drafts=(6, 3, 2), show=2)
+    pipeline = pdr(drafts=(6, 3, 2), show=2)
     engine = improving()
-    result = run(pdr.build(config), engine)
+    result = run(pipeline, engine)
     assert result.usage.calls == 6 + 3 + 2 + 1
     assert all(len(set(shown(p))) <= 2 for p in prompts_of(engine)[1:])
     assert len(prompts_of(engine)) == 1 + 3 + 2 + 1  # each draft sees a draw of its own
@@ -117,9 +117,9 @@ def test_pdr_rounds_shrink() -> None:
 
 def test_pdr_may_show_the_best() -> None:
     engine = improving()
-    config = pdr.Config(drafts=(4,), distil="best", show=2)
+    pipeline = pdr(drafts=(4,), distil="best", show=2)
     value = ByText(lambda text: shown(text)[-1] / 10)
-    result = solve(engine, pdr.build(config), verifiers={"prm": value})
+    result = solve(engine, pipeline, verifiers={"prm": value})
     assert shown(prompts_of(engine)[1]) == [3, 2]
     assert result.answer is not None and result.answer.text == "3"
 
@@ -128,14 +128,14 @@ def test_pdr_may_summarise_within_the_limit() -> None:
     engine = ScriptedEngine(
         lambda ask: Line("n" * 90 if "short notes" in ask.prompt else boxed(ask.index))
     )
-    result = run(pdr.build(pdr.Config(drafts=(3,), distil="summary", workspace_tokens=40)), engine)
+    result = run(pdr(drafts=(3,), distil="summary", workspace_tokens=40), engine)
     assert "Notes:\n" + "n" * 40 + "\n\nUse" in prompts_of(engine)[2]
     assert result.usage.calls == 3 + 1 + 1
 
 
 def test_the_workspace_holds_no_more_than_its_limit() -> None:
     engine = ScriptedEngine(lambda ask: Line("x" * 60 + boxed(ask.index)))
-    run(pdr.build(pdr.Config(drafts=(4,), workspace_tokens=80)), engine)
+    run(pdr(drafts=(4,), workspace_tokens=80), engine)
     prompt = prompts_of(engine)[1]
     attempts = re.findall(r"Attempt \d:\n(.*)\n", prompt)
     assert sum(map(len, attempts)) == 80
@@ -159,7 +159,7 @@ def test_malt_is_three_passes_of_three_roles() -> None:
     # 0, 1, 2 are refined to 1, 2, 3, accepted or not; a tie goes to the first.
     assert result.answer is not None and result.answer.text == "1"
     assert load_preset("malt").sampling.temperature == 0.3
-    assert malt.Config().n == 3
+    assert dict(malt())["sample"].operator.spec.fan_out == 3
 
 
 def test_each_role_of_malt_may_be_an_engine_of_its_own() -> None:

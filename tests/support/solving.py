@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from tts import catalog
 from tts.engine.scripted import Ask, Line, Script, ScriptedEngine
+from tts.parts import default_model, load_verifier
 from tts.pipeline import Pipeline
 from tts.presets.load import load_preset
 from tts.protocols import Context, Engine, Verifier, VerifierSpec
@@ -62,10 +62,9 @@ def answered(*scripts: tuple[str, Script], otherwise: Script) -> Script:
 
 def open_verifier(text: str, engine: Engine | None = None) -> Verifier:
     """Build a verifier from its name and options; a reward model's engine is given."""
-    name, options = catalog.parse_verifier(text)
-    module = catalog.load("verifier", name)
-    own = engine if module.DEFAULT_MODEL is not None else None
-    verifier: Verifier = module.build(own, module.Config(**options))
+    module, config = load_verifier(text)
+    given = () if default_model(text) is None else (engine,)
+    verifier: Verifier = module.build(config, *given)
     return verifier
 
 

@@ -55,7 +55,7 @@ def test_the_lowest_tenth_of_the_groups() -> None:
 def test_measures(options: str, expected: float) -> None:
     name = f"confidence({options})"
     engine = ScriptedEngine(lambda ask: Line("four", confidences=VALUES))
-    (scored,) = solve(engine, sample() >> score(name)).trajectories
+    (scored,) = solve(engine, sample() >> score(verifier=name)).trajectories
     assert scored.scores[name].value == pytest.approx(expected)
 
 
@@ -81,7 +81,7 @@ def test_over_the_whole_vocabulary_where_the_engine_can_tell_and_else_an_estimat
         (ALL, estimate, (candidates, False)),
     ):
         engine = ScriptedEngine(lambda ask: line, capabilities=capabilities)
-        result = solve(engine, sample() >> score(name))
+        result = solve(engine, sample() >> score(verifier=name))
         assert result.trajectories[0].scores[name].value == pytest.approx(value)
         is_estimate = any(event.kind == "estimate" for event in result.trace)
         assert is_estimate == (value == estimate)
@@ -92,8 +92,12 @@ def test_over_the_whole_vocabulary_where_the_engine_can_tell_and_else_an_estimat
 def test_beside_an_engine_that_cannot_tell_both_are_asked() -> None:
     own = ScriptedEngine(in_order(12), capabilities=replace(ALL, certainties=True))
     other = ScriptedEngine(in_order(12))
-    pipeline = sample() | delegate(sample(), engine="other")
-    solve(own, pipeline >> score("confidence(measure=self_certainty)"), engines={"other": other})
+    pipeline = sample() | delegate(body=sample(), engine="other")
+    solve(
+        own,
+        pipeline >> score(verifier="confidence(measure=self_certainty)"),
+        engines={"other": other},
+    )
     for engine in (own, other):
         (request,) = engine.requests
         assert (request.sampling.logprobs, request.sampling.certainties) == (20, True)
@@ -101,8 +105,8 @@ def test_beside_an_engine_that_cannot_tell_both_are_asked() -> None:
 
 def test_certainties_are_asked_for_those_measures_only_also_through_others() -> None:
     engine = ScriptedEngine(in_order(12), capabilities=replace(ALL, certainties=True))
-    solve(engine, sample() >> score("confidence(measure=mean)"))
-    solve(engine, sample() >> score("ensemble(verifiers=[confidence(measure=entropy)])"))
+    solve(engine, sample() >> score(verifier="confidence(measure=mean)"))
+    solve(engine, sample() >> score(verifier="ensemble(verifiers=[confidence(measure=entropy)])"))
     assert [r.sampling.certainties for r in engine.requests] == [False, True]
 
 
@@ -113,8 +117,8 @@ def test_uniform_candidates_have_no_certainty() -> None:
 
 def test_log_probabilities_are_switched_on_for_it_and_only_then() -> None:
     engine = ScriptedEngine(in_order(12))
-    solve(engine, sample() >> score("confidence(candidates=5)"))
-    solve(engine, sample() >> score("confidence(measure=likelihood)"))
+    solve(engine, sample() >> score(verifier="confidence(candidates=5)"))
+    solve(engine, sample() >> score(verifier="confidence(measure=likelihood)"))
     solve(engine, sample())
     assert [r.sampling.logprobs for r in engine.requests] == [5, 1, None]
 
@@ -122,22 +126,27 @@ def test_log_probabilities_are_switched_on_for_it_and_only_then() -> None:
 def test_an_engine_without_them_is_refused_before_a_token_is_spent() -> None:
     engine = ScriptedEngine(in_order(12), capabilities=Capabilities(token_ids=True))
     with pytest.raises(CapabilityError, match="needs logprobs, which ScriptedEngine"):
-        solve(engine, sample() >> score("confidence"))
+        solve(engine, sample() >> score(verifier="confidence"))
     assert engine.requests == []
 
 
 def test_only_what_adds_up_is_summed() -> None:
     for measure in ("mean", "likelihood", "self_certainty"):
         name = f"confidence(measure={measure})"
-        result = solve(ScriptedEngine(in_order(12)), sample(2) >> score(name) >> vote(weights=name))
+        result = solve(
+            ScriptedEngine(in_order(12)), sample(n=2) >> score(verifier=name) >> vote(weights=name)
+        )
         assert result.answer is not None
     for measure in ("logprob", "entropy"):
         name = f"confidence(measure={measure})"
         with pytest.raises(PipelineError, match="are no probabilities"):
-            solve(ScriptedEngine(in_order(12)), sample(2) >> score(name) >> vote(weights=name))
+            solve(
+                ScriptedEngine(in_order(12)),
+                sample(n=2) >> score(verifier=name) >> vote(weights=name),
+            )
 
 
 def test_a_trajectory_without_tokens_has_an_error() -> None:
     engine = ScriptedEngine(lambda ask: Line("", confidences=(), logprobs=()))
-    (scored,) = solve(engine, sample() >> score("confidence")).trajectories
+    (scored,) = solve(engine, sample() >> score(verifier="confidence")).trajectories
     assert scored.scores["confidence"].error is not None

@@ -14,6 +14,7 @@ from tts.errors import VerifierError
 from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.select import select
+from tts.parts import default_model
 from tts.pipeline import Pipeline
 from tts.protocols import VerifierSpec
 from tts.runtime.job import Job
@@ -71,7 +72,7 @@ def engine_for(name: str, *, breaks: bool = False) -> ScriptedEngine:
 
 
 def attempts(name: str, n: int = 3) -> Pipeline:
-    return sample(n) >> score(name)
+    return sample(n=n) >> score(verifier=name)
 
 
 def scored(name: str, engine: ScriptedEngine, budget: Budget | None = None) -> Result:
@@ -81,8 +82,8 @@ def scored(name: str, engine: ScriptedEngine, budget: Budget | None = None) -> R
 @pytest.mark.parametrize("name", NAMES)
 def test_it_has_the_parts_that_the_catalogue_needs(name: str) -> None:
     module = catalog.load("verifier", name)
-    assert module.DEFAULT_MODEL is None or isinstance(module.DEFAULT_MODEL, str)
-    assert list(inspect.signature(module.build).parameters) == ["engine", "config"]
+    reward_model = [] if default_model(name) is None else ["reward_model"]
+    assert list(inspect.signature(module.build).parameters) == ["config", *reward_model]
     assert catalog.summary(module).endswith(".")
     with pytest.raises(ValueError, match="Extra inputs are not permitted"):
         module.Config(nonsense=1)
@@ -128,7 +129,7 @@ def test_it_never_goes_over_the_budget(name: str) -> None:
 def test_what_it_cannot_read_is_data(name: str) -> None:
     engine = engine_for(name, breaks=True)
     problem = Problem(id="p", statement="?", answer_type=problem_for(name).answer_type)
-    pipeline = attempts(name) >> select(name)
+    pipeline = attempts(name) >> select(by=name)
     result = solve(engine, pipeline, problem=problem)
     scores = [t.scores[name] for t in result.samples if name in t.scores]
     assert all((s.value is None) == (s.error is not None) for s in scores)

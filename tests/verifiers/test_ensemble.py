@@ -38,7 +38,7 @@ CHEAP, DEAR = ByText(lambda text: 0.5), ByText(lambda text: 0.8)
 
 def ensemble(options: str, **members: ByText) -> tuple[Score, Result]:
     name = f"ensemble({options})"
-    pipeline = sample() >> score(name)
+    pipeline = sample() >> score(verifier=name)
     result = solve(ScriptedEngine(says(12)), pipeline, verifiers=members)
     return result.trajectories[0].scores[name], result
 
@@ -85,7 +85,7 @@ def test_a_score_that_is_there_is_not_made_again() -> None:
         calls.append(text)
         return 0.5
 
-    pipeline = sample() >> score("a") >> score("ensemble(verifiers=[a])")
+    pipeline = sample() >> score(verifier="a") >> score(verifier="ensemble(verifiers=[a])")
     solve(ScriptedEngine(says(12)), pipeline, verifiers={"a": ByText(count)})
     assert len(calls) == 1
 
@@ -104,8 +104,8 @@ def hybrid(*patches: tuple[int, float, float]) -> str:
         return Line(rf"{passed} {opinion} \boxed{{{answer}}}")
 
     joined = "ensemble(mode=sum, verifiers=[tests, model], weights=[100, 1])"
-    top = sample(len(patches)) >> score("model") >> select("model", keep=2)
-    pipeline = top >> score("tests") >> score(joined) >> select(joined)
+    top = sample(n=len(patches)) >> score(verifier="model") >> select(by="model", keep=2)
+    pipeline = top >> score(verifier="tests") >> score(verifier=joined) >> select(by=joined)
     members = {"tests": number(0), "model": number(1)}
     result = solve(ScriptedEngine(line), pipeline, verifiers=members)
     assert result.answer is not None
@@ -207,11 +207,13 @@ def test_calibrated_scores_may_be_summed(tmp_path: Path) -> None:
     file.write_text(json.dumps(Platt(0.0, 0.0).to_mapping()))
     name = f"calibrated(verifier=a, file='{file}')"
     length = ByText(len)
-    pipeline = sample(2) >> score(name) >> vote(weights=name)
+    pipeline = sample(n=2) >> score(verifier=name) >> vote(weights=name)
     result = solve(ScriptedEngine(says(12)), pipeline, verifiers={"a": length})
     assert result.answer is not None and result.answer.support.weight == pytest.approx(1.0)
     pipeline = (
-        sample(2) >> score("calibrated(verifier=a)") >> vote(weights="calibrated(verifier=a)")
+        sample(n=2)
+        >> score(verifier="calibrated(verifier=a)")
+        >> vote(weights="calibrated(verifier=a)")
     )
     with pytest.raises(PipelineError, match="are no probabilities"):
         solve(ScriptedEngine(says(12)), pipeline, verifiers={"a": length})
@@ -224,4 +226,4 @@ def test_a_file_that_holds_no_calibration_is_refused(tmp_path: Path, text: str) 
     file.write_text(text)
     name = f"calibrated(file='{file}')"
     with pytest.raises(InputError, match="calibrat"):
-        solve(ScriptedEngine(says(12)), sample() >> score(name))
+        solve(ScriptedEngine(says(12)), sample() >> score(verifier=name))

@@ -111,7 +111,7 @@ def attempt(code: str, tests: Any) -> Score:
     problem = Problem("p", "Square it.", answer_type="code", metadata={"tests": tests})
     name = "execution(seconds=10, disk_mb=4)"
     engine = ScriptedEngine(lambda ask: Line(f"```python\n{code}\n```"))
-    (scored,) = solve(engine, sample() >> score(name), problem=problem).trajectories
+    (scored,) = solve(engine, sample() >> score(verifier=name), problem=problem).trajectories
     return scored.scores[name]
 
 
@@ -144,7 +144,7 @@ def test_an_attempt_without_code_is_an_error_and_the_rest_goes_on() -> None:
     problem = Problem("p", "?", answer_type="code", metadata={"tests": ["assert x == 1"]})
     texts = ["no code", "```python\nx = 1\n```"]
     engine = ScriptedEngine(lambda ask: Line(texts[ask.index]))
-    pipeline = sample(2) >> score("execution") >> select("execution")
+    pipeline = sample(n=2) >> score(verifier="execution") >> select(by="execution")
     result = solve(engine, pipeline, problem=problem)
     assert result.answer is not None and result.answer.text == "x = 1"
     assert "the trajectory has no code" in result.reason

@@ -32,7 +32,7 @@ def judged(name: str, script: Script, n: int = 1) -> ScriptedEngine:
     ],
 )
 def test_frequency_of_readable_verdicts(verdicts: tuple[str, ...], expected: float) -> None:
-    result = solve(judged("judge", checks(*verdicts)), sample() >> score("judge(k=4)"))
+    result = solve(judged("judge", checks(*verdicts)), sample() >> score(verifier="judge(k=4)"))
     (trajectory,) = result.trajectories
     assert trajectory.scores["judge(k=4)"].value == expected
     (event,) = events(result, "judge")
@@ -42,14 +42,16 @@ def test_frequency_of_readable_verdicts(verdicts: tuple[str, ...], expected: flo
 
 def test_no_readable_verdict_is_an_error() -> None:
     engine = judged("judge", checks("hard to say"))
-    result = solve(engine, sample(2) >> score("judge") >> vote(weights="judge"))
+    result = solve(engine, sample(n=2) >> score(verifier="judge") >> vote(weights="judge"))
     assert result.answer is None
     assert "none of 4 checks has a readable verdict" in result.reason
 
 
 def test_no_budget_for_a_check_is_an_error() -> None:
     engine = judged("judge", checks("correct"))
-    result = solve(engine, sample(2) >> score("judge") >> select("judge"), budget=Budget(calls=2))
+    result = solve(
+        engine, sample(n=2) >> score(verifier="judge") >> select(by="judge"), budget=Budget(calls=2)
+    )
     assert "the budget left nothing for a check" in result.reason
     assert result.usage.calls == 2
 
@@ -65,7 +67,7 @@ def test_probability_of_the_verdict_token() -> None:
         return Line(f"{'first' if ask.index == 0 else 'second'} check\nVerdict: whatever")
 
     name = "judge(k=2, reads=logprob)"
-    result = solve(judged(name, line), sample() >> score(name))
+    result = solve(judged(name, line), sample() >> score(verifier=name))
     (trajectory,) = result.trajectories
     assert trajectory.scores[name].value == pytest.approx(0.5)
     assert result.usage.calls == 1 + 2 + 2
@@ -73,7 +75,7 @@ def test_probability_of_the_verdict_token() -> None:
 
 def test_a_check_that_never_comes_to_a_verdict_is_not_asked_for_it() -> None:
     name = "judge(k=2, reads=logprob)"
-    result = solve(judged(name, lambda ask: Line("I wonder")), sample() >> score(name))
+    result = solve(judged(name, lambda ask: Line("I wonder")), sample() >> score(verifier=name))
     assert result.usage.calls == 1 + 2
     assert "none of 2 checks has a readable verdict" in result.reason
 
@@ -88,7 +90,7 @@ def test_the_last_one_standing_wins() -> None:
         return says(15 if "{15}" in ask.prompt else 12)(ask)
 
     engine = compared(likes, (12, 13, 14, 15))
-    result = solve(engine, sample(4) >> score("pairwise") >> select("pairwise"))
+    result = solve(engine, sample(n=4) >> score(verifier="pairwise") >> select(by="pairwise"))
     assert result.answer is not None and result.answer.text == "15"
     assert result.trajectories[0].scores["pairwise"].value == 1.0  # two rounds of two
     assert len(events(result, "choice")) == 3  # n - 1
@@ -96,7 +98,8 @@ def test_the_last_one_standing_wins() -> None:
 
 def test_equal_answers_are_a_tie_without_a_question() -> None:
     result = solve(
-        compared(says(13), (12, 12, 12)), sample(3) >> score("pairwise") >> select("pairwise")
+        compared(says(13), (12, 12, 12)),
+        sample(n=3) >> score(verifier="pairwise") >> select(by="pairwise"),
     )
     assert events(result, "choice") == []
     assert result.answer is not None and result.trajectories[0].parents == ()
@@ -106,18 +109,18 @@ def test_every_second_judgement_turns_the_pair_round() -> None:
     # A judge that always takes the first attempt shown is worth nothing: a tie, so 12 stays.
     name = "pairwise(k=2)"
     engine = compared(lambda ask: Line("Best: 1"), (12, 13))
-    result = solve(engine, sample(2) >> score(name) >> select(name))
+    result = solve(engine, sample(n=2) >> score(verifier=name) >> select(by=name))
     assert result.answer is not None and result.answer.text == "12"
     name = "pairwise(mode=mbr, k=2)"
     engine = compared(lambda ask: Line("Best: 1"), (12, 13))
-    result = solve(engine, sample(2) >> score(name))
+    result = solve(engine, sample(n=2) >> score(verifier=name))
     assert {t.scores[name].value for t in result.trajectories} == {0.5}
 
 
 @pytest.mark.parametrize("text", ["Best: 7", "Best: 0", "\\boxed{99}", "no idea"])
 def test_a_choice_that_cannot_be_read_is_counted(text: str) -> None:
     engine = compared(lambda ask: Line(text), (12, 13))
-    result = solve(engine, sample(2) >> score("pairwise") >> select("pairwise"))
+    result = solve(engine, sample(n=2) >> score(verifier="pairwise") >> select(by="pairwise"))
     assert result.answer is not None and result.answer.text == "12"
     (choice,) = events(result, "choice")
     assert choice.fields["readable"] is False
@@ -129,13 +132,13 @@ def test_a_policy_that_dies_while_it_judges_ends_the_run(name: str) -> None:
         return Line("hm", hangs=True) if "Attempt" in ask.prompt else says(12, 13)(ask)
 
     with pytest.raises(EngineError, match="died"):
-        solve(ScriptedEngine(line, die_at=60), sample(2) >> score(name))
+        solve(ScriptedEngine(line, die_at=60), sample(n=2) >> score(verifier=name))
 
 
 def test_checks_are_not_wasted_but_the_attempts_that_lose_are() -> None:
     check = "all right\nVerdict: correct"
     engine = judged("judge(k=2)", lambda ask: Line(check))
-    result = solve(engine, sample(2) >> score("judge(k=2)") >> select("judge(k=2)"))
+    result = solve(engine, sample(n=2) >> score(verifier="judge(k=2)") >> select(by="judge(k=2)"))
     assert result.usage.checking_tokens == 2 * 2 * len(check)
     (loser,) = [t for t in result.samples if t.id != result.trajectories[0].id]
     assert result.usage.wasted_tokens == loser.usage.generated_tokens
@@ -143,6 +146,6 @@ def test_checks_are_not_wasted_but_the_attempts_that_lose_are() -> None:
 
 def test_attempts_without_an_answer_do_not_play() -> None:
     engine = ScriptedEngine(answered(("Attempt 1:", says(12)), otherwise=says(None, 12)))
-    result = solve(engine, sample(2) >> score("pairwise") >> select("pairwise"))
+    result = solve(engine, sample(n=2) >> score(verifier="pairwise") >> select(by="pairwise"))
     assert result.answer is not None and result.answer.text == "12"
     assert events(result, "choice") == []

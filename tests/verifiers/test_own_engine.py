@@ -18,7 +18,7 @@ def judged_by(
     name: str, judge: ScriptedEngine, policy: ScriptedEngine, limit: Budget = NO_BUDGET
 ) -> Result:
     """Select the best of two of the policy's samples."""
-    pipeline = sample(2) >> score(name) >> select(name)
+    pipeline = sample(n=2) >> score(verifier=name) >> select(by=name)
     return solve(policy, pipeline, engines={"big": judge}, budget=limit)
 
 
@@ -83,7 +83,7 @@ def test_probabilities_are_asked_of_it_too() -> None:
 def test_a_delegated_judge_keeps_its_own_engine() -> None:
     name = "checklist(engine=big)"
     draft, judge = ScriptedEngine(says(12, 13)), likes(13)
-    pipeline = delegate(sample(2) >> score(name) >> select(name), engine="draft")
+    pipeline = delegate(body=sample(n=2) >> score(verifier=name) >> select(by=name), engine="draft")
     engines = {"draft": draft, "big": judge}
     result = solve(ScriptedEngine(says(7)), pipeline, engines=engines)
     assert result.answer is not None and result.answer.text == "13"

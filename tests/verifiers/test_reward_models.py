@@ -5,12 +5,11 @@ import pytest
 from tests.support.solving import solve
 from tts import prompts
 from tts.engine.scripted import Line, ScriptedEngine, lines
-from tts.errors import CapabilityError, ContextError, EngineError, VerifierError
+from tts.errors import CapabilityError, ContextError, EngineError
 from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.select import select
 from tts.types import ScoreRequest
-from tts.verifiers import orm, prm
 from tts.verifiers._step_reduce import Reduction, reduce_steps
 
 STEPS = "one\n\ntwo\n\nso \\boxed{12}"
@@ -28,7 +27,7 @@ def reward(*values: float) -> ScriptedEngine:
 def test_reductions(reduction: Reduction, expected: float) -> None:
     assert reduce_steps([0.9, 0.9, 0.1], reduction) == pytest.approx(expected)
     name = f"prm(reduction={reduction})"
-    result = solve(reward(0.9, 0.9, 0.1), sample() >> score(name))
+    result = solve(reward(0.9, 0.9, 0.1), sample() >> score(verifier=name))
     (scored,) = result.trajectories
     assert scored.scores[name].value == pytest.approx(expected)
     assert scored.scores[name].steps == (0.9, 0.9, 0.1)
@@ -41,7 +40,9 @@ def test_what_the_process_reward_model_reads() -> None:
         asked.append(request)
         return (0.5, 0.5, 0.5)
 
-    solve(ScriptedEngine(lambda ask: Line(STEPS), rewards=rewards), sample() >> score("prm"))
+    solve(
+        ScriptedEngine(lambda ask: Line(STEPS), rewards=rewards), sample() >> score(verifier="prm")
+    )
     (request,) = asked
     tag = prompts.STEP_TAG
     assert request.step_tag == tag
@@ -67,7 +68,7 @@ def test_reward_models_read_the_solution_and_not_the_thought(
         asked.append(request.prompt.prefill.removesuffix(request.step_tag).strip())
         return (0.5,)
 
-    solve(ScriptedEngine(lines(text), rewards=rewards), sample() >> score(name))
+    solve(ScriptedEngine(lines(text), rewards=rewards), sample() >> score(verifier=name))
     assert asked == [read]
 
 
@@ -80,7 +81,7 @@ def test_reward_models_read_the_solution_and_not_the_thought(
     ],
 )
 def test_scores_that_cannot_be_right_are_errors(values: tuple[float, ...], message: str) -> None:
-    result = solve(reward(*values), sample(2) >> score("prm") >> select("prm"))
+    result = solve(reward(*values), sample(n=2) >> score(verifier="prm") >> select(by="prm"))
     assert result.answer is None
     assert message in result.reason
 
@@ -102,7 +103,7 @@ def test_a_model_that_cannot_read_it_is_data_and_the_rest_goes_on(
         return (0.5,)
 
     engine = ScriptedEngine(lines(STEPS, "so \\boxed{12}"), rewards=rewards)
-    result = solve(engine, sample(2) >> score(name) >> select(name))
+    result = solve(engine, sample(n=2) >> score(verifier=name) >> select(by=name))
     assert result.answer is not None and result.answer.text == "12"
     assert str(error) in result.reason
 
@@ -110,22 +111,15 @@ def test_a_model_that_cannot_read_it_is_data_and_the_rest_goes_on(
 @pytest.mark.parametrize("text", ["", "\n\n", f"a step{prompts.STEP_TAG}"])
 def test_a_trajectory_that_cannot_be_split_is_an_error(text: str) -> None:
     engine = ScriptedEngine(lambda ask: Line(text), rewards=lambda request: (0.5,))
-    (scored,) = solve(engine, sample() >> score("prm")).trajectories
+    (scored,) = solve(engine, sample() >> score(verifier="prm")).trajectories
     assert scored.scores["prm"].error is not None
 
 
 def test_outcome_is_the_last_value() -> None:
-    (scored,) = solve(reward(0.9, 0.8, 0.3), sample() >> score("orm")).trajectories
+    (scored,) = solve(reward(0.9, 0.8, 0.3), sample() >> score(verifier="orm")).trajectories
     assert scored.scores["orm"].value == 0.3
     name = "orm(reads=sequence)"
-    (scored,) = solve(reward(0.2, 0.8), sample() >> score(name)).trajectories
+    (scored,) = solve(reward(0.2, 0.8), sample() >> score(verifier=name)).trajectories
     assert scored.scores[name].value == 0.8  # of two classes the second
-    (scored,) = solve(reward(3.5), sample() >> score(name)).trajectories
+    (scored,) = solve(reward(3.5), sample() >> score(verifier=name)).trajectories
     assert "3.5, which is no probability" in str(scored.scores[name].error)
-
-
-def test_a_reward_model_needs_an_engine() -> None:
-    with pytest.raises(VerifierError, match="needs an engine"):
-        prm.build(None, prm.Config())
-    with pytest.raises(VerifierError, match="needs an engine"):
-        orm.build(None, orm.Config())

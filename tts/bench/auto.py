@@ -26,7 +26,6 @@ from tts.bench.auto_figures import (
     to_mapping,
 )
 from tts.bench.engines import forget, open_reward
-from tts.catalog import load
 from tts.console import flags, output
 from tts.console.progress import ProgressView
 from tts.engine.running import POLICY_MEMORY
@@ -35,6 +34,7 @@ from tts.evals.calibration.calibrate import calibrate
 from tts.evals.calibration.share import SHARED
 from tts.evals.run_store import GENERATIONS, Record, load_run, read_events
 from tts.evals.runner import Plan, evaluate
+from tts.parts import build_part
 from tts.presets.load import Preset, load_preset
 from tts.protocols import Verifier
 from tts.session import open_verifiers
@@ -176,7 +176,7 @@ def mixed_plan(
     preset: Preset, split: str, number: int, *, seed: int = 0, run_budget: Budget | None = None
 ) -> Plan:
     """Return the first `number` problems of each task in turns, each graded by its own task."""
-    benchmarks = [load("benchmark", task).load() for task in TASKS]
+    benchmarks = [build_part("benchmark", task, {}) for task in TASKS]
     parts = [tuple(islice(benchmark.problems(split), number)) for benchmark in benchmarks]
     grades: dict[str, Callable[[Problem, Answer], Grade]] = {
         problem.id: benchmark.grade

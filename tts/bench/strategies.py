@@ -30,7 +30,6 @@ from tts.bench.strategies_figures import (
     row_cells,
     task_figures,
 )
-from tts.catalog import load
 from tts.console import flags, output
 from tts.engine.running import POLICY_MEMORY
 from tts.engine.vllm import VLLMEngine
@@ -38,6 +37,7 @@ from tts.errors import InputError
 from tts.evals.environment import cpu_model, gpus
 from tts.evals.run_store import StoredRun, load_run
 from tts.evals.runner import Plan, evaluate
+from tts.parts import build_part
 from tts.protocols import Engine
 from tts.runtime.job import Job
 from tts.runtime.runtime import Runtime
@@ -160,7 +160,7 @@ async def _run(
     engine: Engine,
     rewards: dict[str, VLLMEngine],
 ) -> StoredRun:
-    benchmark = load("benchmark", task).load()
+    benchmark = build_part("benchmark", task, {})
     preset = method_preset(method, size.samples, size.verifier)
     plan = Plan(
         benchmark=task,
@@ -179,7 +179,7 @@ async def _warm_up(task: str, size: Size, engine: Engine, rewards: dict[str, VLL
     """Let both engines run a little, so that the first cell does not pay for it."""
     preset = method_preset("best_of_n", 4, size.verifier)
     verifiers = await open_verifiers([preset.pipeline], engines=rewards)
-    found = load("benchmark", task).load().problems("train")
+    found = build_part("benchmark", task, {}).problems("train")
     few = Job.of_all(preset, islice(found, _WARM_UP_PROBLEMS))
     async with Runtime(engine, verifiers=verifiers) as runtime, runtime.run_many(few) as results:
         async for _ in results:

@@ -20,12 +20,12 @@ from tts.evals.compare import compare, voting_curve
 from tts.evals.metrics import Difference, bootstrap_interval
 from tts.evals.report import accuracy_by_problem, summary_of
 from tts.evals.run_store import StoredRun
+from tts.operators.base import OperatorModel
 from tts.operators.sample import sample
 from tts.operators.vote import vote
 from tts.pipeline import Pipeline
 from tts.presets.load import Preset, load_preset
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.trajectories import OperatorModel
 from tts.types import Trajectory, sum_usage
 
 BASE = "self_consistency"
@@ -97,7 +97,7 @@ def method_preset(method: str, samples: int, verifier: str) -> Preset:
         return preset
     stop_at = preset.values["parameters"]["stop_at"]
     ballot = vote(stop="settled", stop_at=stop_at)
-    drawn = sample(half, batch=_BARRIER) >> Pipeline.of(Gather(size=_BARRIER))
+    drawn = sample(n=half, batch=_BARRIER) >> Pipeline.of(Gather(size=_BARRIER))
     return replace(preset, pipeline=drawn >> ballot, values={**preset.values, "barrier": _BARRIER})
 
 

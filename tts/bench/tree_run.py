@@ -15,11 +15,11 @@ from typing import Any, Literal
 
 from tts.bench.engines import forget, open_reward
 from tts.bench.tree_figures import Outcome, TreeFigures, load_outcomes, search_figures
-from tts.catalog import load
 from tts.costs.flops import kv_token_bytes
 from tts.engine.running import POLICY_MEMORY
 from tts.engine.vllm import VLLMEngine
 from tts.evals.runner import Plan, evaluate
+from tts.parts import build_part
 from tts.presets.load import Preset, load_preset
 from tts.protocols import Engine, Verifier
 from tts.runtime.runtime import DEFAULT_MAX_LIVE_KV
@@ -180,7 +180,7 @@ def equal_samples(base: CellFigures | None, width: int) -> int:
 
 def task_problems(task: str, number: int) -> tuple[Problem, ...]:
     """Return the first problems of the hard levels of a task."""
-    found = load("benchmark", task).load().problems("test")
+    found = build_part("benchmark", task, {}).problems("test")
     return tuple(islice((p for p in found if p.metadata.get("level") in LEVELS), number))
 
 
@@ -257,7 +257,7 @@ class Bench:
         plan = Plan(
             benchmark=cell.task,
             problems=task_problems(cell.task, self._problems),
-            grade=load("benchmark", cell.task).load().grade,
+            grade=build_part("benchmark", cell.task, {}).grade,
             preset=cell_preset(cell, samples=samples, verifier=self._verifier),
             options={"engine": "vllm", "block_size": BLOCK_SIZE, "kv_bytes": kv_bytes},
         )

@@ -12,7 +12,6 @@ from rich.table import Table
 
 from tts.allocation.policy_file import Policy, save_policy
 from tts.api import DEFAULT_MODEL
-from tts.catalog import load
 from tts.cli import _engine
 from tts.console import flags, output
 from tts.console.progress import ProgressView
@@ -22,6 +21,7 @@ from tts.evals.calibration.samples import labelled_scores
 from tts.evals.environment import versions
 from tts.evals.run_store import StoredRun, load_run
 from tts.evals.runner import Plan, evaluate
+from tts.parts import build_part
 from tts.presets.load import Preset, load_preset
 from tts.storage.sealed_lines import write_json
 from tts.verifiers._calibration import fit_isotonic, fit_platt
@@ -112,7 +112,7 @@ def _plans(
     pool = options.own.pool if name == "pool" else None
     data = Path(pool) if pool is not None else part.data
     split = part.split or ("test" if name == "pool" else "calibration")
-    benchmark = load("benchmark", name).load(data)
+    benchmark = build_part("benchmark", name, {"data": data})
     problems = tuple(islice(benchmark.problems(split), part.limit))
     if not problems:
         raise ProblemError(f"{name}: the split {split!r} has no problems")

@@ -13,6 +13,7 @@ from tts.console import flags, output
 from tts.costs.hardware import measure_hardware
 from tts.errors import MissingExtraError, TTSError, VerifierError
 from tts.evals import environment
+from tts.parts import build_part, default_model
 from tts.presets.load import load_preset
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -70,8 +71,7 @@ def _profile() -> Finding:
 def _sandbox() -> Finding:
     """Say what protects this machine from the code that the verifier `execution` runs."""
     try:
-        module, config = catalog.load_verifier("execution")
-        protection = module.build(None, config).protection
+        protection = build_part("verifier", "execution", {}).protection
     except VerifierError as error:
         return Finding("machine", "sandbox", False, str(error))
     return Finding("machine", "sandbox", True, f"code is run with {protection}")
@@ -174,8 +174,7 @@ def _describe_preset(name: str, has_embedded: bool) -> str:
     preset = load_preset(name)
     for _, node in preset.pipeline:
         for verifier in node.operator.spec.verifiers:
-            short, _ = catalog.parse_verifier(verifier)
-            model = catalog.load("verifier", short).DEFAULT_MODEL
+            model = default_model(verifier)
             if model is not None and not has_embedded:
                 raise MissingExtraError(f"its verifier {verifier!r} needs the embedded vLLM")
             if model is not None and model.startswith(bundled.PREFIX):

@@ -13,7 +13,6 @@ from typing import Annotated, Any
 import typer
 
 from tts.api import DEFAULT_MODEL, DEFAULT_PRESET
-from tts.catalog import load
 from tts.cli import _engine
 from tts.console import flags, output, tables
 from tts.console.progress import ProgressView
@@ -21,6 +20,7 @@ from tts.errors import InputError, ProblemError, StoreError
 from tts.evals.calibration.share import with_share
 from tts.evals.run_store import GENERATIONS, load_run
 from tts.evals.runner import Plan, evaluate
+from tts.parts import build_part
 from tts.presets.load import Preset, load_preset
 from tts.types import Budget
 
@@ -159,7 +159,7 @@ def _plans(request: _Request) -> list[Plan]:
 def _plans_of_benchmark(name: str, presets: Sequence[Preset], request: _Request) -> list[Plan]:
     own_pool = request.engine.own.pool if name == "pool" else None
     data = request.data if own_pool is None else Path(own_pool)
-    benchmark = load("benchmark", name).load(data)
+    benchmark = build_part("benchmark", name, {"data": data})
     problems = tuple(islice(benchmark.problems(request.split), request.limit))
     if not problems:
         raise ProblemError(f"{name}: the split {request.split!r} has no problems")
@@ -169,14 +169,14 @@ def _plans_of_benchmark(name: str, presets: Sequence[Preset], request: _Request)
             benchmark=name,
             problems=problems,
             grade=benchmark.grade,
-            preset=with_share(preset, preset_name, request.overrides, request.run_budget, size),
+            preset=with_share(preset, request.run_budget, size),
             seed=request.seed,
             repeats=request.repeats,
             budget=request.budget,
             run_budget=request.run_budget,
             options={"split": request.split, **request.engine.config},
         )
-        for preset_name, preset in zip(request.presets, presets, strict=True)
+        for preset in presets
     ]
 
 

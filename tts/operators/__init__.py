@@ -1,1 +1,66 @@
-"""What a node of a pipeline does."""
+"""What a node of a pipeline does: one function for each operator, which makes a pipeline of it.
+
+    from tts.operators import sample, score, vote
+
+    pipeline = sample(n=8) >> score(verifier="prm") >> vote(weights="prm")
+
+Parameters are those of presets, and are given by name.
+"""
+
+from typing import TYPE_CHECKING
+
+from tts.lazy import open_door
+
+if TYPE_CHECKING:
+    from tts.operators._condition import Condition as Condition
+    from tts.operators.allocate import allocate as allocate
+    from tts.operators.choose import choose as choose
+    from tts.operators.delegate import delegate as delegate
+    from tts.operators.escalate import escalate as escalate
+    from tts.operators.expand import expand as expand
+    from tts.operators.follow import follow as follow
+    from tts.operators.fuse import fuse as fuse
+    from tts.operators.loop import loop as loop
+    from tts.operators.map_parts import map_parts as map_parts
+    from tts.operators.plan import plan as plan
+    from tts.operators.prune import prune as prune
+    from tts.operators.refine import refine as refine
+    from tts.operators.route import route as route
+    from tts.operators.sample import sample as sample
+    from tts.operators.score import score as score
+    from tts.operators.screen import screen as screen
+    from tts.operators.select import select as select
+    from tts.operators.think import think as think
+    from tts.operators.tree_search import tree_search as tree_search
+    from tts.operators.vote import vote as vote
+
+_OPERATORS = (
+    "allocate",
+    "choose",
+    "delegate",
+    "escalate",
+    "expand",
+    "follow",
+    "fuse",
+    "loop",
+    "map_parts",
+    "plan",
+    "prune",
+    "refine",
+    "route",
+    "sample",
+    "score",
+    "screen",
+    "select",
+    "think",
+    "tree_search",
+    "vote",
+)
+
+open_door(
+    __name__,
+    {
+        "Condition": f"{__name__}._condition",
+        **{name: f"{__name__}.{name}" for name in _OPERATORS},
+    },
+)

@@ -19,7 +19,7 @@ around them sends:
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import AfterValidator, PlainSerializer
+from pydantic import AfterValidator, InstanceOf, PlainSerializer
 
 from tts.errors import PipelineError
 from tts.pipeline import Node, Pipeline
@@ -32,7 +32,7 @@ def _check(pipeline: Pipeline) -> Pipeline:
 
 
 Body = Annotated[
-    Pipeline,
+    InstanceOf[Pipeline],
     AfterValidator(_check),
     PlainSerializer(lambda pipeline: pipeline.to_mapping(), return_type=dict),
 ]
@@ -46,7 +46,8 @@ def body_spec(bodies: Iterable[Pipeline], *, passes_on: bool = False) -> Spec:
         passes_on: The node may also send on what it read.
 
     Raises:
-        PipelineError: Finished and partial trajectories are mixed up.
+        PipelineError: Finished and partial trajectories are mixed up, or parts were calibrated for
+            different models.
     """
     accepts: set[State] = set()
     emits: set[State] = set()
@@ -67,10 +68,25 @@ def body_spec(bodies: Iterable[Pipeline], *, passes_on: bool = False) -> Spec:
         weights=_union(part.weights for part in parts),
         fan_out=None,
         logprobs=max((part.logprobs for part in parts), default=0),
-        model=max((part.model for part in parts), default=""),
+        model=one_model(part.model for part in parts),
         engines=_union(part.engines for part in parts),
         embedders=_union(part.embedders for part in parts),
     )
+
+
+def one_model(names: Iterable[str]) -> str:
+    """Return the only model that parts were calibrated for; empty for any.
+
+    Raises:
+        PipelineError: They were calibrated for different ones.
+    """
+    known = sorted(set(names) - {""})
+    if len(known) > 1:
+        raise PipelineError(
+            f"its parts were calibrated for different models, {known[0]} and {known[1]}; "
+            "calibrate them for one"
+        )
+    return known[0] if known else ""
 
 
 def reads(body: Pipeline) -> bool:

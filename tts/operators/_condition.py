@@ -2,12 +2,13 @@
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from tts.parameters import Parameters
 from tts.types import Problem, Trajectory
 
 
-class Condition(BaseModel):
+class Condition(Parameters):
     """Holds where a measure of the trajectory lies within the bounds; an unknown measure does not.
 
     A score is read as its calibrated probability where it has one, and as its value otherwise.
@@ -15,14 +16,12 @@ class Condition(BaseModel):
     In a preset: `{measure: prm, at_least: 0.9}`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     measure: str = Field(
         description="a score's name; or answer (1 if there is one), support (probability of a "
         "vote's winner), votes, tokens (generated), level (of the problem)"
     )
-    at_least: float | None = None
-    at_most: float | None = None
+    at_least: float | None = Field(None, description="lowest value that meets it; no bound if none")
+    at_most: float | None = Field(None, description="highest value that meets it; no bound if none")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

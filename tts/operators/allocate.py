@@ -15,10 +15,9 @@ from pydantic import Field
 
 from tts.allocation.allocator import Belief, gain_per_cost
 from tts.allocation.race import DEFAULT_CONCENTRATION, GainTable, gain_table
+from tts.operators.base import OperatorModel, node
 from tts.operators.sample import Sample
-from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.trajectories import OperatorModel
 from tts.types import Trajectory
 
 _PRIOR = Belief()
@@ -27,14 +26,20 @@ _PRIOR = Belief()
 class Allocate(OperatorModel):
     """Sends the trajectories that it draws; sample i has the seed that `sample` would give it."""
 
-    n: int = Field(64, ge=1, description="most trajectories")
+    n: int = Field(64, ge=1, description="most trajectories of a problem")
     probe: int = Field(2, ge=1, description="trajectories before the first decision")
     batch: int = Field(1, ge=1, description="trajectories between decisions")
     price: float = Field(1e-3, ge=0, description="least gain in accuracy per trajectory")
-    model: str = Field("", description="refuse to run on any other; none runs on all")
-    concentration: float = Field(DEFAULT_CONCENTRATION, gt=0, description="of the race")
-    shares: tuple[float, ...] = Field(_PRIOR.shares, description="knots of trust")
-    trust: tuple[float, ...] = Field(_PRIOR.trust, description="chance that the winner is right")
+    model: str = Field("", description="the only model that it may run on; any if empty")
+    concentration: float = Field(
+        DEFAULT_CONCENTRATION, gt=0, description="how concentrated votes are believed to be"
+    )
+    shares: tuple[float, ...] = Field(
+        _PRIOR.shares, description="shares of the votes at which `trust` is known, rising"
+    )
+    trust: tuple[float, ...] = Field(
+        _PRIOR.trust, description="chance that a winner with these shares of the votes is right"
+    )
 
     @property
     def spec(self) -> Spec:
@@ -93,25 +98,4 @@ def _top_two(votes: Counter[int]) -> tuple[int, int]:
     return ranked[0], ranked[1]
 
 
-def allocate(
-    belief: Belief = _PRIOR,
-    *,
-    n: int = 64,
-    probe: int = 2,
-    batch: int = 1,
-    price: float = 1e-3,
-    model: str = "",
-) -> Pipeline:
-    """Draw trajectories while one more is expected to gain at least `price` in accuracy."""
-    return Pipeline.of(
-        Allocate(
-            n=n,
-            probe=probe,
-            batch=batch,
-            price=price,
-            model=model,
-            concentration=belief.concentration,
-            shares=belief.shares,
-            trust=belief.trust,
-        )
-    )
+allocate = node(Allocate)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pydantic import Field
 
 from tts import prompts
-from tts.pipeline import Pipeline
+from tts.operators.base import OperatorModel, node
 from tts.protocols import AnswerGroups, Context, Inlet, Outlet, Spec
-from tts.trajectories import OperatorModel, draw, to_trajectory
+from tts.trajectories import draw, to_trajectory
 from tts.types import Completion, GenerationRequest, Origin, Support, Trajectory, sum_usage
 
 
@@ -116,6 +116,4 @@ async def _sort(groups: AnswerGroups, attempts: Sequence[Trajectory]) -> _Window
     return _Window(groups, [t for t, _ in pairs], [index for _, index in pairs])
 
 
-def choose(window: int = 8, *, votes: int = 1, merge: bool = False) -> Pipeline:
-    """Let the model choose one of every `window` trajectories."""
-    return Pipeline.of(Choose(window=window, votes=votes, merge=merge))
+choose = node(Choose)

@@ -10,18 +10,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from tts.operators._body import Body, body_spec, reads
-from tts.pipeline import Pipeline
+from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.trajectories import OperatorModel
 
 
 class Delegate(OperatorModel):
     """Sends what the body sends; the body begins with a source."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
     bodies = ("body",)
 
     body: Body = Field(description="pipeline that asks the other engine")
@@ -48,6 +46,4 @@ class Delegate(OperatorModel):
             outlet.send(trajectory)
 
 
-def delegate(body: Pipeline, *, engine: str) -> Pipeline:
-    """Run a pipeline on another engine."""
-    return Pipeline.of(Delegate(body=body, engine=engine))
+delegate = node(Delegate)

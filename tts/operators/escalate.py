@@ -17,17 +17,17 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from tts.allocation.evidence import AnswerModel, gather
 from tts.allocation.optimal_stopping import Standing, StoppingRule, standing
 from tts.errors import InputError
-from tts.operators._body import Body, body_spec
+from tts.operators._body import Body, body_spec, one_model
+from tts.operators.base import OperatorModel, node
 from tts.operators.sample import Sample
 from tts.operators.score import score
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.trajectories import OperatorModel
 from tts.types import Trajectory
 from tts.voting.tally import Tally
 
@@ -38,18 +38,25 @@ class Escalate(OperatorModel):
     Sample i has the seed that `sample` would give it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
     bodies = ("dearer",)
 
-    sizes: tuple[int, ...] = Field(description="samples drawn after each step")
-    weights: tuple[tuple[float, ...], ...] = Field(description="of the stopping rule")
-    answer: tuple[float, ...] = Field(AnswerModel().weights, description="of the answer model")
-    verifier: str | None = Field(None, description="whose scores count; votes alone if none")
-    model: str = Field("", description="refuse to run on any other; none runs on all")
-    dearer: Body | None = Field(None, description="strategy for what the samples do not settle")
-    chances: tuple[float, ...] = Field((0.0,), description="knots of accuracy")
+    sizes: tuple[int, ...] = Field(description="samples that are drawn after each step, in all")
+    weights: tuple[tuple[float, ...], ...] = Field(
+        description="weights of the stopping rule, one row for each step but the last"
+    )
+    answer: tuple[float, ...] = Field(
+        AnswerModel().weights, description="weights of the model that says how right an answer is"
+    )
+    verifier: str | None = Field(
+        None, description="verifier whose scores count; votes alone if none"
+    )
+    model: str = Field("", description="the only model that it may run on; any if empty")
+    dearer: Body | None = Field(None, description="pipeline for what the samples do not settle")
+    chances: tuple[float, ...] = Field(
+        (0.0,), description="chances of the best answer at which `accuracy` is known, rising"
+    )
     accuracy: tuple[float, ...] = Field(
-        (0.0,), description="of the dearer strategy less its price, at these chances"
+        (0.0,), description="accuracy of the dearer pipeline, less its price, at these chances"
     )
 
     @model_validator(mode="after")
@@ -75,7 +82,7 @@ class Escalate(OperatorModel):
             verifiers=tuple(dict.fromkeys((*verifiers, *inner.verifiers))),
             logprobs=inner.logprobs,
             max_outputs=1,
-            model=self.model or inner.model,
+            model=one_model([self.model, inner.model]),
             engines=inner.engines,
             embedders=inner.embedders,
         )
@@ -156,7 +163,9 @@ class _Samples:
             for trajectory in drawn:
                 self.context.record(trajectory)
             return drawn
-        branch = self.context.branch(score(self.operator.verifier), name=f"judge{self.drawn}")
+        branch = self.context.branch(
+            score(verifier=self.operator.verifier), name=f"judge{self.drawn}"
+        )
         for trajectory in drawn:
             self.context.record(trajectory)
             branch.send(trajectory)
@@ -180,3 +189,6 @@ class _Kept:
 def _score(trajectory: Trajectory, verifier: str) -> float:
     """Return the score as a share; 0 where the verifier failed."""
     return trajectory.scores[verifier].share or 0.0
+
+
+escalate = node(Escalate)

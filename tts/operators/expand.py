@@ -6,13 +6,13 @@ from contextlib import aclosing
 
 from pydantic import Field
 
-from tts.pipeline import Pipeline
+from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
 from tts.search.steps import Stepwise, empty_trajectory, prompt_after
 from tts.types import GenerationRequest, Trajectory
 
 
-class Expand(Stepwise):
+class Expand(OperatorModel, Stepwise):
     """Continues every partial trajectory `n` times by a step; finished ones pass through.
 
     The `n` children of one parent are one request, submitted when the parent arrives, so that its
@@ -70,6 +70,4 @@ def _path(parent: Trajectory) -> str:
     return f"{parent.id}." if parent.steps else ""
 
 
-def expand(n: int = 1, *, start: bool = False, separator: str | None = "\n\n") -> Pipeline:
-    """Continue every partial trajectory `n` times by one step."""
-    return Pipeline.of(Expand(n=n, start=start, separator=separator))
+expand = node(Expand)

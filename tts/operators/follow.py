@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from tts import prompts
-from tts.pipeline import Pipeline
+from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.trajectories import OperatorModel, draw, to_trajectory
+from tts.trajectories import draw, to_trajectory
 from tts.types import Completion, GenerationRequest, Trajectory
 
 
@@ -43,6 +43,4 @@ class Follow(OperatorModel):
         await draw(context, request, take)
 
 
-def follow(n: int = 1) -> Pipeline:
-    """Draw `n` trajectories that follow each of the notes."""
-    return Pipeline.of(Follow(n=n))
+follow = node(Follow)

@@ -13,10 +13,10 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from tts import prompts
+from tts.operators.base import OperatorModel, node
 from tts.operators.select import rank_by_score
-from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.trajectories import OperatorModel, draw, to_trajectory
+from tts.trajectories import draw, to_trajectory
 from tts.types import Completion, GenerationRequest, Problem, Prompt, Trajectory
 
 Into = Literal["solution", "choice", "notes"]
@@ -142,27 +142,4 @@ def to_notes(trajectory: Trajectory) -> Trajectory:
     )
 
 
-def fuse(
-    into: Into = "solution",
-    *,
-    n: int = 1,
-    show: int | None = None,
-    pick: Pick = "index",
-    by: str | None = None,
-    max_shown_tokens: int | None = None,
-    max_tokens: int | None = None,
-    quorum: int | None = None,
-) -> Pipeline:
-    """Write `n` trajectories with those that arrive in view."""
-    return Pipeline.of(
-        Fuse(
-            into=into,
-            n=n,
-            show=show,
-            pick=pick,
-            by=by,
-            max_shown_tokens=max_shown_tokens,
-            max_tokens=max_tokens,
-            quorum=quorum,
-        )
-    )
+fuse = node(Fuse)

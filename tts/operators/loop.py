@@ -23,13 +23,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from tts.operators._body import Body, body_spec, reads
 from tts.operators._condition import Condition
-from tts.pipeline import Pipeline
+from tts.operators.base import OperatorModel, node
 from tts.protocols import Branch, Context, Inlet, Outlet, Spec
-from tts.trajectories import OperatorModel
 from tts.types import Trajectory
 
 
@@ -41,7 +40,6 @@ class Loop(OperatorModel):
     it is.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
     bodies = ("body",)
 
     body: Body = Field(description="pipeline that is repeated")
@@ -127,21 +125,4 @@ class _Round:
         following.finish()
 
 
-def loop(
-    body: Pipeline,
-    *,
-    rounds: int = 4,
-    until: Condition | None = None,
-    until_single: bool = False,
-    check_first: bool = False,
-) -> Pipeline:
-    """Repeat a pipeline on each trajectory, at most `rounds` times."""
-    return Pipeline.of(
-        Loop(
-            body=body,
-            rounds=rounds,
-            until=until,
-            until_single=until_single,
-            check_first=check_first,
-        )
-    )
+loop = node(Loop)

@@ -10,10 +10,10 @@ from typing import Literal
 from pydantic import Field
 
 from tts import prompts
+from tts.operators.base import OperatorModel, node
 from tts.operators.fuse import to_notes
-from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec, State
-from tts.trajectories import OperatorModel, draw, to_trajectory
+from tts.trajectories import draw, to_trajectory
 from tts.types import Completion, GenerationRequest, Trajectory
 
 Ask = Literal["select", "adapt", "plan", "structure", "decompose"]
@@ -70,6 +70,4 @@ class Plan(OperatorModel):
         await draw(context, request, take)
 
 
-def plan(ask: Ask, *, n: int = 1) -> Pipeline:
-    """Write notes about the problem, or further notes from each that is read."""
-    return Pipeline.of(Plan(ask=ask, n=n))
+plan = node(Plan)

@@ -5,9 +5,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from tts.pipeline import Pipeline
+from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.trajectories import OperatorModel
 from tts.types import Trajectory
 
 
@@ -72,8 +71,4 @@ class Prune(OperatorModel):
         return -(trajectory.scores[self.by].value or 0.0), trajectory.origin.index, trajectory.id
 
 
-def prune(
-    by: str, *, at_least: float | None = None, enough: int | None = None, keep: int | None = None
-) -> Pipeline:
-    """Drop trajectories whose score named `by` is too low, or not among the best."""
-    return Pipeline.of(Prune(by=by, at_least=at_least, enough=enough, keep=keep))
+prune = node(Prune)

@@ -12,9 +12,9 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from tts import prompts
-from tts.pipeline import Pipeline
+from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.trajectories import OperatorModel, ask, to_trajectory
+from tts.trajectories import ask, to_trajectory
 from tts.types import Score, Trajectory, Usage
 
 Mode = Literal["revise", "critique"]
@@ -150,25 +150,4 @@ class _Chain:
         return None if verdict and self.settings.accept else prompts.without_thought(check.text)
 
 
-def refine(
-    mode: Mode = "revise",
-    *,
-    rounds: int = 1,
-    memory: int = 1,
-    accept: bool = True,
-    emit: Emit = "last",
-    engine: str = "",
-    checker: str = "",
-) -> Pipeline:
-    """Revise each trajectory `rounds` times."""
-    return Pipeline.of(
-        Refine(
-            mode=mode,
-            rounds=rounds,
-            memory=memory,
-            accept=accept,
-            emit=emit,
-            engine=engine,
-            checker=checker,
-        )
-    )
+refine = node(Refine)

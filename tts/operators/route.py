@@ -22,20 +22,19 @@ from dataclasses import replace
 from functools import partial
 from typing import Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from tts.operators._body import Body, body_spec, reads
 from tts.operators._condition import Condition
+from tts.operators.base import OperatorModel, node
 from tts.pipeline import Pipeline
 from tts.protocols import Branch, Context, Inlet, Outlet, Spec
-from tts.trajectories import OperatorModel
 from tts.types import Origin, Trajectory
 
 
 class Route(OperatorModel):
     """Sends trajectories into `then` where the condition holds, else into `otherwise`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
     bodies = ("then", "otherwise")
 
     when: Condition
@@ -112,8 +111,4 @@ async def _forward(branch: Branch, outlet: Outlet) -> None:
         outlet.send(trajectory)
 
 
-def route(
-    when: Condition, *, then: Pipeline | None = None, otherwise: Pipeline | None = None
-) -> Pipeline:
-    """Send each trajectory into one of two pipelines."""
-    return Pipeline.of(Route(when=when, then=then, otherwise=otherwise))
+route = node(Route)

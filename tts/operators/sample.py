@@ -9,9 +9,9 @@ from typing import Literal
 from pydantic import Field
 
 from tts import prompts
-from tts.pipeline import Pipeline
+from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.trajectories import OperatorModel, to_trajectory
+from tts.trajectories import to_trajectory
 from tts.types import GenerationRequest, Problem, Prompt
 
 Mode = Literal["solve", "thinking", "no_thinking", "other_language"]
@@ -82,8 +82,4 @@ class Sample(OperatorModel):
         return drawn
 
 
-def sample(
-    n: int = 1, *, mode: Mode = "solve", batch: int | None = None, greedy_first: bool = False
-) -> Pipeline:
-    """Draw `n` trajectories of the problem."""
-    return Pipeline.of(Sample(n=n, mode=mode, batch=batch, greedy_first=greedy_first))
+sample = node(Sample)

@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 
-from tts.pipeline import Pipeline
+from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
 from tts.scoring import ask_verifier, warn_of_failure
-from tts.trajectories import OperatorModel
 from tts.types import Trajectory
 
 
@@ -59,6 +58,4 @@ class ScoreWith(OperatorModel):
             outlet.send(trajectory.with_score(self.verifier, score))
 
 
-def score(verifier: str) -> Pipeline:
-    """Score each trajectory with a verifier of the run."""
-    return Pipeline.of(ScoreWith(verifier=verifier))
+score = node(ScoreWith)

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from pydantic import Field
 
 from tts import prompts
-from tts.pipeline import Pipeline
+from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.trajectories import OperatorModel, per_token, to_trajectory
+from tts.trajectories import per_token, to_trajectory
 from tts.types import Completion, GenerationRequest, Prompt, sum_usage
 from tts.voting.confidence import bar, lowest_group
 
@@ -129,6 +129,4 @@ class _Draft:
         )
 
 
-def screen(n: int, *, keep: float = 0.9, window: int = 2048, chunk: int = 256) -> Pipeline:
-    """Draw `n` more trajectories, and end those whose confidence falls below the warm-up's."""
-    return Pipeline.of(Screen(n=n, keep=keep, window=window, chunk=chunk))
+screen = node(Screen)

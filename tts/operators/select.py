@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from tts.pipeline import Pipeline
+from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.trajectories import OperatorModel
 from tts.types import Trajectory
 
 
@@ -63,6 +62,4 @@ def rank_by_score(trajectories: Sequence[Trajectory], name: str) -> list[Traject
     return [t for *_, t in sorted(scored, key=lambda entry: entry[:3])]
 
 
-def select(by: str, *, keep: int = 1, among: str | None = None, quorum: int = 1) -> Pipeline:
-    """Keep the `keep` best trajectories by the score named `by`."""
-    return Pipeline.of(Select(by=by, keep=keep, among=among, quorum=quorum))
+select = node(Select)

@@ -14,9 +14,9 @@ from pydantic import Field, model_validator
 
 from tts import prompts
 from tts.answers.groups import extract_answer
-from tts.pipeline import Pipeline
+from tts.operators.base import OperatorModel, node
 from tts.protocols import AnswerGroups, Context, Inlet, Outlet, Reservation, Spec
-from tts.trajectories import OperatorModel, ask, draw
+from tts.trajectories import ask, draw
 from tts.types import (
     Completion,
     GenerationRequest,
@@ -267,23 +267,4 @@ def most_repeats(text: str) -> int:
     return max((paragraphs.count(part) for part in set(paragraphs)), default=0)
 
 
-def think(
-    n: int = 1,
-    *,
-    max_thinking: int | None = None,
-    waits: int = 0,
-    wait_words: str = "Wait",
-    answer_tokens: int = 128,
-    lead: str = "",
-) -> Pipeline:
-    """Draw `n` trajectories whose thoughts are stretched by `waits` and cut at `max_thinking`."""
-    return Pipeline.of(
-        Think(
-            n=n,
-            max_thinking=max_thinking,
-            waits=waits,
-            wait_words=wait_words,
-            answer_tokens=answer_tokens,
-            lead=lead,
-        )
-    )
+think = node(Think)

@@ -10,20 +10,15 @@ from typing import Any
 
 from pydantic import field_serializer, field_validator
 
-from tts.parameters import NamedParts
-from tts.pipeline import Pipeline
+from tts.operators.base import OperatorModel, node
+from tts.parts import part_of_field, part_to_mapping
 from tts.protocols import Context, Inlet, Outlet, Spec
 from tts.search.driver import Search
 from tts.search.options import SearchOptions
 from tts.search.policy import SearchPolicy
-from tts.search.step_scores import Reduction
-
-_POLICIES: NamedParts[SearchPolicy] = NamedParts(
-    "tts.strategies", "Policy", "search policy; name a strategy such as beam_search"
-)
 
 
-class TreeSearch(SearchOptions):
+class TreeSearch(OperatorModel, SearchOptions):
     """Grows a tree of steps until the policy wants no more, or the budget ends.
 
     A step's reward is the verifier's score of the solution so far. Every finished and scored
@@ -34,11 +29,11 @@ class TreeSearch(SearchOptions):
     @field_validator("policy", mode="before")
     @classmethod
     def _load_policy(cls, value: Any) -> Any:
-        return _POLICIES.load(value)
+        return part_of_field("policy", value)
 
     @field_serializer("policy")
     def _dump_policy(self, policy: SearchPolicy) -> dict[str, Any]:
-        return _POLICIES.dump(policy)
+        return part_to_mapping("policy", policy, policy)
 
     @property
     def spec(self) -> Spec:
@@ -61,23 +56,4 @@ class TreeSearch(SearchOptions):
         await Search(context, self, outlet).run()
 
 
-def tree_search(
-    policy: SearchPolicy,
-    *,
-    verifier: str = "prm",
-    reduction: Reduction = "last",
-    separator: str | None = "\n\n",
-    max_depth: int = 40,
-    lookahead: int = 0,
-) -> Pipeline:
-    """Search a tree of steps by a policy."""
-    return Pipeline.of(
-        TreeSearch(
-            policy=policy,
-            verifier=verifier,
-            reduction=reduction,
-            separator=separator,
-            max_depth=max_depth,
-            lookahead=lookahead,
-        )
-    )
+tree_search = node(TreeSearch)

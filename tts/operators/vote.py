@@ -10,9 +10,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from tts.pipeline import Pipeline
+from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.trajectories import OperatorModel
 from tts.types import Trajectory
 from tts.voting.stopping import (
     dirichlet_probability,
@@ -164,31 +163,4 @@ class Vote(OperatorModel):
         return f"{voters} of {read} trajectories have {what}; the vote needs {self.quorum}"
 
 
-def vote(
-    *,
-    weights: str | None = None,
-    borda: float | None = None,
-    keep: float | None = None,
-    quorum: int = 1,
-    stop: Stop = "never",
-    stop_at: float | None = None,
-    certainty: Certainty = "beta",
-    min_votes: int = 1,
-    window: int | None = None,
-    order: Order = "arrival",
-) -> Pipeline:
-    """Choose the answer with the most votes, or the most weight."""
-    return Pipeline.of(
-        Vote(
-            weights=weights,
-            borda=borda,
-            keep=keep,
-            quorum=quorum,
-            stop=stop,
-            stop_at=stop_at,
-            certainty=certainty,
-            min_votes=min_votes,
-            window=window,
-            order=order,
-        )
-    )
+vote = node(Vote)

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from tts import catalog
-from tts.errors import InputError, PipelineError, PresetError
+from tts.errors import InputError, ParameterError, PipelineError, PresetError
+from tts.parameters import Parameters
+from tts.parts import configure_part, parameters_of
 from tts.pipeline import Node, Pipeline
-from tts.presets.values import validate
+from tts.presets.values import mapping, validate
 from tts.presets.yaml_file import Document, KeyPath
 from tts.protocols import Operator
-from tts.trajectories import OperatorModel
 
 LoadPreset = Callable[[str], Pipeline]
 
@@ -43,26 +44,30 @@ def build_graph(
     return pipeline
 
 
-def build_strategy(document: Document, path: KeyPath, *, is_body: bool = False) -> Pipeline:
-    """Return the pipeline of the `strategy` and `parameters` at `path`.
+def build_strategy(
+    document: Document, path: KeyPath, *, is_body: bool = False
+) -> tuple[Parameters, Pipeline]:
+    """Return the parameters and the pipeline of the `strategy` at `path`.
 
     Raises:
         PresetError: Anything wrong with them, with file and line.
     """
     block = _block(document, path)
-    name = str(block["strategy"])
+    name, at = str(block["strategy"]), (*path, "parameters")
     try:
-        module = catalog.load("strategy", name)
+        strategy = catalog.load("strategy", name)
     except InputError as error:
         raise PresetError(f"{document.place((*path, 'strategy'))}: {error}") from error
-    at, what = (*path, "parameters"), f"strategy {name!r}"
-    config = validate(module.Config, block.get("parameters"), document, at, what)
+    values = mapping(block.get("parameters"), document, at, f"strategy {name!r}")
     try:
-        pipeline: Pipeline = module.build(config)
+        config: Parameters = configure_part("strategy", name, values)
+        pipeline: Pipeline = strategy.build(config)
         pipeline.check(is_body=is_body)
-    except PipelineError as error:
+    except ParameterError as error:
+        raise PresetError(f"{document.place((*at, *error.path))}: {error}") from error
+    except InputError as error:
         raise PresetError(f"{document.place(at)}: strategy {name!r}: {error}") from error
-    return pipeline
+    return config, pipeline
 
 
 @dataclass(slots=True)
@@ -103,12 +108,12 @@ class _Builder:
             raise PresetError(f"{self._place(name)}: node {name!r} needs an `operator`")
         operator = str(entry["operator"])
         try:
-            model = _model(operator)
+            model = parameters_of("operator", operator)
         except InputError as error:
             raise PresetError(f"{self._place(name, 'operator')}: {error}") from error
         values = {key: value for key, value in entry.items() if key not in ("operator", "from")}
         path = (*self.path, name)
-        for key in model.bodies:
+        for key in getattr(model, "bodies", ()):
             if values.get(key) is not None:
                 values[key] = self._body((*path, key))
         try:
@@ -126,7 +131,7 @@ class _Builder:
             except PresetError as error:
                 raise PresetError(f"{self.document.place(path)}: {error}") from error
         if isinstance(value, Mapping) and isinstance(value.get("strategy"), str):
-            return build_strategy(self.document, path, is_body=True)
+            return build_strategy(self.document, path, is_body=True)[1]
         return build_graph(self.document, path, self.load, is_body=True)
 
     def _place(self, *keys: str) -> str:
@@ -138,14 +143,3 @@ def _block(document: Document, path: KeyPath) -> Any:
     for key in path:
         block = block[key]
     return block
-
-
-def _model(operator: str) -> type[OperatorModel]:
-    module = catalog.load("operator", operator)
-    return next(
-        value
-        for value in vars(module).values()
-        if isinstance(value, type)
-        and issubclass(value, OperatorModel)
-        and value.__module__ == module.__name__
-    )

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tts import catalog
 from tts.errors import BudgetError, InputError, PresetError
+from tts.parameters import Parameters, no_such
+from tts.parts import load_verifier
 from tts.pipeline import Pipeline
 from tts.presets.graph import build_graph, build_strategy
-from tts.presets.values import no_such, validate
+from tts.presets.values import validate
 from tts.presets.yaml_file import Document, KeyPath, load_document, parse_value
 from tts.types import Budget, Reflection, Sampling
 
@@ -31,6 +33,8 @@ class Preset:
         sampling: Sampling profile of all its requests.
         budget: Per problem; no limits if the preset names none.
         values: The resolved YAML, overrides included; what a run records.
+        places: Where each of the values was written, by its path: "file:line" or "--set n=3".
+        config: The strategy's parameters; None for a pipeline that was written out.
     """
 
     name: str
@@ -39,12 +43,12 @@ class Preset:
     sampling: Sampling
     budget: Budget
     values: Mapping[str, Any]
+    places: Mapping[KeyPath, str]
+    config: Parameters | None
 
 
-class _ReflectionModel(BaseModel):
+class _ReflectionModel(Parameters):
     """The `reflection:` block within `sampling:`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     amplitude: float = 3.0
     period: int = Field(600, ge=1)
@@ -53,10 +57,8 @@ class _ReflectionModel(BaseModel):
     words: tuple[str, ...] = Field(("wait", "but", "alternatively"), min_length=1)
 
 
-class _SamplingModel(BaseModel):
+class _SamplingModel(Parameters):
     """The `sampling:` block."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     temperature: float = Field(0.8, ge=0)
     top_p: float = Field(1.0, gt=0, le=1)
@@ -167,7 +169,7 @@ def _check_verifiers(pipeline: Pipeline, document: Document) -> None:
             path = ("pipeline", node_name) if "pipeline" in document.values else ("parameters",)
             try:
                 if catalog.parse_verifier(text)[0] in catalog.names("verifier"):
-                    catalog.load_verifier(text)
+                    load_verifier(text)
             except InputError as error:
                 raise PresetError(f"{document.place(path)}: {error}") from error
 
@@ -183,9 +185,9 @@ def _build(name: str, document: Document, depth: int) -> Preset:
         def load(other: str) -> Pipeline:
             return _load(other, (), depth + 1).pipeline
 
-        pipeline = build_graph(document, ("pipeline",), load)
+        config, pipeline = None, build_graph(document, ("pipeline",), load)
     else:
-        pipeline = build_strategy(document, ())
+        config, pipeline = build_strategy(document, ())
     _check_verifiers(pipeline, document)
     sampling = validate(_SamplingModel, values.get("sampling"), document, ("sampling",), "sampling")
     return Preset(
@@ -195,6 +197,8 @@ def _build(name: str, document: Document, depth: int) -> Preset:
         sampling=sampling.build(),
         budget=_build_budget(document),
         values=values,
+        places=document.places,
+        config=config,
     )
 
 

@@ -1,50 +1,33 @@
-"""Values of a preset, checked against the model that takes them."""
+"""Values of a preset, checked against the parameters that they are."""
 
-import difflib
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
-
-from tts.errors import PresetError
+from tts.errors import ParameterError, PresetError
+from tts.parameters import M, checked
 from tts.presets.yaml_file import Document, KeyPath
 
-_Model = TypeVar("_Model", bound=BaseModel)
 
-
-def validate(
-    model: type[_Model], values: Any, document: Document, path: KeyPath, what: str
-) -> _Model:
-    """Return the model of some values; `what` is what they belong to.
+def validate(model: type[M], values: Any, document: Document, path: KeyPath, what: str) -> M:
+    """Return the parameters of some values; `what` is what they belong to.
 
     Raises:
         PresetError: Unknown keys or wrong values, with file and line.
     """
+    try:
+        return checked(model, mapping(values, document, path, what), what)
+    except ParameterError as error:
+        raise PresetError(f"{document.place((*path, *error.path))}: {error}") from error
+
+
+def mapping(values: Any, document: Document, path: KeyPath, what: str) -> Mapping[str, Any]:
+    """Return a block's keys and values; none for a block that is not there.
+
+    Raises:
+        PresetError: It is something else, with file and line.
+    """
     if values is None:
-        values = {}
+        return {}
     if not isinstance(values, Mapping):
         raise PresetError(f"{document.place(path)}: {what} expects keys and values")
-    try:
-        return model.model_validate(dict(values))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = document.place((*path, *map(str, first["loc"])))
-        raise PresetError(f"{place}: {_describe(first, what, model)}") from error
-
-
-def _describe(error: ErrorDetails, what: str, model: type[BaseModel]) -> str:
-    key = ".".join(map(str, error["loc"]))
-    if error["type"] == "extra_forbidden":
-        return no_such(what, key, model.model_fields)
-    message = error["msg"].removeprefix("Value error, ")
-    if not key:
-        return f"{what}: {message}"
-    return f"{what}: {key} = {error['input']!r}: {message[0].lower()}{message[1:]}"
-
-
-def no_such(what: str, key: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    """Return the message for a key that is not among the known ones."""
-    near = difflib.get_close_matches(key, list(known), n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known) or 'none'}"
-    return f"{what} has no {key!r}; {hint}"
+    return values

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
+from tts.parameters import Parameters
 from tts.protocols import KVDemand
 from tts.search.tree import SearchTree
 
@@ -45,15 +45,13 @@ class Bid:
     decide: Callable[[float], Decision]
 
 
-class SearchPolicy(BaseModel):
+class SearchPolicy(Parameters):
     """Decides which tree nodes to continue: parameters, and a pure function of the tree.
 
     Attributes:
         holds_finished: Finished nodes are sent on at the end, `Decision.copies` times each;
             otherwise as soon as they are there.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     holds_finished: ClassVar[bool] = False
 

@@ -23,18 +23,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self
 
-from pydantic import (
-    BaseModel,
-    Field,
-    SerializeAsAny,
-    field_serializer,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, InstanceOf, field_serializer, field_validator, model_validator
 
 from tts import prompts
 from tts.errors import survivable
-from tts.parameters import NamedParts
+from tts.parameters import Parameters
+from tts.parts import part_of_field, part_to_mapping
 from tts.protocols import Context
 from tts.search.account import SearchAccount
 from tts.search.memories.base import AssociativeMemory, Cue
@@ -44,20 +38,14 @@ from tts.search.steps import PARAGRAPH, Stepwise
 from tts.search.tree import NodeState, SearchTree
 from tts.types import Trajectory
 
-_MEMORIES: NamedParts[AssociativeMemory] = NamedParts(
-    "tts.search.memories",
-    "Memory",
-    "associative memory; name one of tts.search.memories such as facts",
-)
 
-
-class Association(BaseModel):
+class Association(Parameters):
     """Parameters of what steps call to mind."""
 
     separator: str | None = Field(
         PARAGRAPH, min_length=1, description="text between steps; none cuts by step_tokens alone"
     )
-    memory: SerializeAsAny[AssociativeMemory] | None = Field(
+    memory: InstanceOf[AssociativeMemory] | None = Field(
         None, description="what steps call to mind: {name: facts, file: ...} or {name: model}"
     )
     memory_tokens: int = Field(64, ge=1, description="most that one step calls to mind")
@@ -69,11 +57,11 @@ class Association(BaseModel):
     @field_validator("memory", mode="before")
     @classmethod
     def _load_memory(cls, value: Any) -> Any:
-        return _MEMORIES.load(value)
+        return part_of_field("memory", value)
 
     @field_serializer("memory")
     def _dump_memory(self, memory: AssociativeMemory | None) -> dict[str, Any] | None:
-        return None if memory is None else _MEMORIES.dump(memory)
+        return None if memory is None else part_to_mapping("memory", memory, memory.config)
 
     @model_validator(mode="after")
     def _check_separator(self) -> Self:

@@ -8,8 +8,9 @@ from pydantic import Field
 
 from tts import prompts
 from tts.answers.groups import extract_answer
+from tts.parameters import Parameters
 from tts.protocols import Context
-from tts.trajectories import OperatorModel, per_token
+from tts.trajectories import per_token
 from tts.types import Completion, FinishReason, Origin, Prompt, Sampling, Step, Trajectory
 
 ANSWER_MARK = "\\boxed{"
@@ -17,7 +18,7 @@ PARAGRAPH = "\n\n"
 _NUMBER = "{}"
 
 
-class Stepwise(OperatorModel):
+class Stepwise(Parameters):
     """Parameters of operators that generate step by step.
 
     A step is continued by token ids, the separator's included, so that the engine finds the KV

@@ -16,7 +16,8 @@ import pytest
 
 from tts.errors import ProblemError
 from tts.evals import benchmarks
-from tts.evals.benchmarks import _rows, base, jsonl
+from tts.evals.benchmarks import _rows, base
+from tts.parts import build_part
 from tts.protocols import Benchmark
 from tts.types import Answer, Grade, Problem, Support
 
@@ -36,9 +37,8 @@ PUBLISHED = {
 GOOD = '{"id": "a", "problem": "What is 6 * 7?", "answer": "42", "level": 2}'
 
 
-def load(name: str, data: Path | None = None) -> Benchmark:
-    module = importlib.import_module(f"tts.evals.benchmarks.{name}")
-    benchmark: Benchmark = module.load(data)
+def load(name: str, data: Path | None = None, **options: object) -> Benchmark:
+    benchmark: Benchmark = build_part("benchmark", name, {"data": data, **options})
     return benchmark
 
 
@@ -71,7 +71,7 @@ def test_a_row_becomes_a_problem(tmp_path: Path) -> None:
         "",
         '{"id": "b", "problem": "q", "answer": "B", "answer_type": "choice", "subject": "s"}',
     )
-    assert list(jsonl.load(path).problems("test")) == [
+    assert list(load("jsonl", path).problems("test")) == [
         # A byte-order mark is skipped; numbers become text; a foreign type is metadata.
         Problem("7", "p", reference="42", metadata={"answer_type": "Real"}),
         Problem("b", "q", reference="B", answer_type="choice", metadata={"subject": "s"}),
@@ -103,7 +103,7 @@ def test_a_row_becomes_a_problem(tmp_path: Path) -> None:
 def test_a_bad_line_is_named(tmp_path: Path, line: str | bytes, message: str) -> None:
     path = write(tmp_path, GOOD, line)
     with pytest.raises(ProblemError, match=message) as caught:
-        list(jsonl.load(path).problems("test"))
+        list(load("jsonl", path).problems("test"))
     assert str(caught.value).startswith(f"{path}:2: ")
 
 
@@ -111,7 +111,7 @@ def test_a_huge_line_is_refused_unread(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(_rows, "MAX_LINE_BYTES", 1 << 20)
     path = write(tmp_path, GOOD, b"x" * (1 << 21))
     with pytest.raises(ProblemError, match=":2: longer than 1 MiB"):
-        list(jsonl.load(path).problems("test"))
+        list(load("jsonl", path).problems("test"))
 
 
 def test_files_that_hold_nothing(tmp_path: Path) -> None:
@@ -122,14 +122,14 @@ def test_files_that_hold_nothing(tmp_path: Path) -> None:
         (tmp_path, "directory"),
     ]:
         with pytest.raises(ProblemError, match=message):
-            list(jsonl.load(path).problems("test"))
+            list(load("jsonl", path).problems("test"))
     with pytest.raises(ProblemError, match="--data FILE"):
-        jsonl.load()
+        load("jsonl")
 
 
 def test_unanswered_problems_on_request(tmp_path: Path) -> None:
     path = write(tmp_path, '{"id": "a", "problem": "p"}')
-    benchmark = jsonl.load(path, allow_unanswered=True)
+    benchmark = load("jsonl", path, allow_unanswered=True)
     (problem,) = benchmark.problems("test")
     assert benchmark.grade(problem, _answer("1")).correct is None
 
@@ -264,4 +264,4 @@ def test_a_failure_in_the_library_is_one_message(monkeypatch: pytest.MonkeyPatch
 
 def test_the_example_in_messages_is_a_good_line(tmp_path: Path) -> None:
     assert json.loads(_rows._EXAMPLE)
-    assert list(jsonl.load(write(tmp_path, _rows._EXAMPLE)).problems("test"))
+    assert list(load("jsonl", write(tmp_path, _rows._EXAMPLE)).problems("test"))

@@ -17,6 +17,7 @@ from tts.engine.scripted import Ask, Line, ScriptedEngine, decode, render
 from tts.errors import CapabilityError, EngineError, PresetError
 from tts.operators.tree_search import TreeSearch
 from tts.pipeline import Pipeline
+from tts.plugins import load_plugin
 from tts.presets.load import load_preset
 from tts.protocols import Context, VerifierSpec
 from tts.runtime.job import Job
@@ -76,7 +77,7 @@ class Source:
 
 
 def recalling(call: Callable[[Cue], Awaitable[Any]], **options: Any) -> Config:
-    return Config(**{**SMALL, "memory": function.Memory(function=call), **options})
+    return Config(**{**SMALL, "memory": function.build(function.Config(function=call)), **options})
 
 
 SMALL: dict[str, Any] = {"branching": 3, "solutions": 3, "expansions": 12}
@@ -113,7 +114,10 @@ def test_so_it_is_where_the_policy_itself_is_asked_and_knows_nothing() -> None:
     # One path at a time: the answers take time, and what is expanded next depends on what is there.
     plain, asked = ScriptedEngine(say), ScriptedEngine(say)
     run(Config(**SMALL, parallel=1), plain)
-    run(Config(**SMALL, parallel=1, memory=model.Memory(), association_weight=0.5), asked)
+    run(
+        Config(**SMALL, parallel=1, memory=model.build(model.Config()), association_weight=0.5),
+        asked,
+    )
     assert [r for r in asked.requests if "or reply" not in str(r.prompt)] == plain.requests
     assert len(asked.requests) > len(plain.requests)
 
@@ -123,9 +127,9 @@ def test_a_fact_that_the_model_lacks_is_found_with_a_memory_alone(tmp_path: Path
     assert answer_of(run(recalling(Source()))) == "14"
     path = tmp_path / "facts.txt"
     path.write_text(f"{OTHER}\n\n{FACT}\n")
-    assert answer_of(run(Config(**SMALL, memory=facts.Memory(file=str(path))))) == "14"
+    assert answer_of(run(Config(**SMALL, memory=facts.build(facts.Config(file=str(path)))))) == "14"
     wise = ScriptedEngine(lambda ask: Line(f"<think>hm</think> {FACT}"))
-    config = Config(**SMALL, memory=model.Memory(engine="wise"))
+    config = Config(**SMALL, memory=model.build(model.Config(engine="wise")))
     assert answer_of(run(config, engines={"wise": wise})) == "14"
 
 
@@ -207,7 +211,7 @@ def test_no_answer_is_read_from_a_memory() -> None:
     def vague(ask: Ask) -> Line:
         return Line("hm\n\n" if len(steps_of(ask)) < 4 else "I do not know")
 
-    memory = function.Memory(function=Source(r"it is \boxed{99}"))
+    memory = function.build(function.Config(function=Source(r"it is \boxed{99}")))
     result = search(ScriptedEngine(vague), Policy(), verifier=Reader(), memory=memory)
     assert events(result, "recall") and solutions(result)
     assert {t.answer for t in solutions(result)} == {None}
@@ -215,7 +219,7 @@ def test_no_answer_is_read_from_a_memory() -> None:
 
 def test_what_a_model_recalls_is_charged_and_is_no_attempt() -> None:
     wise = ScriptedEngine(lambda ask: Line(FACT))
-    config = Config(**SMALL, memory=model.Memory(engine="wise", temperature=0.5))
+    config = Config(**SMALL, memory=model.build(model.Config(engine="wise", temperature=0.5)))
     engine = ScriptedEngine(say)
     result = run(config, engine, engines={"wise": wise})
     generated = len(wise.requests) * len(FACT)
@@ -231,14 +235,14 @@ def test_what_a_model_recalls_is_charged_and_is_no_attempt() -> None:
 
 def test_a_thought_may_be_longer_than_the_memory() -> None:
     wise = ScriptedEngine(lambda ask: Line(f"<think>{'hm ' * 60}</think>{FACT}"))
-    config = Config(**SMALL, memory=model.Memory(engine="wise", max_tokens=300))
+    config = Config(**SMALL, memory=model.build(model.Config(engine="wise", max_tokens=300)))
     result = run(config, engines={"wise": wise})
     assert {e["text"] for e in events(result, "recall")} == {FACT}
 
 
 def test_a_budget_holds_for_recalling_too() -> None:
     wise = ScriptedEngine(lambda ask: Line(FACT))
-    config = Config(**SMALL, memory=model.Memory(engine="wise"))
+    config = Config(**SMALL, memory=model.build(model.Config(engine="wise")))
     result = run(config, engines={"wise": wise}, budget=Budget(calls=5))
     assert result.usage.calls == 5
     assert "the budget of 5calls is spent" in result.reason
@@ -256,7 +260,10 @@ async def silent(cue: Cue) -> None:
     ("call", "message"),
     [
         (broken, "a step calls nothing to mind: KeyError: 'no such table'"),
-        (silent, "a step calls nothing to mind: TypeError: silent returned no text but None"),
+        (
+            silent,
+            f"a step calls nothing to mind: TypeError: {__name__}.silent returned no text but None",
+        ),
     ],
 )
 def test_a_memory_that_fails_is_a_warning(call: Any, message: str) -> None:
@@ -266,7 +273,7 @@ def test_a_memory_that_fails_is_a_warning(call: Any, message: str) -> None:
 
 
 def test_a_model_that_refuses_is_a_warning_and_one_that_dies_ends_the_run() -> None:
-    config = Config(**SMALL, memory=model.Memory(engine="wise"))
+    config = Config(**SMALL, memory=model.build(model.Config(engine="wise")))
     refusing = ScriptedEngine(lambda ask: Line("", error="overloaded"))
     result = run(config, engines={"wise": refusing})
     assert answer_of(result) == "2"
@@ -281,7 +288,7 @@ def test_cancelled_while_it_recalls_nothing_is_left(turns: int) -> None:
     async def cut() -> None:
         engine, wise = ScriptedEngine(say), ScriptedEngine(lambda ask: Line(FACT, hangs=True))
         runtime = Runtime(engine, verifiers={"prm": Reader()}, engines={"wise": wise})
-        config = Config(**SMALL, memory=model.Memory(engine="wise"))
+        config = Config(**SMALL, memory=model.build(model.Config(engine="wise")))
         job = Job(build(config), Problem(id="p", statement="?"), Sampling(max_tokens=200))
         task = asyncio.create_task(runtime.run(job))
         for _ in range(turns):
@@ -302,7 +309,7 @@ def test_a_killed_search_resumes_and_recalls_the_same(tmp_path: Path, source: st
     def config() -> Config:
         if source == "function":
             return recalling(Source(FACT, OTHER), parallel=1)
-        return Config(**SMALL, parallel=1, memory=model.Memory(engine="wise"))
+        return Config(**SMALL, parallel=1, memory=model.build(model.Config(engine="wise")))
 
     def go(engine: ScriptedEngine) -> Result:
         wise = ScriptedEngine(lambda ask: Line(FACT))
@@ -336,10 +343,11 @@ def test_a_step_that_is_cut_in_its_middle_recalls_nothing() -> None:
 def test_it_round_trips_through_yaml(tmp_path: Path) -> None:
     path = tmp_path / "facts.txt"
     path.write_text(FACT)
+    load_plugin(__name__)
     for memory in (
-        facts.Memory(file=str(path), passages=2),
-        model.Memory(engine="wise"),
-        function.Memory(function=nothing),
+        facts.build(facts.Config(file=str(path), passages=2)),
+        model.build(model.Config(engine="wise")),
+        function.build(function.Config(function=nothing)),
     ):
         search_node = TreeSearch(policy=Policy(), memory=memory, memory_tokens=9)
         pipeline = Pipeline.of(search_node)
@@ -356,10 +364,13 @@ def test_it_round_trips_through_yaml(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("memory: {name: fact}", "'fact' is no associative memory; name one"),
-        ("memory: {engine: big}", "'nothing' is no associative memory"),
+        ("memory: {name: fact}", "unknown memory 'fact'; did you mean 'facts'"),
+        ("memory: {engine: big}", "a memory needs a `name`; there are: facts, function, model"),
         ("memory: {name: facts, file: nowhere.txt}", "nowhere.txt: cannot be read"),
-        ("memory: {name: function, function: tts.nowhere.recall}", "nowhere"),
+        (
+            "memory: {name: function, function: tts.nowhere.recall}",
+            "a name alone imports no module",
+        ),
         ("memory: {name: model}\n  separator: 'Step {}:'", "needs a separator without {}"),
         ("memory: {name: model}\n  separator: null", "needs a separator without {}"),
         ("memory_tokens: 0", "greater than or equal to 1"),

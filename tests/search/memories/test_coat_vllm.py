@@ -53,7 +53,7 @@ def test_children_continue_step_and_memory_and_find_what_the_parent_computed(
 
     async def main() -> list[tuple[int, ...]]:
         await vllm_engine.forget()
-        memory = function.Memory(function=recall)
+        memory = function.build(function.Config(function=recall))
         config = Config(memory=memory, branching=2, solutions=1, expansions=4, parallel=1)
         sampling = Sampling(temperature=1.0, max_tokens=200)
         problem = generate_problem("test", 3, 0)

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from pydantic import ValidationError
 
-from tts import prompts
+from tts import plugins, prompts
+from tts.errors import InputError, ParameterError
+from tts.parts import build_part
 from tts.protocols import Context
 from tts.search.memories import facts, function
-from tts.search.memories.base import Cue
+from tts.search.memories.base import AssociativeMemory, Cue
 from tts.types import Problem
 
 NO_CONTEXT = cast("Context", None)  # these ask nothing of the run
@@ -22,7 +23,7 @@ def cue(*steps: str, recalled: tuple[str, ...] = ()) -> Cue:
     return Cue(Problem(id="p"), steps, recalled, 64)
 
 
-def recall(memory: facts.Memory, asked: Cue) -> str:
+def recall(memory: AssociativeMemory, asked: Cue) -> str:
     return asyncio.run(memory.recall(NO_CONTEXT, asked))
 
 
@@ -34,7 +35,7 @@ def file(tmp_path: Path) -> str:
 
 
 def test_the_passage_that_is_nearest_to_the_newest_step(file: str) -> None:
-    memory = facts.Memory(file=file)
+    memory = facts.build(facts.Config(file=file))
     assert recall(memory, cue("We open the red door.", "How high is Mount Elbrus?")) == ELBRUS
     assert recall(memory, cue("How high is Mount Elbrus?", "We open the red door.")) == DOOR
     assert recall(memory, cue("zzz")) == ""
@@ -55,18 +56,18 @@ def test_by_default_what_has_nothing_to_do_with_a_step_is_not_recalled(
     path = tmp_path / "facts.txt"
     others = ["Marie Curie was born in Warsaw.", "The sum of the angles of a triangle is 180."]
     path.write_text("\n".join([DOOR, ELBRUS, *others]))
-    assert recall(facts.Memory(file=str(path)), cue(step)) == expected
+    assert recall(facts.build(facts.Config(file=str(path))), cue(step)) == expected
 
 
 def test_as_many_as_asked_for_and_none_twice(file: str) -> None:
-    memory = facts.Memory(file=file, passages=2, least=0.0)
+    memory = facts.build(facts.Config(file=file, passages=2, least=0.0))
     assert recall(memory, cue("Which door?")) == f"{DOOR} {ELBRUS}"
     told = cue("Which door?", "The red door.", recalled=(DOOR,))
     assert recall(memory, told) == ELBRUS
     cut = cue("Which door?", "The red door.", recalled=("The code of the red",))
     assert recall(memory, cut) == ELBRUS
-    assert recall(facts.Memory(file=file, least=1.0), cue("The red door.")) == ""
-    assert recall(facts.Memory(file=file, least=0.99), cue(DOOR)) == DOOR
+    assert recall(facts.build(facts.Config(file=file, least=1.0)), cue("The red door.")) == ""
+    assert recall(facts.build(facts.Config(file=file, least=0.99)), cue(DOOR)) == DOOR
 
 
 def test_passages_of_json_lines(tmp_path: Path) -> None:
@@ -87,8 +88,8 @@ def test_a_file_without_facts_is_refused(
     tmp_path: Path, name: str, text: str, message: str
 ) -> None:
     (tmp_path / name).write_text(text)
-    with pytest.raises(ValidationError) as caught:
-        facts.Memory(file=str(tmp_path / name))
+    with pytest.raises(InputError) as caught:
+        facts.build(facts.Config(file=str(tmp_path / name)))
     assert message in str(caught.value)
 
 
@@ -97,10 +98,16 @@ async def shout(asked: Cue) -> str:
 
 
 def test_a_function_in_python_or_by_its_path() -> None:
-    memory = function.Memory(function=shout)
+    memory = function.build(function.Config(function=shout))
     assert asyncio.run(memory.recall(NO_CONTEXT, cue("a", "b"))) == "B"
-    found = function.Memory.model_validate({"function": "math.sqrt"})
-    assert found.model_dump(mode="json") == {"function": "math.sqrt"}
+    plugins.load_plugin(__name__)
+    found = function.Config.model_validate({"function": f"{__name__}.shout"})
+    assert found.model_dump(mode="json") == {"function": f"{__name__}.shout"}
+
+
+def test_a_path_calls_no_function_of_a_module_that_nobody_loaded() -> None:
+    with pytest.raises(ParameterError, match="a name alone imports no module"):
+        build_part("memory", "function", {"function": "os.system"})
 
 
 @pytest.mark.parametrize(

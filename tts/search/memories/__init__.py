@@ -1,5 +1,6 @@
 """Sources of associative memory: what the steps of a tree search call to mind.
 
-The folder is the registry: `tts/search/memories/<name>.py` holds a `Memory`, which a preset names
-as `memory: {name: <name>, ...}`. Those of other packages are named by their dotted path.
+The folder is the registry: `tts/search/memories/<name>.py` holds a `Config` and a `build`, and a
+preset names it as `memory: {name: <name>, ...}`. Other packages offer theirs as plug-ins do
+(`tts.plugins`).
 """

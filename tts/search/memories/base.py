@@ -1,9 +1,9 @@
 """What a source of associative memory is asked, and what it answers."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
-
+from tts.parameters import Parameters
 from tts.protocols import Context
 from tts.types import Problem
 
@@ -25,16 +25,22 @@ class Cue:
     max_tokens: int
 
 
-class AssociativeMemory(BaseModel):
-    """An external brain: parameters, as a preset writes them, and one question."""
+class AssociativeMemory(ABC):
+    """An external brain: it is asked one question.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Args:
+        config: What it was built of, as a preset writes it.
+    """
+
+    def __init__(self, config: Parameters | None = None) -> None:
+        self.config = config or Parameters()
 
     @property
     def engines(self) -> tuple[str, ...]:
         """Names of the run's further engines that it asks."""
         return ()
 
+    @abstractmethod
     async def recall(self, context: Context, cue: Cue) -> str:
         """Return short knowledge that complements the newest step; empty for none.
 
@@ -49,4 +55,3 @@ class AssociativeMemory(BaseModel):
             Exception: Any; the step then calls nothing to mind, and the trace says why. Only an
                 engine that is lost ends the run.
         """
-        raise NotImplementedError

@@ -11,24 +11,37 @@ from pydantic import Field
 
 from tts import prompts
 from tts.errors import TTSError
+from tts.parameters import Parameters
 from tts.protocols import Context
 from tts.search.memories.base import AssociativeMemory, Cue
 from tts.types import GenerationRequest
 
 
-class Memory(AssociativeMemory):
-    """Asks a model for a fact that helps with the next step."""
+class Config(Parameters):
+    """Parameters of a model's memory."""
 
     engine: str = Field("", description="engine of the run that is asked; the policy if empty")
-    temperature: float = Field(0.0, ge=0, description="of the answer")
+    temperature: float = Field(0.0, ge=0, description="temperature at which the answer is drawn")
     max_tokens: int | None = Field(
-        None, ge=1, description="of a thought and the answer; those left for the answer if none"
+        None,
+        ge=1,
+        description="most tokens of a thought and the answer; those left for the answer if none",
     )
+
+
+class Model(AssociativeMemory):
+    """Asks a model for a fact that helps with the next step."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self._engine = config.engine
+        self._temperature = config.temperature
+        self._max_tokens = config.max_tokens
 
     @property
     def engines(self) -> tuple[str, ...]:
         """The one that is asked, unless it is the policy."""
-        return (self.engine,) if self.engine else ()
+        return (self._engine,) if self._engine else ()
 
     async def recall(self, context: Context, cue: Cue) -> str:
         """Return the model's answer; empty for "none", or when the budget leaves nothing.
@@ -36,13 +49,13 @@ class Memory(AssociativeMemory):
         Raises:
             TTSError: The engine refused or failed, or the prompt is too long.
         """
-        asked = context.asking(self.engine)
+        asked = context.asking(self._engine)
         request = GenerationRequest(
             prompts.recall(cue.problem, cue.steps, cue.recalled),
             replace(
                 context.sampling,
-                temperature=self.temperature,
-                max_tokens=self.max_tokens or cue.max_tokens,
+                temperature=self._temperature,
+                max_tokens=self._max_tokens or cue.max_tokens,
                 stop=(),
                 logprobs=None,
             ),
@@ -54,3 +67,8 @@ class Memory(AssociativeMemory):
                     raise TTSError(completion.error)
                 return prompts.parse_recalled(completion.text)
         return ""
+
+
+def build(config: Config) -> Model:
+    """Return the memory."""
+    return Model(config)

@@ -1,6 +1,6 @@
 """Solve the sub-problems that notes list, each with a pipeline of its own, and join the answers.
 
-    plan("decompose") >> map_parts(sample(4) >> vote()) >> follow()
+    plan(ask="decompose") >> map_parts(body=sample(n=4) >> vote()) >> follow()
 
 In a preset the body is written like that of a `loop`, and begins with a source.
 """
@@ -11,18 +11,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from tts.operators._body import Body, body_spec, reads
-from tts.pipeline import Pipeline
+from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.trajectories import OperatorModel
 from tts.types import Origin, Problem, Trajectory, Usage
 
 _ITEM = re.compile(r"^[ \t]*\d+[.)][ \t]+(\S.*)$", re.MULTILINE)
 
 
-class Map(OperatorModel):
+class MapParts(OperatorModel):
     """Runs the body on each sub-problem of each of the notes, all at once; sends notes again.
 
     Sub-problems are the lines of a numbered list ("1. ..."); they share ledger, log and trace with
@@ -30,7 +29,6 @@ class Map(OperatorModel):
     list are passed on as they are.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
     bodies = ("body",)
 
     body: Body = Field(description="pipeline that solves one sub-problem")
@@ -96,6 +94,4 @@ class Map(OperatorModel):
         return None
 
 
-def map_parts(body: Pipeline, *, limit: int = 8) -> Pipeline:
-    """Run a pipeline on each sub-problem that the notes list."""
-    return Pipeline.of(Map(body=body, limit=limit))
+map_parts = node(MapParts)
