@@ -21,8 +21,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from tts.allocation import policy_file
 from tts.allocation.allocator import Belief
-from tts.allocation.policy_file import Default, LadderPart, Policy, load_policy
+from tts.allocation.policy_file import Default, LadderPart, load_policy
 from tts.errors import InputError
 from tts.operators.allocate import allocate
 from tts.operators.escalate import escalate
@@ -47,7 +48,7 @@ def _read(value: Any) -> Any:
 class Config(Parameters):
     """Parameters of auto."""
 
-    policy: Annotated[Policy | None, BeforeValidator(_read)] = Field(
+    policy: Annotated[policy_file.Policy | None, BeforeValidator(_read)] = Field(
         None, description="policy file that `tts calibrate` wrote; a prior belief if none"
     )
     share: float | None = Field(
@@ -104,7 +105,7 @@ def _vote(config: Config, belief: Belief, price: float, model: str = "") -> Pipe
     return drawn >> score(verifier=config.verifier) >> vote(weights=config.verifier)
 
 
-def _climb(config: Config, policy: Policy, ladder: LadderPart) -> Pipeline:
+def _climb(config: Config, policy: policy_file.Policy, ladder: LadderPart) -> Pipeline:
     rule, price = ladder.rule_for(config.share)
     steps = [size for size in rule.sizes if size <= config.n] or [config.n]
     dearer = ladder.dearer if config.escalate else None

@@ -1,20 +1,26 @@
 """A checked graph of operators.
 
-    pipeline = sample(n=8) >> score("prm") >> vote(weights="prm")
+    pipeline = sample(n=8) >> score(verifier="prm") >> vote(weights="prm")
 
 `>>` feeds the left side's ends into the right side's beginnings, `|` puts two graphs side by side.
 A node that occurs on both sides of `|` stays one node, so that branches can share their source.
 """
 
+import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-import networkx as nx
-
+from tts import catalog
+from tts.engine_needs import check_node, engines_asked, reporting
 from tts.errors import CapabilityError, PipelineError
-from tts.protocols import Engine, Operator, Spec, State, Verifier, VerifierSpec
+from tts.protocols import Engine, Operator, State, Verifier
 from tts.types import Sampling
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,12 +55,7 @@ class Pipeline:
         unread = (node for node in self._nodes if node not in read)
         self._outputs = tuple(dict.fromkeys(unread if outputs is None else outputs))
         self._names = _name_nodes(self._nodes)
-        self.graph: nx.DiGraph[str] = nx.DiGraph()
-        for node in self._nodes:
-            self.graph.add_node(self._names[node], node=node)
-        for node in self._nodes:
-            for source in node.inputs:
-                self.graph.add_edge(self._names[source], self._names[node])
+        self._order = _in_order(self._nodes)
 
     @classmethod
     def of(cls, operator: Operator) -> "Pipeline":
@@ -76,7 +77,7 @@ class Pipeline:
     def __rshift__(self, other: "Pipeline") -> "Pipeline":
         """Feed every end of this pipeline into every beginning of the other."""
         copies: dict[Node, Node] = {}
-        for node in other._ordered():
+        for node in other._order:
             inputs = tuple(copies[source] for source in node.inputs) or self._outputs
             copies[node] = Node(node.operator, inputs, node.name)
         outputs = [copies[node] for node in other._outputs]
@@ -88,7 +89,7 @@ class Pipeline:
 
     def __iter__(self) -> Iterator[tuple[str, Node]]:
         """Iterate over (name, node), every node after its inputs."""
-        return ((self._names[node], node) for node in self._ordered())
+        return ((self._names[node], node) for node in self._order)
 
     def name_of(self, node: Node) -> str:
         """Return a node's name in this pipeline."""
@@ -98,6 +99,58 @@ class Pipeline:
     def sinks(self) -> tuple[str, ...]:
         """Names of the nodes whose trajectories leave the pipeline, in order."""
         return tuple(self._names[node] for node in self._outputs)
+
+    @property
+    def ends(self) -> tuple[Node, ...]:
+        """Nodes whose trajectories leave the pipeline, in order."""
+        return self._outputs
+
+    @property
+    def beginnings(self) -> tuple[Node, ...]:
+        """Nodes that read trajectories and have no `from`: the node around them feeds them."""
+        return tuple(node for node in self._order if _is_beginning(node))
+
+    @cached_property
+    def edges(self) -> tuple[tuple[str, str], ...]:
+        """Names of source and reader of every edge, in the order of the nodes."""
+        return tuple(
+            (self._names[source], self._names[reader])
+            for source in self._nodes
+            for reader in self._nodes
+            if source in reader.inputs
+        )
+
+    @cached_property
+    def graph(self) -> "nx.DiGraph[str]":
+        """The graph for networkx: nodes by name, each with its `node`."""
+        networkx = import_module("networkx")  # takes 0.2 s, and only this needs it
+        graph: nx.DiGraph[str] = networkx.DiGraph()
+        for name, node in self:
+            graph.add_node(name, node=node)
+        graph.add_edges_from(self.edges)
+        return graph
+
+    @cached_property
+    def states(self) -> Mapping[Node, State]:
+        """State of the trajectories that each node sends; "any" where it is not known."""
+        states: dict[Node, State] = {}
+        for node in self._order:
+            before = {states[source] for source in node.inputs}
+            emits = node.operator.spec.emits
+            states[node] = emits if emits != "any" or len(before) != 1 else before.pop()
+        return states
+
+    @cached_property
+    def unmade_scores(self) -> Mapping[Node, frozenset[str]]:
+        """Scores that each node reads and that no node before it makes."""
+        made: dict[Node, frozenset[str]] = {}
+        unmade: dict[Node, frozenset[str]] = {}
+        for node in self._order:
+            spec = node.operator.spec
+            before = frozenset[str]().union(*(made[source] for source in node.inputs))
+            unmade[node] = frozenset(spec.scores) - before
+            made[node] = before | frozenset(spec.verifiers)
+        return unmade
 
     def check(
         self,
@@ -138,40 +191,11 @@ class Pipeline:
             PipelineError: A node names an unknown verifier, or sums scores that are no
                 probabilities.
         """
-        own = engines[""].info.name
         for name, node in self:
-            spec = node.operator.spec
-            asked = _with_those_they_ask(spec.verifiers, verifiers)
-            needs = _needs_by_engine(spec, [verifiers[v].spec for v in asked if v in verifiers])
-            if absent := needs.keys() - engines.keys():
-                raise CapabilityError(
-                    f"node {name!r} needs the engine {min(absent)!r}; this run has "
-                    f"{', '.join(sorted(engines.keys() - {''})) or 'no other'}; say what it is "
-                    f"with --engine-for {min(absent)}=MODEL or Runtime(engines=...)"
-                )
-            for chosen, wanted in ((engines[e], needs[e]) for e in sorted(needs)):
-                if missing := chosen.capabilities.missing(wanted):
-                    hint = "; MODEL?pooling names one that does" if "embeddings" in missing else ""
-                    raise CapabilityError(
-                        f"node {name!r} needs {', '.join(missing)}, which {type(chosen).__name__} "
-                        f"({chosen.info.name}) does not offer{hint}"
-                    )
-            if spec.model not in ("", own):
-                raise CapabilityError(
-                    f"node {name!r}: its policy was calibrated for {spec.model}, this is "
-                    f"{own}; run `tts calibrate` on this model"
-                )
-            if unknown := set(asked) - set(verifiers):
-                raise PipelineError(
-                    f"node {name!r} needs the verifier {min(unknown)!r}; "
-                    f"this run has {', '.join(sorted(verifiers)) or 'none'}"
-                )
-            for weight in spec.weights:
-                if weight in verifiers and not _can_weigh(verifiers[weight], spec):
-                    raise PipelineError(
-                        f"node {name!r} sums the scores of {weight!r}, which are no probabilities; "
-                        "calibrate it, or choose a verifier whose scores lie in [0, 1]"
-                    )
+            try:
+                check_node(node.operator.spec, engines, verifiers)
+            except (CapabilityError, PipelineError) as error:
+                raise type(error)(f"node {name!r} {error}") from None
 
     def reporting(
         self, sampling: Sampling, engines: Mapping[str, Engine], verifiers: Mapping[str, Verifier]
@@ -182,18 +206,7 @@ class Pipeline:
         embedded one they cost next to nothing, and 20 candidates half the pace.
         """
         specs = [node.operator.spec for _, node in self]
-        names = _with_those_they_ask((v for spec in specs for v in spec.verifiers), verifiers)
-        asked = [verifiers[name].spec for name in names]
-        can_tell = {engines[n].capabilities.certainties for n in self.engines(verifiers)}
-        is_estimated = False in can_tell
-        wanted = [spec.logprobs for spec in specs]
-        wanted += [spec.logprobs for spec in asked if is_estimated or not spec.certainties]
-        return replace(
-            sampling,
-            logprobs=max([sampling.logprobs or 0, *wanted]) or sampling.logprobs,
-            certainties=sampling.certainties
-            or (True in can_tell and any(spec.certainties for spec in asked)),
-        )
+        return reporting(sampling, specs, engines, verifiers)
 
     def engines(self, verifiers: Mapping[str, Verifier]) -> set[str]:
         """Return the names of the engines that it asks; the empty one is the run's own.
@@ -201,12 +214,7 @@ class Pipeline:
         Args:
             verifiers: By name; one that is missing counts as one that asks none.
         """
-        names = {""}
-        for _, node in self:
-            spec = node.operator.spec
-            asked = _with_those_they_ask(spec.verifiers, verifiers)
-            names |= {*spec.engines, *spec.embedders, *_judges(asked, verifiers)}
-        return names
+        return engines_asked((node.operator.spec for _, node in self), verifiers)
 
     def max_inputs(self, fed: int | None = 0) -> dict[str, int | None]:
         """Return the most trajectories that each node can read; None where unknown.
@@ -216,9 +224,8 @@ class Pipeline:
         """
         incoming: dict[Node, int | None] = {}
         outgoing: dict[Node, int | None] = {}
-        for node in self._ordered():
-            is_fed = not node.inputs and node.operator.spec.accepts is not None
-            counts = [fed] if is_fed else [outgoing[source] for source in node.inputs]
+        for node in self._order:
+            counts = [fed] if _is_beginning(node) else [outgoing[source] for source in node.inputs]
             incoming[node] = _total(counts)
             outgoing[node] = _most_outputs(node, incoming[node])
         return {self._names[node]: count for node, count in incoming.items()}
@@ -233,22 +240,16 @@ class Pipeline:
         lines = ["flowchart LR"]
         for name, node in self:
             lines.append(f'  {place[name]}["{_label(name, node.operator)}"]')
-        for source, target in self.graph.edges:
+        for source, target in self.edges:
             lines.append(f"  {place[source]} --> {place[target]}")
         return "\n".join(lines)
 
     def _node_mapping(self, node: Node) -> dict[str, Any]:
         sources = [self._names[source] for source in node.inputs]
-        entry: dict[str, Any] = {"operator": operator_name(node.operator)}
+        entry: dict[str, Any] = {"operator": _registered_name(node.operator)}
         if sources:
             entry["from"] = sources[0] if len(sources) == 1 else sources
         return {**entry, **operator_parameters(node.operator)}
-
-    def _ordered(self) -> list[Node]:
-        order = nx.lexicographical_topological_sort(
-            self.graph, key={self._names[n]: i for i, n in enumerate(self._nodes)}.__getitem__
-        )
-        return [self.graph.nodes[name]["node"] for name in order]
 
     def _problem_with(self, node: Node, bound: int | None, *, is_body: bool) -> str:
         spec = node.operator.spec
@@ -257,36 +258,27 @@ class Pipeline:
         if not node.inputs and not is_body:
             return "it reads trajectories, so it needs a `from`"
         for source in node.inputs:
-            state = self._state(source)
+            state = self.states[source]
             if "any" not in (state, spec.accepts) and state != spec.accepts:
                 return (
                     f"it reads {spec.accepts} trajectories, {self._names[source]!r} sends {state}"
                 )
-        missing = set(spec.scores) - self._scores_before(node)
+        missing = self.unmade_scores[node]
         if missing and not is_body:  # else the node around it asks for them
             return f"it needs the score {min(missing)!r}, which no node before it makes"
         if spec.bounded and bound is None:
             return "it cannot know how many trajectories come in; use `stop: never`"
         return ""
 
-    def _state(self, node: Node) -> State:
-        if node.operator.spec.emits != "any":
-            return node.operator.spec.emits
-        states = {self._state(source) for source in node.inputs}
-        return states.pop() if len(states) == 1 else "any"
-
-    def _scores_before(self, node: Node) -> set[str]:
-        before = nx.ancestors(self.graph, self._names[node])
-        return {
-            score
-            for name in before
-            for score in self.graph.nodes[name]["node"].operator.spec.verifiers
-        }
-
 
 def operator_name(operator: Operator) -> str:
     """Return the registered name of an operator: the name of its module."""
     return type(operator).__module__.rpartition(".")[2]
+
+
+def _registered_name(operator: Operator) -> str:
+    """Return what a preset calls an operator; that of a plug-in is its dotted path."""
+    return catalog.name_of("operator", type(operator).__module__)
 
 
 def operator_parameters(operator: Operator) -> Mapping[str, Any]:
@@ -306,33 +298,25 @@ def _label(name: str, operator: Operator) -> str:
     return "<br/>".join((title, *parameters)).replace('"', "#quot;")
 
 
-def _with_those_they_ask(names: Iterable[str], verifiers: Mapping[str, Verifier]) -> list[str]:
-    """Return verifiers' names and, after them, those of the verifiers that they ask."""
-    asked = list(dict.fromkeys(names))
-    for name in asked:
-        more = verifiers[name].spec.verifiers if name in verifiers else ()
-        asked += [other for other in more if other not in asked]
-    return asked
+def _is_beginning(node: Node) -> bool:
+    return not node.inputs and node.operator.spec.accepts is not None
 
 
-def _judges(names: Iterable[str], verifiers: Mapping[str, Verifier]) -> set[str]:
-    """Return the engines that verifiers ask."""
-    return {verifiers[name].spec.engine for name in names if name in verifiers}
-
-
-def _needs_by_engine(spec: Spec, verifiers: Iterable[VerifierSpec]) -> dict[str, frozenset[str]]:
-    """Return the capabilities that each engine must have; the empty name is the run's own."""
-    needs = {**dict.fromkeys(spec.engines, frozenset[str]()), "": spec.needs}
-    for embedder in spec.embedders:
-        needs[embedder] = needs.get(embedder, frozenset()) | {"embeddings"}
-    for verifier in verifiers:
-        needs[verifier.engine] = needs.get(verifier.engine, frozenset()) | verifier.needs
-    return needs
-
-
-def _can_weigh(verifier: Verifier, spec: Spec) -> bool:
-    """Whether a vote may sum this verifier's values; only in [0, 1] can it know it is settled."""
-    return verifier.spec.unit_interval or (verifier.spec.summable and not spec.bounded)
+def _in_order(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Return every node after its inputs, and otherwise as they are given."""
+    place = {node: index for index, node in enumerate(nodes)}
+    waits_for = {node: len(set(node.inputs)) for node in nodes}
+    ready = [place[node] for node in nodes if not node.inputs]  # ascending, so already a heap
+    order: list[Node] = []
+    while ready:
+        node = nodes[heapq.heappop(ready)]
+        order.append(node)
+        for reader in nodes:
+            if node in reader.inputs:
+                waits_for[reader] -= 1
+                if not waits_for[reader]:
+                    heapq.heappush(ready, place[reader])
+    return tuple(order)
 
 
 def _name_nodes(nodes: tuple[Node, ...]) -> dict[Node, str]:

@@ -423,7 +423,7 @@ def test_it_round_trips_through_yaml(name: str, tmp_path: Path) -> None:
     ("policy", "message"),
     [
         ("{name: beam_serch}", "unknown policy 'beam_serch'; did you mean 'beam_search'"),
-        ("{width: 3}", "a policy needs a `name`; there are: ab_mcts, backtracking, "),
+        ("{width: 3}", "a policy needs a `name`; there are: ab_mcts, backtracking, beam"),
         ("{name: best_of_n}", "'best_of_n' is no policy: the module .* lacks 'Policy'"),
         ("{name: rebase, width: 0}", "greater than or equal to 1"),
         ("{name: rebase, widht: 3}", "policy 'rebase' has no 'widht'; did you mean 'width'"),

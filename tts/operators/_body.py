@@ -22,7 +22,7 @@ from typing import Annotated
 from pydantic import AfterValidator, InstanceOf, PlainSerializer
 
 from tts.errors import PipelineError
-from tts.pipeline import Node, Pipeline
+from tts.pipeline import Pipeline
 from tts.protocols import Spec, State
 
 
@@ -55,9 +55,9 @@ def body_spec(bodies: Iterable[Pipeline], *, passes_on: bool = False) -> Spec:
     missing: set[str] = set()
     for body in bodies:
         parts += [node.operator.spec for _, node in body]
-        accepts |= {node.operator.spec.accepts or "any" for node in _beginnings(body)}
-        emits |= _emitted(body)
-        missing |= _missing_scores(body)
+        accepts |= {node.operator.spec.accepts or "any" for node in body.beginnings}
+        emits |= {body.states[node] for node in body.ends}
+        missing |= frozenset[str]().union(*body.unmade_scores.values())
     taken = _one(accepts)
     return Spec(
         accepts=taken,
@@ -91,31 +91,7 @@ def one_model(names: Iterable[str]) -> str:
 
 def reads(body: Pipeline) -> bool:
     """Return whether a pipeline within a node reads what the node sends it."""
-    return bool(_beginnings(body))
-
-
-def _beginnings(body: Pipeline) -> list[Node]:
-    return [node for _, node in body if not node.inputs and node.operator.spec.accepts is not None]
-
-
-def _emitted(body: Pipeline) -> set[State]:
-    states: dict[str, State] = {}
-    for name, node in body:
-        before = {states[body.name_of(source)] for source in node.inputs}
-        emits = node.operator.spec.emits
-        states[name] = emits if emits != "any" or len(before) != 1 else before.pop()
-    return {states[name] for name in body.sinks}
-
-
-def _missing_scores(body: Pipeline) -> set[str]:
-    made: dict[str, set[str]] = {}
-    missing: set[str] = set()
-    for name, node in body:
-        spec = node.operator.spec
-        before: set[str] = set().union(*(made[body.name_of(source)] for source in node.inputs))
-        missing |= set(spec.scores) - before
-        made[name] = before | set(spec.verifiers)
-    return missing
+    return bool(body.beginnings)
 
 
 def _one(states: set[State]) -> State:
