@@ -48,13 +48,15 @@ class PruningPolicy(SearchPolicy):
 
     width: int = Field(16, ge=1, description="leaves: finished solutions and steps of a level")
     balance: float = Field(0.2, gt=0, description="temperature of the softmax over rewards")
-    coverage: float = Field(1.5, ge=0, description="what all clusters together are worth")
-    cluster_distance: float = Field(0.05, ge=0, le=1, description="steps nearer than this are one")
+    coverage: float = Field(1.5, ge=0, description="worth of covering all clusters of meaning")
+    cluster_distance: float = Field(
+        0.05, ge=0, le=1, description="distance below which two steps mean the same"
+    )
     embedder: str = Field(
         "", description="engine of the run that embeds steps for clusters; none is by n-grams"
     )
     merge: bool = Field(False, description="treat equal prefixes as one leaf (ours)")
-    solver_seconds: float = Field(10.0, gt=0, description="limit of one solution")
+    solver_seconds: float = Field(10.0, gt=0, description="most seconds that one solution may take")
 
     @property
     def step_embedder(self) -> str:

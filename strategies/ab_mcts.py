@@ -62,9 +62,12 @@ class Observed:
 class Policy(SearchPolicy):
     """Begins attempts where Thompson sampling says, and plays each out to its end."""
 
-    attempts: int = Field(16, ge=1, description="solutions begun in all")
+    attempts: int = Field(16, ge=1, description="solutions that are begun in all")
     parallel: int = Field(5, ge=1, description="attempts that run at once")
-    posterior: Posterior = "gaussian"
+    posterior: Posterior = Field(
+        "gaussian",
+        description="belief about rewards: gaussian and beta are algorithm A, mixed is M",
+    )
 
     @property
     def by_level(self) -> bool:

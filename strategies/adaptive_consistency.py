@@ -21,9 +21,13 @@ from tts.pipeline import Pipeline
 class Config(Parameters):
     """Parameters of adaptive consistency."""
 
-    n: int = Field(40, ge=1, description="most trajectories")
-    batch: int | None = Field(1, ge=1, description="drawn at a time; all of them if none")
-    stop_at: float = Field(0.95, gt=0.5, lt=1.0, description="certainty at which it stops")
+    n: int = Field(40, ge=1, description="most trajectories that are drawn")
+    batch: int | None = Field(
+        1, ge=1, description="trajectories drawn at a time; all of them if none"
+    )
+    stop_at: float = Field(
+        0.95, gt=0.5, lt=1.0, description="certainty of the leader at which sampling stops"
+    )
     certainty: Certainty = "beta"
     min_votes: int = Field(2, ge=1, description="fewest votes before it may stop")
     mode: Mode = "solve"

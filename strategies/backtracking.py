@@ -21,9 +21,9 @@ from tts.strategies._search import SearchConfig, build_search, num_finished, sto
 class Policy(SearchPolicy):
     """Goes deeper from the last good step, or back to the one before."""
 
-    branching: int = Field(3, ge=1, description="tries of each step")
+    branching: int = Field(3, ge=1, description="most tries of each step")
     threshold: float = Field(0.5, description="reward below which a step is given up")
-    steps: int = Field(64, ge=1, description="most steps drawn in all")
+    steps: int = Field(64, ge=1, description="most steps that are drawn in all")
     solutions: int = Field(1, ge=1, description="solutions after which the search ends")
 
     def decide(self, tree: SearchTree, rng: np.random.Generator) -> Decision:

@@ -31,9 +31,9 @@ from tts.strategies._search import (
 class Policy(SearchPolicy):
     """Keeps the best prefixes of each level."""
 
-    width: int = Field(16, ge=1, description="steps drawn at every level")
+    width: int = Field(16, ge=1, description="steps that are drawn at every level")
     branching: int = Field(4, ge=1, description="children of each survivor")
-    drop_duplicates: bool = Field(True, description="keep one of equal prefixes")
+    drop_duplicates: bool = Field(True, description="keep one of several equal prefixes")
 
     def decide(self, tree: SearchTree, rng: np.random.Generator) -> Decision:
         """Keep the best `width // branching` of the level."""

@@ -21,7 +21,7 @@ class Policy(SearchPolicy):
 
     branching: int = Field(4, ge=1, description="children of each expanded leaf")
     expansions: int = Field(32, ge=1, description="most expansions in all")
-    solutions: int = Field(4, ge=1, description="different solutions after which it ends")
+    solutions: int = Field(4, ge=1, description="different solutions after which the search ends")
     parallel: int = Field(4, ge=1, description="expansions that run at once")
 
     @property

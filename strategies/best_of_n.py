@@ -17,7 +17,7 @@ class Config(Parameters):
     """Parameters of best-of-n."""
 
     n: int = Field(16, ge=1, description="trajectories sampled in parallel")
-    verifier: str = Field("prm", description="whose score decides")
+    verifier: str = Field("prm", description="verifier whose score decides")
     quorum: int = Field(1, ge=1, description="fewest scored trajectories for a choice")
     mode: Mode = "solve"
 

@@ -20,13 +20,19 @@ from tts.pipeline import Pipeline
 class Config(Parameters):
     """Parameters of budget forcing."""
 
-    n: int = Field(1, ge=1, description="trajectories; more than one vote")
+    n: int = Field(1, ge=1, description="trajectories, which vote if there are several")
     waits: int = Field(1, ge=0, le=64, description="times that the end of the thought is ignored")
-    wait_words: str = Field("Wait", min_length=1, description="what is appended then")
-    max_thinking: int | None = Field(None, ge=1, description="tokens; sampling.max_tokens if none")
-    answer_tokens: int = Field(100, ge=1, description="limit of the answer")
+    wait_words: str = Field(
+        "Wait", min_length=1, description="words that are appended where an end is ignored"
+    )
+    max_thinking: int | None = Field(
+        None, ge=1, description="most tokens of a thought; sampling.max_tokens if none"
+    )
+    answer_tokens: int = Field(100, ge=1, description="most tokens of the answer")
     lead: str = Field("Final Answer: ", description="first words of the answer")
-    probe_every: int | None = Field(None, ge=1, description="tokens between probes; none if null")
+    probe_every: int | None = Field(
+        None, ge=1, description="tokens between probes for the answer; none are made if null"
+    )
     agree: int = Field(3, ge=1, description="equal probes in a row that end the thought")
 
 

@@ -24,11 +24,15 @@ from tts.strategies._base import asked_of
 class Config(Parameters):
     """Parameters of the cascade."""
 
-    n: int = Field(4, ge=2, description="cheap samples")
-    at_least: float = Field(0.9, gt=0.5, lt=1, description="support for which their vote stands")
+    n: int = Field(4, ge=2, description="cheap samples that are drawn first")
+    at_least: float = Field(
+        0.9, gt=0.5, lt=1, description="support of their vote for which it stands"
+    )
     draft: str = Field("", description="engine of the cheap samples; the run's own if empty")
     then: str = Field("self_consistency", description="strategy for what they do not settle")
-    parameters: dict[str, Any] = Field(default_factory=dict, description="of that strategy")
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="parameters of that strategy"
+    )
 
 
 def build(config: Config) -> Pipeline:

@@ -28,14 +28,28 @@ class Config(Parameters):
     """Parameters of DeepConf."""
 
     n: int = Field(512, ge=1, description="trajectories in all")
-    warmup: int = Field(0, ge=0, description="those that set the bar; 0 is the offline form")
+    warmup: int = Field(0, ge=0, description="trajectories that set the bar; 0 is the offline form")
     measure: Literal["mean", "tail", "bottom", "lowest"] = Field(
         "tail", description="confidence that filters and weighs; online always lowest"
     )
-    keep: float = Field(0.1, gt=0, lt=1, description="share that votes, or that sets the bar")
-    window: int = Field(2048, ge=1, description="tokens of a group, and of the tail")
-    chunk: int = Field(256, ge=1, description="online: tokens between two looks")
-    stop_at: float = Field(0.95, gt=0.5, lt=1.0, description="online: share of the weight to stop")
+    keep: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description="share of the trajectories that vote, or whose confidence sets the bar",
+    )
+    window: int = Field(
+        2048, ge=1, description="tokens of a group whose mean is taken, and of the tail"
+    )
+    chunk: int = Field(
+        256, ge=1, description="tokens between two looks at a running trajectory (online form)"
+    )
+    stop_at: float = Field(
+        0.95,
+        gt=0.5,
+        lt=1.0,
+        description="share of the weight at which the leader has won (online form)",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

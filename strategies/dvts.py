@@ -56,7 +56,7 @@ class Policy(SearchPolicy):
 class Config(SearchConfig, Policy):
     """Parameters of DVTS."""
 
-    lookahead: int = Field(0, ge=0, description="greedy steps played out before a score")
+    lookahead: int = Field(0, ge=0, description="greedy steps played out before a step is scored")
 
 
 def build(config: Config) -> Pipeline:

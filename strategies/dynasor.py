@@ -19,14 +19,18 @@ from tts.pipeline import Pipeline
 class Config(Parameters):
     """Parameters of early exit by probes."""
 
-    n: int = Field(1, ge=1, description="trajectories; more than one vote")
-    interval: int = Field(64, ge=1, description="tokens between probes")
+    n: int = Field(1, ge=1, description="trajectories, which vote if there are several")
+    interval: int = Field(64, ge=1, description="tokens between two probes")
     agree: int = Field(3, ge=1, description="equal answers in a row that end the thought")
     probe: str = Field(prompts.PROBE, min_length=1, description="words that ask for the answer")
-    probe_tokens: int = Field(20, ge=1, description="limit of a probe")
-    max_thinking: int | None = Field(None, ge=1, description="tokens; sampling.max_tokens if none")
-    answer_tokens: int = Field(256, ge=1, description="limit of the answer")
-    max_repeats: int | None = Field(None, ge=2, description="equal paragraphs that end it too")
+    probe_tokens: int = Field(20, ge=1, description="most tokens of the reply to a probe")
+    max_thinking: int | None = Field(
+        None, ge=1, description="most tokens of a thought; sampling.max_tokens if none"
+    )
+    answer_tokens: int = Field(256, ge=1, description="most tokens of the answer")
+    max_repeats: int | None = Field(
+        None, ge=2, description="equal paragraphs that end the thought, too; never if none"
+    )
 
 
 def build(config: Config) -> Pipeline:

@@ -18,7 +18,7 @@ from tts.pipeline import Pipeline
 class Config(Parameters):
     """Parameters of early-stopping self-consistency."""
 
-    n: int = Field(40, ge=2, description="most trajectories")
+    n: int = Field(40, ge=2, description="most trajectories that are drawn")
     window: int = Field(5, ge=2, description="trajectories drawn together, which have to agree")
     mode: Mode = "solve"
 

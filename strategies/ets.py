@@ -44,9 +44,11 @@ _FREE_BONUS = 1e-4  # per unit of cost when cost is to be ignored; the published
 class Policy(PruningPolicy):
     """Prunes leaves by an integer program, then allocates as REBASE."""
 
-    kv_weight: float = Field(1.0, ge=0, description="what all nodes together cost")
+    kv_weight: float = Field(
+        1.0, ge=0, description="cost of all nodes together, in units of the reward's share"
+    )
     node_cost: Literal["unit", "tokens"] = Field(
-        "unit", description="unit: all nodes cost the same, as published; tokens: by length"
+        "unit", description="unit: all nodes cost the same, as published; tokens: by their length"
     )
 
     def decide(self, tree: SearchTree, rng: np.random.Generator) -> Decision:

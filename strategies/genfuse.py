@@ -20,8 +20,12 @@ class Config(Parameters):
     """Parameters of generative fusion."""
 
     n: int = Field(4, ge=1, description="attempts in parallel")
-    quorum: int | None = Field(None, ge=1, description="go on with so many, cancel the rest")
-    into: Literal["solution", "choice"] = Field("solution", description="what is asked for")
+    quorum: int | None = Field(
+        None, ge=1, description="go on with so many attempts and cancel the rest; all if none"
+    )
+    into: Literal["solution", "choice"] = Field(
+        "solution", description="what the model is asked for: a new solution, or a choice"
+    )
     mode: Mode = "solve"
 
 

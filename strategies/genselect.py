@@ -22,9 +22,11 @@ class Config(Parameters):
     """Parameters of generative selection."""
 
     n: int = Field(16, ge=1, description="attempts sampled in parallel")
-    window: int = Field(8, ge=2, le=64, description="attempts compared at once")
-    votes: int = Field(1, ge=1, description="choices asked for per comparison, which vote")
-    merge: bool = Field(False, description="an answer that no attempt gave may win")
+    window: int = Field(8, ge=2, le=64, description="most attempts that are compared at once")
+    votes: int = Field(
+        1, ge=1, description="choices that are asked for in each comparison, which vote"
+    )
+    merge: bool = Field(False, description="whether an answer that no attempt gave may win")
     mode: Mode = "solve"
 
 

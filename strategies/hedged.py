@@ -18,7 +18,9 @@ class Config(Parameters):
     """Parameters of hedged sampling."""
 
     n: int = Field(5, ge=1, description="trajectories, the greedy one included")
-    verifier: str | None = Field(None, description="whose best is kept; a vote if none")
+    verifier: str | None = Field(
+        None, description="verifier whose best trajectory is kept; they vote if none"
+    )
 
 
 def build(config: Config) -> Pipeline:

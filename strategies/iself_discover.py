@@ -21,8 +21,12 @@ from tts.pipeline import Pipeline
 class Config(Parameters):
     """Parameters of iSelf-Discover."""
 
-    n: int = Field(1, ge=1, description="solutions that follow the plan; more than one vote")
-    structure: Literal["plan", "structure"] = Field("plan", description="plain plan or JSON keys")
+    n: int = Field(
+        1, ge=1, description="solutions that follow the plan, which vote if there are several"
+    )
+    structure: Literal["plan", "structure"] = Field(
+        "plan", description="form of the plan: plain text, or JSON keys"
+    )
 
 
 def build(config: Config) -> Pipeline:

@@ -17,7 +17,7 @@ from tts.strategies.beam_search import Policy
 class Config(BeamSearchConfig):
     """Parameters of lookahead search."""
 
-    lookahead: int = Field(1, ge=0, description="greedy steps played out before a score")
+    lookahead: int = Field(1, ge=0, description="greedy steps played out before a step is scored")
 
 
 def build(config: Config) -> Pipeline:

@@ -20,7 +20,7 @@ from tts.strategies._base import asked_of
 class Config(Parameters):
     """Parameters of the three roles."""
 
-    n: int = Field(3, ge=1, description="passes, which vote")
+    n: int = Field(3, ge=1, description="passes through the three roles, which vote")
     mode: Mode = "solve"
     generator: str = Field("", description="engine that generates; the run's own if empty")
     verifier: str = Field("", description="engine that verifies; the run's own if empty")

@@ -40,12 +40,18 @@ class Policy(SearchPolicy):
     """Selects leaves by PUCT or UCT."""
 
     branching: int = Field(4, ge=1, description="children of each expanded leaf")
-    expansions: int = Field(32, ge=1, description="after which no path begins")
-    solutions: int = Field(8, ge=1, description="different solutions after which it ends")
+    expansions: int = Field(32, ge=1, description="expansions after which no path begins")
+    solutions: int = Field(8, ge=1, description="different solutions after which the search ends")
     parallel: int = Field(4, ge=1, description="paths that run at once")
-    rule: Rule = "puct"
-    exploration: float = Field(math.sqrt(2), ge=0, description="of uct")
-    prior: Literal["logprob", "uniform"] = Field("logprob", description="of puct")
+    rule: Rule = Field(
+        "puct", description="how a path descends: puct weighs by a prior, uct by visits alone"
+    )
+    exploration: float = Field(
+        math.sqrt(2), ge=0, description="weight of rarely visited children under uct"
+    )
+    prior: Literal["logprob", "uniform"] = Field(
+        "logprob", description="prior of a child under puct: its log-probability, or all alike"
+    )
 
     @property
     def by_level(self) -> bool:

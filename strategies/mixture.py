@@ -32,9 +32,13 @@ class Config(Parameters):
 
     n: int = Field(8, ge=1, description="trajectories of all engines together")
     engines: tuple[str, ...] = Field(
-        ("",), min_length=1, description="whose turn it is, in order; empty: the run's own"
+        ("",),
+        min_length=1,
+        description="engines that take turns, in order; an empty name is the run's own",
     )
-    verifier: str | None = Field(None, description="whose best is kept; a vote if none")
+    verifier: str | None = Field(
+        None, description="verifier whose best trajectory is kept; they vote if none"
+    )
 
 
 def build(config: Config) -> Pipeline:

@@ -25,9 +25,14 @@ class Config(Parameters):
     """Parameters of NoThinking."""
 
     n: int = Field(16, ge=1, description="trajectories sampled in parallel")
-    choose: Literal["borda", "best"] = "borda"
+    choose: Literal["borda", "best"] = Field(
+        "borda",
+        description="vote by rank of certainty, or keep the most certain (for open answers)",
+    )
     power: float = Field(0.5, ge=0, description="exponent of the Borda weights")
-    verifier: str | None = Field(None, description="whose best attempt is kept, instead")
+    verifier: str | None = Field(
+        None, description="verifier whose best attempt is kept, instead; certainty decides if none"
+    )
 
 
 def build(config: Config) -> Pipeline:

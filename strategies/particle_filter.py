@@ -29,8 +29,10 @@ class Policy(SearchPolicy):
 
     holds_finished: ClassVar[bool] = True
 
-    width: int = Field(8, ge=1, description="particles")
-    resampling: Resampling = "multinomial"
+    width: int = Field(8, ge=1, description="particles, finished ones included")
+    resampling: Resampling = Field(
+        "multinomial", description="independent draws, or one offset and then equal distances"
+    )
 
     def decide(self, tree: SearchTree, rng: np.random.Generator) -> Decision:
         """Resample, finished particles included."""
@@ -55,7 +57,7 @@ class Policy(SearchPolicy):
 class Config(SearchConfig, Policy):
     """Parameters of particle filtering."""
 
-    choose: Choice = "best"
+    choose: Choice = Field("best", description="how the particles become one answer")
 
 
 def build(config: Config) -> Pipeline:

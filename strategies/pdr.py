@@ -24,12 +24,19 @@ from tts.pipeline import Pipeline
 class Config(Parameters):
     """Parameters of Parallel-Distill-Refine."""
 
-    drafts: tuple[int, ...] = Field((8,), min_length=1, description="drafts of each round")
-    distil: Literal["summary", "random", "best"] = Field("random", description="the workspace")
-    show: int = Field(4, ge=1, description="drafts in a workspace, unless it is a summary")
-    workspace_tokens: int = Field(1024, ge=16, description="limit of a workspace")
-    into: Literal["solution", "choice"] = Field("solution", description="what drafts are asked for")
-    verifier: str = Field("prm", description="whose score makes a draft the best")
+    drafts: tuple[int, ...] = Field(
+        (8,), min_length=1, description="drafts of each round but the last, which has one"
+    )
+    distil: Literal["summary", "random", "best"] = Field(
+        "random",
+        description="what becomes the workspace: a summary, random drafts, or the best ones",
+    )
+    show: int = Field(4, ge=1, description="drafts in a workspace that is no summary")
+    workspace_tokens: int = Field(1024, ge=16, description="most tokens of a workspace")
+    into: Literal["solution", "choice"] = Field(
+        "solution", description="what drafts are asked for: a new solution, or a choice"
+    )
+    verifier: str = Field("prm", description="verifier whose score makes a draft the best")
     mode: Mode = "solve"
 
 

@@ -37,11 +37,15 @@ _ROUNDING = 1e-9  # so that 8 * (2 / 8) is 2 and not 3
 class Policy(SearchPolicy):
     """Gives each leaf children in proportion to exp(reward / temperature)."""
 
-    width: int = Field(16, ge=1, description="leaves: finished solutions and steps of a level")
+    width: int = Field(
+        16, ge=1, description="leaves of the search: finished solutions and steps of a level"
+    )
     balance: float = Field(0.2, gt=0, description="temperature of the softmax over rewards")
     merge: bool = Field(False, description="continue equal prefixes from one of them (ours)")
 
-    barrier: bool = Field(True, description="wait for the whole level before sharing out")
+    barrier: bool = Field(
+        True, description="wait for a whole level before sharing out (false is ours)"
+    )
 
     @property
     def by_level(self) -> bool:

@@ -26,8 +26,12 @@ class Config(Parameters):
     chains: int = Field(4, ge=1, description="chains in parallel")
     length: int = Field(4, ge=1, le=128, description="attempts of a chain, the first included")
     memory: int = Field(4, ge=1, le=64, description="last attempts that a revision sees")
-    decide: Literal["majority", "verifier"] = Field("majority", description="over all attempts")
-    verifier: str = Field("prm", description="whose probabilities are summed")
+    decide: Literal["majority", "verifier"] = Field(
+        "majority", description="what decides over all attempts: their votes, or a verifier"
+    )
+    verifier: str = Field(
+        "prm", description="verifier whose probabilities are summed, where it decides"
+    )
     mode: Mode = "solve"
 
 

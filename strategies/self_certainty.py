@@ -30,7 +30,7 @@ class Config(Parameters):
     choose: Literal["borda", "best"] = Field(
         "borda", description="vote by rank, or keep the most certain (for open answers)"
     )
-    power: float = Field(0.5, ge=0, description="exponent of the Borda weights")
+    power: float = Field(0.5, ge=0, description="exponent of the weights by rank")
     mode: Mode = "solve"
 
 

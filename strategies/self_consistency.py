@@ -18,10 +18,14 @@ class Config(Parameters):
     """Parameters of self-consistency."""
 
     n: int = Field(16, ge=1, description="trajectories sampled in parallel")
-    batch: int | None = Field(None, ge=1, description="drawn at a time; all of them if none")
+    batch: int | None = Field(
+        None, ge=1, description="trajectories drawn at a time; all of them if none"
+    )
     mode: Mode = "solve"
     stop: Stop = "never"
-    stop_at: float | None = Field(None, gt=0.5, lt=1.0)
+    stop_at: float | None = Field(
+        None, gt=0.5, lt=1.0, description="stop when the leader is this certain; never if none"
+    )
     order: Order = "arrival"
 
 

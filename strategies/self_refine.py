@@ -19,7 +19,7 @@ from tts.pipeline import Pipeline
 class Config(Parameters):
     """Parameters of Self-Refine."""
 
-    n: int = Field(1, ge=1, description="independent chains; more than one vote")
+    n: int = Field(1, ge=1, description="independent chains, which vote if there are several")
     rounds: int = Field(4, ge=1, le=64, description="most revisions of a chain")
     mode: Mode = "solve"
 

@@ -20,13 +20,13 @@ from tts.pipeline import Pipeline
 class Config(Parameters):
     """Parameters of TrimR."""
 
-    n: int = Field(1, ge=1, description="trajectories; more than one vote")
-    interval: int = Field(128, ge=1, description="tokens between looks")
+    n: int = Field(1, ge=1, description="trajectories, which vote if there are several")
+    interval: int = Field(128, ge=1, description="tokens between two looks at a thought")
     unchanged: int = Field(2, ge=1, description="times in a row that the answer stays the same")
     max_repeats: int = Field(3, ge=2, description="equal paragraphs that end the thought")
     probe: str = Field(prompts.PROBE, min_length=1, description="words that ask for the answer")
-    probe_tokens: int = Field(20, ge=1, description="limit of a probe")
-    answer_tokens: int = Field(256, ge=1, description="limit of the answer")
+    probe_tokens: int = Field(20, ge=1, description="most tokens of the reply to a probe")
+    answer_tokens: int = Field(256, ge=1, description="most tokens of the answer")
 
 
 def build(config: Config) -> Pipeline:

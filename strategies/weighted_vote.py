@@ -17,7 +17,7 @@ class Config(Parameters):
     """Parameters of the weighted vote."""
 
     n: int = Field(16, ge=1, description="trajectories sampled in parallel")
-    verifier: str = Field("prm", description="whose probabilities are summed")
+    verifier: str = Field("prm", description="verifier whose probabilities are summed")
     quorum: int = Field(1, ge=1, description="fewest scored trajectories for an answer")
     mode: Mode = "solve"
     stop: Stop = "never"

@@ -20,7 +20,9 @@ class Config(Parameters):
     """Parameters of X-MBR."""
 
     n: int = Field(5, ge=1, description="candidates, the greedy one included")
-    evidence: int = Field(3, ge=0, description="samples in another language")
+    evidence: int = Field(
+        3, ge=0, description="samples in another language, which are not candidates"
+    )
     k: int = Field(1, ge=1, description="judgements of each pair")
 
 

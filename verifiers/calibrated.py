@@ -21,8 +21,10 @@ from tts.verifiers._calibration import Calibrator, from_mapping
 class Config(Parameters):
     """What is calibrated, and by which file."""
 
-    verifier: str = "prm"
-    file: str = Field("", description="JSON of a calibrator; none leaves scores as they are")
+    verifier: str = Field("prm", description="verifier whose scores are calibrated")
+    file: str = Field(
+        "", description="JSON file of a calibration; scores stay as they are if empty"
+    )
 
 
 class Calibrated:

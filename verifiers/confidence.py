@@ -36,9 +36,13 @@ Measure = Literal[
 class Config(Parameters):
     """Options of the confidence verifier."""
 
-    measure: Measure = "mean"
-    tokens: int = Field(2048, ge=1, description="length of a group, and of the tail")
-    candidates: int = Field(20, ge=1, le=20, description="likeliest tokens averaged over")
+    measure: Measure = Field("mean", description="what is measured of a trajectory's tokens")
+    tokens: int = Field(
+        2048, ge=1, description="tokens of a group whose mean is taken, and of the tail"
+    )
+    candidates: int = Field(
+        20, ge=1, le=20, description="likeliest tokens that a confidence is averaged over"
+    )
 
 
 _Reading = Callable[[Sequence[float], Config], float]

@@ -25,11 +25,19 @@ from tts.types import Score, Trajectory
 class Config(Parameters):
     """Options of the ensemble; its members' scores lie in [0, 1]."""
 
-    verifiers: tuple[str, ...] = Field(("rule", "prm"), min_length=1)
-    mode: Literal["mean", "product", "sum", "cascade"] = "mean"
-    weights: tuple[float, ...] = Field((), description="one per member; equal ones if none")
-    sure_below: float = Field(0.1, ge=0, le=1, description="cascade: such a score decides")
-    sure_above: float = Field(0.9, ge=0, le=1, description="cascade: such a score decides")
+    verifiers: tuple[str, ...] = Field(
+        ("rule", "prm"), min_length=1, description="members, with their options, cheapest first"
+    )
+    mode: Literal["mean", "product", "sum", "cascade"] = Field(
+        "mean", description="how scores are joined, or cascade: ask until one is sure"
+    )
+    weights: tuple[float, ...] = Field((), description="weight of each member; equal ones if empty")
+    sure_below: float = Field(
+        0.1, ge=0, le=1, description="score below which a member of a cascade is sure"
+    )
+    sure_above: float = Field(
+        0.9, ge=0, le=1, description="score above which a member of a cascade is sure"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

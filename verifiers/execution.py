@@ -26,7 +26,7 @@ from tts.verifiers._sandbox import Limits, Sandbox
 class Config(Parameters):
     """Options of execution; the limits are for each test."""
 
-    seconds: float = Field(5.0, gt=0, le=600, description="wall time")
+    seconds: float = Field(5.0, gt=0, le=600, description="seconds of wall time")
     memory_mb: int = Field(512, ge=64, description="memory of a process")
     disk_mb: int = Field(16, ge=1, description="all files together")
     processes: int = Field(16, ge=2, description="processes and threads at once")

@@ -32,9 +32,16 @@ class Config(Parameters):
     """Options of the judge; the source goes up to 32 checks, at temperature 0.7."""
 
     k: int = Field(4, ge=1, description="checks of each attempt")
-    reads: Literal["frequency", "logprob"] = "frequency"
-    max_tokens: int | None = Field(None, ge=1, description="of a check; the profile's if none")
-    temperature: float | None = Field(None, ge=0, description="the profile's if none")
+    reads: Literal["frequency", "logprob"] = Field(
+        "frequency",
+        description="what is read of a check: its verdict, or the verdict's probability",
+    )
+    max_tokens: int | None = Field(
+        None, ge=1, description="most tokens of a check; the sampling profile's if none"
+    )
+    temperature: float | None = Field(
+        None, ge=0, description="temperature of a check; the sampling profile's if none"
+    )
     engine: EngineName = ""
 
 

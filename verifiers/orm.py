@@ -27,7 +27,9 @@ class Config(Parameters):
     """Options of the outcome reward model."""
 
     reads: Literal["last_step", "sequence"] = Field(
-        "last_step", description="last_step: a process reward model; sequence: a classifier"
+        "last_step",
+        description="last_step: the last value of a process reward model; sequence: a "
+        "classifier of the whole text",
     )
 
 

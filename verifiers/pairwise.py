@@ -30,10 +30,12 @@ from tts.verifiers._choice import ask_choice
 class Config(Parameters):
     """Options of pairwise comparison."""
 
-    mode: Literal["knockout", "mbr"] = "knockout"
+    mode: Literal["knockout", "mbr"] = Field(
+        "knockout", description="knock-out tournament, or mean win rate over all others"
+    )
     k: int = Field(1, ge=1, description="judgements of each pair")
     candidates: str | None = Field(
-        None, description="mbr: node whose attempts meet all others; any two meet if none"
+        None, description="node whose attempts meet all others in mode mbr; any two meet if none"
     )
     engine: EngineName = ""
 

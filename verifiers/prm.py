@@ -28,7 +28,7 @@ DEFAULT_MODEL = "bundled:prm"
 class Config(Parameters):
     """Options of the process reward model."""
 
-    reduction: Reduction = Field("min", description="how step scores become the trajectory's")
+    reduction: Reduction = Field("min", description="how step scores become the trajectory's score")
 
 
 class PRM:

@@ -7,6 +7,8 @@ outside [0, 1]; other scores rank (`select`, Borda weights) or are calibrated fi
 from collections.abc import Sequence
 from typing import Literal
 
+from pydantic import Field
+
 from tts.parameters import Parameters
 from tts.protocols import Context, VerifierSpec
 from tts.types import RECORDED, Score, Trajectory
@@ -16,8 +18,12 @@ from tts.verifiers._step_reduce import Reduction, reduce_steps
 class Config(Parameters):
     """Options of the recorded scores."""
 
-    range: Literal["any", "probability"] = "any"
-    reduction: Reduction | None = None
+    range: Literal["any", "probability"] = Field(
+        "any", description="probability: refuse scores outside [0, 1], so that a vote may sum them"
+    )
+    reduction: Reduction | None = Field(
+        None, description="how recorded step scores become one; the recorded score if none"
+    )
 
 
 class Recorded:

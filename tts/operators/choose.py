@@ -26,9 +26,9 @@ class Choose(OperatorModel):
     and no answer leads. Trajectories without an answer do not compete.
     """
 
-    window: int = Field(8, ge=2, le=64, description="attempts shown at once")
-    votes: int = Field(1, ge=1, description="choices asked for per window")
-    merge: bool = Field(False, description="an answer that no attempt gave may win")
+    window: int = Field(8, ge=2, le=64, description="most attempts that are shown at once")
+    votes: int = Field(1, ge=1, description="choices that are asked for in each window")
+    merge: bool = Field(False, description="whether an answer that no attempt gave may win")
 
     @property
     def spec(self) -> Spec:

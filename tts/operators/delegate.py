@@ -23,7 +23,7 @@ class Delegate(OperatorModel):
     bodies = ("body",)
 
     body: Body = Field(description="pipeline that asks the other engine")
-    engine: str = Field(min_length=1, description="its name in the run")
+    engine: str = Field(min_length=1, description="name of the other engine in the run")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -36,14 +36,24 @@ class Fuse(OperatorModel):
     is, cut at the attempt's own number of characters per token. A single attempt is revised.
     """
 
-    into: Into = Field("solution", description="a solution, a choice among them, or notes")
-    n: int = Field(1, ge=1, description="trajectories written")
-    show: int | None = Field(None, ge=1, description="attempts shown to each; all if none")
-    pick: Pick = Field("index", description="which are shown: the first, random, or the best")
-    by: str | None = Field(None, description="name of the score that makes one the best")
-    max_shown_tokens: int | None = Field(None, ge=1, description="tokens of attempts shown")
-    max_tokens: int | None = Field(None, ge=1, description="limit of each, in place of sampling's")
-    quorum: int | None = Field(None, ge=1, description="go on with so many, cancel the rest")
+    into: Into = Field(
+        "solution", description="what is written: a solution, a choice among the attempts, or notes"
+    )
+    n: int = Field(1, ge=1, description="trajectories that are written")
+    show: int | None = Field(None, ge=1, description="attempts that are shown to each; all if none")
+    pick: Pick = Field(
+        "index", description="which attempts are shown: the first ones, random ones, or the best"
+    )
+    by: str | None = Field(None, description="name of the score that makes an attempt the best")
+    max_shown_tokens: int | None = Field(
+        None, ge=1, description="most tokens of all attempts that are shown; no limit if none"
+    )
+    max_tokens: int | None = Field(
+        None, ge=1, description="most tokens of each trajectory, in place of sampling's"
+    )
+    quorum: int | None = Field(
+        None, ge=1, description="go on with so many attempts and cancel the rest; all if none"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

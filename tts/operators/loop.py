@@ -43,10 +43,12 @@ class Loop(OperatorModel):
     bodies = ("body",)
 
     body: Body = Field(description="pipeline that is repeated")
-    rounds: int = Field(4, ge=1, le=64, description="most rounds")
-    until: Condition | None = Field(None, description="a trajectory that meets it leaves")
-    until_single: bool = Field(False, description="stop when a round leaves one trajectory")
-    check_first: bool = Field(False, description="ask `until` of what comes in too")
+    rounds: int = Field(4, ge=1, le=64, description="most rounds of the body")
+    until: Condition | None = Field(
+        None, description="condition on which a trajectory leaves the loop"
+    )
+    until_single: bool = Field(False, description="stop when a round leaves a single trajectory")
+    check_first: bool = Field(False, description="ask `until` of what comes in, too")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

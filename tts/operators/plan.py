@@ -34,7 +34,10 @@ class Plan(OperatorModel):
     `select` and `decompose` start from the problem; the others build on the notes that they read.
     """
 
-    ask: Ask = Field(description="what to write")
+    ask: Ask = Field(
+        description="what to write: a choice of methods, methods adapted to the problem, a "
+        "plan as text or as JSON keys, or a list of sub-problems"
+    )
     n: int = Field(1, ge=1, description="notes written from the problem, or from each that is read")
 
     @property

@@ -19,10 +19,12 @@ class Prune(OperatorModel):
     and of its value otherwise; `keep` ranks by value (`tts.types.Score`).
     """
 
-    by: str = Field(description="name of the score")
-    at_least: float | None = Field(None, description="lowest score that passes")
-    enough: int | None = Field(None, ge=1, description="stop reading when so many have passed")
-    keep: int | None = Field(None, ge=1, description="pass on only the best so many")
+    by: str = Field(description="name of the score that decides")
+    at_least: float | None = Field(None, description="lowest score that passes; any if none")
+    enough: int | None = Field(
+        None, ge=1, description="stop reading when so many have passed; never if none"
+    )
+    keep: int | None = Field(None, ge=1, description="pass on only the best so many; all if none")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -37,8 +37,10 @@ class Refine(OperatorModel):
 
     mode: Mode = Field("revise", description="revise at once, or check first")
     rounds: int = Field(1, ge=1, le=256, description="most revisions of a trajectory")
-    memory: int = Field(1, ge=1, le=64, description="attempts shown, the last ones")
-    accept: bool = Field(True, description="a check that finds an attempt correct ends the chain")
+    memory: int = Field(1, ge=1, le=64, description="last attempts that a revision is shown")
+    accept: bool = Field(
+        True, description="whether a check that finds an attempt correct ends the chain"
+    )
     emit: Emit = Field("last", description="what a chain sends: its end, or every attempt")
     engine: str = Field("", description="engine that revises; the one asked so far if empty")
     checker: str = Field("", description="engine that checks; the one asked so far if empty")

@@ -37,7 +37,9 @@ class Route(OperatorModel):
 
     bodies = ("then", "otherwise")
 
-    when: Condition
+    when: Condition = Field(
+        description="condition that decides, as {measure: support, at_least: 0.9}"
+    )
     then: Body | None = Field(None, description="pipeline where the condition holds")
     otherwise: Body | None = Field(None, description="pipeline where it does not")
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -14,7 +14,10 @@ from tts.protocols import Context, Inlet, Outlet, Spec
 from tts.trajectories import to_trajectory
 from tts.types import GenerationRequest, Problem, Prompt
 
-Mode = Literal["solve", "thinking", "no_thinking", "other_language"]
+Mode = Annotated[
+    Literal["solve", "thinking", "no_thinking", "other_language"],
+    Field(description="how an attempt begins: plain steps, a long thought first, or an empty one"),
+]
 _PROMPTS: Mapping[Mode, Callable[[Problem], Prompt]] = {
     "solve": prompts.solve,
     "thinking": prompts.solve_thinking,
@@ -31,9 +34,13 @@ class Sample(OperatorModel):
     it did not read. Sample i has the same seed in any case.
     """
 
-    n: int = Field(1, ge=1, description="trajectories drawn")
-    mode: Mode = Field("solve", description="plain steps, a long thought first, or none at all")
-    batch: int | None = Field(None, ge=1, description="drawn in parallel; all of them if none")
+    n: int = Field(1, ge=1, description="trajectories that are drawn")
+    mode: Mode = "solve"
+    batch: int | None = Field(
+        None,
+        ge=1,
+        description="trajectories drawn in parallel before the next; all of them if none",
+    )
     greedy_first: bool = Field(False, description="draw the first at temperature 0")
 
     @property

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
+from pydantic import Field
+
 from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
 from tts.scoring import ask_verifier, warn_of_failure
@@ -18,7 +20,9 @@ class ScoreWith(OperatorModel):
     for more only when the reader, too, has dealt with all that was scored.
     """
 
-    verifier: str
+    verifier: str = Field(
+        description='verifier that scores, with its options: "prm(reduction=last)"'
+    )
 
     @property
     def spec(self) -> Spec:

@@ -35,7 +35,9 @@ class Screen(OperatorModel):
 
     n: int = Field(1, ge=0, description="trajectories drawn after the warm-up")
     keep: float = Field(0.9, gt=0, lt=1, description="share of the warm-up that sets the bar")
-    window: int = Field(2048, ge=1, description="tokens whose mean confidence is compared")
+    window: int = Field(
+        2048, ge=1, description="tokens whose mean confidence is compared with the bar"
+    )
     chunk: int = Field(256, ge=1, description="tokens drawn between two looks")
 
     @property

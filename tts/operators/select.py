@@ -16,8 +16,8 @@ class Select(OperatorModel):
     own value; a calibrated probability would keep the order, and may make equal what was not.
     """
 
-    by: str = Field(description="name of the score")
-    keep: int = Field(1, ge=1, description="trajectories kept")
+    by: str = Field(description="name of the score that decides")
+    keep: int = Field(1, ge=1, description="trajectories that are kept")
     among: str | None = Field(
         None, description="node whose trajectories compete; the others only helped to judge them"
     )

@@ -50,16 +50,28 @@ class Think(OperatorModel):
     """
 
     n: int = Field(1, ge=1, description="trajectories drawn in parallel")
-    max_thinking: int | None = Field(None, ge=1, description="tokens; sampling.max_tokens if none")
+    max_thinking: int | None = Field(
+        None, ge=1, description="most tokens of a thought; sampling.max_tokens if none"
+    )
     waits: int = Field(0, ge=0, le=64, description="times that the end of the thought is ignored")
-    wait_words: str = Field("Wait", min_length=1, description="what is appended then")
-    answer_tokens: int = Field(128, ge=1, description="limit of what follows the thought")
+    wait_words: str = Field(
+        "Wait", min_length=1, description="words that are appended where an end is ignored"
+    )
+    answer_tokens: int = Field(128, ge=1, description="most tokens of what follows the thought")
     lead: str = Field("", description="first words of the answer")
-    slice_tokens: int | None = Field(None, ge=1, description="tokens between looks; none: no looks")
-    probe: str | None = Field(None, min_length=1, description="words that ask for the answer")
-    probe_tokens: int = Field(20, ge=1, description="limit of a probe")
+    slice_tokens: int | None = Field(
+        None, ge=1, description="tokens between two looks at a thought; it is not looked at if none"
+    )
+    probe: str | None = Field(
+        None,
+        min_length=1,
+        description="words that ask for the answer so far; nothing is asked if none",
+    )
+    probe_tokens: int = Field(20, ge=1, description="most tokens of the reply to a probe")
     agree: int = Field(3, ge=1, description="equal probes in a row that close the thought")
-    max_repeats: int | None = Field(None, ge=2, description="equal paragraphs that close it")
+    max_repeats: int | None = Field(
+        None, ge=2, description="equal paragraphs that close the thought; never if none"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -6,7 +6,7 @@ Ties go to the class whose first voter has the smallest index.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -22,9 +22,21 @@ from tts.voting.stopping import (
 )
 from tts.voting.tally import Tally, rank_weights, top_share
 
-Stop = Literal["never", "settled"]
-Certainty = Literal["beta", "dirichlet", "share"]
-Order = Literal["arrival", "index"]
+Stop = Annotated[
+    Literal["never", "settled"],
+    Field(description="settled: stop when the rest cannot change the winner"),
+]
+Certainty = Annotated[
+    Literal["beta", "dirichlet", "share"],
+    Field(
+        description="what stop_at bounds: posterior of the leader against the second (beta) or "
+        "against all (dirichlet), or its share of the weight"
+    ),
+]
+Order = Annotated[
+    Literal["arrival", "index"],
+    Field(description="how samples are read; by index the result is the same every time"),
+]
 _CERTAINTY: Mapping[Certainty, Callable[[Tally], float]] = {
     "beta": lambda tally: leader_probability(tally.counts()),
     "dirichlet": lambda tally: dirichlet_probability(tally.counts()),
@@ -39,28 +51,29 @@ class Vote(OperatorModel):
     `borda` and `keep` rank all scores first, and so wait for all.
     """
 
-    weights: str | None = Field(None, description="score to weigh votes by; none counts them")
+    weights: str | None = Field(
+        None, description="name of the score that weighs the votes; each counts 1 if none"
+    )
     borda: float | None = Field(
-        None, ge=0, description="weigh by rank: (N - r + 1) to this power; 0 counts votes"
+        None, ge=0, description="weigh by rank, (N - r + 1) to this power; 0 counts votes"
     )
     keep: float | None = Field(
-        None, gt=0, le=1, description="share of the trajectories, best scores first, that vote"
+        None,
+        gt=0,
+        le=1,
+        description="share of the trajectories that vote, those with the best scores",
     )
     quorum: int = Field(1, ge=1, description="fewest votes for an answer")
-    stop: Stop = Field("never", description="settled: stop when the rest cannot change the winner")
+    stop: Stop = "never"
     stop_at: float | None = Field(
-        None, gt=0.5, lt=1.0, description="stop when the leader is this certain"
+        None, gt=0.5, lt=1.0, description="stop when the leader is this certain; never if none"
     )
-    certainty: Certainty = Field(
-        "beta",
-        description="what stop_at bounds: posterior of the leader against the second (beta) or "
-        "against all (dirichlet), or its share of the weight",
-    )
+    certainty: Certainty = "beta"
     min_votes: int = Field(1, ge=1, description="fewest votes before stop_at may stop")
     window: int | None = Field(
         None, ge=2, description="stop when this many samples in a row, counted off, agree"
     )
-    order: Order = Field("arrival", description="index: read samples in order, reproducibly")
+    order: Order = "arrival"
 
     @model_validator(mode="after")
     def _check(self) -> Self:

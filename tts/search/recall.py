@@ -48,10 +48,12 @@ class Association(Parameters):
     memory: InstanceOf[AssociativeMemory] | None = Field(
         None, description="what steps call to mind: {name: facts, file: ...} or {name: model}"
     )
-    memory_tokens: int = Field(64, ge=1, description="most that one step calls to mind")
-    path_memory_tokens: int = Field(256, ge=1, description="most of all steps of a solution")
+    memory_tokens: int = Field(64, ge=1, description="most tokens that one step calls to mind")
+    path_memory_tokens: int = Field(
+        256, ge=1, description="most tokens that all steps of a solution call to mind"
+    )
     association_weight: float = Field(
-        0.0, ge=0, description="of what the memory adds to a step's score, in its reward"
+        0.0, ge=0, description="weight, in a step's reward, of what its memory adds to the score"
     )
 
     @field_validator("memory", mode="before")
