@@ -40,6 +40,11 @@ def loaded() -> tuple[str, ...]:
     return tuple(_LOADED)
 
 
+def flags() -> list[str]:
+    """Return the words of a command line that load them again."""
+    return [word for module in _LOADED for word in ("--plugin", module)]
+
+
 def named(kind: str, path: str) -> ModuleType:
     """Return the module that a dotted path names.
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tts import plugins
 from tts.api import DEFAULT_MODEL, DEFAULT_PRESET
 from tts.cli import _engine
 from tts.console import flags, output, tables
@@ -55,7 +56,7 @@ class _Request:
         pairs += [("--run-budget", self.run_budget), ("--out", self.out)]
         pairs += [("--reuse", path) for path in self.reuse]
         hidden = {"--split": "test", "--repeat": 1, "--out": Path("runs")}
-        words = ["tts", "eval", *self.benchmarks]
+        words = ["tts", *plugins.flags(), "eval", *self.benchmarks]
         for flag, value in pairs:
             if value is not None and hidden.get(flag) != value:
                 words += [flag, str(value)]

@@ -96,6 +96,14 @@ def _main(
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
     ] = False,
+    plugin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--plugin",
+            metavar="MODULE",
+            help="Import a module that presets may then name by its dotted path.",
+        ),
+    ] = None,
 ) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter() if verbose else _OneLine())
@@ -103,6 +111,15 @@ def _main(
     logger.handlers = [handler]
     logger.setLevel(logging.INFO if verbose else logging.WARNING)
     logger.propagate = False
+    for module in plugin or ():
+        _load_plugin(module)
+
+
+def _load_plugin(module: str) -> None:
+    """Load a plug-in from where Python looks, or from the current folder."""
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
+    import_module("tts.plugins").load_plugin(module)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -1,11 +1,11 @@
 """List, show, check and draw presets."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 
 from tts import catalog
+from tts.cli._preset_text import preset_lines
 from tts.console import flags, output
 from tts.presets.load import Preset, load_preset
 
@@ -47,17 +47,22 @@ def _papers(preset: Preset) -> list[str]:
 
 
 @app.command()
-def show(name: NameArgument, as_json: flags.JsonFlag = False) -> None:
-    """Print a preset with everything that it extends, and the nodes that it builds.
+def show(
+    name: NameArgument, overrides: flags.SetFlag = None, as_json: flags.JsonFlag = False
+) -> None:
+    """Print a preset with every parameter: its value, where that was set, its default and meaning.
 
-    Example: tts presets show self_consistency
+    What is printed is a preset itself: a beginning for one of your own.
+
+    Example: tts presets show self_consistency --set n=32
     """
-    preset = load_preset(name)
-    values = {**preset.values, "nodes": preset.pipeline.to_mapping()}
+    preset = load_preset(name, overrides or ())
     if as_json:
+        values = {**preset.values, "nodes": preset.pipeline.to_mapping()}
         output.print_json({"name": preset.name, **values})
         return
-    typer.echo(yaml.safe_dump(_plain(values), sort_keys=False, allow_unicode=True), nl=False)
+    for line in preset_lines(preset):
+        typer.echo(line)
 
 
 @app.command()
@@ -81,12 +86,3 @@ def graph(name: NameArgument) -> None:
 
 def _nodes(preset: Preset) -> str:
     return " -> ".join(node for node, _ in preset.pipeline)
-
-
-def _plain(value: Any) -> Any:
-    """Return mappings as dicts and sequences as lists, which YAML can write."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value

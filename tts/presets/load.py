@@ -47,27 +47,35 @@ class Preset:
     config: Parameters | None
 
 
-class _ReflectionModel(Parameters):
+class ReflectionParameters(Parameters):
     """The `reflection:` block within `sampling:`."""
 
-    amplitude: float = 3.0
-    period: int = Field(600, ge=1)
-    shift: float = Field(0.0, ge=0, lt=1)
-    until: int = Field(8192, ge=0)
-    words: tuple[str, ...] = Field(("wait", "but", "alternatively"), min_length=1)
+    amplitude: float = Field(3.0, description="most that is added to a word's logit")
+    period: int = Field(600, ge=1, description="tokens of one wave")
+    shift: float = Field(0.0, ge=0, lt=1, description="part of a wave that is left out at first")
+    until: int = Field(8192, ge=0, description="token after which nothing is added")
+    words: tuple[str, ...] = Field(
+        ("wait", "but", "alternatively"), min_length=1, description="reflection words"
+    )
 
 
-class _SamplingModel(Parameters):
+class SamplingParameters(Parameters):
     """The `sampling:` block."""
 
-    temperature: float = Field(0.8, ge=0)
-    top_p: float = Field(1.0, gt=0, le=1)
-    top_k: int = Field(0, ge=0)
-    min_p: float = Field(0.0, ge=0, le=1)
-    max_tokens: int = Field(2048, ge=1)
-    stop: tuple[str, ...] = ()
-    logprobs: int | None = Field(None, ge=1, le=20)
-    reflection: _ReflectionModel | None = None
+    temperature: float = Field(0.8, ge=0, description="0 takes the likeliest token")
+    top_p: float = Field(1.0, gt=0, le=1, description="probability mass of the tokens drawn from")
+    top_k: int = Field(0, ge=0, description="likeliest tokens drawn from; all if 0")
+    min_p: float = Field(
+        0.0, ge=0, le=1, description="least probability of a token, as part of the likeliest one's"
+    )
+    max_tokens: int = Field(2048, ge=1, description="most tokens of a completion")
+    stop: tuple[str, ...] = Field((), description="texts that end a completion")
+    logprobs: int | None = Field(
+        None, ge=1, le=20, description="likeliest tokens whose log-probabilities are reported"
+    )
+    reflection: ReflectionParameters | None = Field(
+        None, description="waves that urge reflection words and hold them back"
+    )
 
     def build(self) -> Sampling:
         """Return the value that the block describes."""
@@ -189,7 +197,9 @@ def _build(name: str, document: Document, depth: int) -> Preset:
     else:
         config, pipeline = build_strategy(document, ())
     _check_verifiers(pipeline, document)
-    sampling = validate(_SamplingModel, values.get("sampling"), document, ("sampling",), "sampling")
+    sampling = validate(
+        SamplingParameters, values.get("sampling"), document, ("sampling",), "sampling"
+    )
     return Preset(
         name=name,
         description=str(values.get("description", "")),
