@@ -85,8 +85,9 @@ def block(
             parameter.meaning, WIDTH, initial_indent=comment, subsequent_indent=comment
         )
         value = to_yaml(given.get(name, parameter.default))
-        origin = f"{set_by[name]}; default {parameter.default_text}"
-        yield f"{indent}{name}: {value}  # {origin if name in given else 'default'}"
+        origin = f"{set_by[name]}; " if name in given else ""
+        was = f" {parameter.default_text}" if name in given else ""
+        yield f"{indent}{name}: {value}  # {origin}default{was}"
 
 
 def _parameter(name: str, field: FieldInfo) -> Parameter:
