@@ -89,7 +89,7 @@ def load(kind: str, name: str) -> ModuleType:
         module = importlib.import_module(f"{known.package}.{name}")
     elif (offered := plugins.load_offered(known.group, name)) is not None:
         module = offered
-    elif "." in name:
+    elif "." in name or plugins.is_loaded(name):
         module = plugins.named(kind, name)
     else:
         raise InputError(unknown(kind, name, sources(kind)))

@@ -6,7 +6,8 @@ overrides and Python calls are checked against it, and are refused with the same
 """
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from inspect import Parameter, Signature
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -28,6 +29,7 @@ class Parameters(BaseModel):
 
 
 M = TypeVar("M", bound=BaseModel)
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def checked(model: type[M], values: Mapping[str, Any], what: str) -> M:
@@ -92,7 +94,31 @@ def no_such(what: str, key: str, known: Iterable[str]) -> str:
     return f"{what} has no {key!r}; {hint}"
 
 
-def documentation(model: type[BaseModel]) -> str:
-    """Return what each parameter means, as the "Args:" of a docstring."""
+def described(function: F, name: str, text: str, model: type[BaseModel]) -> F:
+    """Give a function a name, a docstring and a signature, for people and their editors.
+
+    Args:
+        function: Takes a model's parameters by name.
+        name: What it is called.
+        text: What it does.
+        model: Its parameters, which are added to the docstring.
+    """
     fields = model.model_fields.items()
-    return "\n".join(("Args:", *(f"    {name}: {field.description}" for name, field in fields)))
+    meanings = (f"    {key}: {field.description}" for key, field in fields)
+    attributes: dict[str, Any] = {
+        "__name__": name,
+        "__qualname__": name,
+        "__module__": model.__module__,
+        "__doc__": "\n".join((text.rstrip(), "", "Args:", *meanings)),
+        "__signature__": Signature([_parameter(key, field) for key, field in fields]),
+    }
+    for attribute, value in attributes.items():
+        setattr(function, attribute, value)
+    return function
+
+
+def _parameter(name: str, field: FieldInfo) -> Parameter:
+    default = Parameter.empty if field.is_required() else field.default
+    if field.default_factory is not None:
+        default = field.get_default(call_default_factory=True, validated_data={})
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=field.annotation)

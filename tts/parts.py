@@ -7,13 +7,12 @@ reward model: its `build(config, reward_model)` is also given the engine that se
 
 import ast
 from collections.abc import Callable, Mapping
-from functools import update_wrapper
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from tts import catalog
 from tts.errors import InputError
-from tts.parameters import Parameters, checked, documentation
+from tts.parameters import Parameters, checked, described
 
 if TYPE_CHECKING:
     from tts.pipeline import Pipeline
@@ -128,7 +127,7 @@ def strategy_factory(module: ModuleType) -> "Callable[..., Pipeline]":
         pipeline: Pipeline = build_part("strategy", name, parameters)
         return pipeline
 
-    return _documented(make, module, name)
+    return described(make, name, module.__doc__ or "", module.Config)
 
 
 def verifier_factory(module: ModuleType) -> Callable[..., str]:
@@ -144,15 +143,7 @@ def verifier_factory(module: ModuleType) -> Callable[..., str]:
         written = ", ".join(f"{key}={_written(value)}" for key, value in given.items())
         return f"{name}({written})" if written else name
 
-    return _documented(make, module, name)
-
-
-def _documented(make: Callable[..., Any], module: ModuleType, name: str) -> Callable[..., Any]:
-    """Give a function the name, the documentation and the signature of the part that it makes."""
-    update_wrapper(make, module.Config, updated=())
-    make.__name__ = make.__qualname__ = name
-    make.__doc__ = f"{(module.__doc__ or '').rstrip()}\n\n{documentation(module.Config)}"
-    return make
+    return described(make, name, module.__doc__ or "", module.Config)
 
 
 def _written(value: Any) -> str:

@@ -40,6 +40,11 @@ def loaded() -> tuple[str, ...]:
     return tuple(_LOADED)
 
 
+def is_loaded(path: str) -> bool:
+    """Return whether a module, or one above it, was loaded on purpose."""
+    return any(path == module or path.startswith(f"{module}.") for module in _LOADED)
+
+
 def flags() -> list[str]:
     """Return the words of a command line that load them again."""
     return [word for module in _LOADED for word in ("--plugin", module)]
@@ -51,7 +56,7 @@ def named(kind: str, path: str) -> ModuleType:
     Raises:
         InputError: It was not loaded on purpose, or cannot be imported.
     """
-    if not any(path == module or path.startswith(f"{module}.") for module in _LOADED):
+    if not is_loaded(path):
         raise InputError(
             f"unknown {kind} {path!r}: a name alone imports no module; if you trust it, load it "
             f"with `tts --plugin {path} ...` or tts.load_plugin({path!r})"

@@ -10,7 +10,7 @@ import tts as package
 from tests.cli.conftest import Outcome
 
 Tts = Callable[..., Outcome]
-COMMANDS = ("bench", "compare", "doctor", "eval", "presets", "report", "solve")
+COMMANDS = ("bench", "compare", "doctor", "eval", "plugins", "presets", "report", "solve")
 
 
 def test_help_lists_every_command(tts: Tts) -> None:

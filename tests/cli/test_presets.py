@@ -25,8 +25,8 @@ def test_list_has_every_preset(tts: Tts) -> None:
 def test_show_prints_yaml(tts: Tts) -> None:
     shown = yaml.safe_load(tts("presets", "show", "self_consistency").out)
     assert shown["strategy"] == "self_consistency"
-    assert shown["nodes"]["vote"]["from"] == "sample"
-    assert tts("presets", "show", "self_consistency", "--json").json["nodes"] == shown["nodes"]
+    nodes = tts("presets", "show", "self_consistency", "--json").json["nodes"]
+    assert nodes["vote"]["from"] == "sample"
 
 
 def test_check_says_what_is_wrong_and_where(tts: Tts) -> None:

@@ -8,8 +8,8 @@ import pytest
 from tests.support.searching import digits, grow, new_tree, search
 from tts.engine.scripted import ScriptedEngine
 from tts.search.tree import ROOT, SearchTree
+from tts.strategies import ab_mcts
 from tts.strategies.ab_mcts import (
-    Config,
     Policy,
     beta_posterior,
     build,
@@ -109,8 +109,8 @@ def test_a_mixed_model_goes_wider_while_children_differ() -> None:
 
 @pytest.mark.parametrize("posterior", ["gaussian", "beta", "mixed"])
 def test_a_whole_search(posterior: str) -> None:
-    config = Config(attempts=12, posterior=posterior)
-    result = search(ScriptedEngine(digits(depth=3)), build(config))
+    pipeline = ab_mcts(attempts=12, posterior=posterior)
+    result = search(ScriptedEngine(digits(depth=3)), pipeline)
     assert result.answer is not None
     assert result.answer.support.voters == 12
     again = search(ScriptedEngine(digits(depth=3)), build(config))

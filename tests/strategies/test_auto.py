@@ -1,6 +1,7 @@
 """Auto: how much each problem gets, on scripted and on recorded samples."""
 
 import asyncio
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,11 @@ import pytest
 from tests.allocation.test_policy_file import policy
 from tests.support.pools_data import recorded_pool, row, write_pool
 from tests.support.solving import events, in_order, solve
-from tts.allocation.policy_file import save_policy
+from tts.allocation.policy_file import Policy, load_policy, save_policy
 from tts.engine.replay import ReplayEngine
 from tts.engine.scripted import ScriptedEngine
 from tts.errors import CapabilityError, PresetError
+from tts.evals.calibration.share import with_share
 from tts.operators.allocate import allocate
 from tts.operators.vote import vote
 from tts.presets.load import load_preset
@@ -75,6 +77,43 @@ def test_a_policy_sets_belief_price_and_model(tmp_path: Path) -> None:
     save_policy(policy(model="other"), path)
     with pytest.raises(CapabilityError, match="calibrated for other, this is scripted"):
         solve(ScriptedEngine(in_order(1)), "auto", overrides=[set_policy])
+
+
+def test_a_policy_is_read_once_and_a_run_sets_its_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "policy.yaml"
+    save_policy(policy(model="scripted"), path)
+    read: list[Path] = []
+
+    def load(file: Path) -> Policy:
+        read.append(file)
+        return load_policy(file)
+
+    monkeypatch.setattr(import_module("tts.strategies.auto"), "load_policy", load)
+    preset = load_preset("auto", [f"policy={path}"])
+    # Nine tenths of 8,000 tokens over 10 problems: 720 each.
+    shared = with_share(preset, Budget(tokens=8_000), 10)
+    assert read == [path]
+    assert shared.values["parameters"]["share"] == pytest.approx(720)
+    told = load_preset("auto", [f"policy={path}", "share=720"])
+    assert shared.pipeline.to_mapping() == told.pipeline.to_mapping()
+    assert shared.pipeline.to_mapping() != preset.pipeline.to_mapping()
+
+
+def test_a_share_is_told_only_where_it_counts(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    save_policy(policy(), path)
+    auto, plain = load_preset("auto", [f"policy={path}"]), load_preset("single")
+    priced = load_preset("auto", [f"policy={path}", "price=0.1"])
+    for preset, budget in [
+        (plain, Budget(tokens=100)),
+        (load_preset("auto"), Budget(tokens=100)),  # no policy knows what that buys
+        (auto, None),
+        (auto, Budget(calls=100)),  # the policy counts tokens
+        (priced, Budget(tokens=100)),
+    ]:
+        assert with_share(preset, budget, 10) is preset
 
 
 @pytest.mark.parametrize(

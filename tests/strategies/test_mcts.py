@@ -7,6 +7,7 @@ import pytest
 from tests.support.searching import digits, expanded, grow, new_tree, search, solutions
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.search.tree import ROOT
+from tts.strategies import mcts
 from tts.strategies.mcts import Config, Policy, build, path_ends, puct, repeated_steps, uct
 
 
@@ -110,8 +111,8 @@ def test_only_puct_with_a_prior_needs_logprobs() -> None:
 
 @pytest.mark.parametrize("rule", ["puct", "uct"])
 def test_a_whole_search(rule: str) -> None:
-    config = Config(branching=3, expansions=30, solutions=4, rule=rule)
-    result = search(ScriptedEngine(digits(depth=2)), build(config))
+    pipeline = mcts(branching=3, expansions=30, solutions=4, rule=rule)
+    result = search(ScriptedEngine(digits(depth=2)), pipeline)
     assert result.answer is not None
     assert result.answer.support.voters >= 4
     assert result.usage.calls <= (30 + config.parallel * 2) * 3  # paths of two steps are ended

@@ -48,12 +48,16 @@ def to_yaml(value: Any) -> str:
 
 
 def paragraphs(text: str) -> Iterator[str]:
-    """Yield a docstring's lines at 80 columns; indented ones, which are formulas, as they are."""
-    for paragraph in text.strip().split("\n\n"):
-        lines = paragraph.splitlines()
-        is_plain = not any(line.startswith(" ") for line in lines)
-        yield from textwrap.wrap(paragraph, WIDTH) if is_plain else lines
-        yield ""
+    """Yield a docstring's lines at 80 columns; those that are indented, formulas say, stay so."""
+    words: list[str] = []
+    for line in (*text.strip().splitlines(), ""):
+        if line and not line.startswith(" "):
+            words.append(line)
+            continue
+        yield from textwrap.wrap(" ".join(words), WIDTH)
+        words.clear()
+        indent = line[: len(line) - len(line.lstrip())]
+        yield from textwrap.wrap(line, WIDTH, subsequent_indent=f"{indent}    ") or [""]
 
 
 def plain(value: Any) -> Any:

@@ -9,13 +9,12 @@ all that a preset can.
 """
 
 from collections.abc import Callable
-from functools import update_wrapper
 from typing import ClassVar, ParamSpec, cast
 
 from pydantic import ValidationError
 
 from tts.errors import ParameterError
-from tts.parameters import Parameters, documentation, explained
+from tts.parameters import Parameters, described, explained
 from tts.pipeline import Pipeline
 from tts.protocols import Operator
 
@@ -49,7 +48,4 @@ def node(model: Callable[P, OperatorModel]) -> Callable[P, Pipeline]:
             raise explained(error, cls, name) from None
         return Pipeline.of(cast("Operator", operator))
 
-    update_wrapper(make, cls, updated=())  # its signature is that of the class
-    make.__name__ = make.__qualname__ = name
-    make.__doc__ = f"{cls.__doc__}\n\n{documentation(cls)}"
-    return make
+    return described(make, name, cls.__doc__ or "", cls)

@@ -1,6 +1,7 @@
 """Run a pipeline on another engine of the run: a draft model before the target model, say.
 
-    delegate(sample(4) >> vote(), engine="draft") >> route(sure, otherwise=weighted_vote)
+    drafts = delegate(body=sample(n=4) >> vote(), engine="draft")
+    drafts >> route(when=sure, otherwise=more)
 
 Budgets, log and trace are shared; each request is counted as its own engine's, so that FLOPs and
 dollars are those of the model that generated.

@@ -4,7 +4,8 @@ No barrier: a trajectory enters the next round as soon as it leaves the one befo
 loop as soon as its condition holds. What the body itself gathers (a vote, a choice among several)
 it gathers per round.
 
-    sample(n=4) >> loop(refine() >> score("prm"), until=Condition(measure="prm", at_least=0.9))
+    good = Condition(measure="prm", at_least=0.9)
+    sample(n=4) >> loop(body=refine() >> score(verifier="prm"), until=good)
 
 In a preset the body is a block of nodes, where those that read and have no `from` read what enters
 the loop; or the name of a preset; or a strategy with its parameters:

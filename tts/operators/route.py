@@ -5,7 +5,8 @@ answer. Without one, the problem itself is routed by its level, and both branche
 source. A branch that begins with a source runs once, when the first trajectory is sent its way; the
 trajectory itself then ends there. A branch that is left out passes trajectories on.
 
-    sample(4) >> vote() >> route(Condition(measure="support", at_least=0.9), otherwise=more)
+    sure = Condition(measure="support", at_least=0.9)
+    sample(n=4) >> vote() >> route(when=sure, otherwise=more)
 
 In a preset a branch is written like the body of a `loop`:
 
