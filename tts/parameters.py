@@ -20,12 +20,14 @@ _MAX_SHOWN = 80
 
 
 class Parameters(BaseModel):
-    """Checked, immutable parameters; a key that is no field is refused.
+    """Checked, immutable parameters; a key that is no field is refused, as is an infinite number.
 
     The validator is built on first use: most of the catalogue is imported and never run.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True
+    )
 
 
 M = TypeVar("M", bound=BaseModel)

@@ -12,7 +12,6 @@ from tts.strategies import ab_mcts
 from tts.strategies.ab_mcts import (
     Policy,
     beta_posterior,
-    build,
     finished_attempts,
     gaussian_posterior,
     is_first_step,
@@ -113,7 +112,7 @@ def test_a_whole_search(posterior: str) -> None:
     result = search(ScriptedEngine(digits(depth=3)), pipeline)
     assert result.answer is not None
     assert result.answer.support.voters == 12
-    again = search(ScriptedEngine(digits(depth=3)), build(config))
+    again = search(ScriptedEngine(digits(depth=3)), pipeline)
     assert again.answer == result.answer
     # Attempts that begin deeper share steps: at most 12 solutions of 4 steps each.
     assert result.usage.calls <= 48
