@@ -25,9 +25,7 @@ class Parameters(BaseModel):
     The validator is built on first use: most of the catalogue is imported and never run.
     """
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 M = TypeVar("M", bound=BaseModel)

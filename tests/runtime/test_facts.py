@@ -11,16 +11,16 @@ from tests.support.searching import digits, search
 from tests.support.solving import ByText, says, solve
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import ContextError
+from tts.operators.base import OperatorModel
 from tts.operators.prune import prune
 from tts.operators.sample import sample
 from tts.operators.score import score
-from tts.operators.think import Think, think
+from tts.operators.think import think
 from tts.operators.tree_search import tree_search
 from tts.operators.vote import vote
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.strategies import rebase
-from tts.trajectories import OperatorModel
+from tts.strategies.rebase import Policy
 from tts.types import (
     Answer,
     Budget,
@@ -74,15 +74,16 @@ def test_a_rule_cuts_also_where_nothing_was_left_to_abort() -> None:
 
 
 def test_enough_that_passed_is_a_rule() -> None:
-    graph = sample(n=4) >> score("sure") >> prune("sure", at_least=0.5, enough=1) >> vote()
+    graph = (
+        sample(n=4) >> score(verifier="sure") >> prune(by="sure", at_least=0.5, enough=1) >> vote()
+    )
     result = solve(ScriptedEngine(says(12)), graph, verifiers={"sure": ByText(lambda _: 1.0)})
     assert result.facts.stopped_by == (Stop("prune", "enough 1"),)
 
 
 def test_a_thought_that_is_ended_leaves_the_number_of_samples_alone() -> None:
     repeating = ScriptedEngine(lambda ask: Line("again\n\n" * 40 if ask.index == 0 else "x"))
-    options = {"slice_tokens": 30, "max_repeats": 2}
-    result = solve(repeating, Pipeline.of(Think(n=1, max_thinking=200, **options)))
+    result = solve(repeating, think(max_thinking=200, slice_tokens=30, max_repeats=2))
     assert "thought_end" in {event.kind for event in result.trace}
     assert result.facts.stopped_by == () and not result.facts.is_cut
 
@@ -145,14 +146,14 @@ def test_a_verifiers_failure_is_a_warning_wherever_it_is_asked() -> None:
 
     said = "verifier 'prm' failed: ValueError: cannot read it"
     broken = {"prm": ByText(fail)}
-    scored = solve(ScriptedEngine(says(12)), sample(n=1) >> score("prm"), verifiers=broken)
+    scored = solve(ScriptedEngine(says(12)), sample(n=1) >> score(verifier="prm"), verifiers=broken)
     assert scored.facts.warnings == (said,)
-    searched = search(ScriptedEngine(digits()), rebase.Policy(width=2), verifier=ByText(fail))
+    searched = search(ScriptedEngine(digits()), Policy(width=2), verifier=ByText(fail))
     assert searched.facts.warnings == (said,)
 
 
 def test_a_search_reports_its_figures_as_a_value() -> None:
-    result = search(ScriptedEngine(digits(depth=3)), tree_search(rebase.Policy(width=4)))
+    result = search(ScriptedEngine(digits(depth=3)), tree_search(policy=Policy(width=4)))
     (figures,) = result.facts.searches
     assert isinstance(figures, SearchFigures)
     # Four levels of four nodes, three of digits and the last of solutions.

@@ -10,6 +10,7 @@ from tests.support.solving import PROBLEM, SAMPLING, solve
 from tts import prompts
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import EngineError
+from tts.operators.base import OperatorModel
 from tts.operators.sample import sample
 from tts.operators.vote import vote
 from tts.pipeline import Pipeline
@@ -19,7 +20,7 @@ from tts.runtime.job import Job
 from tts.runtime.log import GenerationLog
 from tts.runtime.runtime import Runtime
 from tts.seeds import derive_seed
-from tts.trajectories import OperatorModel, to_trajectory
+from tts.trajectories import to_trajectory
 from tts.types import Budget, GenerationRequest, Result, Usage
 
 RIGHT = r"it is \boxed{12}"
