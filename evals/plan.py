@@ -89,7 +89,7 @@ class Plan:
             repeat, index = divmod(place, len(self.problems))
             yield Job(
                 pipeline=self.preset.pipeline,
-                problem=self.problems[index],
+                problem=self.preset.prompted(self.problems[index]),
                 sampling=self.preset.sampling,
                 seed=self.seed + repeat,
                 budget=self._budget,

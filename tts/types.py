@@ -37,6 +37,31 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptExample:
+    """A problem and a model answer to it, shown before the problem that is asked."""
+
+    problem: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class PromptOptions:
+    """What is said around every problem; the defaults say nothing more than `tts.prompts` does.
+
+    Attributes:
+        system: The system message; empty for none.
+        instruction: What to ask for a solution by, in place of `tts.prompts.SOLVE`.
+        examples: Shown as earlier turns of the chat, each with the same instruction.
+        template: How a problem and what is asked of it make up a user's turn.
+    """
+
+    system: str = ""
+    instruction: str | None = None
+    examples: tuple[PromptExample, ...] = ()
+    template: str = "{problem}\n\n{instruction}"
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """What is to be solved.
 
@@ -47,6 +72,7 @@ class Problem:
         reference: The right answer, when it is known.
         answer_type: How answers are found and compared.
         metadata: Level, subject, tests and the like.
+        prompt: What is said around it, in place of what the preset says; None leaves that to it.
     """
 
     id: str
@@ -55,6 +81,7 @@ class Problem:
     reference: str | None = None
     answer_type: AnswerType = "math"
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    prompt: PromptOptions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +141,9 @@ class Sampling:
         logprobs: Top log-probabilities reported for each generated token; None reports none.
         certainties: Report each token's entropy and self-certainty, where the engine can.
         reflection: Wave on reflection words; None for none.
-        extra: Engine-specific settings, passed through as they are.
+        chat_template_kwargs: Options of the model's chat template, such as `enable_thinking`.
+        extra_body: Further fields of a request, as vLLM's server takes them; the embedded engine
+            takes those of its `SamplingParams`.
     """
 
     temperature: float = 0.8
@@ -126,7 +155,8 @@ class Sampling:
     logprobs: int | None = None
     certainties: bool = False
     reflection: Reflection | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Problems of a pool of recorded samples, for `--engine replay --pool FILE[#model]`."""
+"""Problems of a pool of recorded samples, for `--model replay:FILE[#model]`."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def load(data: Path | None = None) -> PoolBenchmark:
         ProblemError: No pool is given.
     """
     if data is None:
-        raise ProblemError("the benchmark pool needs --engine replay --pool FILE[#model]")
+        raise ProblemError("the benchmark pool needs --model replay:FILE[#model]")
     return PoolBenchmark(str(data))
 
 

@@ -62,7 +62,7 @@ def test_a_run_without_searches_has_nothing_to_replay(tmp_path: Path) -> None:
 
 
 def say(ask: Ask) -> Line:
-    if ask.request.sampling.extra:  # a replay
+    if ask.request.sampling.extra_body:  # a replay
         return Line("x" * 100)
     steps = steps_of(ask)
     return Line(f"{ask.seed % 3}\n\nmore" if len(steps) < 3 else rf"\boxed{{{ask.seed % 3}}}")

@@ -16,7 +16,7 @@ from tts.errors import CapabilityError, ContextError, EngineError, InputError, M
 from tts.types import GenerationRequest, Message, Prompt, Sampling, ScoreRequest
 
 CHAT = Prompt(messages=(Message("user", "What is 7 * 8?"),))
-ENDLESS = Sampling(max_tokens=400, extra={"ignore_eos": True})
+ENDLESS = Sampling(max_tokens=400, extra_body={"ignore_eos": True})
 
 
 @pytest.mark.parametrize("model", ["/nowhere", "./nothing", "a/b/c", str(Path(__file__).parent)])
@@ -60,7 +60,7 @@ def test_the_model_is_described(vllm_engine: VLLMEngine) -> None:
     [
         (Sampling(temperature=9.0), "temperature"),
         (Sampling(top_p=0.0), "top_p"),
-        (Sampling(extra={"no_such_setting": 1}), "no_such_setting"),
+        (Sampling(extra_body={"no_such_setting": 1}), "no_such_setting"),
     ],
 )
 def test_a_refused_request_leaves_the_engine_alive(

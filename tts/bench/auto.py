@@ -35,9 +35,9 @@ from tts.evals.calibration.calibrate import calibrate
 from tts.evals.calibration.share import SHARED
 from tts.evals.run_store import GENERATIONS, Record, load_run, read_events
 from tts.evals.runner import Plan, evaluate
+from tts.pipeline_verifiers import build_verifiers
 from tts.presets.load import Preset, load_preset
 from tts.protocols import Verifier
-from tts.session import open_verifiers
 from tts.types import Answer, Budget, Grade, Problem
 
 TASKS = ("chain", "countdown")
@@ -106,10 +106,12 @@ class _Bench:
         fixed = load_preset("best_of_n", [f"n={self._samples}", _MAX_TOKENS])
         dearer = [] if self._dearer is None else [load_preset(self._dearer, [_MAX_TOKENS])]
         async with AsyncExitStack() as opened:
-            engine = await opened.enter_async_context(VLLMEngine(self._model, memory=POLICY_MEMORY))
+            engine = await opened.enter_async_context(
+                VLLMEngine(self._model, gpu_memory_utilization=POLICY_MEMORY)
+            )
             rewards = await open_reward(_VERIFIER, opened)
             pipelines = [preset.pipeline for preset in (fixed, *dearer)]
-            verifiers = await open_verifiers(pipelines, engines=rewards)
+            verifiers = build_verifiers(pipelines, rewards)
             for verifier in verifiers.values():
                 opened.push_async_callback(verifier.aclose)
             on = _Engines(engine, rewards, verifiers)

@@ -71,7 +71,7 @@ async def _measure(model: str, rounds: int, seed: int) -> EngineFigures:
 
 async def run_setting(running: Engine, load: Workload, rng: random.Random) -> float:
     """Return the seconds of a setting on prompts that were never sent before."""
-    sampling = Sampling(max_tokens=load.generated_tokens, extra={"ignore_eos": True})
+    sampling = Sampling(max_tokens=load.generated_tokens, extra_body={"ignore_eos": True})
     requests = [
         GenerationRequest(
             Prompt(token_ids=tuple(rng.choices(_TOKENS, k=load.prompt_tokens))),

@@ -38,10 +38,10 @@ from tts.errors import InputError
 from tts.evals.environment import cpu_model, gpus
 from tts.evals.run_store import StoredRun, load_run
 from tts.evals.runner import Plan, evaluate
+from tts.pipeline_verifiers import build_verifiers
 from tts.protocols import Engine
 from tts.runtime.job import Job
 from tts.runtime.runtime import Runtime
-from tts.session import open_verifiers
 
 BEGIN, END = "<!-- tts bench strategies -->", "<!-- end of tts bench strategies -->"
 _TASKS = ("chain", "countdown")
@@ -137,7 +137,9 @@ async def measure(
     """Run all cells on one engine, or what is left of them; what is timed takes turns."""
     runs: dict[str, dict[str, list[StoredRun]]] = {}
     async with AsyncExitStack() as opened:
-        engine = await opened.enter_async_context(VLLMEngine(size.model, memory=POLICY_MEMORY))
+        engine = await opened.enter_async_context(
+            VLLMEngine(size.model, gpu_memory_utilization=POLICY_MEMORY)
+        )
         rewards = await open_reward(size.verifier, opened)
         await _warm_up(tasks[0], size, engine, rewards)
         for task in tasks:
@@ -170,7 +172,7 @@ async def _run(
         seed=size.seed + number,
         options={"engine": "vllm", "split": "test"},
     )
-    verifiers = await open_verifiers([preset.pipeline], engines=rewards)
+    verifiers = build_verifiers([preset.pipeline], rewards)
     summary = await evaluate(plan, engine, root=size.out, verifiers=verifiers)
     return load_run(Path(summary["out"]))
 
@@ -178,7 +180,7 @@ async def _run(
 async def _warm_up(task: str, size: Size, engine: Engine, rewards: dict[str, VLLMEngine]) -> None:
     """Let both engines run a little, so that the first cell does not pay for it."""
     preset = method_preset("best_of_n", 4, size.verifier)
-    verifiers = await open_verifiers([preset.pipeline], engines=rewards)
+    verifiers = build_verifiers([preset.pipeline], rewards)
     found = load("benchmark", task).load().problems("train")
     few = Job.of_all(preset, islice(found, _WARM_UP_PROBLEMS))
     async with Runtime(engine, verifiers=verifiers) as runtime, runtime.run_many(few) as results:

@@ -23,6 +23,14 @@ class RunningEngines:
     def __init__(self) -> None:
         self._engines: dict[EngineSpec, Engine] = {}
 
+    def disturbs(self, specs: Iterable[EngineSpec]) -> bool:
+        """Return whether `keep` of these would close an engine that runs.
+
+        Raises:
+            InputError: They do not fit into a GPU's memory together.
+        """
+        return not self._engines.keys() <= set(split_memory(specs).values())
+
     async def keep(self, specs: Iterable[EngineSpec]) -> dict[EngineSpec, Engine]:
         """Run exactly these engines: close others, start the missing, leave the rest as they are.
 
@@ -71,12 +79,19 @@ def split_memory(specs: Iterable[EngineSpec]) -> dict[EngineSpec, EngineSpec]:
             f"{len(embedded) - len(unshared)} reward models take {taken:g} of a GPU's memory and "
             f"leave none for {unshared[0].model}; use fewer of them in one run"
         )
-    return {spec: replace(spec, memory=share) if spec in unshared else spec for spec in distinct}
+    return {spec: spec.with_memory(share) if spec in unshared else spec for spec in distinct}
 
 
 def reward_engine(model: str) -> EngineSpec:
-    """Return the engine of a reward model."""
-    return EngineSpec("vllm", model, memory=REWARD_MEMORY, runner="pooling")
+    """Return the engine of a reward model.
+
+    Raises:
+        InputError: The model is on a server, or is a pool of recorded samples.
+    """
+    spec = EngineSpec.parse(model)
+    if spec.kind != "vllm":
+        raise InputError(f"reward model {model!r}: reward models run embedded; write MODEL")
+    return replace(spec, runner="pooling").with_memory(REWARD_MEMORY)
 
 
 async def make_engine(spec: EngineSpec) -> Engine:
@@ -91,9 +106,10 @@ async def make_engine(spec: EngineSpec) -> Engine:
         engine = ReplayEngine(spec.pool)
     elif spec.kind == "openai":
         # Loads the client, which an embedded engine does not need.
-        engine = import_module("tts.engine.openai").OpenAIEngine(spec.model, base_url=spec.base_url)
+        client = import_module("tts.engine.openai").OpenAIEngine
+        engine = client(spec.model, base_url=spec.base_url, **spec.options)
     else:
-        engine = VLLMEngine(spec.model, runner=spec.runner, sparse=spec.sparse, memory=spec.memory)
+        engine = VLLMEngine(spec.model, runner=spec.runner, **spec.options)
     try:
         started: Engine = await engine.start()
         return started

@@ -1,11 +1,11 @@
-"""Presets: YAML files that name a strategy, its parameters, a sampling profile and a budget."""
+"""Presets: YAML files that name a strategy, its parameters, and how models are asked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tts import catalog
 from tts.errors import BudgetError, InputError, PresetError
@@ -13,9 +13,10 @@ from tts.pipeline import Pipeline
 from tts.presets.graph import build_graph, build_strategy
 from tts.presets.values import no_such, validate
 from tts.presets.yaml_file import Document, KeyPath, load_document, parse_value
-from tts.types import Budget, Reflection, Sampling
+from tts.types import Budget, Problem, PromptExample, PromptOptions, Reflection, Sampling
 
-_KEYS = ("description", "extends", "strategy", "parameters", "pipeline", "sampling", "budget")
+_BLOCKS = ("sampling", "prompt", "budget")
+_KEYS = ("description", "extends", "strategy", "parameters", "pipeline", *_BLOCKS)
 _MAX_EXTENDS = 8
 _MAX_NESTED = 8
 
@@ -31,6 +32,7 @@ class Preset:
         sampling: Sampling profile of all its requests.
         budget: Per problem; no limits if the preset names none.
         values: The resolved YAML, overrides included; what a run records.
+        prompt: What is said around every problem; None for nothing more than `tts.prompts` says.
     """
 
     name: str
@@ -39,6 +41,13 @@ class Preset:
     sampling: Sampling
     budget: Budget
     values: Mapping[str, Any]
+    prompt: PromptOptions | None = None
+
+    def prompted(self, problem: Problem) -> Problem:
+        """Return a problem as this preset asks it; one that says itself how stays as it is."""
+        if self.prompt is None or problem.prompt is not None:
+            return problem
+        return replace(problem, prompt=self.prompt)
 
 
 class _ReflectionModel(BaseModel):
@@ -66,6 +75,8 @@ class _SamplingModel(BaseModel):
     stop: tuple[str, ...] = ()
     logprobs: int | None = Field(None, ge=1, le=20)
     reflection: _ReflectionModel | None = None
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
+    extra_body: dict[str, Any] = Field(default_factory=dict)
 
     def build(self) -> Sampling:
         """Return the value that the block describes."""
@@ -74,13 +85,47 @@ class _SamplingModel(BaseModel):
         return Sampling(**values, reflection=wave)
 
 
+class _ExampleModel(BaseModel):
+    """One of the `examples:` within `prompt:`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    problem: str = Field(min_length=1)
+    answer: str = Field(min_length=1)
+
+
+class _PromptModel(BaseModel):
+    """The `prompt:` block."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    system: str = ""
+    instruction: str | None = None
+    examples: tuple[_ExampleModel, ...] = ()
+    template: str = PromptOptions().template
+
+    @field_validator("template")
+    @classmethod
+    def _has_places(cls, template: str) -> str:
+        for place in ("{problem}", "{instruction}"):
+            if template.count(place) != 1:
+                raise ValueError(f"it holds {place} once, where that is to stand")
+        return template
+
+    def build(self) -> PromptOptions | None:
+        """Return the value that the block describes; None if it says nothing."""
+        examples = tuple(PromptExample(one.problem, one.answer) for one in self.examples)
+        options = PromptOptions(self.system, self.instruction, examples, self.template)
+        return None if options == PromptOptions() else options
+
+
 def load_preset(name: str, overrides: Sequence[str] = ()) -> Preset:
     """Load a preset that ships with the package, or a YAML file.
 
     Args:
         name: A preset's name, or a path that ends in .yaml or .yml.
         overrides: "n=32" (a parameter), "draft.n=32" (of a node), "sampling.temperature=0.7",
-            "budget=8k".
+            "prompt.system=Be brief.", "budget=8k".
 
     Raises:
         PresetError: Anything wrong with it, with file and line and what to do.
@@ -149,14 +194,14 @@ def _override(document: Document, override: str) -> None:
     if not equals or not key:
         raise PresetError(f"--set {override}: write KEY=VALUE, such as n=32 or sampling.top_p=0.9")
     path: KeyPath = tuple(key.strip().split("."))
-    if path[0] not in ("sampling", "budget"):
+    if path[0] not in _BLOCKS:
         path = ("pipeline" if "pipeline" in document.values else "parameters", *path)
     block = document.values
     for part in path[:-1]:
         block = block.setdefault(part, {})
         if not isinstance(block, dict):
             raise PresetError(f"--set {override}: {part!r} holds a single value")
-    block[path[-1]] = parse_value(text)
+    block[path[-1]] = text if path[0] == "prompt" and len(path) == 2 else parse_value(text)
     document.places[path] = f"--set {override}"
 
 
@@ -188,6 +233,7 @@ def _build(name: str, document: Document, depth: int) -> Preset:
         pipeline = build_strategy(document, ())
     _check_verifiers(pipeline, document)
     sampling = validate(_SamplingModel, values.get("sampling"), document, ("sampling",), "sampling")
+    prompt = validate(_PromptModel, values.get("prompt"), document, ("prompt",), "prompt")
     return Preset(
         name=name,
         description=str(values.get("description", "")),
@@ -195,6 +241,7 @@ def _build(name: str, document: Document, depth: int) -> Preset:
         sampling=sampling.build(),
         budget=_build_budget(document),
         values=values,
+        prompt=prompt.build(),
     )
 
 

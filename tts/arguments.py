@@ -1,0 +1,164 @@
+"""What users pass to public functions, made into values; a wrong type is one sentence at once."""
+
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tts.errors import InputError
+from tts.pipeline import Pipeline
+from tts.presets.load import Preset, load_preset
+from tts.types import Budget, Problem, Sampling
+
+PIPELINE = "pipeline"  # what results name as their preset where a pipeline was given
+
+
+def to_preset(given: object, overrides: object = ()) -> Preset:
+    """Return the preset that a name, a file, a pipeline or a loaded preset stands for.
+
+    Args:
+        given: What the user passed.
+        overrides: "n=32" and the like, for a preset that is loaded here.
+
+    Raises:
+        InputError: It is none of these, cannot be loaded, or overrides do not apply to it.
+    """
+    changes = to_texts(overrides, "overrides", "such as ['n=32']")
+    if isinstance(given, str):
+        return load_preset(given, changes)
+    if changes:
+        raise InputError("overrides change a preset that is given by its name or file")
+    if isinstance(given, Preset):
+        return given
+    if isinstance(given, Pipeline):
+        return Preset(PIPELINE, "", given, Sampling(), Budget(), {})
+    raise _wrong("preset", "a preset's name or file, a Preset or a Pipeline", given)
+
+
+def to_presets(given: object, overrides: object = ()) -> list[Preset]:
+    """Return the presets that one, or a sequence of them, stands for.
+
+    Raises:
+        InputError: There is none, or one of them is no preset.
+    """
+    several = given if isinstance(given, list | tuple) else [given]
+    if not several:
+        raise InputError("presets: name at least one preset")
+    return [to_preset(one, overrides) for one in several]
+
+
+def to_problem(given: object, *, name: str = "problem") -> Problem:
+    """Return a problem that was given as text, or as a `Problem`.
+
+    Args:
+        given: What the user passed.
+        name: Of the problem, where it is text.
+
+    Raises:
+        InputError: It is neither, or empty.
+    """
+    if isinstance(given, str):
+        given = Problem(id=name, statement=given)
+    if not isinstance(given, Problem):
+        raise _wrong("problem", "text or a Problem", given)
+    if not given.statement.strip() and not given.messages:
+        raise InputError("the problem is empty")
+    return given
+
+
+def to_problems(given: object) -> list[Problem]:
+    """Return problems; those that are text are named by their place, from 0.
+
+    Raises:
+        InputError: They are no iterable of problems, or two have one id.
+    """
+    if isinstance(given, str | Problem) or not isinstance(given, Iterable):
+        raise _wrong("problems", "a list of texts or Problems", given)
+    problems = [to_problem(one, name=str(place)) for place, one in enumerate(given)]
+    seen: set[str] = set()
+    for problem in problems:
+        if problem.id in seen:
+            raise InputError(f"two problems have the id {problem.id!r}")
+        seen.add(problem.id)
+    return problems
+
+
+def to_budget(given: object, argument: str = "budget") -> Budget | None:
+    """Return a budget that was given as such or as text, "8k" say; None stays None.
+
+    Raises:
+        InputError: It is neither, or the text cannot be read.
+    """
+    if given is None or isinstance(given, Budget):
+        return given
+    if isinstance(given, str):
+        return Budget.parse(given)
+    raise _wrong(argument, 'a Budget, or text such as "8k" or "30s"', given)
+
+
+def to_seed(given: object) -> int:
+    """Return a seed.
+
+    Raises:
+        InputError: It is no whole number.
+    """
+    return to_int(given, "seed")
+
+
+def to_int(given: object, argument: str, *, least: int | None = None) -> int:
+    """Return a whole number.
+
+    Raises:
+        InputError: It is none, or less than `least`.
+    """
+    try:
+        if isinstance(given, bool):
+            raise TypeError
+        number = operator.index(given)  # type: ignore[arg-type]
+    except TypeError:
+        raise _wrong(argument, "a whole number", given) from None
+    if least is not None and number < least:
+        raise InputError(f"{argument}: expected at least {least}, got {number}")
+    return number
+
+
+def to_texts(given: object, argument: str, example: str) -> tuple[str, ...]:
+    """Return a sequence of texts.
+
+    Raises:
+        InputError: It is one text, or no sequence of texts.
+    """
+    is_sequence = isinstance(given, Sequence) and not isinstance(given, str)
+    if not is_sequence or not all(isinstance(one, str) for one in given):  # type: ignore[attr-defined]
+        raise _wrong(argument, f"a list of texts, {example}", given)
+    return tuple(given)  # type: ignore[arg-type]
+
+
+def to_text(given: object, argument: str, what: str) -> str:
+    """Return a text; a path is one, too.
+
+    Raises:
+        InputError: It is none.
+    """
+    if not isinstance(given, str | Path):
+        raise _wrong(argument, what, given)
+    return str(given)
+
+
+def to_mapping(given: object, argument: str, example: str) -> Mapping[str, Any]:
+    """Return a mapping by name; None is empty.
+
+    Raises:
+        InputError: It is none.
+    """
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+        raise _wrong(argument, f"a mapping, such as {example}", given)
+    return given
+
+
+def _wrong(argument: str, expected: str, given: object) -> InputError:
+    shown = repr(given)
+    shown = shown if len(shown) <= 40 else f"{shown[:37]}..."
+    return InputError(f"{argument}: expected {expected}, got {shown} ({type(given).__name__})")
