@@ -32,7 +32,7 @@ def to_preset(given: object, overrides: object = ()) -> Preset:
         return given
     if isinstance(given, Pipeline):
         return Preset(PIPELINE, "", given, Sampling(), Budget(), {})
-    raise _wrong("preset", "a preset's name or file, a Preset or a Pipeline", given)
+    raise wrong_type("preset", "a preset's name or file, a Preset or a Pipeline", given)
 
 
 def to_presets(given: object, overrides: object = ()) -> list[Preset]:
@@ -60,7 +60,7 @@ def to_problem(given: object, *, name: str = "problem") -> Problem:
     if isinstance(given, str):
         given = Problem(id=name, statement=given)
     if not isinstance(given, Problem):
-        raise _wrong("problem", "text or a Problem", given)
+        raise wrong_type("problem", "text or a Problem", given)
     if not given.statement.strip() and not given.messages:
         raise InputError("the problem is empty")
     return given
@@ -73,7 +73,7 @@ def to_problems(given: object) -> list[Problem]:
         InputError: They are no iterable of problems, or two have one id.
     """
     if isinstance(given, str | Problem) or not isinstance(given, Iterable):
-        raise _wrong("problems", "a list of texts or Problems", given)
+        raise wrong_type("problems", "a list of texts or Problems", given)
     problems = [to_problem(one, name=str(place)) for place, one in enumerate(given)]
     seen: set[str] = set()
     for problem in problems:
@@ -93,7 +93,7 @@ def to_budget(given: object, argument: str = "budget") -> Budget | None:
         return given
     if isinstance(given, str):
         return Budget.parse(given)
-    raise _wrong(argument, 'a Budget, or text such as "8k" or "30s"', given)
+    raise wrong_type(argument, 'a Budget, or text such as "8k" or "30s"', given)
 
 
 def to_seed(given: object) -> int:
@@ -116,7 +116,7 @@ def to_int(given: object, argument: str, *, least: int | None = None) -> int:
             raise TypeError
         number = operator.index(given)  # type: ignore[arg-type]
     except TypeError:
-        raise _wrong(argument, "a whole number", given) from None
+        raise wrong_type(argument, "a whole number", given) from None
     if least is not None and number < least:
         raise InputError(f"{argument}: expected at least {least}, got {number}")
     return number
@@ -130,7 +130,7 @@ def to_texts(given: object, argument: str, example: str) -> tuple[str, ...]:
     """
     is_sequence = isinstance(given, Sequence) and not isinstance(given, str)
     if not is_sequence or not all(isinstance(one, str) for one in given):  # type: ignore[attr-defined]
-        raise _wrong(argument, f"a list of texts, {example}", given)
+        raise wrong_type(argument, f"a list of texts, {example}", given)
     return tuple(given)  # type: ignore[arg-type]
 
 
@@ -141,8 +141,41 @@ def to_text(given: object, argument: str, what: str) -> str:
         InputError: It is none.
     """
     if not isinstance(given, str | Path):
-        raise _wrong(argument, what, given)
+        raise wrong_type(argument, what, given)
     return str(given)
+
+
+def to_model(given: object) -> str:
+    """Return an engine's line of text.
+
+    Raises:
+        InputError: It is none.
+    """
+    return to_text(given, "model", "text: MODEL, MODEL@URL or replay:FILE[#MODEL]")
+
+
+def to_names(given: object) -> tuple[str, ...]:
+    """Return the names of benchmarks, each once; one may stand for itself.
+
+    Raises:
+        InputError: There is none, or one is no text.
+    """
+    several = (given,) if isinstance(given, str) else given
+    names = to_texts(several, "benchmarks", "such as ['chain']")
+    if not names:
+        raise InputError("benchmarks: name at least one")
+    return tuple(dict.fromkeys(names))
+
+
+def to_paths(given: object, argument: str) -> list[Path]:
+    """Return a list of paths.
+
+    Raises:
+        InputError: It is one path, or no sequence of paths.
+    """
+    if isinstance(given, str | Path) or not isinstance(given, Sequence):
+        raise wrong_type(argument, "a list of paths", given)
+    return [Path(to_text(one, argument, "a list of paths")) for one in given]
 
 
 def to_mapping(given: object, argument: str, example: str) -> Mapping[str, Any]:
@@ -154,11 +187,12 @@ def to_mapping(given: object, argument: str, example: str) -> Mapping[str, Any]:
     if given is None:
         return {}
     if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
-        raise _wrong(argument, f"a mapping, such as {example}", given)
+        raise wrong_type(argument, f"a mapping, such as {example}", given)
     return given
 
 
-def _wrong(argument: str, expected: str, given: object) -> InputError:
+def wrong_type(argument: str, expected: str, given: object) -> InputError:
+    """Return the error for an argument of the wrong type."""
     shown = repr(given)
     shown = shown if len(shown) <= 40 else f"{shown[:37]}..."
     return InputError(f"{argument}: expected {expected}, got {shown} ({type(given).__name__})")

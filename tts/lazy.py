@@ -6,7 +6,7 @@ that module would put the module in the name's place: a `Door` keeps the name wh
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -16,9 +16,12 @@ class Door(ModuleType):
     """A module that loads its public names on first use."""
 
     _homes: Mapping[str, str]
+    _doors: Collection[str]
 
     def __getattr__(self, name: str) -> Any:
         """Load a public name."""
+        if name in self._doors:
+            return import_module(f"{self.__name__}.{name}")
         if name not in self._homes:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         value = getattr(import_module(self._homes[name]), name)
@@ -32,17 +35,18 @@ class Door(ModuleType):
 
     def __dir__(self) -> list[str]:
         """List the public names."""
-        return sorted(self._homes)
+        return sorted([*self._homes, *self._doors])
 
 
-def open_door(package: str, homes: Mapping[str, str]) -> list[str]:
+def open_door(package: str, homes: Mapping[str, str], *, doors: Collection[str] = ()) -> list[str]:
     """Make a package a door; returns its public names, for `__all__`.
 
     Args:
         package: The package's `__name__`.
         homes: The module that defines each public name.
+        doors: Modules of the package that are public themselves.
     """
     module = sys.modules[package]
-    module.__dict__["_homes"] = homes
+    module.__dict__.update(_homes=homes, _doors=doors)
     module.__class__ = Door
-    return sorted(homes)
+    return dir(module)

@@ -3,11 +3,14 @@
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from tts import catalog
+from tts.arguments import to_mapping, wrong_type
 from tts.engine.running import RunningEngines, reward_engine
-from tts.engine.spec import EngineSpec, resolve
-from tts.errors import InputError
+from tts.engine.spec import FORMS, EngineSpec, resolve, split_args
+from tts.errors import CapabilityError, InputError
 from tts.pipeline import Pipeline
 from tts.pipeline_verifiers import FoundVerifiers, find_verifiers, named_verifiers
 from tts.protocols import Engine, Verifier
@@ -32,6 +35,55 @@ class Parts:
     models: Mapping[str, str]
     verifiers: Mapping[str, Verifier]
     options: Mapping[str, Mapping[str, Any]]
+
+
+def to_parts(
+    engine: object,
+    *,
+    engine_args: object = None,
+    engines: object = None,
+    models: object = None,
+    verifiers: Mapping[str, Verifier] | None = None,
+    unsafe_execution: bool = False,
+) -> Parts:
+    """Check what a user said of engines and verifiers; nothing is loaded.
+
+    Args:
+        engine: The run's own: an engine, or its line of text.
+        engine_args: Options of the run's own engine by name, and of others as "NAME.option".
+        engines: Further ones by name, made or as text.
+        models: Model by verifier name.
+        verifiers: Made already.
+        unsafe_execution: Code may be run without isolation where there is none.
+
+    Raises:
+        InputError: Something is wrong; the message names the argument.
+        ProblemError: A pool cannot be read.
+    """
+    args = split_args(to_mapping(engine_args, "engine_args", '{"dtype": "float32"}'))
+    own = _to_engine(engine, "model", args.pop("", {}))
+    named = {
+        name: _to_engine(given, f"engines[{name!r}]", args.pop(name, {}))
+        for name, given in to_mapping(engines, "engines", '{"draft": "bundled:draft"}').items()
+    }
+    chosen = to_mapping(models, "models", '{"prm": "bundled:prm"}')
+    for name, model in chosen.items():
+        catalog.load("verifier", name)
+        if not isinstance(model, str):
+            raise wrong_type(f"models[{name!r}]", "a model", model)
+    options = {"execution": {"unsafe": True}} if unsafe_execution else {}
+    return Parts(own, named, args, dict(chosen), dict(verifiers or {}), options)
+
+
+def _to_engine(given: Any, argument: str, args: Mapping[str, Any]) -> EngineSpec | Engine:
+    if isinstance(given, str | Path):
+        return EngineSpec.parse(str(given), args)
+    if not callable(getattr(given, "generate", None)):
+        raise wrong_type(argument, f"an engine, or text: {FORMS}", given)
+    if args:
+        raise InputError(f"engine_args: {argument} is an engine, whose options are settled")
+    engine: Engine = given
+    return engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +136,8 @@ class Opened:
         """Return what must be open for pipelines, what is open included; nothing is started.
 
         Raises:
-            InputError: No such verifier or option, a model for one that takes none, or nobody says
-                what an engine is that a pipeline asks.
+            InputError: No such verifier or option, or a model for one that takes none.
+            CapabilityError: Nobody says what an engine is that a pipeline asks.
             VerifierError: A verifier cannot work here.
         """
         known = {**self._parts.verifiers, **self.verifiers}
@@ -96,13 +148,12 @@ class Opened:
         verifiers = {**known, **found.built}
         asked = {name for pipeline in pipelines for name in pipeline.engines(verifiers)} - {""}
         names = {*asked, *self.engines} - self._given.keys() - {""}
-        specs = resolve(sorted(names), self._specs, parts.args)
-        if "" in self._specs:
-            specs[""] = self._specs[""]
+        own = {"": parts.own} if isinstance(parts.own, EngineSpec) else {}
+        specs = {**own, **resolve(sorted(names), self._specs, parts.args)}
         known_engines = specs.keys() | self._given.keys()
         if unknown := sorted(asked - known_engines):
             others = sorted((known_engines | self._specs.keys()) - {""})
-            raise InputError(
+            raise CapabilityError(
                 f"the pipeline needs the engine {unknown[0]!r}; this run has "
                 f"{', '.join(others) or 'no other'}; say what it is with --engine-for "
                 f"{unknown[0]}=MODEL or engines={{{unknown[0]!r}: MODEL}}"
@@ -119,12 +170,12 @@ class Opened:
         asked = ", ".join(sorted(wanted.asked)) or "none"
         for name in sorted(self._parts.engines.keys() - wanted.asked):
             raise InputError(
-                f"--engine-for {name}: nothing asks an engine of that name; asked are {asked}"
+                f"engine {name!r}: nothing asks an engine of that name; asked are {asked}"
             )
         for name in sorted(self._parts.args.keys() - wanted.asked):
             option = min(self._parts.args[name])
             raise InputError(
-                f"--engine-arg {name}.{option}: nothing asks an engine of that name; asked are "
+                f"engine option {name}.{option}: nothing asks an engine of that name; asked are "
                 f"{asked}"
             )
 

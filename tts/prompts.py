@@ -112,10 +112,11 @@ def _opening(
     problem: Problem, options: PromptOptions, before: list[Message]
 ) -> tuple[Message, ...]:
     """Return system message and examples; a chat's own system message takes the place of ours."""
+    system: list[Message] = []
     if before and before[0].role == "system":
-        system = (before.pop(0),)
-    else:
-        system = (Message("system", options.system),) if options.system else ()
+        system = [before.pop(0)]
+    elif options.system:
+        system = [Message("system", options.system)]
     shown = [
         message
         for example in options.examples

@@ -16,7 +16,6 @@ from tts.allocation.allocator import Belief, RunAllocator
 from tts.allocation.evidence import AnswerModel, gather
 from tts.allocation.optimal_stopping import standing
 from tts.allocation.policy_file import Policy, save_policy
-from tts.api import DEFAULT_MODEL
 from tts.bench.auto_figures import (
     at_equal_tokens,
     at_plateau,
@@ -38,6 +37,7 @@ from tts.evals.runner import Plan, evaluate
 from tts.pipeline_verifiers import build_verifiers
 from tts.presets.load import Preset, load_preset
 from tts.protocols import Verifier
+from tts.session import DEFAULT_MODEL
 from tts.types import Answer, Budget, Grade, Problem
 
 TASKS = ("chain", "countdown")

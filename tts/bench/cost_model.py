@@ -12,12 +12,12 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from tts.api import DEFAULT_MODEL
 from tts.bench.cost_model_figures import EngineFigures, judge_cost_model, settings
 from tts.console import flags, output
 from tts.costs.flops import Workload
 from tts.engine.vllm import VLLMEngine
 from tts.protocols import Engine
+from tts.session import DEFAULT_MODEL
 from tts.types import GenerationRequest, Prompt, Sampling
 
 _TOKENS = range(300, 1_000)  # ids of plain words in any vocabulary

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from tts.api import DEFAULT_MODEL
 from tts.bench.long_steps_run import SEARCHES, Case, ReplayFigures, replay
 from tts.bench.tree_run import BASE, Bench, Cell
 from tts.console import flags, output
+from tts.session import DEFAULT_MODEL
 
 
 def long_steps(

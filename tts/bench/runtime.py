@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from tts.api import DEFAULT_MODEL
 from tts.bench.runtime_run import Figures, Size, measure
 from tts.console import flags, output
 from tts.engine.vllm import VLLMEngine
+from tts.session import DEFAULT_MODEL
 
 
 def runtime(

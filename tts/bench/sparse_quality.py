@@ -16,10 +16,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from tts.api import DEFAULT_MODEL
 from tts.console import flags, output
 from tts.errors import ModelError
 from tts.kernels.budget import select_budget_pages
+from tts.session import DEFAULT_MODEL
 
 BUDGETS = (64, 128, 256, 512)
 

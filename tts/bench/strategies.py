@@ -15,7 +15,6 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from tts.api import DEFAULT_MODEL
 from tts.bench.engines import forget, open_reward
 from tts.bench.strategies_figures import (
     BASE,
@@ -42,6 +41,7 @@ from tts.pipeline_verifiers import build_verifiers
 from tts.protocols import Engine
 from tts.runtime.job import Job
 from tts.runtime.runtime import Runtime
+from tts.session import DEFAULT_MODEL
 
 BEGIN, END = "<!-- tts bench strategies -->", "<!-- end of tts bench strategies -->"
 _TASKS = ("chain", "countdown")

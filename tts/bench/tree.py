@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from tts.api import DEFAULT_MODEL
 from tts.bench.tree_figures import Comparison, Outcome, Ratio, compare_searches
 from tts.bench.tree_run import (
     BASE,
@@ -20,6 +19,7 @@ from tts.bench.tree_run import (
     plan_cells,
 )
 from tts.console import flags, output
+from tts.session import DEFAULT_MODEL
 
 _POOLED = "all"
 

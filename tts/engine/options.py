@@ -90,7 +90,7 @@ def embedded_options(args: Mapping[str, Any]) -> dict[str, Any]:
         InputError: vLLM has no such option, a value is wrong, or it is not the user's to set.
     """
     for name in _SETTLED.keys() & args.keys():
-        raise InputError(f"engine_args: {name!r} cannot be set: {_SETTLED[name]}")
+        raise InputError(f"engine option {name!r} cannot be set: {_SETTLED[name]}")
     check_names(args)
     return _validate(_Embedded, args)
 
@@ -102,7 +102,7 @@ def server_options(args: Mapping[str, Any]) -> dict[str, Any]:
         InputError: There is no such option, or a value is wrong.
     """
     for name in _KEY.keys() & args.keys():
-        raise InputError(f"engine_args: {name!r} is a secret: {_KEY[name]}")
+        raise InputError(f"engine option {name!r} is a secret: {_KEY[name]}")
     _check_known(args, _OF_SERVERS, "a server")
     return _validate(_Server, args)
 
@@ -144,7 +144,7 @@ def _check_known(args: Mapping[str, Any], known: Collection[str], owner: str) ->
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else _listed(known)
-            raise InputError(f"engine_args: {owner} has no option {name!r}; {hint}")
+            raise InputError(f"no engine option {name!r} of {owner}; {hint}")
 
 
 def _listed(known: Collection[str]) -> str:
@@ -160,6 +160,6 @@ def _validate(form: Any, args: Mapping[str, Any]) -> dict[str, Any]:
         first = error.errors()[0]
         name, message = first["loc"][0], first["msg"]
         raise InputError(
-            f"engine_args: {name} = {first['input']!r}: {message[0].lower()}{message[1:]}"
+            f"engine option {name} = {first['input']!r}: {message[0].lower()}{message[1:]}"
         ) from error
     return checked

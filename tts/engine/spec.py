@@ -91,18 +91,23 @@ class EngineSpec:
         if self.pool is not None:
             return f"{_REPLAY}{self.pool}"
         if self.base_url is not None:
-            return f"{self.model}@{_LOGIN.sub('//***@', self.base_url)}"
+            return f"{self.model}@{mask_login(self.base_url)}"
         return f"{self.model}{_POOLING}" if self.runner == "pooling" else self.model
 
     def to_mapping(self) -> dict[str, Any]:
         """Return what a run records of its engine; without secrets."""
         facts = {
             "engine": self.kind,
-            "base_url": self.base_url and _LOGIN.sub("//***@", self.base_url),
+            "base_url": self.base_url and mask_login(self.base_url),
             "pool": self.pool,
             "engine_args": {name: _plain(value) for name, value in sorted(self.options.items())},
         }
         return {name: value for name, value in facts.items() if value}
+
+
+def mask_login(text: str) -> str:
+    """Return a text without the name and password that an address in it may hold."""
+    return _LOGIN.sub("//***@", text)
 
 
 def _check_model(model: str, text: str) -> None:

@@ -28,7 +28,7 @@ def test_answers_are_graded_as_recorded_or_by_comparison(tmp_path: Path) -> None
 
 
 def test_it_needs_a_pool_and_has_one_split(tmp_path: Path) -> None:
-    with pytest.raises(ProblemError, match="--engine replay --pool"):
+    with pytest.raises(ProblemError, match="--model replay:FILE"):
         load()
     with pytest.raises(ProblemError, match="no split 'train'"):
         load(write_pool(tmp_path, row("a", ["4"]))).problems("train")
