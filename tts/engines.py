@@ -11,6 +11,7 @@ from tts.lazy import open_door
 
 if TYPE_CHECKING:
     from tts.engine.openai import OpenAIEngine as OpenAIEngine
+    from tts.engine.pools import Pool as Pool
     from tts.engine.replay import ReplayEngine as ReplayEngine
     from tts.engine.scripted import Ask as Ask
     from tts.engine.scripted import Line as Line
@@ -36,6 +37,7 @@ __all__ = list(
             "Line": "tts.engine.scripted",
             "ModelInfo": "tts.types",
             "OpenAIEngine": "tts.engine.openai",
+            "Pool": "tts.engine.pools",
             "Price": "tts.types",
             "ReplayEngine": "tts.engine.replay",
             "Script": "tts.engine.scripted",

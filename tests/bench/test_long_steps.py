@@ -87,7 +87,7 @@ def test_the_same_trees_grow_with_long_steps_and_once_only(
     monkeypatch.setattr(tree_run, "VLLMEngine", engine)
     monkeypatch.setattr(long_steps_run, "VLLMEngine", engine)
     command = ["bench", "long_steps", "--problems", "3", "--trees", "2", "--width", "4"]
-    command += ["--step-tokens", "30", "--blocks", "512", "--verifier", "rule"]
+    command += ["--step-tokens", "30", "--blocks", "512", "--scorer", "rule"]
     command += ["--out", str(tmp_path)]
     assert run([*command, "--json"]) == 0
     cases = json.loads(capsys.readouterr().out)["cases"]

@@ -93,7 +93,7 @@ def test_one_that_cannot_start_closes_the_others(events: list[str]) -> None:
 def test_a_missing_folder_is_found_before_anything_starts(events: list[str]) -> None:
     async def run() -> None:
         engines = RunningEngines()
-        with pytest.raises(ModelError, match="no model at ./nowhere"):
+        with pytest.raises(ModelError, match=r"no model at \./nowhere"):
             await engines.keep([POLICY, EngineSpec.parse("./nowhere")])
         with pytest.raises(ModelError, match="no bundled model 'genius'"):
             await engines.keep([POLICY, EngineSpec.parse("bundled:genius")])

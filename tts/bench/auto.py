@@ -47,19 +47,26 @@ _MAX_TOKENS = "sampling.max_tokens=192"  # more than any solution of the two tas
 
 
 def auto(
-    problems: Annotated[int, typer.Option("--problems", min=8, help="Of each test split.")] = 200,
+    problems: Annotated[
+        int, typer.Option("--problems", min=8, help="Problems per task, of its test split.")
+    ] = 200,
     calibration: Annotated[
-        int, typer.Option("--calibration", min=8, help="Problems of each calibration split.")
+        int,
+        typer.Option("--calibration", min=8, help="Problems per task, of its calibration split."),
     ] = 150,
     samples: Annotated[
-        int, typer.Option("--samples", min=4, help="Of each problem, for fixed strategies.")
+        int, typer.Option("--samples", min=4, help="Samples per problem of the fixed strategies.")
     ] = 32,
     dearer: Annotated[
-        str | None, typer.Option("--dearer", help="Preset to escalate to, such as beam_search.")
+        str | None, typer.Option("--dearer", help="The preset to escalate to, such as beam_search.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of samples, halves and orders.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Seed of the samples, the halves and the orders.")
+    ] = 0,
     model: flags.EmbeddedModelFlag = DEFAULT_MODEL,
-    out: Annotated[Path, typer.Option("--out", help="Holds the runs.")] = Path("runs/bench_auto"),
+    out: Annotated[Path, typer.Option("--out", help="The folder that holds the runs.")] = Path(
+        "runs/bench_auto"
+    ),
     as_json: flags.JsonFlag = False,
 ) -> None:
     """Measure `auto` against voting, best-of-n and the weighted vote, chain and countdown mixed.

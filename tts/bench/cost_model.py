@@ -24,8 +24,8 @@ _TOKENS = range(300, 1_000)  # ids of plain words in any vocabulary
 
 
 def cost_model(
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Of all settings.")] = 3,
-    seed: Annotated[int, typer.Option("--seed", help="Of prompts and halves.")] = 0,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds over all settings.")] = 3,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the prompts and the halves.")] = 0,
     model: flags.EmbeddedModelFlag = DEFAULT_MODEL,
     as_json: flags.JsonFlag = False,
 ) -> None:

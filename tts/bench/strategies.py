@@ -53,13 +53,13 @@ class Size:
     """How much is measured, and of what: options of the command by their names.
 
     Attributes:
-        problems: Of each task.
+        problems: Problems per task.
         samples: Of the long votes.
         rounds: Seeds of what is timed.
         seed: The first of them.
         verifier: Of the methods that score.
         model: Of the embedded vLLM.
-        out: Holds the runs.
+        out: The folder that holds the runs.
     """
 
     problems: int
@@ -72,26 +72,40 @@ class Size:
 
 
 def strategies(
-    problems: Annotated[int, typer.Option("--problems", min=2, help="Of each task.")] = 100,
+    problems: Annotated[int, typer.Option("--problems", min=2, help="Problems per task.")] = 100,
     samples: Annotated[
-        int, typer.Option("--samples", min=4, help="Of the long votes; the others take half.")
+        int,
+        typer.Option(
+            "--samples",
+            min=4,
+            help="Samples of the long votes; the other methods take half as many.",
+        ),
     ] = 32,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Of what is timed.")] = 3,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, help="Rounds of the methods that are timed.")
+    ] = 3,
     methods: Annotated[
-        list[str] | None, typer.Option("--method", help="May be repeated; all of them.")
+        list[str] | None,
+        typer.Option("--method", help="The method. Repeat it for more [default: all]."),
     ] = None,
     tasks: Annotated[
-        list[str] | None, typer.Option("--task", help="May be repeated; chain and countdown.")
+        list[str] | None,
+        typer.Option("--task", help="The task. Repeat it for more [default: chain, countdown]."),
     ] = None,
-    verifier: Annotated[str, typer.Option("--verifier", help="Scores solutions.")] = "prm",
+    verifier: Annotated[
+        str, typer.Option("--scorer", help="The verifier that scores solutions.")
+    ] = "prm",
     model: flags.EmbeddedModelFlag = DEFAULT_MODEL,
-    seed: Annotated[int, typer.Option("--seed", help="Of the samples.")] = 0,
-    full: Annotated[bool, typer.Option("--full", help="400 problems, 64 samples.")] = False,
-    out: Annotated[Path, typer.Option("--out", help="Holds the runs.")] = Path(
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same samples.")] = 0,
+    full: Annotated[
+        bool, typer.Option("--full", help="Run 400 problems with 64 samples each.")
+    ] = False,
+    out: Annotated[Path, typer.Option("--out", help="The folder that holds the runs.")] = Path(
         "runs/bench_strategies"
     ),
     readme: Annotated[
-        Path | None, typer.Option("--readme", help="A file whose table is replaced.")
+        Path | None,
+        typer.Option("--readme", help="A Markdown file whose table is replaced by this one."),
     ] = None,
     as_json: flags.JsonFlag = False,
 ) -> None:

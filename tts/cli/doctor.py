@@ -40,7 +40,7 @@ class Finding:
 def doctor(
     as_json: flags.JsonFlag = False,
     profile: Annotated[
-        bool, typer.Option("--profile", help="Measure this CPU's FLOP/s and bytes/s too.")
+        bool, typer.Option("--profile", help="Measure this CPU's FLOP/s and bytes/s, too.")
     ] = False,
 ) -> None:
     """Say what this machine can run, and why not.

@@ -61,7 +61,9 @@ def show(name: NameArgument, as_json: flags.JsonFlag = False) -> None:
 
 
 @app.command()
-def check(file: Annotated[str, typer.Argument(help="A YAML file.", metavar="FILE")]) -> None:
+def check(
+    file: Annotated[str, typer.Argument(help="The YAML file of a preset.", metavar="FILE")],
+) -> None:
     """Check a preset: exit code 0, or 2 with file and line of what is wrong.
 
     Example: tts presets check my_preset.yaml

@@ -22,7 +22,7 @@ from tts.answers.groups import extract_answer
 from tts.engine.pools import Pool, RecordedProblem, RecordedSample, load_pool
 from tts.engine.stream import as_error
 from tts.errors import CapabilityError, EngineError, ProblemError, TTSError
-from tts.protocols import BaseEngine, Capabilities
+from tts.protocols import BaseEngine, Capabilities, CompletionStream
 from tts.types import (
     AnswerType,
     Completion,
@@ -79,7 +79,7 @@ class ReplayEngine(BaseEngine):
         """Close."""
         await self.aclose()
 
-    def generate(self, request: GenerationRequest) -> "ReplayStream":
+    def generate(self, request: GenerationRequest) -> CompletionStream:
         """Draw `request.n` samples; a refusal arrives through the stream."""
         try:
             return ReplayStream(self._draw(request), request)

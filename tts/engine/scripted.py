@@ -28,7 +28,7 @@ import numpy as np
 
 from tts.engine.stream import BufferedStream
 from tts.errors import CapabilityError, ContextError, EngineError, TTSError
-from tts.protocols import BaseEngine, Capabilities
+from tts.protocols import BaseEngine, Capabilities, CompletionStream
 from tts.types import (
     Completion,
     Embeddings,
@@ -184,7 +184,7 @@ class ScriptedEngine(BaseEngine):
         """Close it."""
         await self.aclose()
 
-    def generate(self, request: GenerationRequest) -> BufferedStream[Completion, Completion]:
+    def generate(self, request: GenerationRequest) -> CompletionStream:
         """Start the sequences; the clock ticks while any runs."""
 
         async def abort() -> Usage:

@@ -28,9 +28,8 @@ from tts.engine.stepper import Stepper
 from tts.engine.stream import BufferedStream, R, as_error
 from tts.engine.translate import Finished, Meter
 from tts.errors import CapabilityError, EngineError, TTSError, innermost
-from tts.protocols import BaseEngine, Capabilities
+from tts.protocols import BaseEngine, Capabilities, CompletionStream
 from tts.types import (
-    Completion,
     Embeddings,
     GenerationRequest,
     ModelInfo,
@@ -180,7 +179,7 @@ class VLLMEngine(BaseEngine):
         """Close."""
         await self.aclose()
 
-    def generate(self, request: GenerationRequest) -> BufferedStream[Finished, Completion]:
+    def generate(self, request: GenerationRequest) -> CompletionStream:
         """Start `request.n` completions; errors arrive through the stream."""
         stream = self._stream(request.n, translate.completion)
         try:

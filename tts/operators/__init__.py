@@ -1,1 +1,52 @@
-"""What a node of a pipeline does."""
+"""Operators: what a pipeline's nodes do. Import what is public from here.
+
+from tts.operators import sample, vote
+
+pipeline = sample(n=8) >> vote(stop="settled")
+"""
+
+from typing import TYPE_CHECKING
+
+from tts.lazy import open_door
+
+if TYPE_CHECKING:
+    from tts.operators._condition import Condition as Condition
+    from tts.operators.choose import choose as choose
+    from tts.operators.delegate import delegate as delegate
+    from tts.operators.follow import follow as follow
+    from tts.operators.fuse import fuse as fuse
+    from tts.operators.loop import loop as loop
+    from tts.operators.map import map_parts as map_parts
+    from tts.operators.plan import plan as plan
+    from tts.operators.prune import prune as prune
+    from tts.operators.refine import refine as refine
+    from tts.operators.route import route as route
+    from tts.operators.sample import sample as sample
+    from tts.operators.score import score as score
+    from tts.operators.screen import screen as screen
+    from tts.operators.select import select as select
+    from tts.operators.think import think as think
+    from tts.operators.vote import vote as vote
+    from tts.pipeline import Node as Node
+    from tts.protocols import Context as Context
+    from tts.protocols import Inlet as Inlet
+    from tts.protocols import Operator as Operator
+    from tts.protocols import Outlet as Outlet
+    from tts.protocols import Spec as Spec
+
+_MODULES = (
+    *("choose", "delegate", "follow", "fuse", "loop", "plan", "prune", "refine", "route"),
+    *("sample", "score", "screen", "select", "think", "vote"),
+)
+__all__ = list(
+    open_door(
+        __name__,
+        {
+            "Condition": "tts.operators._condition",
+            "Node": "tts.pipeline",
+            **dict.fromkeys(("Context", "Inlet", "Operator", "Outlet", "Spec"), "tts.protocols"),
+            "map_parts": "tts.operators.map",
+            **{name: f"tts.operators.{name}" for name in _MODULES},
+        },
+    )
+)
