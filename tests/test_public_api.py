@@ -137,6 +137,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"overrides": ["m=8"]}, "has no 'm'"),
     ({"engine_args": ["dtype"]}, "engine_args: expected a mapping, such as"),
     ({"engine_args": {"max_model_len": "long"}}, "max_model_len = 'long'"),
+    ({"overrides": ["sampling.extra_body={min_tokns: 3}"]}, "did you mean 'min_tokens'"),
     ({"models": {"pmr": "m"}}, "unknown verifier 'pmr'; did you mean 'prm'"),
     ({"models": {"prm": 3}}, r"models\['prm'\]: expected a model, got 3"),
     ({"models": "m"}, "models: expected a mapping"),

@@ -287,10 +287,10 @@ async def run_plans(
         InputError: A plan cannot run on these engines, or a folder cannot be used.
         EngineError: A model cannot be loaded, or an engine died; what was finished is kept.
     """
-    pipelines = [plan.preset.pipeline for plan in plans]
-    runtime.check(pipelines)
+    presets = [plan.preset for plan in plans]
+    runtime.check(presets)
     summaries = []
-    async with runtime.serving(pipelines) as core:
+    async with runtime.serving([preset.pipeline for preset in presets]) as core:
         others = {name: engine for name, engine in core.engines.items() if name}
         for plan in plans:
             plan.check(core.engine, core.verifiers, others)

@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from tts.arguments import to_budget, to_int, to_preset, to_problem, to_problems, to_text, wrong_type
+from tts.engine.options import check_extra_body
+from tts.engine.spec import EngineSpec
 from tts.errors import EngineError
 from tts.opening import Opened, to_parts
 from tts.pipeline import Pipeline
@@ -167,6 +169,7 @@ class Runtime:
             EngineError: A model cannot be loaded, or an engine died.
         """
         chosen = choose(preset, overrides, sampling)
+        self._check_sampling(chosen.sampling)
         job = make_job(chosen, to_problem(problem), budget=to_budget(budget), seed=seed)
         async with self.serving([chosen.pipeline]) as core:
             return await core.run(job)
@@ -202,6 +205,7 @@ class Runtime:
                 this too, on entering the block.
         """
         chosen, limits = choose(preset, overrides, sampling), to_budget(budget)
+        self._check_sampling(chosen.sampling)
         jobs = [
             make_job(chosen, problem, budget=limits, seed=seed, priority=place)
             for place, problem in enumerate(to_problems(problems))
@@ -215,14 +219,22 @@ class Runtime:
         async with self.serving([pipeline]) as core, core.run_jobs(jobs) as results:
             yield results
 
-    def check(self, pipelines: Collection[Pipeline]) -> None:
-        """Refuse what these pipelines lack, or what was given and none of them asks.
+    def check(self, presets: Collection[Preset]) -> None:
+        """Refuse what these presets lack, or what was given and none of them asks.
 
         Raises:
-            InputError: A verifier or an engine is unknown, or nothing asks one that was given.
+            InputError: A verifier or an engine is unknown, nothing asks one that was given, or the
+                engine has no such field of a request.
             VerifierError: A verifier cannot work here.
         """
-        self._opened.check_asked(self._opened.find(pipelines))
+        for preset in presets:
+            self._check_sampling(preset.sampling)
+        self._opened.check_asked(self._opened.find([preset.pipeline for preset in presets]))
+
+    def _check_sampling(self, sampling: Sampling) -> None:
+        own = self.parts.own
+        if isinstance(own, EngineSpec) and own.kind == "vllm":
+            check_extra_body(sampling.extra_body)
 
     @asynccontextmanager
     async def serving(self, pipelines: Collection[Pipeline]) -> AsyncIterator[Core]:

@@ -93,6 +93,13 @@ def test_all_arrive_once_and_say_what_they_cost(subject: Subject) -> None:
     run(main())
 
 
+def test_an_engine_that_has_started_may_be_started_again(subject: Subject) -> None:
+    async def main() -> None:
+        assert await subject.engine.start() is await subject.engine.start() is subject.engine
+
+    run(main())
+
+
 def test_a_text_becomes_the_tokens_that_continue_a_prompt(subject: Subject) -> None:
     async def main() -> None:
         (first,) = await read(subject.engine.generate(ask()))

@@ -125,6 +125,19 @@ async def read(engine: OpenAIEngine, request: GenerationRequest) -> list[Complet
     return [completion async for completion in engine.generate(request)]
 
 
+def test_what_presets_say_of_requests_reaches_the_server() -> None:
+    server = FakeServer(chat)
+
+    async def use(engine: OpenAIEngine) -> None:
+        thinking = {"enable_thinking": False}
+        extra = {"reasoning_effort": "low"}
+        await read(engine, ask(chat_template_kwargs=thinking, extra_body=extra))
+        assert server.bodies[0]["chat_template_kwargs"] == thinking
+        assert server.bodies[0]["reasoning_effort"] == "low"
+
+    run(server, use)
+
+
 def test_samples_go_out_in_calls_of_n_and_the_usage_is_split() -> None:
     server = FakeServer(chat)
 

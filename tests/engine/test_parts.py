@@ -169,6 +169,16 @@ def test_a_chat_is_encoded_once_with_its_prefill() -> None:
     assert encoder.tokenize("a") == (97,)  # a text in the middle of others gets none
 
 
+def test_options_of_the_chat_template_are_part_of_what_is_remembered() -> None:
+    encoder = PromptEncoder(Letters())
+    chat = Prompt(messages=(Message("user", "hi"),), prefill="so")
+    other = {"chat_template": "?"}
+    assert encoder.encode(chat, other) == encoder.encode(chat, other) == tuple(map(ord, "HI?so"))
+    assert encoder.encode(chat, {}) == encoder.encode(chat) == tuple(map(ord, "HI:so"))
+    own = PromptEncoder(Letters(), RewardFormat("a:B", template="=", tag="\n"))
+    assert own.encode(chat, other) == tuple(map(ord, "HI=so"))  # a reward model has its own
+
+
 def test_steps_end_at_their_tags() -> None:
     encoder = PromptEncoder(Letters())
     asked = Prompt(messages=(Message("user", "hi"),), prefill="a#bc#d")

@@ -112,7 +112,7 @@ print([name for name in ("torch", "vllm") if name in sys.modules])
 
 
 def test_without_vllm_unknown_options_wait_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(options, "_engine_arg_names", lambda: frozenset[str]())
+    monkeypatch.setattr(options, "_fields", lambda file, name: frozenset[str]())
     assert EngineSpec.parse("m", {"anything": 1}).options == {"anything": 1}
 
 
@@ -122,7 +122,14 @@ def test_the_constructor_refuses_what_vllm_lacks() -> None:
         VLLMEngine("some/model", quantisation="fp8")
 
 
+def test_a_key_that_is_not_there_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MY_KEY", raising=False)
+    with pytest.raises(InputError, match="the environment has no variable 'MY_KEY'"):
+        EngineSpec.parse("m@http://x", {"api_key_env": "MY_KEY"})
+
+
 def test_options_are_handed_on_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY", "sesame")
     made: list[tuple[str, dict[str, Any]]] = []
 
     class Client:

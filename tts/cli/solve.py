@@ -50,7 +50,7 @@ async def _solve(
     runtime: Runtime, preset: Preset, problem: Problem, budget: Budget | None, seed: int
 ) -> Result:
     async with runtime:
-        runtime.check([preset.pipeline])
+        runtime.check([preset])
         return await runtime.run(preset, problem, budget=budget, seed=seed)
 
 

@@ -7,6 +7,7 @@ prices.
 
 import ast
 import difflib
+import os
 from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.util import find_spec
@@ -104,7 +105,21 @@ def server_options(args: Mapping[str, Any]) -> dict[str, Any]:
     for name in _KEY.keys() & args.keys():
         raise InputError(f"engine option {name!r} is a secret: {_KEY[name]}")
     _check_known(args, _OF_SERVERS, "a server")
-    return _validate(_Server, args)
+    checked = _validate(_Server, args)
+    if (name := checked.get("api_key_env")) is not None and not os.environ.get(name):
+        raise InputError(f"engine option api_key_env: the environment has no variable {name!r}")
+    return checked
+
+
+def check_extra_body(extra_body: Mapping[str, Any]) -> None:
+    """Refuse fields of a request that an embedded engine does not have.
+
+    Raises:
+        InputError: vLLM's `SamplingParams` have no such field; the message suggests the nearest.
+    """
+    if extra_body and (names := _fields("sampling_params.py", "SamplingParams")):
+        for name in extra_body.keys() - names:
+            raise InputError(f"sampling.extra_body: vLLM has no {name!r}; {_suggest(name, names)}")
 
 
 def check_names(args: Mapping[str, Any]) -> None:
@@ -116,23 +131,23 @@ def check_names(args: Mapping[str, Any]) -> None:
     Raises:
         InputError: The option is unknown; the message suggests the nearest.
     """
-    if not args.keys() <= _COMMON and (names := _engine_arg_names()):
+    if not args.keys() <= _COMMON and (names := _fields("engine/arg_utils.py", "EngineArgs")):
         _check_known(args, names | _COMMON, "vLLM")
 
 
 @cache
-def _engine_arg_names() -> frozenset[str]:
-    """Return the fields of vLLM's `EngineArgs`; none where vLLM is not installed."""
+def _fields(file: str, class_name: str) -> frozenset[str]:
+    """Return the public fields of a class of vLLM; none where vLLM is not installed."""
     found = find_spec("vllm")
     if found is None or not found.submodule_search_locations:
         return frozenset()
-    file = Path(found.submodule_search_locations[0]) / "engine" / "arg_utils.py"
-    if not file.is_file():
+    path = Path(found.submodule_search_locations[0]) / file
+    if not path.is_file():
         return frozenset()
     names = {
         statement.target.id
-        for node in ast.parse(file.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.ClassDef) and node.name == "EngineArgs"
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and node.name == class_name
         for statement in node.body
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
     }
@@ -142,15 +157,14 @@ def _engine_arg_names() -> frozenset[str]:
 def _check_known(args: Mapping[str, Any], known: Collection[str], owner: str) -> None:
     for name in args:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else _listed(known)
-            raise InputError(f"no engine option {name!r} of {owner}; {hint}")
+            raise InputError(f"no engine option {name!r} of {owner}; {_suggest(name, known)}")
 
 
-def _listed(known: Collection[str]) -> str:
-    if len(known) > len(_COMMON):
-        return "its options are the fields of vLLM's EngineArgs"
-    return f"there are {', '.join(sorted(known))}"
+def _suggest(name: str, known: Collection[str]) -> str:
+    if near := difflib.get_close_matches(name, known, n=1):
+        return f"did you mean {near[0]!r}?"
+    few = len(known) <= len(_COMMON)
+    return f"there are {', '.join(sorted(known))}" if few else "see vLLM's documentation"
 
 
 def _validate(form: Any, args: Mapping[str, Any]) -> dict[str, Any]:
