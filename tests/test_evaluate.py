@@ -58,7 +58,7 @@ def test_an_engine_is_kept_for_the_same_model_and_options(started: list[EngineSp
 
 
 def test_benchmarks_by_presets_are_runs_with_folders() -> None:
-    presets = ["single", load_preset("self_consistency", ["n=5"])]
+    presets: list[str | tts.Preset] = ["single", load_preset("self_consistency", ["n=5"])]
     summaries = tts.evaluate("jsonl", presets, data="sums.jsonl", epochs=2, seed=1)
     assert [(s["preset"], s["repeats"]) for s in summaries] == [
         ("single", 2),

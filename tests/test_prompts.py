@@ -200,10 +200,14 @@ def test_what_cannot_be_read_is_named_by_line(tmp_path: Path, block: str, messag
 
 
 @pytest.mark.parametrize(
-    "change",
-    ["prompt.system=x", "sampling.extra_body={a: 1}", "sampling.chat_template_kwargs={a: 1}"],
+    ("change", "message"),
+    [
+        ("prompt.system=x", "replays recorded samples; leave the prompt block out"),
+        ("sampling.extra_body={a: 1}", "leave sampling.chat_template_kwargs and sampling.extra_b"),
+        ("sampling.chat_template_kwargs={a: 1}", "replays recorded samples; leave sampling.chat"),
+    ],
 )
-def test_recorded_samples_were_asked_otherwise(tmp_path: Path, change: str) -> None:
+def test_recorded_samples_were_asked_otherwise(tmp_path: Path, change: str, message: str) -> None:
     pool = tmp_path / "pool.jsonl"
     pool.write_text('{"problem_id": "a", "problem": "1 + 1?", "samples": [{"answer": "2"}]}\n')
     engine = ReplayEngine(load_pool(str(pool)))
@@ -212,7 +216,7 @@ def test_recorded_samples_were_asked_otherwise(tmp_path: Path, change: str) -> N
     async def run() -> None:
         async with Runtime(engine) as runtime:
             assert (await runtime.run("single", recorded.problem)).answer is not None
-            with pytest.raises(CapabilityError, match="replays recorded samples; leave prompt"):
+            with pytest.raises(CapabilityError, match=message):
                 await runtime.run("single", recorded.problem, overrides=[change])
 
     asyncio.run(run())

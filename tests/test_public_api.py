@@ -14,6 +14,7 @@ import pytest
 
 import tts
 from tts.errors import BudgetError, InputError, PresetError, ProblemError
+from tts.protocols import Verifier
 
 HEAVY = ("torch", "vllm", "transformers", "numpy", "scipy", "matplotlib", "datasets", "sympy")
 LIGHT = (*HEAVY, "pydantic", "networkx", "openai", "yaml", "asyncio")
@@ -103,7 +104,7 @@ def named_types(hint: Any) -> Iterator[type]:
 
 
 def test_every_type_in_a_public_signature_is_public() -> None:
-    known = {id(value) for value in public_objects()}
+    known = {id(Verifier), *(id(value) for value in public_objects())}  # of tts.verifiers
     for door in DOORS:
         module = getattr(tts, door)
         known |= {id(getattr(module, name)) for name in dir(module)}
@@ -119,13 +120,16 @@ def test_every_type_in_a_public_signature_is_public() -> None:
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"problem": None}, r"problem: expected text or a Problem, got None \(NoneType\)"),
-    ({"problem": 3}, r"problem: expected text or a Problem, got 3 \(int\)"),
+    ({"problem": None}, r"problem: expected Problem, got None \(NoneType\); write its text"),
+    ({"problem": 3}, r"problem: expected Problem, got 3 \(int\); write its text"),
     ({"problem": "  "}, "the problem is empty"),
     ({"preset": 3}, "preset: expected a preset's name or file, a Preset or a Pipeline, got 3"),
     ({"preset": "sngle"}, "did you mean 'single'"),
-    ({"budget": []}, r'budget: expected a Budget, or text such as "8k" or "30s", got \[\]'),
-    ({"budget": 8000}, "budget: expected a Budget, or text"),
+    (
+        {"budget": []},
+        r"budget: expected text such as '8k' or '30s', or Budget\(tokens=8000\), got \[\]",
+    ),
+    ({"budget": 8000}, "budget: expected text such as"),
     ({"budget": "8 apples"}, "cannot read '8 apples'"),
     ({"seed": "x"}, r"seed: expected a whole number, got 'x' \(str\)"),
     ({"seed": True}, "seed: expected a whole number"),
@@ -172,7 +176,7 @@ def test_a_wrong_argument_is_one_sentence_before_an_engine_starts(
     [
         ("What is 1 + 1?", "problems: expected a list of texts or Problems, got 'What is"),
         (None, "problems: expected a list"),
-        (["1 + 1", 3], "problem: expected text or a Problem, got 3"),
+        (["1 + 1", 3], "problem: expected Problem, got 3"),
         ([tts.Problem("a", "1"), tts.Problem("a", "2")], "two problems have the id 'a'"),
     ],
 )
@@ -192,8 +196,10 @@ def test_wrong_problems_are_refused(problems: Any, message: str) -> None:
         ({"presets": [3]}, "preset: expected a preset's name"),
         ({"limit": 0}, "limit: expected at least 1, got 0"),
         ({"epochs": "2"}, "epochs: expected a whole number"),
-        ({"budget": 8}, "budget: expected a Budget"),
-        ({"run_budget": []}, "run_budget: expected a Budget"),
+        ({"budget": "8"}, "too small for one sample"),
+        ({"run_budget": "15"}, "enough for 0 of 1 problems"),
+        ({"budget": 8}, "^budget: expected text such as"),
+        ({"run_budget": []}, "run_budget: expected text such as"),
         ({"data": 3}, "data: expected a file"),
         ({"benchmarks": ["chain", "countdown"], "data": "x"}, "data belong to one benchmark"),
         ({"reuse": "runs/x"}, "reuse: expected a list of paths"),

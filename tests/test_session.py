@@ -141,7 +141,7 @@ def test_a_presets_own_sampling_budget_and_name_are_applied(tmp_path: Path) -> N
 
     done, other = ending(tts.Runtime(engine), many, others)
     assert {result.preset for result in done} == {"mine"}
-    assert {result.problem.id for result in done} == {"0", "1"}
+    assert {result.problem.id for result in done} == {"problem 0", "problem 1"}
     assert [request.sampling.max_tokens for request in engine.requests[:2]] == [77, 77]
     assert engine.requests[-1].sampling.max_tokens == 5
     assert other.usage.calls == 3
@@ -229,7 +229,7 @@ def test_a_failed_start_closes_nothing_that_was_given(monkeypatch: pytest.Monkey
         ({"engine": Public(SEVEN), "engine_args": {"seed": 1}}, "whose options are settled"),
         ({"engines": ["draft"]}, "engines: expected a mapping"),
         ({"models": {"confidenc": "m"}}, "did you mean 'confidence'"),
-        ({"run_budget": 8}, "run_budget: expected a Budget, or text"),
+        ({"run_budget": 8}, "run_budget: expected text such as"),
         ({"max_problems": 0}, "max_problems: expected at least 1"),
         ({"log": 3}, "log: expected a file"),
     ],

@@ -3,10 +3,12 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from tts.arguments import to_budget, to_int, to_model, to_problem, to_problems
+from tts.arguments import to_int, to_model, to_problems
+from tts.budget import to_budget
 from tts.kept import SESSION
 from tts.pipeline import Pipeline
 from tts.presets.load import Preset
+from tts.runtime.job import to_problem
 from tts.session import DEFAULT_MODEL, DEFAULT_PRESET, Runtime, choose
 from tts.types import Budget, Problem, Result
 
@@ -109,7 +111,7 @@ def _runtime(model: object, engine_args: Any, models: Any) -> Runtime:
 
 
 def _solving(
-    problem: object, preset: Any, overrides: Any, budget: object, seed: object
+    problem: Any, preset: Any, overrides: Any, budget: Any, seed: object
 ) -> Callable[[Runtime], Awaitable[Result]]:
     """Check what was given; return what then remains to be done on a runtime."""
     chosen, asked = choose(preset, overrides, None), to_problem(problem)

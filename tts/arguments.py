@@ -8,6 +8,7 @@ from typing import Any
 from tts.errors import InputError
 from tts.pipeline import Pipeline
 from tts.presets.load import Preset, load_preset
+from tts.runtime.job import to_problem
 from tts.types import Budget, Problem, Sampling
 
 PIPELINE = "pipeline"  # what results name as their preset where a pipeline was given
@@ -47,62 +48,21 @@ def to_presets(given: object, overrides: object = ()) -> list[Preset]:
     return [to_preset(one, overrides) for one in several]
 
 
-def to_problem(given: object, *, name: str = "problem") -> Problem:
-    """Return a problem that was given as text, or as a `Problem`.
-
-    Args:
-        given: What the user passed.
-        name: Of the problem, where it is text.
-
-    Raises:
-        InputError: It is neither, or empty.
-    """
-    if isinstance(given, str):
-        given = Problem(id=name, statement=given)
-    if not isinstance(given, Problem):
-        raise wrong_type("problem", "text or a Problem", given)
-    if not given.statement.strip() and not given.messages:
-        raise InputError("the problem is empty")
-    return given
-
-
 def to_problems(given: object) -> list[Problem]:
-    """Return problems; those that are text are named by their place, from 0.
+    """Return problems; those that are text are named by their place, "problem 0" and so on.
 
     Raises:
-        InputError: They are no iterable of problems, or two have one id.
+        InputError: They are no iterable of problems, one is empty, or two have one id.
     """
     if isinstance(given, str | Problem) or not isinstance(given, Iterable):
         raise wrong_type("problems", "a list of texts or Problems", given)
-    problems = [to_problem(one, name=str(place)) for place, one in enumerate(given)]
+    problems = [to_problem(one, id=f"problem {place}") for place, one in enumerate(given)]
     seen: set[str] = set()
     for problem in problems:
         if problem.id in seen:
             raise InputError(f"two problems have the id {problem.id!r}")
         seen.add(problem.id)
     return problems
-
-
-def to_budget(given: object, argument: str = "budget") -> Budget | None:
-    """Return a budget that was given as such or as text, "8k" say; None stays None.
-
-    Raises:
-        InputError: It is neither, or the text cannot be read.
-    """
-    if given is None or isinstance(given, Budget):
-        return given
-    if isinstance(given, str):
-        return Budget.parse(given)
-    raise wrong_type(argument, 'a Budget, or text such as "8k" or "30s"', given)
-
-
-def to_seed(given: object) -> int:
-    """Return a seed.
-
-    Raises:
-        InputError: It is no whole number.
-    """
-    return to_int(given, "seed")
 
 
 def to_int(given: object, argument: str, *, least: int | None = None) -> int:

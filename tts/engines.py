@@ -12,6 +12,8 @@ from tts.lazy import open_door
 if TYPE_CHECKING:
     from tts.engine.openai import OpenAIEngine as OpenAIEngine
     from tts.engine.pools import Pool as Pool
+    from tts.engine.pools import RecordedProblem as RecordedProblem
+    from tts.engine.pools import RecordedSample as RecordedSample
     from tts.engine.replay import ReplayEngine as ReplayEngine
     from tts.engine.scripted import Ask as Ask
     from tts.engine.scripted import Line as Line
@@ -39,6 +41,8 @@ __all__ = list(
             "OpenAIEngine": "tts.engine.openai",
             "Pool": "tts.engine.pools",
             "Price": "tts.types",
+            "RecordedProblem": "tts.engine.pools",
+            "RecordedSample": "tts.engine.pools",
             "ReplayEngine": "tts.engine.replay",
             "Script": "tts.engine.scripted",
             "ScriptedEngine": "tts.engine.scripted",

@@ -10,7 +10,6 @@ from typing import Any, Self
 
 from tts import catalog
 from tts.arguments import (
-    to_budget,
     to_int,
     to_model,
     to_names,
@@ -18,6 +17,7 @@ from tts.arguments import (
     to_presets,
     to_text,
 )
+from tts.budget import to_budget
 from tts.engine.spec import EngineSpec
 from tts.errors import InputError, ProblemError, StoreError
 from tts.evals import runner
@@ -145,8 +145,8 @@ class Scope:
         limit: object = None,
         epochs: object = 1,
         seed: object = 0,
-        budget: object = None,
-        run_budget: object = None,
+        budget: Budget | str | None = None,
+        run_budget: Budget | str | None = None,
     ) -> Self:
         """Check what a user gave.
 
@@ -160,7 +160,7 @@ class Scope:
             epochs=to_int(epochs, "epochs", least=1),
             seed=to_int(seed, "seed"),
             budget=to_budget(budget),
-            run_budget=to_budget(run_budget, "run_budget"),
+            run_budget=to_budget(run_budget, name="run_budget"),
         )
 
     def check(self, benchmarks: Sequence[str]) -> None:
@@ -289,6 +289,8 @@ async def run_plans(
     """
     presets = [plan.preset for plan in plans]
     runtime.check(presets)
+    for plan in plans:
+        plan.check_budget()
     summaries = []
     async with runtime.serving([preset.pipeline for preset in presets]) as core:
         others = {name: engine for name, engine in core.engines.items() if name}

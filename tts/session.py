@@ -9,7 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tts.arguments import to_budget, to_int, to_preset, to_problem, to_problems, to_text, wrong_type
+from tts.arguments import to_int, to_preset, to_problems, to_text, wrong_type
+from tts.budget import to_budget
 from tts.engine.options import check_extra_body
 from tts.engine.spec import EngineSpec
 from tts.errors import EngineError
@@ -17,7 +18,7 @@ from tts.opening import Opened, to_parts
 from tts.pipeline import Pipeline
 from tts.presets.load import Preset
 from tts.protocols import Engine, Verifier
-from tts.runtime.executor import Job
+from tts.runtime.job import Job
 from tts.runtime.log import GenerationLog, LogFile
 from tts.runtime.runtime import DEFAULT_MAX_LIVE_KV, DEFAULT_MAX_PROBLEMS
 from tts.runtime.runtime import Runtime as Core
@@ -113,7 +114,7 @@ class Runtime:
         )
         self._new_core = partial(
             Core,
-            run_budget=to_budget(run_budget, "run_budget"),
+            run_budget=to_budget(run_budget, name="run_budget"),
             max_problems=to_int(max_problems, "max_problems", least=1),
             max_live_kv=max_live_kv,
         )
@@ -170,7 +171,7 @@ class Runtime:
         """
         chosen = choose(preset, overrides, sampling)
         self._check_sampling(chosen.sampling)
-        job = make_job(chosen, to_problem(problem), budget=to_budget(budget), seed=seed)
+        job = Job.of(chosen, problem, budget=budget, seed=to_int(seed, "seed"))
         async with self.serving([chosen.pipeline]) as core:
             return await core.run(job)
 
@@ -194,7 +195,7 @@ class Runtime:
 
         Args:
             preset: A preset, its name or file, or a pipeline.
-            problems: Texts, named "0", "1" and so on by their place, or `Problem`s.
+            problems: Texts, named "problem 0" and so on by their place, or `Problem`s.
             overrides: Changes to a preset that is given by name.
             sampling: In place of the preset's.
             budget: Hard limits for each problem, in place of the preset's.
@@ -204,19 +205,16 @@ class Runtime:
             InputError: An argument is wrong. What cannot run on these engines is refused, with
                 this too, on entering the block.
         """
-        chosen, limits = choose(preset, overrides, sampling), to_budget(budget)
+        chosen, start = choose(preset, overrides, sampling), to_int(seed, "seed")
         self._check_sampling(chosen.sampling)
-        jobs = [
-            make_job(chosen, problem, budget=limits, seed=seed, priority=place)
-            for place, problem in enumerate(to_problems(problems))
-        ]
+        jobs = list(Job.of_all(chosen, to_problems(problems), budget=budget, seed=start))
         return self._run_many(chosen.pipeline, jobs)
 
     @asynccontextmanager
     async def _run_many(
         self, pipeline: Pipeline, jobs: Sequence[Job]
     ) -> AsyncIterator[AsyncIterator[Result]]:
-        async with self.serving([pipeline]) as core, core.run_jobs(jobs) as results:
+        async with self.serving([pipeline]) as core, core.run_many(jobs) as results:
             yield results
 
     def check(self, presets: Collection[Preset]) -> None:
@@ -279,7 +277,7 @@ class Runtime:
             if self._log is not None:
                 closing.callback(self._log.close)
             if self._core is not None:
-                closing.callback(self._core.close)
+                closing.push_async_callback(self._core.aclose)
             closing.push_async_callback(self._opened.aclose)
 
 
@@ -297,22 +295,3 @@ def choose(
     if not isinstance(sampling, Sampling):
         raise wrong_type("sampling", "a Sampling", sampling)
     return replace(chosen, sampling=sampling)
-
-
-def make_job(
-    preset: Preset, problem: Problem, *, budget: Budget | None, seed: int, priority: int = 0
-) -> Job:
-    """Return what a runtime needs to solve one problem by a preset.
-
-    Raises:
-        InputError: The seed is no whole number.
-    """
-    return Job(
-        pipeline=preset.pipeline,
-        problem=preset.prompted(problem),
-        sampling=preset.sampling,
-        seed=to_int(seed, "seed"),
-        budget=budget or preset.budget,
-        preset=preset.name,
-        priority=priority,
-    )

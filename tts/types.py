@@ -17,6 +17,8 @@ from tts.facts import Failure as Failure
 from tts.facts import RunFacts as RunFacts
 from tts.facts import SearchFigures as SearchFigures
 from tts.facts import Stop as Stop
+from tts.prompt_options import PromptExample as PromptExample
+from tts.prompt_options import PromptOptions as PromptOptions
 from tts.usage import Usage as Usage
 from tts.usage import sum_usage as sum_usage
 
@@ -34,31 +36,6 @@ class Message:
 
     role: str
     content: str
-
-
-@dataclass(frozen=True, slots=True)
-class PromptExample:
-    """A problem and a model answer to it, shown before the problem that is asked."""
-
-    problem: str
-    answer: str
-
-
-@dataclass(frozen=True, slots=True)
-class PromptOptions:
-    """What is said around every problem; the defaults say nothing more than `tts.prompts` does.
-
-    Attributes:
-        system: The system message; empty for none.
-        instruction: What to ask for a solution by, in place of `tts.prompts.SOLVE`.
-        examples: Shown as earlier turns of the chat, each with the same instruction.
-        template: How a problem and what is asked of it make up a user's turn.
-    """
-
-    system: str = ""
-    instruction: str | None = None
-    examples: tuple[PromptExample, ...] = ()
-    template: str = "{problem}\n\n{instruction}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ import pytest
 
 import tts
 from tests.support.searching import steps_of
-from tests.support.solving import open_verifier
 from tts.cli.main import run
 from tts.engine import running
 from tts.engine.scripted import Ask, Line, ScriptedEngine

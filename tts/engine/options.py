@@ -106,8 +106,9 @@ def server_options(args: Mapping[str, Any]) -> dict[str, Any]:
         raise InputError(f"engine option {name!r} is a secret: {_KEY[name]}")
     _check_known(args, _OF_SERVERS, "a server")
     checked = _validate(_Server, args)
-    if (name := checked.get("api_key_env")) is not None and not os.environ.get(name):
-        raise InputError(f"engine option api_key_env: the environment has no variable {name!r}")
+    variable = checked.get("api_key_env")
+    if variable is not None and not os.environ.get(variable):
+        raise InputError(f"engine option api_key_env: the environment has no variable {variable!r}")
     return checked
 
 
