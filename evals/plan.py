@@ -12,7 +12,7 @@ from tts.protocols import Engine, Verifier
 from tts.runtime.checks import check_job
 from tts.runtime.job import Job
 from tts.runtime.ledger import MIN_TOKENS, Ledger
-from tts.types import Answer, Budget, Grade, Problem
+from tts.types import Answer, Budget, Grade, ModelInfo, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Plan:
             repeat, index = divmod(place, len(self.problems))
             yield Job(
                 pipeline=self.preset.pipeline,
-                problem=self.problems[index],
+                problem=self.preset.prompted(self.problems[index]),
                 sampling=self.preset.sampling,
                 seed=self.seed + repeat,
                 budget=self._budget,
@@ -120,7 +120,7 @@ class Plan:
         check_job(next(self.jobs()), known, verifiers, self.run_budget or Budget())
         for name in sorted(self.preset.pipeline.engines(verifiers)):
             self._check_recorded(known[name])
-        self._check_budget(engine)
+        self.check_budget(engine.info)
 
     def _check_recorded(self, engine: Engine) -> None:
         """Refuse problems of which an engine that only replays samples has none."""
@@ -131,12 +131,21 @@ class Plan:
                 "benchmark pool"
             )
 
-    def _check_budget(self, engine: Engine) -> None:
-        """Refuse budgets that cannot give every problem one sample, however short."""
+    def check_budget(self, info: ModelInfo | None = None) -> None:
+        """Refuse budgets that cannot give every problem one sample, however short.
+
+        Args:
+            info: Of the run's model; None counts only what needs no model, tokens and calls.
+
+        Raises:
+            BudgetError: A budget is too small.
+        """
         shortest = min(MIN_TOKENS, self.preset.sampling.max_tokens)
 
         def bought(budget: Budget, n: int) -> int:
-            return Ledger(budget).reserve(engine.info, n=n, max_tokens=shortest).n
+            counted = budget if info else Budget(tokens=budget.tokens, calls=budget.calls)
+            model = info or ModelInfo(name="", fingerprint="")
+            return Ledger(counted).reserve(model, n=n, max_tokens=shortest).n
 
         if not bought(self._budget, 1):
             raise BudgetError(

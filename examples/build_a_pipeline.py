@@ -7,7 +7,7 @@ that are still running cannot change the winner; that cancels them.
 import asyncio
 
 import tts
-from tts.runtime.job import Job
+from tts.operators import sample, vote
 
 PROBLEMS = [
     tts.Problem(id="sum", statement="Begin at 20. Increase it by 8. Which number do you get?"),
@@ -17,12 +17,9 @@ PROBLEMS = [
 
 async def main() -> None:
     """Print each problem's answer as soon as it is decided."""
-    pipeline = tts.sample(n=8) >> tts.vote(stop="settled")
-    async with (
-        tts.VLLMEngine("bundled:reasoner") as engine,
-        tts.Runtime(engine) as runtime,
-        runtime.run_many(Job.of_all(pipeline, PROBLEMS)) as results,
-    ):
+    pipeline = sample(n=8) >> vote(stop="settled")
+    runtime = tts.Runtime("bundled:reasoner")
+    async with runtime, runtime.run_many(pipeline, PROBLEMS) as results:
         async for result in results:
             text = result.answer.text if result.answer else result.reason
             print(f"{result.problem.id}: {text}, {result.usage.generated_tokens} tokens")

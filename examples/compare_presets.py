@@ -7,7 +7,6 @@ the second one votes over samples that are already there and costs no new tokens
 import asyncio
 
 import tts
-from tts.runtime.job import Job
 
 PROBLEMS = [
     tts.Problem(
@@ -22,10 +21,9 @@ PROBLEMS = [
 
 async def main() -> None:
     """Print one line per preset."""
-    async with tts.VLLMEngine("bundled:reasoner") as engine, tts.Runtime(engine) as runtime:
+    async with tts.Runtime("bundled:reasoner") as runtime:
         for name in ("self_consistency", "early_stop"):
-            preset = tts.load_preset(name, ["n=8"])
-            async with runtime.run_many(Job.of_all(preset, PROBLEMS)) as results:
+            async with runtime.run_many(name, PROBLEMS, overrides=["n=8"]) as results:
                 done = [result async for result in results]
             right = sum(r.answer is not None and r.answer.text == r.problem.reference for r in done)
             tokens = sum(r.usage.generated_tokens or 0 for r in done)

@@ -14,13 +14,19 @@ from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.presets.load import load_preset
 from tts.protocols import Verifier
-from tts.session import open_verifiers
+from tts.session import Runtime
 from tts.verifiers.prm import PRM
 
 
 def open_all(*names: str, models: dict[str, str] | None = None) -> dict[str, Verifier]:
     pipelines = [sample() >> score(verifier=name) for name in names]
-    return asyncio.run(open_verifiers(pipelines, models))
+
+    async def run() -> dict[str, Verifier]:
+        runtime = Runtime(ScriptedEngine(says(1)), models=models)
+        async with runtime, runtime.serving(pipelines) as core:
+            return dict(core.verifiers)
+
+    return asyncio.run(run())
 
 
 @pytest.fixture
@@ -29,7 +35,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     models: list[str] = []
 
     class Engine(ScriptedEngine):
-        def __init__(self, model: str, *, runner: str, memory: float, **_: Any) -> None:
+        def __init__(self, model: str, *, runner: str, gpu_memory_utilization: float) -> None:
             super().__init__(says(1))
             models.append(model)
 

@@ -60,13 +60,13 @@ def test_presets_take_what_the_commands_set(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("facts.txt").write_text("Snow is white.\n")
-    given: dict[str, list[str]] = {"--preset": [], "--presets": [], "--set": []}
+    given: dict[str, list[str]] = {"--preset": [], "--set": []}
     for flag, value in pairwise(shlex.split(line)):
         if flag in given:
-            given[flag] += value.split(",") if flag == "--presets" else [value]
+            given[flag].append(value)
     # A policy is what the command before it writes.
     settings = [setting for setting in given["--set"] if "policy.yaml" not in setting]
-    for name in [*given["--preset"], *given["--presets"]]:
+    for name in given["--preset"]:
         assert load_preset(name, settings).pipeline.sinks
 
 

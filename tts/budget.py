@@ -80,8 +80,12 @@ def _parse_limit(part: str, whole: str) -> tuple[str, float]:
     return ("usd" if match["usd"] else _BUDGET_UNITS[unit or "tokens"]), value
 
 
-def to_budget(budget: Budget | str | None) -> Budget | None:
+def to_budget(budget: Budget | str | None, *, name: str = "budget") -> Budget | None:
     """Return a budget that may be given as text; None stays None.
+
+    Args:
+        budget: What the user passed.
+        name: Of the argument, for the error.
 
     Raises:
         BudgetError: It is none of these, or its text cannot be read.
@@ -91,6 +95,6 @@ def to_budget(budget: Budget | str | None) -> Budget | None:
     if isinstance(budget, str):
         return Budget.parse(budget)
     raise BudgetError(
-        f"budget: expected text such as '8k' or '30s', or Budget(tokens=8000), got {budget!r} "
+        f"{name}: expected text such as '8k' or '30s', or Budget(tokens=8000), got {budget!r} "
         f"({type(budget).__name__})"
     )

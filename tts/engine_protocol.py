@@ -94,6 +94,14 @@ class Engine(Protocol):
         """What this engine can do."""
         ...
 
+    async def start(self) -> Self:
+        """Load the model, or reach the server, and return once it can be asked; idempotent.
+
+        Raises:
+            EngineError: It cannot start.
+        """
+        ...
+
     def generate(self, request: GenerationRequest) -> CompletionStream:
         """Start `request.n` completions; errors arrive through the stream."""
         ...
@@ -155,6 +163,10 @@ class BaseEngine:
     """
 
     __slots__ = ()
+
+    async def start(self) -> Self:
+        """Return the engine: there is nothing to load."""
+        return self
 
     def kv_usage(self) -> float | None:
         """Return None: it cannot tell."""

@@ -6,7 +6,7 @@ that module would put the module in the name's place: a `Door` keeps the name wh
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -17,9 +17,12 @@ class Door(ModuleType):
 
     _homes: Mapping[str, str]
     _take: str
+    _doors: Collection[str]
 
     def __getattr__(self, name: str) -> Any:
         """Load a public name."""
+        if name in self._doors:
+            return import_module(f"{self.__name__}.{name}")
         if name not in self._homes:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         module = import_module(self._homes[name])
@@ -39,14 +42,16 @@ class Door(ModuleType):
 
     def __dir__(self) -> list[str]:
         """List the public names."""
-        return sorted(self._homes)
+        return sorted([*self._homes, *self._doors])
 
     def _is_own(self, name: str) -> bool:
         """Return whether a public name is also that of the door's own module that defines it."""
         return self._homes.get(name) == f"{self.__name__}.{name}"
 
 
-def open_door(package: str, homes: Mapping[str, str], *, take: str = "") -> None:
+def open_door(
+    package: str, homes: Mapping[str, str], *, take: str = "", doors: Collection[str] = ()
+) -> None:
     """Make a package a door; `from package import *` takes all its names.
 
     Args:
@@ -54,7 +59,9 @@ def open_door(package: str, homes: Mapping[str, str], *, take: str = "") -> None
         homes: The module that defines each public name.
         take: Dotted name of a function that makes the public value of a module of the package
             that has the same name; by default it is the module's attribute of that name.
+        doors: Modules of the package that are public themselves.
     """
     module = sys.modules[package]
-    module.__dict__.update(__all__=sorted(homes), _homes=homes, _take=take)
+    names = sorted([*homes, *doors])
+    module.__dict__.update(__all__=names, _homes=homes, _take=take, _doors=doors)
     module.__class__ = Door

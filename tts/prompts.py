@@ -1,13 +1,15 @@
 r"""What the framework asks of a model, in English; small and large models get the same prompts.
 
 Solutions have a blank line between steps and end in `\boxed{...}`. Assistant prefills switch the
-thinking of models that know `<think>`.
+thinking of models that know `<think>`. What a problem's `prompt` options say (a preset's `prompt:`
+block) goes into every prompt but a reward model's: a system message and examples before it, another
+instruction for solutions, another template.
 """
 
 import re
 from collections.abc import Sequence
 
-from tts.types import Message, Problem, Prompt
+from tts.types import Message, Problem, Prompt, PromptOptions
 
 SOLVE = "Reason step by step, with a blank line between steps. Put the final answer in \\boxed{}."
 REVISE = "Check this attempt and write a corrected solution. Put the final answer in \\boxed{}."
@@ -20,6 +22,8 @@ CHOOSE = "Choose the best of these attempts, or merge them. Put the final answer
 STEP_TAG = "<extra_0>"  # stands after each step in what a process reward model reads
 NO_THINKING = "<think>\n\n</think>\n\n"
 THINKING = "<think>\n"
+_PLAIN = PromptOptions()
+_PLACES = re.compile(r"(\{problem\}|\{instruction\})")
 _BEST = re.compile(r"best:\W*(?:attempt\W*)?(\d+)", re.IGNORECASE)
 _NOTHING = re.compile(r"\W*none\W*", re.IGNORECASE)
 _VERDICT = re.compile(r"verdict:\W*(correct|incorrect)\b", re.IGNORECASE)
@@ -27,17 +31,17 @@ _VERDICT = re.compile(r"verdict:\W*(correct|incorrect)\b", re.IGNORECASE)
 
 def solve(problem: Problem) -> Prompt:
     """Ask for a step-by-step solution."""
-    return _ask(problem, SOLVE)
+    return _ask(problem, _instruction(problem))
 
 
 def solve_thinking(problem: Problem) -> Prompt:
     """Ask for a solution with a long, self-checking thought before it."""
-    return _ask(problem, SOLVE, THINKING)
+    return _ask(problem, _instruction(problem), THINKING)
 
 
 def solve_without_thinking(problem: Problem) -> Prompt:
     """Ask for the answer with an empty thought before it."""
-    return _ask(problem, SOLVE, NO_THINKING)
+    return _ask(problem, _instruction(problem), NO_THINKING)
 
 
 def solve_in_another_language(problem: Problem) -> Prompt:
@@ -46,7 +50,7 @@ def solve_in_another_language(problem: Problem) -> Prompt:
     letters = [letter for letter in text if letter.isalpha()]
     is_english = sum(map(str.isascii, letters)) >= 0.9 * len(letters)
     language = "Chinese" if is_english else "English"
-    return _ask(problem, f"{SOLVE} Write in {language}.")
+    return _ask(problem, f"{_instruction(problem)} Write in {language}.".lstrip())
 
 
 def revise(problem: Problem, attempt: str) -> Prompt:
@@ -92,12 +96,43 @@ def parse_best(text: str) -> int | None:
 
 def _ask(problem: Problem, text: str, prefill: str = "") -> Prompt:
     """Put the problem first, so that all requests about it share a prefix."""
-    if problem.messages:
-        *before, last = problem.messages
-        messages = (*before, Message(last.role, f"{last.content}\n\n{text}"))
-    else:
-        messages = (Message("user", f"{problem.statement}\n\n{text}"),)
+    options = problem.prompt or _PLAIN
+    *before, last = problem.messages or (Message("user", problem.statement),)
+    own = Message(last.role, _fill(options.template, last.content, text))
+    messages = (*_opening(problem, options, before), *before, own)
     return Prompt(messages=messages, prefill=prefill)
+
+
+def _instruction(problem: Problem) -> str:
+    given = None if problem.prompt is None else problem.prompt.instruction
+    return SOLVE if given is None else given
+
+
+def _opening(
+    problem: Problem, options: PromptOptions, before: list[Message]
+) -> tuple[Message, ...]:
+    """Return system message and examples; a chat's own system message takes the place of ours."""
+    system: list[Message] = []
+    if before and before[0].role == "system":
+        system = [before.pop(0)]
+    elif options.system:
+        system = [Message("system", options.system)]
+    shown = [
+        message
+        for example in options.examples
+        for message in (
+            Message("user", _fill(options.template, example.problem, _instruction(problem))),
+            Message("assistant", example.answer),
+        )
+    ]
+    return (*system, *shown)
+
+
+def _fill(template: str, problem: str, instruction: str) -> str:
+    # Split and not replaced in turn: the problem may hold braces, or "{instruction}" itself.
+    parts = {"{problem}": problem, "{instruction}": instruction}
+    filled = "".join(parts.get(part, part) for part in _PLACES.split(template))
+    return filled if instruction else filled.rstrip()
 
 
 # What follows serves large models; the bundled one knows only the prompts above.
@@ -186,7 +221,8 @@ def summarise(problem: Problem, attempts: Sequence[str]) -> Prompt:
 
 def follow(problem: Problem, notes: str) -> Prompt:
     """Ask for a solution that uses notes or a plan."""
-    return _ask(problem, f"Notes:\n{notes.strip()}\n\nUse the notes where they are right. {SOLVE}")
+    use = f"Use the notes where they are right. {_instruction(problem)}".rstrip()
+    return _ask(problem, f"Notes:\n{notes.strip()}\n\n{use}")
 
 
 def plan(problem: Problem, task: str, notes: str) -> Prompt:

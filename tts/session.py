@@ -1,200 +1,297 @@
-"""From what pipelines name to what they run on: engines, reward models, verifiers."""
+"""The public runtime: solves problems by presets, and owns the engines and verifiers they need."""
 
-from collections.abc import Collection, Iterable, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
-from tts import catalog
-from tts.engine.running import RunningEngines, reward_engine
-from tts.engine.spec import EngineSpec, resolve
-from tts.errors import InputError
-from tts.parts import default_model, load_verifier
+from tts.arguments import to_int, to_preset, to_problems, to_text, wrong_type
+from tts.budget import to_budget
+from tts.engine.options import check_extra_body
+from tts.engine.spec import EngineSpec
+from tts.errors import EngineError
+from tts.opening import Opened, to_parts
 from tts.pipeline import Pipeline
+from tts.presets.load import Preset
 from tts.protocols import Engine, Verifier
+from tts.runtime.job import Job
+from tts.runtime.log import GenerationLog, LogFile
+from tts.runtime.runtime import DEFAULT_MAX_LIVE_KV, DEFAULT_MAX_PROBLEMS
+from tts.runtime.runtime import Runtime as Core
+from tts.types import Budget, Problem, Result, Sampling, Usage
+
+DEFAULT_MODEL = "bundled:reasoner"
+DEFAULT_PRESET = "self_consistency"
 
 
-class Opened:
-    """What pipelines run on; more of it is started as further pipelines need it.
+class Users:
+    """Counts who uses something that may be exchanged only while nobody does."""
 
-    The embedded engines, reward models among them, split the memory of a GPU. One that comes later
-    shrinks the share of the others, which are then started anew.
+    def __init__(self) -> None:
+        self._number = 0
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
 
-    Args:
-        own: The run's own engine.
-        named: What further engines are, by the name that pipelines ask them by; a name that holds
-            ":" or "/" says it itself.
-        models: Model by verifier name (without its options), in place of the verifier's default.
-        options: By verifier name, for what its text leaves open: `{"execution": {"unsafe": True}}`.
+    def join(self) -> None:
+        """Count one user more."""
+        self._number += 1
+        self._is_idle.clear()
+
+    def leave(self) -> None:
+        """Count one user less."""
+        self._number -= 1
+        if not self._number:
+            self._is_idle.set()
+
+    async def gone(self) -> None:
+        """Return once there is no user."""
+        await self._is_idle.wait()
+
+
+class Runtime:
+    """Solves problems by presets or pipelines, on engines and verifiers that it owns.
+
+        async with tts.Runtime("Qwen/Qwen3-8B", models={"prm": "Qwen/Qwen2.5-Math-PRM-7B"}) as run:
+            result = await run.run("best_of_n", "What is 7 * 8?", budget="8k")
+
+    An engine that is given by name is loaded with the first problem that needs it, and so is each
+    reward model that a preset names. Those that are embedded share the memory of a GPU: where a
+    later preset asks for one more, the others are started anew with less, once nothing runs.
+    Leaving the block, or `aclose`, closes them all, those that were given as objects too.
     """
 
     def __init__(
         self,
-        own: EngineSpec,
+        engine: Engine | str = DEFAULT_MODEL,
         *,
-        named: Mapping[str, str] | None = None,
+        engine_args: Mapping[str, Any] | None = None,
+        engines: Mapping[str, Engine | str] | None = None,
         models: Mapping[str, str] | None = None,
-        options: Mapping[str, Mapping[str, Any]] | None = None,
+        verifiers: Mapping[str, Verifier] | None = None,
+        run_budget: Budget | str | None = None,
+        max_problems: int = DEFAULT_MAX_PROBLEMS,
+        max_live_kv: float | None = DEFAULT_MAX_LIVE_KV,
+        log: Path | str | None = None,
+        unsafe_execution: bool = False,
     ) -> None:
-        self.engines: dict[str, Engine] = {}
-        self.verifiers: dict[str, Verifier] = {}
-        self._own = own
-        self._named, self._models, self._options = named or {}, models or {}, options or {}
-        self._rewards: dict[str, EngineSpec] = {}
-        self._running = RunningEngines()
+        """Describe the runtime; nothing is loaded yet.
 
-    @property
-    def engine(self) -> Engine:
-        """The run's own."""
-        return self.engines[""]
-
-    @property
-    def others(self) -> dict[str, Engine]:
-        """The further ones, by name."""
-        return {name: engine for name, engine in self.engines.items() if name}
-
-    def serves(self, pipeline: Pipeline) -> bool:
-        """Return whether all that a pipeline names is there."""
-        is_open = pipeline.engines(self.verifiers) <= self.engines.keys()
-        return is_open and _named_verifiers([pipeline]) <= self.verifiers.keys()
-
-    async def serve(self, pipelines: Collection[Pipeline]) -> None:
-        """Open what pipelines name and is not there yet; nothing of it may be in use.
+        Args:
+            engine: An engine, or its line of text: a Hugging Face id, a folder, "bundled:reasoner",
+                "MODEL@URL" for a model on an OpenAI-compatible server, "@URL" for its only model,
+                "replay:FILE[#MODEL]" for recorded samples.
+            engine_args: Options of an engine that is given as text. Embedded engines take the names
+                of vLLM's `EngineArgs` (`dtype`, `max_model_len`, `gpu_memory_utilization`, ...),
+                `sparse`, `shared_prefix` and `cpu_threads`; servers take `timeout`,
+                `connect_timeout`, `read_timeout`, `max_retries`, `max_n`, `concurrency`, `rate`,
+                `price_in`, `price_out`, `api_key_env` and `context_tokens`. "draft.dtype" is an
+                option of the engine `draft`.
+            engines: Further engines that presets may ask, by name.
+            models: Model by verifier name, in place of the verifier's default.
+            verifiers: Your own, by the name that pipelines use.
+            run_budget: Hard limits on everything that this runtime does.
+            max_problems: Most problems in flight.
+            max_live_kv: Part of an engine's KV cache that the trees of all searches may fill; None
+                lets all grow.
+            log: File that keeps every sample, so that none is drawn twice; None keeps them in
+                memory.
+            unsafe_execution: Let the verifier `execution` run code even where nothing isolates it.
 
         Raises:
-            InputError: No such verifier or option, a model for one that takes none, an engine is
-                named that no pipeline asks, or a GPU's memory is too small for all.
-            VerifierError: A verifier cannot work here.
-            EngineError: A model cannot be loaded; then nothing is open any more.
+            InputError: An argument is wrong; the message names it.
         """
-        wanted = _named_verifiers(pipelines) - self.verifiers.keys()
-        found = _find_verifiers(wanted, self._models, self._options)
-        verifiers = {**self.verifiers, **found.verifiers}
-        specs = {"": self._own, **self._others(pipelines, verifiers)}
-        rewards = {**self._rewards, **{model: reward_engine(model) for model in found.models}}
-        try:
-            running = await self._running.keep([*rewards.values(), *specs.values()])
-            found.build({model: running[spec] for model, spec in rewards.items()})
-        except BaseException:
-            await self.aclose()
-            raise
-        self.engines = {name: running[spec] for name, spec in specs.items()}
-        self.verifiers.update(found.verifiers)
-        self._rewards = rewards
-
-    async def aclose(self) -> None:
-        """Close everything, also where a part of it fails at that; `serve` opens it anew."""
-        async with AsyncExitStack() as closing:
-            closing.push_async_callback(self._running.aclose)
-            for verifier in self.verifiers.values():
-                closing.push_async_callback(verifier.aclose)
-            self.engines, self.verifiers, self._rewards = {}, {}, {}
-
-    def _others(
-        self, pipelines: Iterable[Pipeline], verifiers: Mapping[str, Verifier]
-    ) -> dict[str, EngineSpec]:
-        asked = {name for pipeline in pipelines for name in pipeline.engines(verifiers)} - {""}
-        if unasked := sorted(self._named.keys() - asked):
-            raise InputError(
-                f"--engine-for {unasked[0]}: nothing asks an engine of that name; asked are "
-                f"{', '.join(sorted(asked)) or 'none'}"
-            )
-        return resolve(sorted(asked | self.others.keys()), self._named)
-
-
-async def open_verifiers(
-    pipelines: Iterable[Pipeline],
-    models: Mapping[str, str] | None = None,
-    *,
-    engines: Mapping[str, Engine] | None = None,
-    options: Mapping[str, Mapping[str, Any]] | None = None,
-) -> dict[str, Verifier]:
-    """Build the verifiers that pipelines name, with one engine for each reward model.
-
-    On a GPU each takes 0.3 of the memory, so that the policy beside one has `memory=0.6`.
-
-    Args:
-        pipelines: What is to be run.
-        models: Model by verifier name (without its options), in place of the verifier's default.
-        engines: Reward models that run already, by model; a verifier that is closed closes its own.
-        options: By verifier name, for what its text leaves open: `{"execution": {"unsafe": True}}`.
-
-    Raises:
-        InputError: No such verifier or option, or a model for one that takes none.
-        VerifierError: A verifier cannot work here.
-        EngineError: A reward model cannot be loaded.
-    """
-    found = _find_verifiers(_named_verifiers(pipelines), models or {}, options or {})
-    missing = {m: reward_engine(m) for m in sorted(found.models - (engines or {}).keys())}
-    running = RunningEngines()
-    started = await running.keep(missing.values())
-    try:
-        found.build({**(engines or {}), **{m: started[spec] for m, spec in missing.items()}})
-    except BaseException:
-        await running.aclose()
-        raise
-    return found.verifiers
-
-
-def reward_model(verifier: str, models: Mapping[str, str]) -> str | None:
-    """Return the model that a verifier reads; None if it reads none.
-
-    Args:
-        verifier: With its options.
-        models: Model by verifier name, in place of the verifier's default.
-    """
-    name, _ = catalog.parse_verifier(verifier)
-    return models.get(name) or default_model(name)
-
-
-@dataclass(slots=True)
-class _Found:
-    """Verifiers: those that read no model are built, the others wait for their engines.
-
-    Attributes:
-        verifiers: By name, those that are built.
-        waiting: Module, options and model of the others, by name.
-    """
-
-    verifiers: dict[str, Verifier] = field(default_factory=dict)
-    waiting: dict[str, tuple[Any, Any, str]] = field(default_factory=dict)
+        self.parts = to_parts(
+            engine,
+            engine_args=engine_args,
+            engines=engines,
+            models=models,
+            verifiers=verifiers,
+            unsafe_execution=unsafe_execution,
+        )
+        self._new_core = partial(
+            Core,
+            run_budget=to_budget(run_budget, name="run_budget"),
+            max_problems=to_int(max_problems, "max_problems", least=1),
+            max_live_kv=max_live_kv,
+        )
+        self._log_path = None if log is None else Path(to_text(log, "log", "a file"))
+        self._log: LogFile | None = None
+        self._opened = Opened(self.parts)
+        self._core: Core | None = None
+        self._users = Users()
+        # Keeps calls apart that want engines started.
+        self._opening = asyncio.Lock()
+        self._is_closed = False
 
     @property
-    def models(self) -> set[str]:
-        """The reward models to be started."""
-        return {model for _, _, model in self.waiting.values()}
+    def usage(self) -> Usage:
+        """Everything spent so far."""
+        return Usage() if self._core is None else self._core.ledger.usage
 
-    def build(self, engines: Mapping[str, Engine]) -> None:
-        """Build those that wait, with an engine for each model."""
-        for name, (module, config, model) in self.waiting.items():
-            self.verifiers[name] = module.build(config, engines[model])
+    async def __aenter__(self) -> Self:
+        """Return the runtime; engines start with the first problem."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close all engines and verifiers."""
+        await self.aclose()
+
+    async def run(
+        self,
+        preset: Preset | Pipeline | str,
+        problem: Problem | str,
+        *,
+        overrides: Sequence[str] = (),
+        sampling: Sampling | None = None,
+        budget: Budget | str | None = None,
+        seed: int = 0,
+    ) -> Result:
+        """Solve one problem.
+
+        Args:
+            preset: A preset, its name or file, or a pipeline.
+            problem: Text, or a `Problem`.
+            overrides: Changes to a preset that is given by name: "n=32", "sampling.top_p=0.9".
+            sampling: In place of the preset's.
+            budget: Hard limits, in place of the preset's: a `Budget`, or text such as "8k".
+            seed: The same seed gives the same samples.
+
+        Raises:
+            InputError: An argument is wrong, or the preset cannot run on these engines.
+            EngineError: A model cannot be loaded, or an engine died.
+        """
+        chosen = choose(preset, overrides, sampling)
+        self._check_sampling(chosen.sampling)
+        job = Job.of(chosen, problem, budget=budget, seed=to_int(seed, "seed"))
+        async with self.serving([chosen.pipeline]) as core:
+            return await core.run(job)
+
+    def run_many(
+        self,
+        preset: Preset | Pipeline | str,
+        problems: Iterable[Problem | str],
+        *,
+        overrides: Sequence[str] = (),
+        sampling: Sampling | None = None,
+        budget: Budget | str | None = None,
+        seed: int = 0,
+    ) -> AbstractAsyncContextManager[AsyncIterator[Result]]:
+        """Solve many problems at once; results come in order of completion.
+
+            async with runtime.run_many("early_stop", problems) as results:
+                async for result in results:
+                    ...
+
+        Leaving the block early cancels what still runs.
+
+        Args:
+            preset: A preset, its name or file, or a pipeline.
+            problems: Texts, named "problem 0" and so on by their place, or `Problem`s.
+            overrides: Changes to a preset that is given by name.
+            sampling: In place of the preset's.
+            budget: Hard limits for each problem, in place of the preset's.
+            seed: The same seed gives the same samples.
+
+        Raises:
+            InputError: An argument is wrong. What cannot run on these engines is refused, with
+                this too, on entering the block.
+        """
+        chosen, start = choose(preset, overrides, sampling), to_int(seed, "seed")
+        self._check_sampling(chosen.sampling)
+        jobs = list(Job.of_all(chosen, to_problems(problems), budget=budget, seed=start))
+        return self._run_many(chosen.pipeline, jobs)
+
+    @asynccontextmanager
+    async def _run_many(
+        self, pipeline: Pipeline, jobs: Sequence[Job]
+    ) -> AsyncIterator[AsyncIterator[Result]]:
+        async with self.serving([pipeline]) as core, core.run_many(jobs) as results:
+            yield results
+
+    def check(self, presets: Collection[Preset]) -> None:
+        """Refuse what these presets lack, or what was given and none of them asks.
+
+        Raises:
+            InputError: A verifier or an engine is unknown, nothing asks one that was given, or the
+                engine has no such field of a request.
+            VerifierError: A verifier cannot work here.
+        """
+        for preset in presets:
+            self._check_sampling(preset.sampling)
+        self._opened.check_asked(self._opened.find([preset.pipeline for preset in presets]))
+
+    def _check_sampling(self, sampling: Sampling) -> None:
+        own = self.parts.own
+        if isinstance(own, EngineSpec) and own.kind == "vllm":
+            check_extra_body(sampling.extra_body)
+
+    @asynccontextmanager
+    async def serving(self, pipelines: Collection[Pipeline]) -> AsyncIterator[Core]:
+        """Open what pipelines name, and keep it open while the block runs.
+
+        Raises:
+            InputError: A verifier or an engine is unknown.
+            EngineError: A model cannot be loaded, or the runtime is closed.
+        """
+        async with self._opening:
+            core = await self._open(pipelines)
+            self._users.join()
+        try:
+            yield core
+        finally:
+            self._users.leave()
+
+    async def _open(self, pipelines: Collection[Pipeline]) -> Core:
+        if self._is_closed:
+            raise EngineError("the runtime is closed")
+        opened = self._opened
+        if self._core is not None and opened.serves(pipelines):
+            return self._core
+        wanted = opened.find(pipelines)
+        if opened.disturbs(wanted):
+            await self._users.gone()
+        await opened.open(wanted)
+        if self._core is None:
+            self._core = self._new_core(opened.engines[""], log=self._open_log())
+        self._core.serve(opened.engines, opened.verifiers)
+        return self._core
+
+    def _open_log(self) -> GenerationLog | None:
+        if self._log_path is not None:
+            self._log = LogFile(self._log_path)
+        return self._log
+
+    async def aclose(self) -> None:
+        """Close engines, verifiers and the log; what still runs fails. Idempotent."""
+        self._is_closed = True
+        async with AsyncExitStack() as closing:
+            if self._log is not None:
+                closing.callback(self._log.close)
+            if self._core is not None:
+                closing.push_async_callback(self._core.aclose)
+            closing.push_async_callback(self._opened.aclose)
 
 
-def _named_verifiers(pipelines: Iterable[Pipeline]) -> set[str]:
-    return {
-        name
-        for pipeline in pipelines
-        for _, node in pipeline
-        for name in node.operator.spec.verifiers
-    }
+def choose(
+    preset: Preset | Pipeline | str, overrides: Sequence[str], sampling: Sampling | None
+) -> Preset:
+    """Return the preset that was asked for, with another sampling profile if one is given.
 
-
-def _find_verifiers(
-    names: Iterable[str],
-    models: Mapping[str, str],
-    options: Mapping[str, Mapping[str, Any]],
-) -> _Found:
-    """Read what verifiers are, and those that they ask in turn."""
-    found, wanted = _Found(), sorted(names)
-    for text in wanted:
-        name, _ = catalog.parse_verifier(text)
-        module, config = load_verifier(text, options.get(name))
-        model = reward_model(text, models)
-        if model is None:
-            found.verifiers[text] = module.build(config)
-            wanted += [n for n in found.verifiers[text].spec.verifiers if n not in wanted]
-        elif default_model(name) is None:
-            raise InputError(f"the verifier {name!r} takes no model, got {model!r}")
-        else:
-            found.waiting[text] = (module, config, model)
-    return found
+    Raises:
+        InputError: An argument is wrong.
+    """
+    chosen = to_preset(preset, overrides)
+    if sampling is None:
+        return chosen
+    if not isinstance(sampling, Sampling):
+        raise wrong_type("sampling", "a Sampling", sampling)
+    return replace(chosen, sampling=sampling)

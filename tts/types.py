@@ -17,6 +17,8 @@ from tts.facts import Failure as Failure
 from tts.facts import RunFacts as RunFacts
 from tts.facts import SearchFigures as SearchFigures
 from tts.facts import Stop as Stop
+from tts.prompt_options import PromptExample as PromptExample
+from tts.prompt_options import PromptOptions as PromptOptions
 from tts.usage import Usage as Usage
 from tts.usage import sum_usage as sum_usage
 
@@ -47,6 +49,7 @@ class Problem:
         reference: The right answer, when it is known.
         answer_type: How answers are found and compared.
         metadata: Level, subject, tests and the like.
+        prompt: What is said around it, in place of what the preset says; None leaves that to it.
     """
 
     id: str
@@ -55,6 +58,7 @@ class Problem:
     reference: str | None = None
     answer_type: AnswerType = "math"
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    prompt: PromptOptions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,9 @@ class Sampling:
         logprobs: Top log-probabilities reported for each generated token; None reports none.
         certainties: Report each token's entropy and self-certainty, where the engine can.
         reflection: Wave on reflection words; None for none.
-        extra: Engine-specific settings, passed through as they are.
+        chat_template_kwargs: Options of the model's chat template, such as `enable_thinking`.
+        extra_body: Further fields of a request, as vLLM's server takes them; the embedded engine
+            takes those of its `SamplingParams`.
     """
 
     temperature: float = 0.8
@@ -126,7 +132,8 @@ class Sampling:
     logprobs: int | None = None
     certainties: bool = False
     reflection: Reflection | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

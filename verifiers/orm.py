@@ -9,6 +9,7 @@ read: reward models know solutions.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
@@ -78,7 +79,7 @@ class ORM:
     def _prompt(self, problem: Problem, text: str) -> Prompt:
         if self._tag:
             return prompts.reward(problem, split_steps(text))
-        plain = prompts.solve(problem)
+        plain = prompts.solve(replace(problem, prompt=None))
         return Prompt(messages=plain.messages, prefill=text)
 
 

@@ -1,4 +1,4 @@
-"""Problems of a pool of recorded samples, for `--engine replay --pool FILE[#model]`."""
+"""Problems of a pool of recorded samples, for `--model replay:FILE[#model]`."""
 
 from tts.answers.groups import canonical_form
 from tts.engine.pools import RecordedProblem, load_pool
@@ -44,7 +44,7 @@ def build(config: Config) -> PoolBenchmark:
         ProblemError: No pool is given.
     """
     if config.data is None:
-        raise ProblemError("the benchmark pool needs --engine replay --pool FILE[#model]")
+        raise ProblemError("the benchmark pool needs --model replay:FILE[#model]")
     return PoolBenchmark(str(config.data))
 
 

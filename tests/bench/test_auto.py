@@ -46,13 +46,13 @@ def test_the_whole_benchmark(tts: Callable[..., Outcome], monkeypatch: pytest.Mo
     async def reward(*_: Any) -> dict[str, ScriptedEngine]:
         return {"bundled:prm": Engine(line)}
 
-    async def verifiers(*_: Any, engines: dict[str, ScriptedEngine]) -> dict[str, ByText]:
+    def verifiers(_: Any, engines: dict[str, ScriptedEngine]) -> dict[str, ByText]:
         assert list(engines) == ["bundled:prm"]
         return {"prm": ByText(lambda text: 0.1 if len(text) == len(WRONG) else 0.8)}
 
     monkeypatch.setattr(auto, "VLLMEngine", engine)
     monkeypatch.setattr(auto, "open_reward", reward)
-    monkeypatch.setattr(auto, "open_verifiers", verifiers)
+    monkeypatch.setattr(auto, "build_verifiers", verifiers)
     words = ("bench", "auto", "--problems", "8", "--calibration", "8", "--samples", "4")
     outcome = tts(*words, "--json")
     assert outcome.code == 0, outcome.err

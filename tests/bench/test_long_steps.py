@@ -62,7 +62,7 @@ def test_a_run_without_searches_has_nothing_to_replay(tmp_path: Path) -> None:
 
 
 def say(ask: Ask) -> Line:
-    if ask.request.sampling.extra:  # a replay
+    if ask.request.sampling.extra_body:  # a replay
         return Line("x" * 100)
     steps = steps_of(ask)
     return Line(f"{ask.seed % 3}\n\nmore" if len(steps) < 3 else rf"\boxed{{{ask.seed % 3}}}")
@@ -87,7 +87,7 @@ def test_the_same_trees_grow_with_long_steps_and_once_only(
     monkeypatch.setattr(tree_run, "VLLMEngine", engine)
     monkeypatch.setattr(long_steps_run, "VLLMEngine", engine)
     command = ["bench", "long_steps", "--problems", "3", "--trees", "2", "--width", "4"]
-    command += ["--step-tokens", "30", "--blocks", "512", "--verifier", "rule"]
+    command += ["--step-tokens", "30", "--blocks", "512", "--scorer", "rule"]
     command += ["--out", str(tmp_path)]
     assert run([*command, "--json"]) == 0
     cases = json.loads(capsys.readouterr().out)["cases"]
@@ -96,7 +96,7 @@ def test_the_same_trees_grow_with_long_steps_and_once_only(
     assert [case["tokens"] for case in cases[:2]] == [2 * 16 * 30] * 2
     assert all(case["cached_share"] == 1.0 and case["seconds"] > 0 for case in cases)
     (_, recorded), (options, grown) = engines
-    assert options["options"] == {"num_gpu_blocks_override": 512}
+    assert options["num_gpu_blocks_override"] == 512
     assert recorded.requests and {r.sampling.max_tokens for r in grown.requests} == {30}
 
     assert run(command) == 0

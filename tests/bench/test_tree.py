@@ -112,7 +112,7 @@ def test_a_whole_run_is_read_again_without_the_engine(
     monkeypatch.setattr(tree_run, "VLLMEngine", engine)
     methods = ["rebase", "ets+merge", "best_of_n"]
     scarce = ["ets-joint", "rebase+turns"]
-    command = ["bench", "tree", "--problems", "2", "--width", "4", "--verifier", "rule"]
+    command = ["bench", "tree", "--problems", "2", "--width", "4", "--scorer", "rule"]
     command += ["--task", "chain", "--task", "countdown", "--kv-bytes", "1", "--out", str(tmp_path)]
     command += [word for name in methods + scarce for word in ("--method", name)]
     assert run([*command, "--json"]) == 0

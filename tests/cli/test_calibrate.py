@@ -24,8 +24,8 @@ def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_policy_is_fitted_and_used(pool: str, capsys: pytest.CaptureFixture[str]) -> None:
-    engine = ["--engine", "replay", "--pool", pool]
-    assert run(["calibrate", "pool", *engine, "--set", "n=10", "--out", "policy.yaml"]) == 0
+    engine = ["--model", f"replay:{pool}"]
+    assert run(["calibrate", "pool", *engine, "--set", "n=10", "--policy", "policy.yaml"]) == 0
     printed = capsys.readouterr().out
     assert "policy policy.yaml, 12 problems by m" in printed
     policy = load_policy(Path("policy.yaml"))
@@ -44,10 +44,9 @@ def test_a_policy_is_fitted_and_used(pool: str, capsys: pytest.CaptureFixture[st
 def test_what_cannot_be_calibrated_is_refused(
     pool: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    engine = ["--engine", "replay", "--pool", pool]
-    assert run(["calibrate", "pool", *engine, "--presets", "single"]) == 2
+    engine = ["--model", f"replay:{pool}"]
+    assert run(["calibrate", "pool", *engine, "--preset", "single"]) == 2
     assert "add a preset that draws them" in capsys.readouterr().err
-    assert run(["calibrate", "pool", *engine, "--presets", ","]) == 2
     assert run(["calibrate", "pool", *engine, "--split", "train"]) == 2
     assert "no split 'train'" in capsys.readouterr().err
 
@@ -58,8 +57,8 @@ def test_one_sided_data_give_a_policy_that_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     engine = [
-        *("--engine", "replay"),
-        *("--pool", str(write_pool(tmp_path, *(row(f"p{i}", [answer] * 6) for i in range(6))))),
+        "--model",
+        f"replay:{write_pool(tmp_path, *(row(f'p{i}', [answer] * 6) for i in range(6)))}",
     ]
     assert run(["calibrate", "pool", *engine, "--set", "n=6"]) == 0
     assert "every sample is right, or every one wrong" in capsys.readouterr().out
@@ -81,7 +80,7 @@ def test_one_sided_data_give_a_policy_that_runs(
 def test_a_policy_that_does_not_fit_is_refused_before_a_sample(
     pool: str, change: tuple[str, str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    engine = ["--engine", "replay", "--pool", pool]
+    engine = ["--model", f"replay:{pool}"]
     assert run(["calibrate", "pool", *engine, "--set", "n=10"]) == 0
     file = Path("policy.yaml")
     written = file.read_text()
@@ -97,8 +96,8 @@ def test_a_policy_that_does_not_fit_is_refused_before_a_sample(
 def test_scores_give_a_ladder_and_a_calibration(
     pool: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    engine = ["--engine", "replay", "--pool", pool]
-    words = ["calibrate", "pool", *engine, "--presets", "best_of_n", "--set", "n=10"]
+    engine = ["--model", f"replay:{pool}"]
+    words = ["calibrate", "pool", *engine, "--preset", "best_of_n", "--set", "n=10"]
     assert run([*words, "--set", "verifier=recorded"]) == 0
     printed = capsys.readouterr().out
     assert "ladder samples scored by recorded" in printed

@@ -105,9 +105,9 @@ def test_a_run_on_one_engine_records_no_others(tts: Tts, data: str, made: Made) 
         ((), "needs the engine 'draft'; this run has no other; say what it is with --engine-for"),
         (("draft",), "--engine-for draft: write NAME=SPEC, such as draft=bundled:draft"),
         (("=x",), "--engine-for =x: write NAME=SPEC"),
-        (("draft=@http://x",), "write MODEL, MODEL@URL or replay:FILE"),
+        (("draft=http://x",), "write MODEL, MODEL@URL or replay:FILE"),
         (("draft=a", "draft=b"), "--engine-for draft=b: 'draft' is a already"),
-        (("drft=bundled:draft",), "nothing asks an engine of that name; asked are draft"),
+        (("drft=bundled:draft",), "needs the engine 'draft'; this run has drft; say what it is"),
         (("draft=replay:nowhere.jsonl",), "cannot read the pool nowhere.jsonl"),
     ],
 )
@@ -126,7 +126,7 @@ def test_a_policy_is_fitted_to_the_runs_own_samples(tts: Tts, data: str, made: M
     Path("drafted.yaml").write_text("extends: cascade\nparameters: {draft: draft}\n")
     words = ("calibrate", "jsonl", "--data", data, "--split", "test")
     outcome = tts(
-        *(*words, "--presets", "self_consistency,drafted.yaml"),
+        *(*words, "--preset", "self_consistency", "--preset", "drafted.yaml"),
         *("--engine-for", "draft=bundled:draft", "--set", "n=4"),
     )
     assert outcome.code == 0, outcome.err
@@ -157,7 +157,7 @@ def test_recorded_models_vote_together(
     monkeypatch.undo()  # the real make_engine
     monkeypatch.chdir(tmp_path)
     _pool(tmp_path / "pool.jsonl", "p", one="122", other="111")
-    words = ("eval", "pool", "--engine", "replay", "--pool", "pool.jsonl#one", "--json")
+    words = ("eval", "pool", "--model", "replay:pool.jsonl#one", "--json")
     alone = tts(*words, "--preset", "mixture", "--set", "n=3").json["runs"][0]
     mixed = ("--preset", "mixture", "--set", "n=6", "--set", "engines=['', other]")
     both = tts(*words, *mixed, "--engine-for", "other=replay:pool.jsonl#other").json["runs"][0]

@@ -86,7 +86,7 @@ def test_two_presets_end_with_a_table_and_a_plot(tts: Tts, data: str) -> None:
     assert max(map(len, table.splitlines())) <= 80
     (plot,) = [line.split()[1] for line in rest.splitlines() if line.startswith("plot")]
     assert Path(plot).read_bytes().startswith(b"\x89PNG")
-    assert "seed  0, bundled:reasoner on vllm" in rest
+    assert "seed  0, scripted on vllm" in rest
     again = rest.splitlines()[-1].removeprefix("again ").split()
     assert again[:3] == ["tts", "eval", "jsonl"]
     assert tts(*again[1:]).out.splitlines()[-1].split() == ["again", *again]
@@ -148,10 +148,16 @@ def test_nothing_solved_is_no_success(tts: Tts, data: str) -> None:
         (("chain", "--split", "exam"), "exam"),
         (("jsonl",), "the benchmark jsonl needs a file"),
         (("jsonl", "--data", "nowhere.jsonl"), "nowhere.jsonl"),
-        (("chain", "countdown", "--data", "x.jsonl"), "--data belongs to one benchmark"),
-        (("chain", "--reuse", "nowhere"), "--reuse nowhere: no run here"),
-        (("chain", "--base-url", "http://localhost"), "--base-url needs --engine openai"),
-        (("chain", "--engine", "openai"), "needs --model"),
+        (("chain", "countdown", "--data", "x.jsonl"), "data belong to one benchmark"),
+        (("chain", "--reuse", "nowhere"), "reuse nowhere: no run here"),
+        (("chain", "--model", "http://localhost"), "write MODEL, MODEL@URL or replay:FILE"),
+        (("chain", "--model", "m@localhost:8000"), "address begins with http:// or https://"),
+        (("chain", "--model", "m?sparse=1"), "only ?pooling may follow a model"),
+        (("chain", "--engine-arg", "dtype"), "write KEY=VALUE"),
+        (("chain", "--engine-arg", "dtpye=auto"), "no engine option 'dtpye' of vLLM; did you mean"),
+        (("chain", "--engine-arg", "max_num_seqs=0"), "max_num_seqs = 0: input should be greater"),
+        (("chain", "--engine-arg", "draft.seed=1"), "nothing asks an engine of that name"),
+        (("chain", "--engine-for", "draft=m"), "engine 'draft': nothing asks an engine of that"),
         (("chain", "--verifier", "prm"), "write NAME=MODEL"),
         (("chain", "--verifier", "pmr=x"), "unknown verifier 'pmr'; did you mean 'prm'?"),
     ],

@@ -53,7 +53,7 @@ def test_interrupted_process_is_resumed(tts: Tts, blow: signal.Signals) -> None:
     rows = [{"id": str(i), "problem": f"What is {i} plus 2?", "answer": "2"} for i in range(12)]
     Path("sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     command = ["eval", "jsonl", "--data", "sums.jsonl", "--preset", "self_consistency"]
-    command += ["--set", "n=4", "--repeat", "24"]
+    command += ["--set", "n=4", "--epochs", "24"]
     process = start(*command)
     deadline = time.monotonic() + 60
     while finished_lines() < 2 and process.poll() is None and time.monotonic() < deadline:

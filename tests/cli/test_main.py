@@ -49,7 +49,7 @@ def test_version(tts: Tts) -> None:
         (("eval", "chain", "--limit", "0"), "--limit"),
         (("eval", "chain", "--limit", "many"), "valid integer"),
         (("eval", "chain", "--bugdet", "8k"), "--bugdet"),
-        (("solve", "1 + 1", "--engine", "vlm"), "'vlm'"),
+        (("solve", "1 + 1", "--engine", "vllm"), "--engine"),
     ],
 )
 def test_bad_use_exits_with_2(tts: Tts, arguments: tuple[str, ...], message: str) -> None:

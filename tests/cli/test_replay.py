@@ -1,4 +1,4 @@
-"""`tts eval pool --engine replay --pool FILE[#model]` from the command line."""
+"""`tts eval pool --model replay:FILE[#model]` from the command line."""
 
 from pathlib import Path
 
@@ -13,21 +13,19 @@ def test_a_pool_is_evaluated(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = write_pool(tmp_path, row("a", ["4", "4", "5"]), row("b", ["3", "3", "4"]))
-    words = ["eval", "pool", "--engine", "replay", "--pool", f"{path}#m", "--set", "n=3"]
+    words = ["eval", "pool", "--model", f"replay:{path}#m", "--set", "n=3"]
     assert run(words) == 0
     printed = capsys.readouterr().out
     assert "50.0%" in printed
     assert "m on replay" in printed
-    assert f"--engine replay --pool '{path}#m'" in printed
+    assert f"--model 'replay:{path}#m'" in printed
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--engine", "replay"], "need each other"),
-        (["--pool", "x.jsonl"], "need each other"),
-        (["--engine", "replay", "--pool", "x.jsonl"], "cannot read the pool"),
-        (["--engine", "replay", "--pool", "x", "--model", "y"], "the pool says which model"),
+        (["--model", "replay:x.jsonl"], "cannot read the pool"),
+        (["--model", "replay:x.jsonl", "--engine-arg", "seed=1"], "samples take no 'seed'"),
         ([], "the benchmark pool needs"),
     ],
 )
@@ -57,7 +55,7 @@ def test_what_a_pool_cannot_answer_is_refused_before_anything_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = write_pool(tmp_path, row("a", ["4", "5"]))
-    assert run(["eval", *words, "--engine", "replay", "--pool", str(path)]) == 2
+    assert run(["eval", *words, "--model", f"replay:{path}"]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
 
@@ -70,5 +68,5 @@ def test_samples_are_shown_where_tokens_were_not_counted(
     for sample in uncounted["samples"]:
         del sample["tokens"]
     path = write_pool(tmp_path, uncounted)
-    assert run(["eval", "pool", "--engine", "replay", "--pool", str(path), "--set", "n=3"]) == 0
+    assert run(["eval", "pool", "--model", f"replay:{path}", "--set", "n=3"]) == 0
     assert "3 samples" in capsys.readouterr().out

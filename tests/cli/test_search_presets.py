@@ -8,13 +8,11 @@ import pytest
 
 import tts
 from tests.support.searching import steps_of
-from tests.support.solving import open_verifier
 from tts.cli.main import run
 from tts.engine import running
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.engine.spec import EngineSpec
 from tts.presets.load import load_preset
-from tts.runtime.job import Job
 from tts.tasks.chain import generate_problem
 
 PRESETS = (
@@ -70,10 +68,8 @@ def test_a_yaml_file_may_put_a_search_into_a_pipeline(tmp_path: Path) -> None:
     preset = load_preset(str(file))
 
     async def solve() -> tts.Result:
-        async with tts.Runtime(
-            ScriptedEngine(say), verifiers={"rule": open_verifier("rule")}
-        ) as runtime:
-            return await runtime.run(Job.of(preset, generate_problem("test", 1, 0)))
+        async with tts.Runtime(ScriptedEngine(say)) as runtime:
+            return await runtime.run(preset, generate_problem("test", 1, 0))
 
     result = asyncio.run(solve())
     assert result.answer is not None

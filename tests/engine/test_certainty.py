@@ -77,7 +77,7 @@ def draw(engine: VLLMEngine, sampling: Sampling, n: int) -> list[Completion]:
 def test_only_an_engine_that_draws_in_this_process_can_tell(
     options: dict[str, Any], can_tell: bool
 ) -> None:
-    assert VLLMEngine("some/model", options=options).capabilities.certainties == can_tell
+    assert VLLMEngine("some/model", **options).capabilities.certainties == can_tell
     assert not VLLMEngine("some/model", runner="pooling").capabilities.certainties
 
 

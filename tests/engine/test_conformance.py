@@ -37,14 +37,14 @@ class Subject:
 
 def say(ask: Ask) -> Line:
     """Twelve characters and a stop for each seed; on and on where stops are ignored."""
-    if ask.request.sampling.extra:
+    if ask.request.sampling.extra_body:
         return Line("x" * 5_000)
     return Line(f"{ask.seed % 1000:03d} = 7\n\n{ask.seed % 97:02d}.")
 
 
 @pytest.fixture(params=["scripted", pytest.param("vllm", marks=pytest.mark.slow)])
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
-    endless = Sampling(temperature=1.0, max_tokens=300, extra={"ignore_eos": True})
+    endless = Sampling(temperature=1.0, max_tokens=300, extra_body={"ignore_eos": True})
     if request.param == "scripted":
         scripted = ScriptedEngine(say)
 
@@ -89,6 +89,13 @@ def test_all_arrive_once_and_say_what_they_cost(subject: Subject) -> None:
             assert c.error is None
         assert await stream.aclose() == Usage()
         assert await subject.is_idle()
+
+    run(main())
+
+
+def test_an_engine_that_has_started_may_be_started_again(subject: Subject) -> None:
+    async def main() -> None:
+        assert await subject.engine.start() is await subject.engine.start() is subject.engine
 
     run(main())
 

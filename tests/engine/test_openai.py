@@ -125,6 +125,19 @@ async def read(engine: OpenAIEngine, request: GenerationRequest) -> list[Complet
     return [completion async for completion in engine.generate(request)]
 
 
+def test_what_presets_say_of_requests_reaches_the_server() -> None:
+    server = FakeServer(chat)
+
+    async def use(engine: OpenAIEngine) -> None:
+        thinking = {"enable_thinking": False}
+        extra = {"reasoning_effort": "low"}
+        await read(engine, ask(chat_template_kwargs=thinking, extra_body=extra))
+        assert server.bodies[0]["chat_template_kwargs"] == thinking
+        assert server.bodies[0]["reasoning_effort"] == "low"
+
+    run(server, use)
+
+
 def test_samples_go_out_in_calls_of_n_and_the_usage_is_split() -> None:
     server = FakeServer(chat)
 
@@ -344,7 +357,7 @@ def test_vllms_own_server_agrees_with_the_embedded_engine(
 
             # 2048 tokens of context: all but 2000 and the prompt's are left for this completion.
             used = len(theirs.prompt_token_ids)
-            going_on = ask(max_tokens=1500, extra={"ignore_eos": True})
+            going_on = ask(max_tokens=1500, extra_body={"ignore_eos": True})
             for roomy in (going_on, replace(going_on, prompt=ids)):
                 (short,) = await read(engine, replace(roomy, keep_free=2000))
                 assert len(short.token_ids) == 2048 - 2000 - used
@@ -354,7 +367,7 @@ def test_vllms_own_server_agrees_with_the_embedded_engine(
             too_long = ask(prompt=Prompt(token_ids=(65,) * 3000))
             with pytest.raises(ContextError):
                 await read(engine, too_long)
-            endless = engine.generate(ask(4, max_tokens=1500, extra={"ignore_eos": True}))
+            endless = engine.generate(ask(4, max_tokens=1500, extra_body={"ignore_eos": True}))
             (first,) = await read(engine, ask(max_tokens=3))
             assert first.finish_reason == "length"
             assert (await endless.aclose()).calls == 4

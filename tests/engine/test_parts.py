@@ -159,7 +159,7 @@ class Letters:
 
 
 def test_a_chat_is_encoded_once_with_its_prefill() -> None:
-    encoder = PromptEncoder(Letters(), {})
+    encoder = PromptEncoder(Letters())
     chat = Prompt(messages=(Message("user", "hi"),), prefill="so")
     before = Letters.calls
     assert encoder.encode(chat) == encoder.encode(chat) == tuple(map(ord, "HI:so"))
@@ -169,8 +169,18 @@ def test_a_chat_is_encoded_once_with_its_prefill() -> None:
     assert encoder.tokenize("a") == (97,)  # a text in the middle of others gets none
 
 
+def test_options_of_the_chat_template_are_part_of_what_is_remembered() -> None:
+    encoder = PromptEncoder(Letters())
+    chat = Prompt(messages=(Message("user", "hi"),), prefill="so")
+    other = {"chat_template": "?"}
+    assert encoder.encode(chat, other) == encoder.encode(chat, other) == tuple(map(ord, "HI?so"))
+    assert encoder.encode(chat, {}) == encoder.encode(chat) == tuple(map(ord, "HI:so"))
+    own = PromptEncoder(Letters(), RewardFormat("a:B", template="=", tag="\n"))
+    assert own.encode(chat, other) == tuple(map(ord, "HI=so"))  # a reward model has its own
+
+
 def test_steps_end_at_their_tags() -> None:
-    encoder = PromptEncoder(Letters(), {})
+    encoder = PromptEncoder(Letters())
     asked = Prompt(messages=(Message("user", "hi"),), prefill="a#bc#d")
     assert encoder.encode_steps(asked, "#") == (tuple(map(ord, "HI:a#bc#d")), (4, 7))
     with pytest.raises(CapabilityError, match="does not know '<extra_0>' as one token"):
@@ -178,7 +188,7 @@ def test_steps_end_at_their_tags() -> None:
 
 
 def test_of_a_longer_solution_only_the_new_step_is_tokenised() -> None:
-    encoder = PromptEncoder(Letters(), {})
+    encoder = PromptEncoder(Letters())
 
     def ids(prefill: str) -> tuple[int, ...]:
         asked = Prompt(messages=(Message("user", "hi"),), prefill=prefill)
@@ -216,7 +226,7 @@ def test_steps_are_tokenised_together_where_it_makes_a_difference(text: str) -> 
 
     asked = Prompt(messages=(Message("user", "hi"),), prefill=text)
     for tokenizer in (Leading(), Greedy(), Merging()):
-        encoder = PromptEncoder(tokenizer, {})
+        encoder = PromptEncoder(tokenizer)
         assert encoder.encode_steps(asked, "#")[0] == encoder.encode(asked)
 
 
@@ -231,7 +241,7 @@ def test_the_bundled_reward_model_reads_the_same_step_by_step(steps: list[str]) 
 @cache
 def bundled_encoder() -> PromptEncoder:
     transformers = pytest.importorskip("transformers")
-    return PromptEncoder(transformers.AutoTokenizer.from_pretrained(resolve("bundled:prm")), {})
+    return PromptEncoder(transformers.AutoTokenizer.from_pretrained(resolve("bundled:prm")))
 
 
 def test_a_reward_model_reads_its_own_format() -> None:
@@ -241,7 +251,7 @@ def test_a_reward_model_reads_its_own_format() -> None:
         def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
             return super().__call__(text.replace(".\n", "!"), add_special_tokens)
 
-    encoder = PromptEncoder(Merging(), {}, RewardFormat("a:B", template="=", tag="\n"))
+    encoder = PromptEncoder(Merging(), RewardFormat("a:B", template="=", tag="\n"))
     asked = Prompt(messages=(Message("user", "x.\ny"),), prefill="one.\ntwo.#three.#")
     # The problem as its tokenizer has it; of the steps every line ends in a token of its own.
     read, ends = "X!Y=one.\ntwo.\nthree.\n", (13, 20)
@@ -251,10 +261,10 @@ def test_a_reward_model_reads_its_own_format() -> None:
 def test_a_chat_that_the_model_cannot_take_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     chat = Prompt(messages=(Message("user", "hi"),))
     with pytest.raises(EngineError, match="roles must alternate"):
-        PromptEncoder(Letters(), {"refuse": True}).encode(chat)
+        PromptEncoder(Letters()).encode(chat, {"refuse": True})
     monkeypatch.setattr(Letters, "chat_template", None)
     with pytest.raises(CapabilityError, match="no chat template"):
-        PromptEncoder(Letters(), {}).encode(chat)
+        PromptEncoder(Letters()).encode(chat)
 
 
 def test_a_dead_engine_tells_every_reader_even_of_sequences_that_it_lost() -> None:

@@ -9,7 +9,7 @@ from tts.engine import running
 from tts.engine.running import RunningEngines, reward_engine, split_memory
 from tts.engine.scripted import ScriptedEngine
 from tts.engine.spec import EngineSpec
-from tts.errors import EngineError, InputError
+from tts.errors import EngineError, InputError, ModelError
 
 POLICY, DRAFT = EngineSpec("vllm", "m"), EngineSpec("vllm", "d")
 SERVER = EngineSpec("openai", "s")
@@ -24,8 +24,10 @@ def test_embedded_engines_split_the_memory() -> None:
     assert shares(POLICY, SERVER, DRAFT) == [0.45, None, 0.45]  # 0.9 / 2; a server has its own
     assert shares(POLICY, reward_engine("r")) == [0.6, 0.3]
     assert shares(POLICY, DRAFT, reward_engine("r")) == [0.3, 0.3, 0.3]  # (0.9 - 0.3) / 2
+    mine = EngineSpec.parse("d", {"gpu_memory_utilization": 0.5})
+    assert shares(POLICY, mine) == [0.4, 0.5]
     assert shares() == []
-    with pytest.raises(InputError, match=r"3 reward models take 0\.9 of a GPU"):
+    with pytest.raises(InputError, match=r"take 0\.9 of a GPU's memory and leave none for m;"):
         shares(POLICY, *map(reward_engine, "abc"))
 
 
@@ -84,6 +86,18 @@ def test_one_that_cannot_start_closes_the_others(events: list[str]) -> None:
         assert events == ["start s", "start m", "close m", "close s"]
         await engines.keep([SERVER])
         assert events[4:] == ["start s"]
+
+    asyncio.run(run())
+
+
+def test_a_missing_folder_is_found_before_anything_starts(events: list[str]) -> None:
+    async def run() -> None:
+        engines = RunningEngines()
+        with pytest.raises(ModelError, match=r"no model at \./nowhere"):
+            await engines.keep([POLICY, EngineSpec.parse("./nowhere")])
+        with pytest.raises(ModelError, match="no bundled model 'genius'"):
+            await engines.keep([POLICY, EngineSpec.parse("bundled:genius")])
+        assert events == []
 
     asyncio.run(run())
 

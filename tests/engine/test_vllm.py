@@ -11,12 +11,13 @@ import pytest
 from tts import prompts
 from tts.engine.running import make_engine
 from tts.engine.spec import EngineSpec
+from tts.engine.translate import sampling_params
 from tts.engine.vllm import VLLMEngine
 from tts.errors import CapabilityError, ContextError, EngineError, InputError, ModelError
 from tts.types import GenerationRequest, Message, Prompt, Sampling, ScoreRequest
 
 CHAT = Prompt(messages=(Message("user", "What is 7 * 8?"),))
-ENDLESS = Sampling(max_tokens=400, extra={"ignore_eos": True})
+ENDLESS = Sampling(max_tokens=400, extra_body={"ignore_eos": True})
 
 
 @pytest.mark.parametrize("model", ["/nowhere", "./nothing", "a/b/c", str(Path(__file__).parent)])
@@ -60,7 +61,8 @@ def test_the_model_is_described(vllm_engine: VLLMEngine) -> None:
     [
         (Sampling(temperature=9.0), "temperature"),
         (Sampling(top_p=0.0), "top_p"),
-        (Sampling(extra={"no_such_setting": 1}), "no_such_setting"),
+        (Sampling(extra_body={"no_such_setting": 1}), "no_such_setting"),
+        (Sampling(extra_body={"temperature": 1.0}), "temperature"),
     ],
 )
 def test_a_refused_request_leaves_the_engine_alive(
@@ -72,6 +74,32 @@ def test_a_refused_request_leaves_the_engine_alive(
         await anext(vllm_engine.generate(GenerationRequest(CHAT, Sampling(max_tokens=2))))
 
     asyncio.run(main())
+
+
+@pytest.mark.slow
+def test_a_request_says_how_its_chat_is_written(vllm_engine: VLLMEngine) -> None:
+    template = "{% if brief %}B{% endif %}{{ messages[0]['content'] }}"
+
+    async def ids(**options: object) -> tuple[int, ...]:
+        sampling = Sampling(max_tokens=1, chat_template_kwargs=options)
+        completion = await anext(vllm_engine.generate(GenerationRequest(CHAT, sampling)))
+        return completion.prompt_token_ids
+
+    async def main() -> None:
+        text = CHAT.messages[0].content
+        assert await ids(chat_template=template) == await vllm_engine.tokenize(text)
+        brief = await ids(chat_template=template, brief=True)
+        assert brief == await vllm_engine.tokenize(f"B{text}")
+        assert await ids() == await vllm_engine.encode(CHAT) != brief
+
+    asyncio.run(main())
+
+
+@pytest.mark.slow
+def test_extra_fields_are_written_as_for_a_server(vllm_engine: VLLMEngine) -> None:
+    extra = {"structured_outputs": {"choice": ["a", "b"]}, "min_tokens": 3}
+    params = sampling_params(Sampling(extra_body=extra), max_tokens=9)
+    assert (params.structured_outputs.choice, params.min_tokens) == (["a", "b"], 3)
 
 
 @pytest.mark.slow

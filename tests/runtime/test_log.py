@@ -30,17 +30,27 @@ def test_what_must_stay_free_is_part_of_a_key() -> None:
     assert keys[0] == keys[1] and len(set(keys)) == 3
 
 
+def test_how_a_server_or_a_template_is_asked_is_part_of_a_key() -> None:
+    samplings = [
+        Sampling(),
+        Sampling(chat_template_kwargs={"enable_thinking": False}),
+        Sampling(chat_template_kwargs={"enable_thinking": True}),
+        Sampling(extra_body={"repetition_penalty": 1.1}),
+    ]
+    assert len({request_key("m", replace(REQUEST, sampling=s)) for s in samplings}) == 4
+
+
 @pytest.mark.parametrize(
     ("prompt", "key"),
     [
-        (Prompt(text="1 + 1"), "a57ae60221cb1e42451826d79edda766"),
-        (Prompt(token_ids=(3, 1, 2)), "fb9dbf96e97232a51d86ca127991ddcd"),
-        (Prompt(messages=(Message("user", "1 + 1 \u00e4"),)), "429ff7ff71443446a6f4aef371f0e4ad"),
+        (Prompt(text="1 + 1"), "897d275198c333b12d0e291bfbf7b191"),
+        (Prompt(token_ids=(3, 1, 2)), "8592afef8fafde10fe70afea0d0cee3f"),
+        (Prompt(messages=(Message("user", "1 + 1 \u00e4"),)), "a0a46d8ca615b193876ee6ebb92097bb"),
     ],
 )
 def test_keys_stay_what_they_are(prompt: Prompt, key: str) -> None:
     # Logs on disk are found by them.
-    sampling = Sampling(max_tokens=9, stop=("x",), extra={"ignore_eos": True})
+    sampling = Sampling(max_tokens=9, stop=("x",), extra_body={"ignore_eos": True})
     assert request_key("model", GenerationRequest(prompt, sampling)) == key
 
 

@@ -29,7 +29,7 @@ def build_tree(block_size: int) -> tuple[SearchTree, list[int]]:
 
 
 async def one(engine: VLLMEngine, token_ids: tuple[int, ...], max_tokens: int) -> Completion:
-    sampling = Sampling(max_tokens=max_tokens, extra={"ignore_eos": True})
+    sampling = Sampling(max_tokens=max_tokens, extra_body={"ignore_eos": True})
     request = GenerationRequest(Prompt(token_ids=token_ids), sampling)
     return await anext(engine.generate(request))
 

@@ -28,12 +28,22 @@ class _Left:
 
 
 def allocation(
-    pools: Annotated[list[Path], typer.Argument(help="Pool files, or folders of them.")],
-    least: Annotated[int, typer.Option("--least", min=2, help="Fewest samples a problem.")] = 16,
+    pools: Annotated[
+        list[Path], typer.Argument(help="Files of recorded samples, or folders that hold them.")
+    ],
+    least: Annotated[
+        int,
+        typer.Option(
+            "--least", min=2, help="Leave series out that have fewer samples per problem."
+        ),
+    ] = 16,
     orders: Annotated[
-        int, typer.Option("--orders", min=1, help="Orders of drawing averaged over.")
+        int,
+        typer.Option("--orders", min=1, help="Random orders of drawing that are averaged over."),
     ] = 20,
-    seed: Annotated[int, typer.Option("--seed", help="Of orders, halves and intervals.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Seed of the orders, the halves and the intervals.")
+    ] = 0,
     as_json: flags.JsonFlag = False,
 ) -> None:
     """Measure how many samples allocation needs for the accuracy of uniform voting.

@@ -16,7 +16,6 @@ from tts.allocation.allocator import Belief, RunAllocator
 from tts.allocation.evidence import AnswerModel, gather
 from tts.allocation.optimal_stopping import standing
 from tts.allocation.policy_file import Policy, save_policy
-from tts.api import DEFAULT_MODEL
 from tts.bench.auto_figures import (
     at_equal_tokens,
     at_plateau,
@@ -35,9 +34,10 @@ from tts.evals.calibration.share import SHARED
 from tts.evals.run_store import GENERATIONS, Record, load_run, read_events
 from tts.evals.runner import Plan, evaluate
 from tts.parts import build_part
+from tts.pipeline_verifiers import build_verifiers
 from tts.presets.load import Preset, load_preset
 from tts.protocols import Verifier
-from tts.session import open_verifiers
+from tts.session import DEFAULT_MODEL
 from tts.types import Answer, Budget, Grade, Problem
 
 TASKS = ("chain", "countdown")
@@ -47,19 +47,26 @@ _MAX_TOKENS = "sampling.max_tokens=192"  # more than any solution of the two tas
 
 
 def auto(
-    problems: Annotated[int, typer.Option("--problems", min=8, help="Of each test split.")] = 200,
+    problems: Annotated[
+        int, typer.Option("--problems", min=8, help="Problems per task, of its test split.")
+    ] = 200,
     calibration: Annotated[
-        int, typer.Option("--calibration", min=8, help="Problems of each calibration split.")
+        int,
+        typer.Option("--calibration", min=8, help="Problems per task, of its calibration split."),
     ] = 150,
     samples: Annotated[
-        int, typer.Option("--samples", min=4, help="Of each problem, for fixed strategies.")
+        int, typer.Option("--samples", min=4, help="Samples per problem of the fixed strategies.")
     ] = 32,
     dearer: Annotated[
-        str | None, typer.Option("--dearer", help="Preset to escalate to, such as beam_search.")
+        str | None, typer.Option("--dearer", help="The preset to escalate to, such as beam_search.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of samples, halves and orders.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Seed of the samples, the halves and the orders.")
+    ] = 0,
     model: flags.EmbeddedModelFlag = DEFAULT_MODEL,
-    out: Annotated[Path, typer.Option("--out", help="Holds the runs.")] = Path("runs/bench_auto"),
+    out: Annotated[Path, typer.Option("--out", help="The folder that holds the runs.")] = Path(
+        "runs/bench_auto"
+    ),
     as_json: flags.JsonFlag = False,
 ) -> None:
     """Measure `auto` against voting, best-of-n and the weighted vote, chain and countdown mixed.
@@ -106,10 +113,12 @@ class _Bench:
         fixed = load_preset("best_of_n", [f"n={self._samples}", _MAX_TOKENS])
         dearer = [] if self._dearer is None else [load_preset(self._dearer, [_MAX_TOKENS])]
         async with AsyncExitStack() as opened:
-            engine = await opened.enter_async_context(VLLMEngine(self._model, memory=POLICY_MEMORY))
+            engine = await opened.enter_async_context(
+                VLLMEngine(self._model, gpu_memory_utilization=POLICY_MEMORY)
+            )
             rewards = await open_reward(_VERIFIER, opened)
             pipelines = [preset.pipeline for preset in (fixed, *dearer)]
-            verifiers = await open_verifiers(pipelines, engines=rewards)
+            verifiers = build_verifiers(pipelines, rewards)
             for verifier in verifiers.values():
                 opened.push_async_callback(verifier.aclose)
             on = _Engines(engine, rewards, verifiers)

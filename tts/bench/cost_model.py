@@ -12,20 +12,20 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from tts.api import DEFAULT_MODEL
 from tts.bench.cost_model_figures import EngineFigures, judge_cost_model, settings
 from tts.console import flags, output
 from tts.costs.flops import Workload
 from tts.engine.vllm import VLLMEngine
 from tts.protocols import Engine
+from tts.session import DEFAULT_MODEL
 from tts.types import GenerationRequest, Prompt, Sampling
 
 _TOKENS = range(300, 1_000)  # ids of plain words in any vocabulary
 
 
 def cost_model(
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Of all settings.")] = 3,
-    seed: Annotated[int, typer.Option("--seed", help="Of prompts and halves.")] = 0,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds over all settings.")] = 3,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the prompts and the halves.")] = 0,
     model: flags.EmbeddedModelFlag = DEFAULT_MODEL,
     as_json: flags.JsonFlag = False,
 ) -> None:
@@ -71,7 +71,7 @@ async def _measure(model: str, rounds: int, seed: int) -> EngineFigures:
 
 async def run_setting(running: Engine, load: Workload, rng: random.Random) -> float:
     """Return the seconds of a setting on prompts that were never sent before."""
-    sampling = Sampling(max_tokens=load.generated_tokens, extra={"ignore_eos": True})
+    sampling = Sampling(max_tokens=load.generated_tokens, extra_body={"ignore_eos": True})
     requests = [
         GenerationRequest(
             Prompt(token_ids=tuple(rng.choices(_TOKENS, k=load.prompt_tokens))),

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 from tts.engine.running import REWARD_MEMORY
 from tts.engine.vllm import VLLMEngine
-from tts.session import reward_model
+from tts.pipeline_verifiers import reward_model
 
 
 async def open_reward(verifier: str, opened: AsyncExitStack) -> dict[str, VLLMEngine]:
@@ -16,12 +16,12 @@ async def open_reward(verifier: str, opened: AsyncExitStack) -> dict[str, VLLMEn
         opened: Closes the engine.
 
     Returns:
-        The engine by its model, as `open_verifiers` takes it.
+        The engine by its model, as `build_verifiers` takes it.
     """
     model = reward_model(verifier, {})
     if model is None:
         return {}
-    reward = VLLMEngine(model, runner="pooling", memory=REWARD_MEMORY)
+    reward = VLLMEngine(model, runner="pooling", gpu_memory_utilization=REWARD_MEMORY)
     return {model: await opened.enter_async_context(reward)}
 
 

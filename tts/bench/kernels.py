@@ -27,9 +27,15 @@ _BASELINES = ("SDPA", "flex", "FA3")
 
 def kernels(
     compiled: Annotated[
-        bool, typer.Option("--compile", help="Compile for sm_90 instead; needs no GPU.")
+        bool,
+        typer.Option(
+            "--compile",
+            help="Compile the kernels for sm_90 and measure nothing; this needs no GPU.",
+        ),
     ] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="A few cells of the grid.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Measure a few cells of the grid only.")
+    ] = False,
     as_json: flags.JsonFlag = False,
 ) -> None:
     """Measure the attention kernels, or compile them for a GPU that is not there.

@@ -8,25 +8,39 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from tts.api import DEFAULT_MODEL
 from tts.bench.long_steps_run import SEARCHES, Case, ReplayFigures, replay
 from tts.bench.tree_run import BASE, Bench, Cell
 from tts.console import flags, output
+from tts.session import DEFAULT_MODEL
 
 
 def long_steps(
-    problems: Annotated[int, typer.Option("--problems", min=1, help="Of the searches.")] = 50,
-    trees: Annotated[int, typer.Option("--trees", min=1, help="Grown again, of these.")] = 10,
-    width: Annotated[int, typer.Option("--width", min=2, help="Of the searches.")] = 64,
-    task: Annotated[str, typer.Option("--task", help="chain or countdown.")] = "chain",
-    step_tokens: Annotated[int, typer.Option("--step-tokens", min=1, help="Of each step.")] = 64,
+    problems: Annotated[
+        int, typer.Option("--problems", min=1, help="Problems that are searched.")
+    ] = 50,
+    trees: Annotated[
+        int, typer.Option("--trees", min=1, help="Trees that are grown again, of these problems.")
+    ] = 10,
+    width: Annotated[int, typer.Option("--width", min=2, help="Width of the searches.")] = 64,
+    task: Annotated[str, typer.Option("--task", help="The task: chain or countdown.")] = "chain",
+    step_tokens: Annotated[
+        int, typer.Option("--step-tokens", min=1, help="Tokens in each step.")
+    ] = 64,
     blocks: Annotated[
         list[int] | None,
-        typer.Option("--blocks", min=64, help="Of a KV cache; may be repeated; 16384, 4096, 2048."),
+        typer.Option(
+            "--blocks",
+            min=64,
+            help="KV blocks of the cache. Repeat it for more [default: 16384, 4096, 2048].",
+        ),
     ] = None,
-    verifier: Annotated[str, typer.Option("--verifier", help="Scores steps.")] = "prm",
+    verifier: Annotated[
+        str, typer.Option("--scorer", help="The verifier that scores steps.")
+    ] = "prm",
     model: flags.EmbeddedModelFlag = DEFAULT_MODEL,
-    out: Annotated[Path, typer.Option("--out", help="Holds the runs.")] = Path("runs/bench_tree"),
+    out: Annotated[Path, typer.Option("--out", help="The folder that holds the runs.")] = Path(
+        "runs/bench_tree"
+    ),
     as_json: flags.JsonFlag = False,
 ) -> None:
     """Grow recorded searches again with long steps, on KV caches in which few of them fit.

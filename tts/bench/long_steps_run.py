@@ -135,7 +135,7 @@ def _jobs(case: Case, task: str) -> list[Job]:
     """Return a search for each of the first problems of a run, that grows the tree it has there."""
     recorded = load_expansions(Path(case.run))
     problems = [p for p in task_problems(task, len(recorded)) if p.id in recorded]
-    sampling = Sampling(temperature=1.0, max_tokens=CONTEXT, extra={"ignore_eos": True})
+    sampling = Sampling(temperature=1.0, max_tokens=CONTEXT, extra_body={"ignore_eos": True})
     return [
         Job(_regrow(recorded[problem.id], case.step_tokens), problem, sampling, priority=place)
         for place, problem in enumerate(problems[: case.problems])
@@ -159,7 +159,7 @@ def _engine(model: str, blocks: int) -> VLLMEngine:
         model,
         block_size=BLOCK_SIZE,
         max_model_len=min(CONTEXT, blocks * BLOCK_SIZE),
-        options={"num_gpu_blocks_override": blocks},
+        num_gpu_blocks_override=blocks,
     )
 
 

@@ -6,16 +6,20 @@ from typing import Annotated
 
 import typer
 
-from tts.api import DEFAULT_MODEL
 from tts.bench.runtime_run import Figures, Size, measure
 from tts.console import flags, output
 from tts.engine.vllm import VLLMEngine
+from tts.session import DEFAULT_MODEL
 
 
 def runtime(
-    problems: Annotated[int, typer.Option("--problems", min=1, help="Problems of chain.")] = 64,
-    samples: Annotated[int, typer.Option("--samples", min=1, help="Samples of each.")] = 16,
-    rounds: Annotated[int, typer.Option("--rounds", min=2, help="Rounds of both sides.")] = 8,
+    problems: Annotated[
+        int, typer.Option("--problems", min=1, help="Problems of the task chain.")
+    ] = 64,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Samples per problem.")] = 16,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=2, help="Rounds, in which both sides take turns.")
+    ] = 8,
     model: flags.EmbeddedModelFlag = DEFAULT_MODEL,
     as_json: flags.JsonFlag = False,
 ) -> None:

@@ -18,14 +18,25 @@ from tts.engine.sparse_config import SparseConfig
 
 
 def sparse(
-    context: Annotated[int, typer.Option("--context", min=64, help="Tokens per prompt.")] = 16_384,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Requests.")] = 8,
+    context: Annotated[
+        int, typer.Option("--context", min=64, help="Tokens in each prompt.")
+    ] = 16_384,
+    batch: Annotated[
+        int, typer.Option("--batch", min=1, help="Requests that decode together.")
+    ] = 8,
     keep: Annotated[
-        str, typer.Option("--sparse", help="What to keep, such as budget=1024,dense_layers=0.")
+        str,
+        typer.Option(
+            "--sparse", help="What sparse decode keeps, such as budget=1024,dense_layers=0."
+        ),
     ] = "budget=1024",
-    threads: Annotated[int, typer.Option("--threads", min=1, help="Of the CPU kernels.")] = 2,
-    layers: Annotated[int, typer.Option("--layers", min=1, help="Of the random model.")] = 8,
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Of each engine.")] = 64,
+    threads: Annotated[
+        int, typer.Option("--threads", min=1, help="Threads of the CPU kernels.")
+    ] = 2,
+    layers: Annotated[int, typer.Option("--layers", min=1, help="Layers of the random model.")] = 8,
+    steps: Annotated[
+        int, typer.Option("--steps", min=1, help="Decode steps timed on each engine.")
+    ] = 64,
     as_json: flags.JsonFlag = False,
 ) -> None:
     """Measure sparse decode against stock vLLM on a CPU.

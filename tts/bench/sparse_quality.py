@@ -16,34 +16,54 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from tts.api import DEFAULT_MODEL
 from tts.console import flags, output
 from tts.errors import ModelError
 from tts.kernels.budget import select_budget_pages
+from tts.session import DEFAULT_MODEL
 
 BUDGETS = (64, 128, 256, 512)
 
 
 def sparse_quality(
-    problems: Annotated[int, typer.Option("--problems", min=1, help="Of the test split.")] = 100,
+    problems: Annotated[
+        int, typer.Option("--problems", min=1, help="Problems of the test split, over all levels.")
+    ] = 100,
     distractors: Annotated[
-        int, typer.Option("--distractors", min=0, help="Sentences beside the point.")
+        int,
+        typer.Option("--distractors", min=0, help="Sentences in each problem that do not matter."),
     ] = 200,
     levels: Annotated[
-        list[int] | None, typer.Option("--level", min=1, max=5, help="May be repeated; 1, 2 and 3.")
+        list[int] | None,
+        typer.Option(
+            "--level",
+            min=1,
+            max=5,
+            help="Level of the problems. Repeat it for more [default: 1, 2, 3].",
+        ),
     ] = None,
     budgets: Annotated[
-        list[int] | None, typer.Option("--budget", help="Tokens; 64, 128, 256 and 512.")
+        list[int] | None,
+        typer.Option(
+            "--budget", help="KV tokens kept. Repeat it for more [default: 64, 128, 256, 512]."
+        ),
     ] = None,
-    page: Annotated[int, typer.Option("--page", min=1, help="Tokens per page.")] = 16,
-    samples: Annotated[int, typer.Option("--samples", min=1, help="Per problem.")] = 4,
-    temperature: Annotated[float, typer.Option("--temperature", min=0.01)] = 0.6,
-    max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Per sample.")] = 256,
-    seed: Annotated[int, typer.Option("--seed", help="Of wording and sampling.")] = 0,
-    model: Annotated[str, typer.Option("--model", help="Bundled name or folder.")] = DEFAULT_MODEL,
-    out: Annotated[Path, typer.Option("--out", help="Holds the cells and the figure.")] = Path(
-        "runs/sparse_quality"
-    ),
+    page: Annotated[int, typer.Option("--page", min=1, help="Tokens in each KV page.")] = 16,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Samples per problem.")] = 4,
+    temperature: Annotated[
+        float, typer.Option("--temperature", min=0.01, help="Temperature of the samples.")
+    ] = 0.6,
+    max_tokens: Annotated[
+        int, typer.Option("--max-tokens", min=1, help="Most generated tokens of each sample.")
+    ] = 256,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Seed of the wording and of the samples.")
+    ] = 0,
+    model: Annotated[
+        str, typer.Option("--model", help="The model: a bundled name or a folder.")
+    ] = DEFAULT_MODEL,
+    out: Annotated[
+        Path, typer.Option("--out", help="The folder that holds the cells and the figure.")
+    ] = Path("runs/sparse_quality"),
     as_json: flags.JsonFlag = False,
 ) -> None:
     """Measure accuracy against KV budget on long chain problems.

@@ -119,7 +119,7 @@ class BudgetedModel:
             folder, dtype=torch.float32, attn_implementation=_ATTENTION
         ).eval()
         self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-        self._encoder = PromptEncoder(self._tokenizer, {})
+        self._encoder = PromptEncoder(self._tokenizer)
         end = self._model.generation_config.eos_token_id
         self._ends = torch.tensor(end if isinstance(end, list) else [end])
         self._prefill = import_module("transformers.integrations.sdpa_attention")

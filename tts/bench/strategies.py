@@ -15,7 +15,6 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from tts.api import DEFAULT_MODEL
 from tts.bench.engines import forget, open_reward
 from tts.bench.strategies_figures import (
     BASE,
@@ -38,10 +37,11 @@ from tts.evals.environment import cpu_model, gpus
 from tts.evals.run_store import StoredRun, load_run
 from tts.evals.runner import Plan, evaluate
 from tts.parts import build_part
+from tts.pipeline_verifiers import build_verifiers
 from tts.protocols import Engine
 from tts.runtime.job import Job
 from tts.runtime.runtime import Runtime
-from tts.session import open_verifiers
+from tts.session import DEFAULT_MODEL
 
 BEGIN, END = "<!-- tts bench strategies -->", "<!-- end of tts bench strategies -->"
 _TASKS = ("chain", "countdown")
@@ -53,13 +53,13 @@ class Size:
     """How much is measured, and of what: options of the command by their names.
 
     Attributes:
-        problems: Of each task.
+        problems: Problems per task.
         samples: Of the long votes.
         rounds: Seeds of what is timed.
         seed: The first of them.
         verifier: Of the methods that score.
         model: Of the embedded vLLM.
-        out: Holds the runs.
+        out: The folder that holds the runs.
     """
 
     problems: int
@@ -72,26 +72,40 @@ class Size:
 
 
 def strategies(
-    problems: Annotated[int, typer.Option("--problems", min=2, help="Of each task.")] = 100,
+    problems: Annotated[int, typer.Option("--problems", min=2, help="Problems per task.")] = 100,
     samples: Annotated[
-        int, typer.Option("--samples", min=4, help="Of the long votes; the others take half.")
+        int,
+        typer.Option(
+            "--samples",
+            min=4,
+            help="Samples of the long votes; the other methods take half as many.",
+        ),
     ] = 32,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Of what is timed.")] = 3,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, help="Rounds of the methods that are timed.")
+    ] = 3,
     methods: Annotated[
-        list[str] | None, typer.Option("--method", help="May be repeated; all of them.")
+        list[str] | None,
+        typer.Option("--method", help="The method. Repeat it for more [default: all]."),
     ] = None,
     tasks: Annotated[
-        list[str] | None, typer.Option("--task", help="May be repeated; chain and countdown.")
+        list[str] | None,
+        typer.Option("--task", help="The task. Repeat it for more [default: chain, countdown]."),
     ] = None,
-    verifier: Annotated[str, typer.Option("--verifier", help="Scores solutions.")] = "prm",
+    verifier: Annotated[
+        str, typer.Option("--scorer", help="The verifier that scores solutions.")
+    ] = "prm",
     model: flags.EmbeddedModelFlag = DEFAULT_MODEL,
-    seed: Annotated[int, typer.Option("--seed", help="Of the samples.")] = 0,
-    full: Annotated[bool, typer.Option("--full", help="400 problems, 64 samples.")] = False,
-    out: Annotated[Path, typer.Option("--out", help="Holds the runs.")] = Path(
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same samples.")] = 0,
+    full: Annotated[
+        bool, typer.Option("--full", help="Run 400 problems with 64 samples each.")
+    ] = False,
+    out: Annotated[Path, typer.Option("--out", help="The folder that holds the runs.")] = Path(
         "runs/bench_strategies"
     ),
     readme: Annotated[
-        Path | None, typer.Option("--readme", help="A file whose table is replaced.")
+        Path | None,
+        typer.Option("--readme", help="A Markdown file whose table is replaced by this one."),
     ] = None,
     as_json: flags.JsonFlag = False,
 ) -> None:
@@ -137,7 +151,9 @@ async def measure(
     """Run all cells on one engine, or what is left of them; what is timed takes turns."""
     runs: dict[str, dict[str, list[StoredRun]]] = {}
     async with AsyncExitStack() as opened:
-        engine = await opened.enter_async_context(VLLMEngine(size.model, memory=POLICY_MEMORY))
+        engine = await opened.enter_async_context(
+            VLLMEngine(size.model, gpu_memory_utilization=POLICY_MEMORY)
+        )
         rewards = await open_reward(size.verifier, opened)
         await _warm_up(tasks[0], size, engine, rewards)
         for task in tasks:
@@ -170,7 +186,7 @@ async def _run(
         seed=size.seed + number,
         options={"engine": "vllm", "split": "test"},
     )
-    verifiers = await open_verifiers([preset.pipeline], engines=rewards)
+    verifiers = build_verifiers([preset.pipeline], rewards)
     summary = await evaluate(plan, engine, root=size.out, verifiers=verifiers)
     return load_run(Path(summary["out"]))
 
@@ -178,7 +194,7 @@ async def _run(
 async def _warm_up(task: str, size: Size, engine: Engine, rewards: dict[str, VLLMEngine]) -> None:
     """Let both engines run a little, so that the first cell does not pay for it."""
     preset = method_preset("best_of_n", 4, size.verifier)
-    verifiers = await open_verifiers([preset.pipeline], engines=rewards)
+    verifiers = build_verifiers([preset.pipeline], rewards)
     found = build_part("benchmark", task, {}).problems("train")
     few = Job.of_all(preset, islice(found, _WARM_UP_PROBLEMS))
     async with Runtime(engine, verifiers=verifiers) as runtime, runtime.run_many(few) as results:

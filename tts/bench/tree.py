@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from tts.api import DEFAULT_MODEL
 from tts.bench.tree_figures import Comparison, Outcome, Ratio, compare_searches
 from tts.bench.tree_run import (
     BASE,
@@ -20,29 +19,41 @@ from tts.bench.tree_run import (
     plan_cells,
 )
 from tts.console import flags, output
+from tts.session import DEFAULT_MODEL
 
 _POOLED = "all"
 
 
 def tree(
-    problems: Annotated[int, typer.Option("--problems", min=1, help="Of each task.")] = 50,
+    problems: Annotated[int, typer.Option("--problems", min=1, help="Problems per task.")] = 50,
     widths: Annotated[
-        list[int] | None, typer.Option("--width", help="May be repeated; 16 and 64.")
+        list[int] | None,
+        typer.Option(
+            "--width", help="Width of the searches. Repeat it for more [default: 16, 64]."
+        ),
     ] = None,
     methods: Annotated[
         list[str] | None,
-        typer.Option("--method", help=f"May be repeated: {', '.join(METHODS)}."),
+        typer.Option("--method", help=f"The method: {', '.join(METHODS)}. Repeat it for more."),
     ] = None,
     tasks: Annotated[
-        list[str] | None, typer.Option("--task", help="chain or countdown; both.")
+        list[str] | None,
+        typer.Option("--task", help="The task: chain or countdown [default: both]."),
     ] = None,
-    verifier: Annotated[str, typer.Option("--verifier", help="Scores steps.")] = "prm",
+    verifier: Annotated[
+        str, typer.Option("--scorer", help="The verifier that scores steps.")
+    ] = "prm",
     model: flags.EmbeddedModelFlag = DEFAULT_MODEL,
     kv_bytes: Annotated[
-        int | None, typer.Option("--kv-bytes", help="Of the scarce KV cache; 128 blocks.")
+        int | None,
+        typer.Option(
+            "--kv-bytes", help="Size of the scarce KV cache in bytes [default: 128 blocks]."
+        ),
     ] = None,
-    full: Annotated[bool, typer.Option("--full", help="200 problems, more cells.")] = False,
-    out: Annotated[Path, typer.Option("--out", help="Holds the runs.")] = Path("runs/bench_tree"),
+    full: Annotated[bool, typer.Option("--full", help="Run 200 problems and more cells.")] = False,
+    out: Annotated[Path, typer.Option("--out", help="The folder that holds the runs.")] = Path(
+        "runs/bench_tree"
+    ),
     as_json: flags.JsonFlag = False,
 ) -> None:
     """Measure tree searches side by side: KV held, tokens, accuracy, pace.

@@ -20,10 +20,10 @@ from tts.engine.running import POLICY_MEMORY
 from tts.engine.vllm import VLLMEngine
 from tts.evals.runner import Plan, evaluate
 from tts.parts import build_part
+from tts.pipeline_verifiers import build_verifiers
 from tts.presets.load import Preset, load_preset
 from tts.protocols import Engine, Verifier
 from tts.runtime.runtime import DEFAULT_MAX_LIVE_KV
-from tts.session import open_verifiers
 from tts.types import Problem
 
 LEVELS = (3, 4, 5)
@@ -219,10 +219,10 @@ class Bench:
         first = cell_preset(plan[0], samples=1, verifier=self._verifier)
         async with AsyncExitStack() as opened:
             half = POLICY_MEMORY / 2  # the scarce one runs beside it
-            policy = VLLMEngine(self._model, memory=half, block_size=BLOCK_SIZE)
+            policy = VLLMEngine(self._model, gpu_memory_utilization=half, block_size=BLOCK_SIZE)
             engine = await opened.enter_async_context(policy)
             rewards = await open_reward(self._verifier, opened)
-            verifiers = await open_verifiers([first.pipeline], engines=rewards)
+            verifiers = build_verifiers([first.pipeline], rewards)
             for cell in plan:
                 if cell.cache == "ample":
                     await forget((engine, *rewards.values()))
@@ -234,7 +234,7 @@ class Bench:
             small = await opened.enter_async_context(
                 VLLMEngine(
                     self._model,
-                    memory=half,
+                    gpu_memory_utilization=half,
                     block_size=BLOCK_SIZE,
                     kv_cache_memory_bytes=size,
                     max_model_len=SCARCE_CONTEXT,

@@ -11,7 +11,7 @@ from tts import catalog
 from tts.cli._parameters import block, plain
 from tts.console.output import WIDTH
 from tts.parts import parameters_of
-from tts.presets.load import Preset, SamplingParameters
+from tts.presets.load import Preset, PromptParameters, SamplingParameters
 from tts.presets.yaml_file import KeyPath
 
 
@@ -27,6 +27,10 @@ def preset_lines(preset: Preset) -> Iterator[str]:
     yield "sampling:"
     given = values.get("sampling") or {}
     yield from block(SamplingParameters, given, _set_by(preset, ("sampling",), given))
+    if "prompt" in values:
+        yield "prompt:"
+        said = values["prompt"] or {}
+        yield from block(PromptParameters, said, _set_by(preset, ("prompt",), said))
     if "budget" in values:
         yield from _dump({"budget": values["budget"]})
     yield from _comment(f"nodes: {' -> '.join(name for name, _ in preset.pipeline)}")

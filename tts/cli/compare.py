@@ -17,7 +17,10 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command("compare")
 def compare_command(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders.", metavar="RUN")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Run folders; the others are compared with the first.", metavar="RUN"),
+    ],
     as_json: flags.JsonFlag = False,
 ) -> None:
     """Compare runs of one benchmark with the first of them.

@@ -41,7 +41,7 @@ class Finding:
 def doctor(
     as_json: flags.JsonFlag = False,
     profile: Annotated[
-        bool, typer.Option("--profile", help="Measure this CPU's FLOP/s and bytes/s too.")
+        bool, typer.Option("--profile", help="Measure this CPU's FLOP/s and bytes/s, too.")
     ] = False,
 ) -> None:
     """Say what this machine can run, and why not.
@@ -132,7 +132,7 @@ def _engines() -> list[Finding]:
     has_client = importlib.util.find_spec("openai") is not None
     return [
         Finding("engine", "vllm", has_vllm and not lacks_gpu, details),
-        Finding("engine", "openai", has_client, "any OpenAI-compatible server, by --base-url"),
+        Finding("engine", "openai", has_client, "any OpenAI-compatible server, --model MODEL@URL"),
     ]
 
 

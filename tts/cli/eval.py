@@ -6,56 +6,47 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from tts import plugins
-from tts.api import DEFAULT_MODEL, DEFAULT_PRESET
-from tts.cli import _engine
+from tts.cli._engine import EngineFlags, with_engine
 from tts.console import flags, output, tables
-from tts.console.progress import ProgressView
-from tts.errors import InputError, ProblemError, StoreError
-from tts.evals.calibration.share import with_share
-from tts.evals.run_store import GENERATIONS, load_run
-from tts.evals.runner import Plan, evaluate
-from tts.parts import build_part
-from tts.presets.load import Preset, load_preset
-from tts.types import Budget
+from tts.console.progress import watch
+from tts.errors import InputError
+from tts.evals.run_store import load_run
+from tts.evals.runner import Plan
+from tts.evaluation import Scope, log_of, plan_all, run_plans
+from tts.session import DEFAULT_PRESET, Runtime
 
 SCHEMA = 1
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
-    """What the user typed, checked."""
+class _Typed:
+    """The command line, to be typed again."""
 
-    benchmarks: tuple[str, ...]
-    presets: tuple[str, ...]
-    overrides: tuple[str, ...]
-    data: Path | None
-    split: str
-    limit: int | None
-    repeats: int
-    seed: int
-    budget: Budget | None
-    run_budget: Budget | None
+    benchmarks: Sequence[str]
+    presets: Sequence[str]
+    overrides: Sequence[str]
+    scope: Scope
     out: Path
-    reuse: tuple[Path, ...]
-    engine: _engine.EngineOptions
+    reuse: Sequence[Path]
+    engine: EngineFlags
 
-    def command(self) -> str:
+    def __str__(self) -> str:
         """Return the command line that does the same again, or goes on with it."""
+        scope = self.scope
         pairs: list[tuple[str, Any]] = [("--preset", name) for name in self.presets]
         pairs += [("--set", text) for text in self.overrides]
-        pairs += [("--data", self.data), ("--split", self.split), ("--limit", self.limit)]
-        pairs += [("--repeat", self.repeats), ("--seed", self.seed), ("--budget", self.budget)]
-        pairs += [("--run-budget", self.run_budget), ("--out", self.out)]
+        pairs += [("--data", scope.data), ("--split", scope.split), ("--limit", scope.limit)]
+        pairs += [("--epochs", scope.epochs), ("--seed", scope.seed), ("--budget", scope.budget)]
+        pairs += [("--run-budget", scope.run_budget), ("--out", self.out)]
         pairs += [("--reuse", path) for path in self.reuse]
-        hidden = {"--split": "test", "--repeat": 1, "--out": Path("runs")}
+        hidden = {"--split": "test", "--epochs": 1, "--out": Path("runs")}
         words = ["tts", *plugins.flags(), "eval", *self.benchmarks]
         for flag, value in pairs:
             if value is not None and hidden.get(flag) != value:
@@ -64,42 +55,40 @@ class _Request:
 
 
 @app.command("eval")
+@with_engine
 def evaluate_command(
     benchmarks: Annotated[
-        list[str], typer.Argument(help="Names, such as chain or math500.", metavar="BENCHMARK")
+        list[str],
+        typer.Argument(help="Names of benchmarks, such as chain or math500.", metavar="BENCHMARK"),
     ],
-    preset: Annotated[
-        list[str] | None,
-        typer.Option("--preset", help="A preset's name or file; may be repeated.", metavar="P"),
-    ] = None,
+    preset: flags.PresetFlag = None,
     overrides: flags.SetFlag = None,
     data: flags.DataFlag = None,
-    split: Annotated[str, typer.Option("--split", help="Part of the benchmark.")] = "test",
+    split: Annotated[
+        str, typer.Option("--split", help="The part of the benchmark that is solved.")
+    ] = "test",
     limit: flags.LimitFlag = None,
-    repeat: Annotated[
-        int, typer.Option("--repeat", min=1, help="Solve every problem this often.")
+    epochs: Annotated[
+        int, typer.Option("--epochs", min=1, help="Solve every problem this often.")
     ] = 1,
     seed: flags.SeedFlag = 0,
-    budget: Annotated[
-        str | None, typer.Option("--budget", help="Per problem: 8k (tokens), 30s, 64calls.")
-    ] = None,
+    budget: flags.BudgetFlag = None,
     run_budget: Annotated[
-        str | None, typer.Option("--run-budget", help="For each run as a whole.")
+        str | None,
+        typer.Option(
+            "--run-budget", help="Limit what each run as a whole may cost.", metavar="LIMIT"
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", help="Holds the run folders.")] = Path("runs"),
+    out: flags.OutFlag = Path("runs"),
     reuse: Annotated[
         list[Path] | None,
-        typer.Option("--reuse", help="A run whose samples are not drawn again.", metavar="RUN"),
+        typer.Option(
+            "--reuse", help="A run folder whose samples are not drawn again.", metavar="RUN"
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
-    engine: _engine.EngineFlag = "vllm",
-    model: _engine.ModelFlag = DEFAULT_MODEL,
-    verifier: _engine.VerifierFlag = None,
-    base_url: _engine.BaseUrlFlag = None,
-    pool: _engine.PoolFlag = None,
-    unsafe_execution: _engine.UnsafeFlag = False,
-    sparse: _engine.SparseFlag = None,
-    engine_for: _engine.EngineForFlag = None,
+    *,
+    engine: EngineFlags,
 ) -> None:
     """Solve benchmarks by presets and report accuracy, tokens and seconds.
 
@@ -107,108 +96,47 @@ def evaluate_command(
 
     Example: tts eval chain --preset single --preset self_consistency --limit 100
     """
-    request = _Request(
-        benchmarks=tuple(dict.fromkeys(benchmarks)),
-        presets=tuple(dict.fromkeys(preset or (DEFAULT_PRESET,))),
-        overrides=tuple(overrides or ()),
+    scope = Scope.of(
         data=data,
         split=split,
         limit=limit,
-        repeats=repeat,
+        epochs=epochs,
         seed=seed,
-        budget=None if budget is None else Budget.parse(budget),
-        run_budget=None if run_budget is None else Budget.parse(run_budget),
+        budget=budget,
+        run_budget=run_budget,
+    )
+    typed = _Typed(
+        benchmarks=tuple(dict.fromkeys(benchmarks)),
+        presets=tuple(dict.fromkeys(preset or (DEFAULT_PRESET,))),
+        overrides=tuple(overrides or ()),
+        scope=scope,
         out=out,
         reuse=tuple(reuse or ()),
-        engine=_engine.parse_engine(
-            engine,
-            model,
-            verifiers=verifier,
-            base_url=base_url,
-            pool=pool,
-            sparse=sparse,
-            others=engine_for,
-            unsafe_execution=unsafe_execution,
-        ),
+        engine=engine,
     )
-    plans = _plans(request)
-    logs = [_log_of(run) for run in request.reuse]
+    scope.check(typed.benchmarks)
+    runtime = engine.runtime()
+    plans = plan_all(
+        typed.benchmarks, typed.presets, scope, runtime.parts, overrides=typed.overrides
+    )
     summaries = output.run_async(
-        _run(plans, request, logs),
-        if_interrupted=f"interrupted; what was finished is kept. Go on with:\n  "
-        f"{request.command()}",
+        _run(runtime, plans, out, [log_of(run) for run in typed.reuse]),
+        if_interrupted=f"interrupted; what was finished is kept. Go on with:\n  {typed}",
     )
-    picture = _save_plot(summaries, request.out)
+    picture = _save_plot(summaries, out)
     if as_json:
         output.print_json({"schema": SCHEMA, "runs": summaries})
     else:
-        _print(summaries, request, picture)
+        _print(summaries, typed, picture)
     if not any(summary["samples"] for summary in summaries):
         raise InputError(f"no problem could be solved: {_reasons(summaries[0]) or 'no samples'}")
 
 
-def _plans(request: _Request) -> list[Plan]:
-    """Load everything that the run needs, before an engine is started."""
-    if request.data is not None and len(request.benchmarks) > 1:
-        raise InputError("--data belongs to one benchmark; name one")
-    presets = [load_preset(name, request.overrides) for name in request.presets]
-    return [
-        plan for name in request.benchmarks for plan in _plans_of_benchmark(name, presets, request)
-    ]
-
-
-def _plans_of_benchmark(name: str, presets: Sequence[Preset], request: _Request) -> list[Plan]:
-    own_pool = request.engine.own.pool if name == "pool" else None
-    data = request.data if own_pool is None else Path(own_pool)
-    benchmark = build_part("benchmark", name, {"data": data})
-    problems = tuple(islice(benchmark.problems(request.split), request.limit))
-    if not problems:
-        raise ProblemError(f"{name}: the split {request.split!r} has no problems")
-    size = len(problems) * request.repeats
-    return [
-        Plan(
-            benchmark=name,
-            problems=problems,
-            grade=benchmark.grade,
-            preset=with_share(preset, request.run_budget, size),
-            seed=request.seed,
-            repeats=request.repeats,
-            budget=request.budget,
-            run_budget=request.run_budget,
-            options={"split": request.split, **request.engine.config},
-        )
-        for preset in presets
-    ]
-
-
-def _log_of(run: Path) -> Path:
-    log = run / GENERATIONS
-    if not log.is_file():
-        raise StoreError(f"--reuse {run}: no run here ({GENERATIONS} is missing)")
-    return log
-
-
 async def _run(
-    plans: Sequence[Plan], request: _Request, logs: Sequence[Path]
+    runtime: Runtime, plans: Sequence[Plan], out: Path, logs: Sequence[Path]
 ) -> list[dict[str, Any]]:
-    pipelines = [plan.preset.pipeline for plan in plans]
-    async with _engine.open_engines(request.engine, pipelines) as opened:
-        for plan in plans:
-            plan.check(opened.engine, opened.verifiers, opened.others)
-        summaries: list[dict[str, Any]] = []
-        for plan in plans:
-            with ProgressView(f"{plan.benchmark} {plan.preset.name}") as view:
-                summary = await evaluate(
-                    plan,
-                    opened.engine,
-                    root=request.out,
-                    verifiers=opened.verifiers,
-                    engines=opened.others,
-                    reuse=logs,
-                    on_progress=view.show,
-                )
-            summaries.append(summary)
-    return summaries
+    async with runtime:
+        return await run_plans(runtime, plans=plans, out=out, logs=logs, watch=watch)
 
 
 def _save_plot(summaries: Sequence[dict[str, Any]], out: Path) -> Path | None:
@@ -224,7 +152,7 @@ def _save_plot(summaries: Sequence[dict[str, Any]], out: Path) -> Path | None:
     return path
 
 
-def _print(summaries: Sequence[dict[str, Any]], request: _Request, picture: Path | None) -> None:
+def _print(summaries: Sequence[dict[str, Any]], typed: _Typed, picture: Path | None) -> None:
     output.print_table(tables.summary_table(summaries))
     typer.echo()
     for summary in summaries:
@@ -235,9 +163,9 @@ def _print(summaries: Sequence[dict[str, Any]], request: _Request, picture: Path
             typer.echo(f"KV    {read}")
     if picture is not None:
         typer.echo(f"plot  {picture}")
-    own = request.engine.own
-    typer.echo(f"seed  {request.seed}, {own.model} on {own.kind}")
-    typer.echo(f"again {request.command()}")
+    first = summaries[0]
+    typer.echo(f"seed  {typed.scope.seed}, {first['model']} on {first['engine']}")
+    typer.echo(f"again {typed}")
 
 
 def _reasons(summary: dict[str, Any]) -> str:

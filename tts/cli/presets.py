@@ -66,7 +66,9 @@ def show(
 
 
 @app.command()
-def check(file: Annotated[str, typer.Argument(help="A YAML file.", metavar="FILE")]) -> None:
+def check(
+    file: Annotated[str, typer.Argument(help="The YAML file of a preset.", metavar="FILE")],
+) -> None:
     """Check a preset: exit code 0, or 2 with file and line of what is wrong.
 
     Example: tts presets check my_preset.yaml

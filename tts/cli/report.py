@@ -18,11 +18,17 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders.", metavar="RUN")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Run folders, of finished or unfinished runs.", metavar="RUN"),
+    ],
     html: Annotated[
-        Path | None, typer.Option("--html", help="Write table and figure to this page.")
+        Path | None,
+        typer.Option("--html", help="Write the table and the figure to this HTML page."),
     ] = None,
-    png: Annotated[Path | None, typer.Option("--png", help="Write the figure here.")] = None,
+    png: Annotated[
+        Path | None, typer.Option("--png", help="Write the figure to this picture.")
+    ] = None,
     as_json: flags.JsonFlag = False,
 ) -> None:
     """Print the figures of runs, finished or not; write them as a page or a picture.

@@ -5,59 +5,41 @@ from typing import Annotated
 
 import typer
 
-from tts.api import DEFAULT_MODEL, DEFAULT_PRESET, make_job
-from tts.cli import _engine
+from tts.arguments import to_preset
+from tts.budget import to_budget
+from tts.cli._engine import EngineFlags, with_engine
 from tts.console import flags, output
 from tts.errors import BudgetError, ContextError, InputError
-from tts.presets.load import load_preset
-from tts.runtime.job import Job
-from tts.runtime.runtime import Runtime
-from tts.types import Result
+from tts.presets.load import Preset
+from tts.runtime.job import to_problem
+from tts.session import DEFAULT_PRESET, Runtime
+from tts.types import Budget, Problem, Result
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
+@with_engine
 def solve(
     problem: Annotated[str, typer.Argument(help="The problem's text.")],
     preset: Annotated[
-        str, typer.Option("--preset", help="A preset's name or file.", metavar="P")
+        str, typer.Option("--preset", help="A preset's name or file.", metavar="NAME")
     ] = DEFAULT_PRESET,
     overrides: flags.SetFlag = None,
-    budget: Annotated[
-        str | None,
-        typer.Option("--budget", help="Hard limits: 8k (tokens), 30s, 64calls.", metavar="B"),
-    ] = None,
+    budget: flags.BudgetFlag = None,
     seed: flags.SeedFlag = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole result.")] = False,
-    engine: _engine.EngineFlag = "vllm",
-    model: _engine.ModelFlag = DEFAULT_MODEL,
-    verifier: _engine.VerifierFlag = None,
-    base_url: _engine.BaseUrlFlag = None,
-    unsafe_execution: _engine.UnsafeFlag = False,
-    sparse: _engine.SparseFlag = None,
-    engine_for: _engine.EngineForFlag = None,
+    *,
+    engine: EngineFlags,
 ) -> None:
     """Solve one problem and print its answer.
 
     Example: tts solve "What is 7 * 8?" --preset self_consistency --budget 8k
     """
-    options = _engine.parse_engine(
-        engine,
-        model,
-        verifiers=verifier,
-        base_url=base_url,
-        sparse=sparse,
-        others=engine_for,
-        unsafe_execution=unsafe_execution,
-    )
-    job = make_job(
-        problem,
-        preset=load_preset(preset, overrides or ()),
-        budget=budget,
-        seed=seed,
-    )
-    result = output.run_async(_solve(job, options), if_interrupted="interrupted")
+    runtime = engine.runtime()
+    chosen, asked = to_preset(preset, overrides or ()), to_problem(problem)
+    work = _solve(runtime, chosen, asked, to_budget(budget), seed)
+    result = output.run_async(work, if_interrupted="interrupted")
     if as_json:
         output.print_json(asdict(result))
     if result.answer is None:
@@ -66,11 +48,12 @@ def solve(
         _print(result)
 
 
-async def _solve(job: Job, options: _engine.EngineOptions) -> Result:
-    async with _engine.open_engines(options, [job.pipeline]) as opened:
-        engine, verifiers, others = opened.engine, opened.verifiers, opened.others
-        async with Runtime(engine, verifiers=verifiers, engines=others) as runtime:
-            return await runtime.run(job)
+async def _solve(
+    runtime: Runtime, preset: Preset, problem: Problem, budget: Budget | None, seed: int
+) -> Result:
+    async with runtime:
+        runtime.check([preset])
+        return await runtime.run(preset, problem, budget=budget, seed=seed)
 
 
 def _refuse(result: Result) -> None:

@@ -1,6 +1,8 @@
 """Progress of a run: a bar on a terminal, a line now and then in a pipe."""
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -9,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bars
 
-from tts.evals.runner import Progress
+from tts.evals.runner import Plan, Progress
 
 _LINE_SECONDS = 10.0  # between lines of a pipe, while problems get finished
 _IDLE_LINE_SECONDS = 60.0
@@ -75,6 +77,13 @@ class ProgressView:
         self._last_line, self._num_printed = time.monotonic(), progress.done
         details = describe(progress, is_short=False)
         typer.echo(f"{self._title}: {progress.done}/{progress.total} done{details}", err=True)
+
+
+@contextmanager
+def watch(plan: Plan) -> Iterator[Callable[[Progress], None]]:
+    """Show how far a plan has come while the block runs."""
+    with ProgressView(f"{plan.benchmark} {plan.preset.name}") as view:
+        yield view.show
 
 
 def describe(progress: Progress, *, is_short: bool) -> str:

@@ -1,9 +1,11 @@
 """Prompts to token ids, with the model's own tokenizer and chat template."""
 
+import json
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from tts.engine.reflection import Schedule, spellings
@@ -20,24 +22,15 @@ _TAGS_REMEMBERED = 16
 class PromptEncoder:
     """Encodes prompts and remembers them: the n samples of a problem share one tokenisation."""
 
-    def __init__(
-        self,
-        tokenizer: Any,
-        template_options: Mapping[str, Any],
-        reward_format: RewardFormat | None = None,
-    ) -> None:
+    def __init__(self, tokenizer: Any, reward_format: RewardFormat | None = None) -> None:
         """Take a Hugging Face tokenizer of our own, used by nobody else.
 
         Args:
             tokenizer: It must not be shared with another thread.
-            template_options: Passed to the chat template.
             reward_format: Of a reward model that has one of its own.
         """
         self._tokenizer = tokenizer
-        self._options = dict(template_options)
         self._reward_format = reward_format
-        if reward_format is not None:
-            self._options["chat_template"] = reward_format.template
         # Keeps callers in different threads apart: the library forbids concurrent use.
         self._lock = threading.Lock()
         self._remembered = lru_cache(maxsize=_PROMPTS_REMEMBERED)(self._encode)
@@ -45,14 +38,22 @@ class PromptEncoder:
         self._schedules = lru_cache(maxsize=_SCHEDULES_REMEMBERED)(self._schedule)
         self._divides = lru_cache(maxsize=_TAGS_REMEMBERED)(self._is_divider)
 
-    def encode(self, prompt: Prompt) -> tuple[int, ...]:
+    def encode(
+        self, prompt: Prompt, template_kwargs: Mapping[str, Any] = MappingProxyType({})
+    ) -> tuple[int, ...]:
         """Return the ids to send.
+
+        Args:
+            prompt: What to encode.
+            template_kwargs: Passed to the chat template, such as `enable_thinking`.
 
         Raises:
             CapabilityError: The prompt is a chat and the model has no chat template.
             EngineError: The chat template refuses the messages.
         """
-        return prompt.token_ids or self._remembered(prompt)
+        # Text, because a mapping cannot be remembered by.
+        given = json.dumps(template_kwargs, sort_keys=True) if template_kwargs else ""
+        return prompt.token_ids or self._remembered(prompt, given)
 
     def tokenize(self, text: str) -> tuple[int, ...]:
         """Return the ids of a text that continues others: without special tokens."""
@@ -133,24 +134,26 @@ class PromptEncoder:
             raise CapabilityError(f"the model's tokenizer has none of these as one token: {words}")
         return Schedule(reflection, found, self._token_ids(THOUGHT_END))
 
-    def _encode(self, prompt: Prompt) -> tuple[int, ...]:
+    def _encode(self, prompt: Prompt, template_kwargs: str) -> tuple[int, ...]:
         with self._lock:
             if prompt.text:
                 return tuple(self._tokenizer(prompt.text)["input_ids"])
-            text = self._render(prompt) + prompt.prefill
+            given = json.loads(template_kwargs) if template_kwargs else {}
+            text = self._render(prompt, given) + prompt.prefill
         # The template has written the special tokens already.
         return self._tokenize(text)
 
-    def _render(self, prompt: Prompt) -> str:
-        own = getattr(self._tokenizer, "chat_template", None)
-        if not self._options.get("chat_template", own):
+    def _render(self, prompt: Prompt, given: dict[str, Any]) -> str:
+        if self._reward_format is not None:
+            given["chat_template"] = self._reward_format.template
+        if not given.get("chat_template", getattr(self._tokenizer, "chat_template", None)):
             raise CapabilityError(
                 "the model has no chat template: send text or token ids in place of messages"
             )
         messages = [{"role": m.role, "content": m.content} for m in prompt.messages]
         try:
             rendered: str = self._tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True, **self._options
+                messages, tokenize=False, add_generation_prompt=True, **given
             )
         except Exception as error:  # jinja's and the template's own, of any class
             raise EngineError(f"the chat template refuses the messages: {error}") from error

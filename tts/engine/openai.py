@@ -273,7 +273,10 @@ class OpenAIEngine(BaseEngine):
         if not request.keep_free or not self._is_vllm or context_tokens is None:
             return request
         prompt = request.prompt
-        token_ids = prompt.token_ids or await self._tokenize(to_text(prompt))
+        text = to_text(prompt)
+        if request.sampling.chat_template_kwargs:
+            text["chat_template_kwargs"] = dict(request.sampling.chat_template_kwargs)
+        token_ids = prompt.token_ids or await self._tokenize(text)
         room = check_context(len(token_ids), context_tokens, request.keep_free)
         sampling = request.sampling
         capped = replace(sampling, max_tokens=min(sampling.max_tokens, room))

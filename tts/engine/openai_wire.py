@@ -37,7 +37,9 @@ def to_calls(request: GenerationRequest, *, model: str, max_n: int, is_vllm: boo
         CapabilityError: The server cannot take this kind of prompt.
     """
     prompt = request.prompt
-    extra = dict(request.sampling.extra)
+    extra = dict(request.sampling.extra_body)
+    if request.sampling.chat_template_kwargs:
+        extra["chat_template_kwargs"] = dict(request.sampling.chat_template_kwargs)
     if not is_vllm and (prompt.token_ids or prompt.prefill):
         what = "token ids" if prompt.token_ids else "a prefill"
         raise CapabilityError(f"{model} is not served by vLLM and takes no {what}")

@@ -1,4 +1,4 @@
-"""Recorded samples of a real model as an engine: `--engine replay --pool FILE[#model]`.
+"""Recorded samples of a real model as an engine: `--model replay:FILE[#model]`.
 
 A pool holds answers to one request, the plain one for a solution (`tts.prompts.solve`), so that the
 prompt itself says which problem is meant; any other request (a continuation, a revision, a verdict,
@@ -22,7 +22,7 @@ from tts.answers.groups import extract_answer
 from tts.engine.pools import Pool, RecordedProblem, RecordedSample, load_pool
 from tts.engine.stream import as_error
 from tts.errors import CapabilityError, EngineError, ProblemError, TTSError
-from tts.protocols import BaseEngine, Capabilities
+from tts.protocols import BaseEngine, Capabilities, CompletionStream
 from tts.types import (
     AnswerType,
     Completion,
@@ -79,7 +79,7 @@ class ReplayEngine(BaseEngine):
         """Close."""
         await self.aclose()
 
-    def generate(self, request: GenerationRequest) -> "ReplayStream":
+    def generate(self, request: GenerationRequest) -> CompletionStream:
         """Draw `request.n` samples; a refusal arrives through the stream."""
         try:
             return ReplayStream(self._draw(request), request)
@@ -139,6 +139,10 @@ class ReplayEngine(BaseEngine):
 
     def _check(self, request: GenerationRequest, recorded: RecordedProblem) -> None:
         sampling = request.sampling
+        if sampling.extra_body or sampling.chat_template_kwargs:
+            raise CapabilityError(
+                f"{self.info.name} is a pool; it takes no extra_body or chat_template_kwargs"
+            )
         if sampling.logprobs is not None:
             raise CapabilityError(f"{self.info.name} is a pool without log-probabilities")
         if sampling.stop:

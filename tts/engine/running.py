@@ -6,7 +6,9 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
+from tts.engine.build import resolve_model
 from tts.engine.replay import ReplayEngine
+from tts.engine.served import only_model
 from tts.engine.spec import EngineSpec
 from tts.engine.vllm import VLLMEngine
 from tts.errors import InputError
@@ -23,6 +25,14 @@ class RunningEngines:
     def __init__(self) -> None:
         self._engines: dict[EngineSpec, Engine] = {}
 
+    def disturbs(self, specs: Iterable[EngineSpec]) -> bool:
+        """Return whether `keep` of these would close an engine that runs.
+
+        Raises:
+            InputError: They do not fit into a GPU's memory together.
+        """
+        return not self._engines.keys() <= set(split_memory(specs).values())
+
     async def keep(self, specs: Iterable[EngineSpec]) -> dict[EngineSpec, Engine]:
         """Run exactly these engines: close others, start the missing, leave the rest as they are.
 
@@ -30,10 +40,14 @@ class RunningEngines:
 
         Raises:
             InputError: They do not fit into a GPU's memory together; nothing has changed.
+            ModelError: A folder holds no model, or no such model is bundled; nothing has changed.
             EngineError: A model cannot be loaded; then none of them runs any more.
             MissingExtraError: An engine is not installed.
         """
         shared = split_memory(specs)
+        for spec in shared:
+            if spec.kind == "vllm":
+                resolve_model(spec.model)
         for gone in self._engines.keys() - shared.values():
             await self._engines.pop(gone).aclose()
         try:
@@ -68,15 +82,22 @@ def split_memory(specs: Iterable[EngineSpec]) -> dict[EngineSpec, EngineSpec]:
     share = round((GPU_MEMORY - taken) / max(1, len(unshared)), 3)
     if unshared and share <= 0:
         raise InputError(
-            f"{len(embedded) - len(unshared)} reward models take {taken:g} of a GPU's memory and "
-            f"leave none for {unshared[0].model}; use fewer of them in one run"
+            f"reward models, and engines with a gpu_memory_utilization, take {taken:g} of a GPU's "
+            f"memory and leave none for {unshared[0].model}; use fewer of them in one run"
         )
-    return {spec: replace(spec, memory=share) if spec in unshared else spec for spec in distinct}
+    return {spec: spec.with_memory(share) if spec in unshared else spec for spec in distinct}
 
 
 def reward_engine(model: str) -> EngineSpec:
-    """Return the engine of a reward model."""
-    return EngineSpec("vllm", model, memory=REWARD_MEMORY, runner="pooling")
+    """Return the engine of a reward model.
+
+    Raises:
+        InputError: The model is on a server, or is a pool of recorded samples.
+    """
+    spec = EngineSpec.parse(model)
+    if spec.kind != "vllm":
+        raise InputError(f"reward model {model!r}: reward models run embedded; write MODEL")
+    return replace(spec, runner="pooling").with_memory(REWARD_MEMORY)
 
 
 async def make_engine(spec: EngineSpec) -> Engine:
@@ -91,9 +112,12 @@ async def make_engine(spec: EngineSpec) -> Engine:
         engine = ReplayEngine(spec.pool)
     elif spec.kind == "openai":
         # Loads the client, which an embedded engine does not need.
-        engine = import_module("tts.engine.openai").OpenAIEngine(spec.model, base_url=spec.base_url)
+        client = import_module("tts.engine.openai").OpenAIEngine
+        key = spec.options.get("api_key_env")
+        model = spec.model or await only_model(spec.base_url or "", key)
+        engine = client(model, base_url=spec.base_url, **spec.options)
     else:
-        engine = VLLMEngine(spec.model, runner=spec.runner, sparse=spec.sparse, memory=spec.memory)
+        engine = VLLMEngine(spec.model, runner=spec.runner, **spec.options)
     try:
         started: Engine = await engine.start()
         return started

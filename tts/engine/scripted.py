@@ -1,4 +1,4 @@
-"""A deterministic engine that says what a script tells it to, for conformance tests and faults.
+r"""A deterministic engine that says what a script tells it to: tests without a model.
 
 Time is virtual: at every tick, one turn of the event loop, each running sequence gains one token,
 and a token is one character. So a completion of five characters arrives after five ticks, whatever
@@ -7,6 +7,16 @@ the machine does; a stream that is closed after three has generated three tokens
     engine = ScriptedEngine(lines("4", "5", "4"))         # sample 0 says "4", sample 1 "5", ...
     engine = ScriptedEngine(lambda ask: Line(f"{ask.seed}"))
     engine = ScriptedEngine(lines("4"), fail_at={2: EngineError("busy")})
+
+A test of your own preset or operator needs no more than this:
+
+    from tts.engines import ScriptedEngine, lines
+
+    async def test_the_majority_wins():
+        engine = ScriptedEngine(lines(r"\boxed{4}", r"\boxed{4}", r"\boxed{5}"))
+        async with tts.Runtime(engine) as runtime:
+            result = await runtime.run("self_consistency", "What is 2 + 2?")
+        assert result.answer.text == "4"
 """
 
 import asyncio
@@ -18,7 +28,7 @@ import numpy as np
 
 from tts.engine.stream import BufferedStream
 from tts.errors import CapabilityError, ContextError, EngineError, TTSError
-from tts.protocols import BaseEngine, Capabilities
+from tts.protocols import BaseEngine, Capabilities, CompletionStream
 from tts.types import (
     Completion,
     Embeddings,
@@ -162,15 +172,19 @@ class ScriptedEngine(BaseEngine):
         """Sequences that have neither finished nor been aborted."""
         return len(self._running)
 
+    async def start(self) -> Self:
+        """Return the engine: there is nothing to load."""
+        return self
+
     async def __aenter__(self) -> Self:
-        """Return the engine: it needs no start."""
+        """Return the engine."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Close it."""
         await self.aclose()
 
-    def generate(self, request: GenerationRequest) -> BufferedStream[Completion, Completion]:
+    def generate(self, request: GenerationRequest) -> CompletionStream:
         """Start the sequences; the clock ticks while any runs."""
 
         async def abort() -> Usage:

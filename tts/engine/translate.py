@@ -52,7 +52,7 @@ def sampling_params(sampling: Sampling, *, max_tokens: int) -> Any:
     """Return vLLM's parameters, without a seed, for a completion reported once it is finished.
 
     Raises:
-        EngineError: A value is out of range, or `extra` names a setting that vLLM lacks.
+        EngineError: A value is out of range, or `extra_body` names a setting that vLLM lacks.
     """
     vllm = import_module("vllm.sampling_params")
     try:
@@ -66,10 +66,18 @@ def sampling_params(sampling: Sampling, *, max_tokens: int) -> Any:
             logprobs=sampling.logprobs,
             flat_logprobs=sampling.logprobs is not None,
             output_kind=vllm.RequestOutputKind.FINAL_ONLY,
-            **sampling.extra,
+            **_extras(vllm, sampling.extra_body),
         )
     except (TypeError, ValueError) as error:
         raise EngineError(f"vLLM refuses the sampling parameters: {error}") from error
+
+
+def _extras(vllm: Any, extra_body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a server's `extra_body` says, as vLLM's own class takes it."""
+    extras = dict(extra_body)
+    if isinstance(structure := extras.get("structured_outputs"), Mapping):
+        extras["structured_outputs"] = vllm.StructuredOutputsParams(**structure)
+    return extras
 
 
 def with_extra(params: Any, key: str, value: Any) -> Any:

@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from tts.engine import build, kv, translate
+from tts.engine import build, kv, options, translate
 from tts.engine.context_room import check_context
 from tts.engine.encoder import PromptEncoder
 from tts.engine.reflection import EXTRA_KEY
@@ -28,9 +28,8 @@ from tts.engine.stepper import Stepper
 from tts.engine.stream import BufferedStream, R, as_error
 from tts.engine.translate import Finished, Meter
 from tts.errors import CapabilityError, EngineError, TTSError, innermost
-from tts.protocols import BaseEngine, Capabilities
+from tts.protocols import BaseEngine, Capabilities, CompletionStream
 from tts.types import (
-    Completion,
     Embeddings,
     GenerationRequest,
     ModelInfo,
@@ -64,16 +63,17 @@ class VLLMEngine(BaseEngine):
         max_model_len: int | None = None,
         max_num_seqs: int = 256,
         kv_cache_memory_bytes: int | None = None,
-        memory: float | None = None,
+        gpu_memory_utilization: float | None = None,
         block_size: int | None = None,
         seed: int = 0,
         cpu_threads: int | None = None,
-        chat_template_options: Mapping[str, Any] | None = None,
         sparse: SparseConfig | None = None,
         shared_prefix: bool = False,
-        options: Mapping[str, Any] | None = None,
+        **engine_args: Any,
     ) -> None:
         """Describe the engine; nothing is loaded yet.
+
+        `cpu_threads`, `sparse` and `shared_prefix` are ours; all other names are vLLM's own.
 
         Args:
             model: "bundled:NAME", a folder, or a Hugging Face id.
@@ -83,29 +83,30 @@ class VLLMEngine(BaseEngine):
             max_model_len: Context in tokens; None is the model's own.
             max_num_seqs: Most completions in one engine step; more wait.
             kv_cache_memory_bytes: Size of the KV cache; None sizes it by model and memory.
-            memory: Share of a GPU's memory for weights and KV cache, of those that engines on one
-                GPU split; None is 0.9, for one that has it alone.
+            gpu_memory_utilization: Share of a GPU's memory for weights and KV cache, of those that
+                engines on one GPU split; None is 0.9, for one that has it alone.
             block_size: Tokens per KV block; None is 32 on a CPU, where multiples of 16 can be
                 asked for, and vLLM's choice elsewhere.
             seed: Of vLLM itself; requests carry their own.
             cpu_threads: Threads of the CPU kernels; None takes every core.
-            chat_template_options: Passed to the model's chat template.
             sparse: Decode attends to chosen KV pages only; None is dense.
             shared_prefix: Decode reads the KV blocks that branches share once for all of them,
                 on a GPU.
-            options: Further arguments of vLLM's `EngineArgs`.
+            **engine_args: Further arguments of vLLM's `EngineArgs`, such as
+                `tensor_parallel_size` or `quantization`.
 
         Raises:
             ModelError: `model` is a path without a model, or an unknown bundled name.
-            InputError: `sparse` names another page size than `block_size`.
+            InputError: `sparse` names another page size than `block_size`, or vLLM has no such
+                argument.
         """
+        options.check_names(engine_args)
         self.model = str(model)
         self._path = build.resolve_model(self.model)
         self._runner = runner
         self._cpu_threads = cpu_threads
         self._kv_bytes = kv_cache_memory_bytes
-        self._template_options = dict(chat_template_options or {})
-        self._args = {
+        self._args: dict[str, Any] = {
             "model": str(self._path or self.model),
             "runner": runner,
             "dtype": dtype,
@@ -117,9 +118,10 @@ class VLLMEngine(BaseEngine):
             "disable_log_stats": True,
             "use_tqdm_on_load": False,
             "additional_config": to_additional_config(sparse, shared_prefix=shared_prefix),
-            **({} if memory is None else {"gpu_memory_utilization": memory}),
-            **(options or {}),
+            **engine_args,
         }
+        if gpu_memory_utilization is not None:
+            self._args["gpu_memory_utilization"] = gpu_memory_utilization
         self._info: ModelInfo | None = None
         self._encoder: PromptEncoder | None = None
         self._table = RequestTable()
@@ -177,14 +179,15 @@ class VLLMEngine(BaseEngine):
         """Close."""
         await self.aclose()
 
-    def generate(self, request: GenerationRequest) -> BufferedStream[Finished, Completion]:
+    def generate(self, request: GenerationRequest) -> CompletionStream:
         """Start `request.n` completions; errors arrive through the stream."""
         stream = self._stream(request.n, translate.completion)
         try:
             if self._runner != "generate":
                 raise CapabilityError(f"{self.model} runs as a pooling model: it cannot generate")
             if self._encoder is not None:
-                self._encoder.encode(request.prompt)  # here, so that the engine's thread need not
+                # Here, so that the engine's thread need not.
+                self._encoder.encode(request.prompt, request.sampling.chat_template_kwargs)
         except TTSError as error:
             stream.fail(error, Usage())
         else:
@@ -192,7 +195,7 @@ class VLLMEngine(BaseEngine):
         return stream
 
     async def encode(self, prompt: Prompt) -> tuple[int, ...]:
-        """Return the token ids of a prompt, as `generate` would send them."""
+        """Return the token ids of a prompt, as `generate` sends them without template options."""
         await self.start()
         assert self._encoder is not None
         return self._encoder.encode(prompt)
@@ -277,7 +280,7 @@ class VLLMEngine(BaseEngine):
         # A copy: vLLM uses its own in the engine's thread.
         tokenizer = copy.deepcopy(engine.get_tokenizer())
         reward_format = FORMATS.get(engine.vllm_config.model_config.architecture)
-        self._encoder = PromptEncoder(tokenizer, self._template_options, reward_format)
+        self._encoder = PromptEncoder(tokenizer, reward_format)
         self._info = translate.model_info(engine, name=self.model, path=self._path)
         self._table.attach(engine, translate.build_meter(engine, self._info))
         self._preemptions = kv.watch_preemptions(engine)
@@ -321,9 +324,9 @@ class VLLMEngine(BaseEngine):
 
     def _add(self, stream: _AnyStream, request: GenerationRequest) -> None:
         assert self._encoder is not None
-        token_ids = self._encoder.encode(request.prompt)
-        room = check_context(len(token_ids), self.info.context_tokens or 0, request.keep_free)
         sampling = request.sampling
+        token_ids = self._encoder.encode(request.prompt, sampling.chat_template_kwargs)
+        room = check_context(len(token_ids), self.info.context_tokens or 0, request.keep_free)
         params = translate.sampling_params(sampling, max_tokens=min(sampling.max_tokens, room))
         if sampling.reflection is not None:
             schedule = self._encoder.schedule(sampling.reflection)
@@ -338,7 +341,7 @@ class VLLMEngine(BaseEngine):
             certainties=sampling.certainties,
         )
 
-    async def _pool(self, prompt: Prompt, options: Mapping[str, Any]) -> translate.Pooled:
+    async def _pool(self, prompt: Prompt, params: Mapping[str, Any]) -> translate.Pooled:
         """Run one prompt through a pooling model."""
         if self._runner != "pooling":
             raise CapabilityError(
@@ -346,18 +349,18 @@ class VLLMEngine(BaseEngine):
                 f'runner="pooling"'
             )
         stream = self._stream(1, translate.pooled)
-        self._submit(partial(self._add_pooling, stream, prompt, options), stream)
+        self._submit(partial(self._add_pooling, stream, prompt, params), stream)
         try:
             return await anext(stream)
         finally:
             await stream.aclose()
 
     async def _pool_rows(self, token_ids: tuple[int, ...], may_skip: bool) -> translate.Pooled:
-        options = {"task": "token_classify", "skip_reading_prefix_cache": not may_skip}
-        return await self._pool(Prompt(token_ids=token_ids), options)
+        params = {"task": "token_classify", "skip_reading_prefix_cache": not may_skip}
+        return await self._pool(Prompt(token_ids=token_ids), params)
 
-    def _add_pooling(self, stream: _AnyStream, prompt: Prompt, options: Mapping[str, Any]) -> None:
+    def _add_pooling(self, stream: _AnyStream, prompt: Prompt, params: Mapping[str, Any]) -> None:
         assert self._encoder is not None
         token_ids = self._encoder.encode(prompt)
         check_context(len(token_ids), (self.info.context_tokens or 0) + 1)
-        self._table.add(stream, token_ids, translate.pooling_params(options))
+        self._table.add(stream, token_ids, translate.pooling_params(params))

@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from tts.operators.think import think as think
     from tts.operators.tree_search import tree_search as tree_search
     from tts.operators.vote import vote as vote
+    from tts.pipeline import Node as Node
+    from tts.protocols import Context as Context
+    from tts.protocols import Inlet as Inlet
+    from tts.protocols import Operator as Operator
+    from tts.protocols import Outlet as Outlet
+    from tts.protocols import Spec as Spec
 
 _OPERATORS = (
     "allocate",
@@ -61,6 +67,8 @@ open_door(
     __name__,
     {
         "Condition": f"{__name__}._condition",
+        "Node": "tts.pipeline",
+        **dict.fromkeys(("Context", "Inlet", "Operator", "Outlet", "Spec"), "tts.protocols"),
         **{name: f"{__name__}.{name}" for name in _OPERATORS},
     },
 )

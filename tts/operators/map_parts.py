@@ -83,7 +83,12 @@ class MapParts(OperatorModel):
     ) -> Trajectory | None:
         whole = context.problem
         is_math = whole.answer_type in ("math", "integer")
-        part = Problem(f"{whole.id}/{number}", item, answer_type="math" if is_math else "free")
+        part = Problem(
+            f"{whole.id}/{number}",
+            item,
+            answer_type="math" if is_math else "free",
+            prompt=whole.prompt,
+        )
         inlet = context.spawn(self.body, part, name=f"{notes.id}.{number}")
         try:
             async for trajectory in inlet:

@@ -1,11 +1,11 @@
-"""Presets: YAML files that name a strategy, its parameters, a sampling profile and a budget."""
+"""Presets: YAML files that name a strategy, its parameters, and how models are asked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tts import catalog
 from tts.errors import BudgetError, InputError, PresetError
@@ -15,9 +15,10 @@ from tts.pipeline import Pipeline
 from tts.presets.graph import build_graph, build_strategy
 from tts.presets.values import validate
 from tts.presets.yaml_file import Document, KeyPath, load_document, parse_value
-from tts.types import Budget, Reflection, Sampling
+from tts.types import Budget, Problem, PromptExample, PromptOptions, Reflection, Sampling
 
-_KEYS = ("description", "extends", "strategy", "parameters", "pipeline", "sampling", "budget")
+_BLOCKS = ("sampling", "prompt", "budget")
+_KEYS = ("description", "extends", "strategy", "parameters", "pipeline", *_BLOCKS)
 _MAX_EXTENDS = 8
 _MAX_NESTED = 8
 
@@ -35,6 +36,7 @@ class Preset:
         values: The resolved YAML, overrides included; what a run records.
         places: Where each of the values was written, by its path: "file:line" or "--set n=3".
         config: The strategy's parameters; None for a pipeline that was written out.
+        prompt: What is said around every problem; None for nothing more than `tts.prompts` says.
     """
 
     name: str
@@ -43,8 +45,15 @@ class Preset:
     sampling: Sampling
     budget: Budget
     values: Mapping[str, Any]
-    places: Mapping[KeyPath, str]
-    config: Parameters | None
+    places: Mapping[KeyPath, str] = field(default_factory=dict)
+    config: Parameters | None = None
+    prompt: PromptOptions | None = None
+
+    def prompted(self, problem: Problem) -> Problem:
+        """Return a problem as this preset asks it; one that says itself how stays as it is."""
+        if self.prompt is None or problem.prompt is not None:
+            return problem
+        return replace(problem, prompt=self.prompt)
 
 
 class ReflectionParameters(Parameters):
@@ -76,6 +85,12 @@ class SamplingParameters(Parameters):
     reflection: ReflectionParameters | None = Field(
         None, description="waves that urge reflection words and hold them back"
     )
+    chat_template_kwargs: dict[str, Any] = Field(
+        default_factory=dict, description="what the model's chat template is rendered with"
+    )
+    extra_body: dict[str, Any] = Field(
+        default_factory=dict, description="further fields of each request, by the engine's names"
+    )
 
     def build(self) -> Sampling:
         """Return the value that the block describes."""
@@ -84,13 +99,49 @@ class SamplingParameters(Parameters):
         return Sampling(**values, reflection=wave)
 
 
+class ExampleParameters(Parameters):
+    """One of the `examples:` within `prompt:`."""
+
+    problem: str = Field(min_length=1, description="statement of a solved problem")
+    answer: str = Field(min_length=1, description="what the assistant said to it")
+
+
+class PromptParameters(Parameters):
+    """The `prompt:` block."""
+
+    system: str = Field("", description="system message before each problem; none if empty")
+    instruction: str | None = Field(
+        None, description="what is asked beside the problem; the operator's own words if none"
+    )
+    examples: tuple[ExampleParameters, ...] = Field(
+        (), description="solved problems shown before each problem"
+    )
+    template: str = Field(
+        PromptOptions().template, description="where problem and instruction stand in the message"
+    )
+
+    @field_validator("template")
+    @classmethod
+    def _has_places(cls, template: str) -> str:
+        for place in ("{problem}", "{instruction}"):
+            if template.count(place) != 1:
+                raise ValueError(f"it holds {place} once, where that is to stand")
+        return template
+
+    def build(self) -> PromptOptions | None:
+        """Return the value that the block describes; None if it says nothing."""
+        examples = tuple(PromptExample(one.problem, one.answer) for one in self.examples)
+        options = PromptOptions(self.system, self.instruction, examples, self.template)
+        return None if options == PromptOptions() else options
+
+
 def load_preset(name: str, overrides: Sequence[str] = ()) -> Preset:
     """Load a preset that ships with the package, or a YAML file.
 
     Args:
         name: A preset's name, or a path that ends in .yaml or .yml.
         overrides: "n=32" (a parameter), "draft.n=32" (of a node), "sampling.temperature=0.7",
-            "budget=8k".
+            "prompt.system=Be brief.", "budget=8k".
 
     Raises:
         PresetError: Anything wrong with it, with file and line and what to do.
@@ -159,14 +210,14 @@ def _override(document: Document, override: str) -> None:
     if not equals or not key:
         raise PresetError(f"--set {override}: write KEY=VALUE, such as n=32 or sampling.top_p=0.9")
     path: KeyPath = tuple(key.strip().split("."))
-    if path[0] not in ("sampling", "budget"):
+    if path[0] not in _BLOCKS:
         path = ("pipeline" if "pipeline" in document.values else "parameters", *path)
     block = document.values
     for part in path[:-1]:
         block = block.setdefault(part, {})
         if not isinstance(block, dict):
             raise PresetError(f"--set {override}: {part!r} holds a single value")
-    block[path[-1]] = parse_value(text)
+    block[path[-1]] = text if path[0] == "prompt" and len(path) == 2 else parse_value(text)
     document.places[path] = f"--set {override}"
 
 
@@ -200,6 +251,7 @@ def _build(name: str, document: Document, depth: int) -> Preset:
     sampling = validate(
         SamplingParameters, values.get("sampling"), document, ("sampling",), "sampling"
     )
+    prompt = validate(PromptParameters, values.get("prompt"), document, ("prompt",), "prompt")
     return Preset(
         name=name,
         description=str(values.get("description", "")),
@@ -209,6 +261,7 @@ def _build(name: str, document: Document, depth: int) -> Preset:
         values=values,
         places=document.places,
         config=config,
+        prompt=prompt.build(),
     )
 
 

@@ -35,9 +35,26 @@ def check_job(
             f"{own.info.name} runs no logits processors, which sampling.reflection needs; "
             "the embedded vLLM does"
         )
+    if job.sampling.chat_template_kwargs or job.sampling.extra_body:
+        _check_own_prompts(own, "sampling.chat_template_kwargs and sampling.extra_body")
     for name in sorted(job.pipeline.engines(verifiers)):
         for budget in (job.budget, run_budget):
             check_budget(budget, engines[name])
+
+
+def check_prompt(job: Job, engine: Engine) -> None:
+    """Refuse a problem that is asked otherwise than an engine can answer.
+
+    Raises:
+        CapabilityError: The engine only replays samples.
+    """
+    if job.problem.prompt is not None:
+        _check_own_prompts(engine, "the prompt block")
+
+
+def _check_own_prompts(engine: Engine, what: str) -> None:
+    if not engine.capabilities.own_prompts:
+        raise CapabilityError(f"{engine.info.name} replays recorded samples; leave {what} out")
 
 
 def check_budget(budget: Budget, engine: Engine) -> None:

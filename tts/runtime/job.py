@@ -33,6 +33,10 @@ class Recipe(Protocol):
         """Hard limits for each problem."""
         ...
 
+    def prompted(self, problem: Problem) -> Problem:
+        """Return a problem with what is said around it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -95,7 +99,7 @@ class Job:
         limits = to_budget(budget)
         return cls(
             pipeline=recipe.pipeline,
-            problem=to_problem(problem),
+            problem=recipe.prompted(to_problem(problem)),
             sampling=recipe.sampling if sampling is None else sampling,
             seed=seed,
             budget=recipe.budget if limits is None else limits,
@@ -143,6 +147,10 @@ class _Plain:
     name: str = "pipeline"
     sampling: Sampling = field(default_factory=Sampling)
     budget: Budget = field(default_factory=Budget)
+
+    def prompted(self, problem: Problem) -> Problem:
+        """Return the problem: nothing is said around it."""
+        return problem
 
 
 def to_problem(problem: Problem | str, *, id: str = "problem") -> Problem:

@@ -13,7 +13,7 @@ from tts.errors import InputError, innermost
 from tts.pipeline import Pipeline
 from tts.protocols import AnswerGroups, Engine, Verifier
 from tts.runtime.admission import Admission
-from tts.runtime.checks import check_job
+from tts.runtime.checks import check_job, check_prompt
 from tts.runtime.executor import ProblemRun
 from tts.runtime.job import Job
 from tts.runtime.kv_market import Market
@@ -74,15 +74,28 @@ class Runtime:
         engines: Mapping[str, Engine] | None = None,
         max_live_kv: float | None = DEFAULT_MAX_LIVE_KV,
     ) -> None:
-        self.engines: dict[str, Engine] = {"": engine, **(engines or {})}
-        markets = {id(asked): _new_market(asked, max_live_kv) for asked in self.engines.values()}
-        self.kv_markets = {name: markets[id(asked)] for name, asked in self.engines.items()}
-        self.verifiers = dict(verifiers or {})
+        self._max_live_kv = max_live_kv
+        self._markets: dict[int, Market] = {}
+        self.serve({"": engine, **(engines or {})}, verifiers or {})
         self.log = log or GenerationLog()
         self.ledger = Ledger(to_budget(run_budget) or Budget())
         self.checker = AnswerChecker()
         self._max_problems = max_problems
         self._started: float | None = None
+
+    def serve(self, engines: Mapping[str, Engine], verifiers: Mapping[str, Verifier]) -> None:
+        """Run further jobs on these; log and ledger stay, and so do the markets of known engines.
+
+        Args:
+            engines: By name; the empty one is the run's own.
+            verifiers: By the name that pipelines use.
+        """
+        self.engines, self.verifiers = dict(engines), dict(verifiers)
+        self._markets = {
+            id(asked): self._markets.get(id(asked)) or _new_market(asked, self._max_live_kv)
+            for asked in self.engines.values()
+        }
+        self.kv_markets = {name: self._markets[id(asked)] for name, asked in engines.items()}
         self._checked: WeakKeyDictionary[Pipeline, _Checked] = WeakKeyDictionary()
 
     @property
@@ -150,6 +163,7 @@ class Runtime:
             raise InputError(
                 f"a runtime runs jobs, got {type(job).__name__}; Job.of(pipeline, problem) is one"
             )
+        check_prompt(job, self.engine)
         known = self._checked.get(job.pipeline)
         if known is None or (known.sampling, known.budget) != (job.sampling, job.budget):
             check_job(job, self.engines, self.verifiers, self.ledger.budget)

@@ -35,7 +35,7 @@ def test_answers_are_graded_as_recorded_or_by_comparison(tmp_path: Path) -> None
 
 
 def test_it_needs_a_pool_and_has_one_split(tmp_path: Path) -> None:
-    with pytest.raises(ProblemError, match="--engine replay --pool"):
+    with pytest.raises(ProblemError, match="--model replay:FILE"):
         build_part("benchmark", "pool", {})
     with pytest.raises(ProblemError, match="no split 'train'"):
         build_part("benchmark", "pool", {"data": write_pool(tmp_path, row("a", ["4"]))}).problems(

@@ -1,0 +1,119 @@
+"""`tts.solve_many` and `tts.evaluate`: figures and results without a command line."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import tts
+from tests.cli.conftest import answer
+from tts.engine import running
+from tts.engine.scripted import ScriptedEngine
+from tts.engine.spec import EngineSpec
+from tts.presets.load import load_preset
+
+
+@pytest.fixture(autouse=True)
+def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[EngineSpec]]:
+    """Return the engines that are made, scripts that add two numbers, in an empty folder."""
+    specs: list[EngineSpec] = []
+
+    async def make_engine(spec: EngineSpec) -> ScriptedEngine:
+        specs.append(spec)
+        return ScriptedEngine(answer)
+
+    tts.shutdown()
+    monkeypatch.setattr(running, "make_engine", make_engine)
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        {"id": f"s{i}", "problem": f"What is {i} plus 2?", "answer": str(i + 2)} for i in (1, 2)
+    ]
+    Path("sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    yield specs
+    tts.shutdown()
+
+
+def test_many_problems_come_back_in_order() -> None:
+    problems = [f"What is {i} plus 0?" for i in range(20, 0, -1)]
+    results = tts.solve_many(problems, overrides=["n=5"], budget="5calls")
+    assert [result.problem.statement for result in results] == problems
+    assert [result.answer.text for result in results if result.answer] == [
+        str(i) for i in range(20, 0, -1)
+    ]
+    assert {result.usage.calls for result in results} == {5}
+    assert tts.solve_many([]) == []
+
+
+def test_an_engine_is_kept_for_the_same_model_and_options(started: list[EngineSpec]) -> None:
+    tts.solve("What is 1 plus 2?", preset="single")
+    tts.solve_many(["What is 1 plus 2?"], preset="single")
+    tts.evaluate("jsonl", "single", data="sums.jsonl")
+    assert len(started) == 1
+    tts.solve("What is 1 plus 2?", preset="single", engine_args={"max_model_len": 512})
+    assert started[1].options["max_model_len"] == 512
+    tts.solve("What is 1 plus 2?", preset="best_of_n", models={"prm": "my/prm"})
+    assert [spec.model for spec in started[2:]] == ["my/prm", "bundled:reasoner"]
+
+
+def test_benchmarks_by_presets_are_runs_with_folders() -> None:
+    presets: list[str | tts.Preset] = ["single", load_preset("self_consistency", ["n=5"])]
+    summaries = tts.evaluate("jsonl", presets, data="sums.jsonl", epochs=2, seed=1)
+    assert [(s["preset"], s["repeats"]) for s in summaries] == [
+        ("single", 2),
+        ("self_consistency", 2),
+    ]
+    assert summaries[1]["samples"] == 2 * 2 * 5
+    folders = [Path(s["out"]) for s in summaries]
+    assert all(folder.parent == Path("runs") and folder.is_dir() for folder in folders)
+    again = tts.evaluate("jsonl", presets, data="sums.jsonl", epochs=2, seed=1)
+    assert [Path(s["out"]) for s in again] == folders
+    assert [s["accuracy"] for s in again] == [s["accuracy"] for s in summaries]
+
+
+def test_the_command_line_does_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    from tts.cli.main import run
+
+    (ours,) = tts.evaluate("jsonl", "single", data="sums.jsonl", limit=1, out="a")
+    assert (
+        run(
+            [
+                "eval",
+                "jsonl",
+                "--preset",
+                "single",
+                "--data",
+                "sums.jsonl",
+                "--limit",
+                "1",
+                "--out",
+                "b",
+                "--json",
+            ]
+        )
+        == 0
+    )
+    (theirs,) = json.loads(capsys.readouterr().out)["runs"]
+    assert Path(ours["out"]).name == Path(theirs["out"]).name  # the same configuration
+    assert ours["accuracy"] == theirs["accuracy"]
+
+
+def test_evaluate_works_within_a_running_loop() -> None:
+    async def cell_of_a_notebook() -> float:
+        (summary,) = tts.evaluate("jsonl", "single", data="sums.jsonl")
+        return float(summary["accuracy"])
+
+    assert 0 <= asyncio.run(cell_of_a_notebook()) <= 1
+
+
+def test_samples_of_another_run_are_not_drawn_again() -> None:
+    (first,) = tts.evaluate("jsonl", "self_consistency", data="sums.jsonl", overrides=["n=4"])
+    (then,) = tts.evaluate(
+        "jsonl",
+        "self_consistency",
+        data="sums.jsonl",
+        overrides=["n=4", "order=index"],
+        reuse=[first["out"]],
+    )
+    assert then["tokens"]["reused"] == first["tokens"]["generated"]

@@ -1,0 +1,295 @@
+"""Benchmarks by presets: what `tts.evaluate` and `tts eval` do."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self
+
+from tts.arguments import (
+    to_int,
+    to_model,
+    to_names,
+    to_paths,
+    to_presets,
+    to_text,
+)
+from tts.budget import to_budget
+from tts.engine.spec import EngineSpec
+from tts.errors import InputError, ProblemError, StoreError
+from tts.evals import runner
+from tts.evals.calibration.share import with_share
+from tts.evals.run_store import GENERATIONS
+from tts.evals.runner import Plan, Progress
+from tts.kept import SESSION
+from tts.opening import Parts
+from tts.parts import build_part
+from tts.pipeline import Pipeline
+from tts.presets.load import Preset
+from tts.session import DEFAULT_MODEL, DEFAULT_PRESET, Runtime
+from tts.types import Budget
+
+Show = Callable[[Progress], None]
+POOL = "pool"  # the benchmark whose problems are those of the recorded samples
+
+
+def evaluate(
+    benchmarks: Sequence[str] | str,
+    presets: Sequence[Preset | Pipeline | str] | Preset | Pipeline | str = DEFAULT_PRESET,
+    *,
+    model: str = DEFAULT_MODEL,
+    engine_args: Mapping[str, Any] | None = None,
+    engines: Mapping[str, str] | None = None,
+    models: Mapping[str, str] | None = None,
+    overrides: Sequence[str] = (),
+    data: Path | str | None = None,
+    split: str = "test",
+    limit: int | None = None,
+    epochs: int = 1,
+    seed: int = 0,
+    budget: Budget | str | None = None,
+    run_budget: Budget | str | None = None,
+    out: Path | str = "runs",
+    reuse: Sequence[Path | str] = (),
+    unsafe_execution: bool = False,
+) -> list[dict[str, Any]]:
+    """Solve benchmarks by presets, and return the figures of each run.
+
+        (alone, voted) = tts.evaluate("chain", ["single", "self_consistency"], limit=100)
+        print(voted.accuracy - alone.accuracy)
+
+    Each benchmark by each preset is a run with a folder of its own below `out`, as `tts eval`
+    leaves it. The same call again goes on where it was interrupted. Engines are kept as those of
+    `solve` are.
+
+    Args:
+        benchmarks: One or several by name, such as "chain" or "math500".
+        presets: One or several: names, files, loaded presets or pipelines.
+        model: The engine, as `solve` takes it.
+        engine_args: Its options; "NAME.option" is one of another engine.
+        engines: Further engines that presets ask, by name: `{"draft": "bundled:draft"}`.
+        models: Model by verifier name.
+        overrides: Changes to presets that are given by name.
+        data: JSON Lines in place of the benchmark's download.
+        split: Part of the benchmark.
+        limit: Only so many problems, the first.
+        epochs: How often each problem is solved; epoch e runs with seed + e.
+        seed: The same seed gives the same samples.
+        budget: Hard limits for each problem, in place of the preset's.
+        run_budget: Hard limits for each run as a whole.
+        out: Holds the run folders.
+        reuse: Run folders whose samples are not drawn again.
+        unsafe_execution: Let the verifier `execution` run code even where nothing isolates it.
+
+    Returns:
+        One summary for each benchmark and preset, presets within benchmarks.
+
+    Raises:
+        InputError: An argument is wrong, or a preset cannot run on these engines.
+        EngineError: A model cannot be loaded, or the engine died; what was finished is kept.
+    """
+    runtime = Runtime(
+        to_model(model),
+        engine_args=engine_args,
+        engines=engines,
+        models=models,
+        unsafe_execution=unsafe_execution,
+    )
+    scope = Scope.of(
+        data=data,
+        split=split,
+        limit=limit,
+        epochs=epochs,
+        seed=seed,
+        budget=budget,
+        run_budget=run_budget,
+    )
+    names = to_names(benchmarks)
+    scope.check(names)
+    plans = plan_all(names, presets, scope, runtime.parts, overrides=overrides)
+    folder = Path(to_text(out, "out", "a folder"))
+    logs = [log_of(run) for run in to_paths(reuse, "reuse")]
+    return SESSION.call(runtime, partial(run_plans, plans=plans, out=folder, logs=logs))
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which problems are solved, how often, and within which limits.
+
+    Attributes:
+        data: JSON Lines in place of the benchmark's download.
+        split: Part of the benchmark; None is the one that the benchmark has for this purpose.
+        limit: Only so many problems, the first.
+        epochs: How often each is solved.
+        seed: Of the first epoch.
+        budget: For each problem, in place of the preset's.
+        run_budget: For each run as a whole.
+    """
+
+    data: Path | None = None
+    split: str = "test"
+    limit: int | None = None
+    epochs: int = 1
+    seed: int = 0
+    budget: Budget | None = None
+    run_budget: Budget | None = None
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        data: object = None,
+        split: object = "test",
+        limit: object = None,
+        epochs: object = 1,
+        seed: object = 0,
+        budget: Budget | str | None = None,
+        run_budget: Budget | str | None = None,
+    ) -> Self:
+        """Check what a user gave.
+
+        Raises:
+            InputError: A value is of the wrong type or too small.
+        """
+        return cls(
+            data=None if data is None else Path(to_text(data, "data", "a file")),
+            split=to_text(split, "split", "a name"),
+            limit=None if limit is None else to_int(limit, "limit", least=1),
+            epochs=to_int(epochs, "epochs", least=1),
+            seed=to_int(seed, "seed"),
+            budget=to_budget(budget),
+            run_budget=to_budget(run_budget, name="run_budget"),
+        )
+
+    def check(self, benchmarks: Sequence[str]) -> None:
+        """Refuse data for several benchmarks.
+
+        Raises:
+            InputError: They are several.
+        """
+        if self.data is not None and len(benchmarks) > 1:
+            raise InputError(f"{self.data}: data belong to one benchmark; name one")
+
+
+def plan_all(
+    benchmarks: Sequence[str],
+    presets: object,
+    scope: Scope,
+    parts: Parts,
+    *,
+    overrides: Sequence[str] = (),
+) -> list[Plan]:
+    """Load all that runs need, before an engine starts: one plan for each benchmark and preset.
+
+    Args:
+        benchmarks: By name.
+        presets: One or several, as `tts.evaluate` takes them.
+        scope: Which problems.
+        parts: Engines and verifiers of the runs.
+        overrides: Changes to presets that are given by name.
+
+    Raises:
+        InputError: A benchmark, a preset or the data cannot be used.
+    """
+    given = presets if isinstance(presets, list | tuple) else [presets]
+    loaded = to_presets(given, overrides)
+    return [plan for name in benchmarks for plan in _plans_of(name, loaded, scope, parts)]
+
+
+def _plans_of(name: str, presets: Sequence[Preset], scope: Scope, parts: Parts) -> list[Plan]:
+    own = parts.own
+    pool = own.pool if name == POOL and isinstance(own, EngineSpec) else None
+    data = scope.data if pool is None else Path(pool)
+    benchmark = build_part("benchmark", name, {"data": data})
+    problems = tuple(islice(benchmark.problems(scope.split), scope.limit))
+    if not problems:
+        raise ProblemError(f"{name}: the split {scope.split!r} has no problems")
+    size = len(problems) * scope.epochs
+    return [
+        Plan(
+            benchmark=name,
+            problems=problems,
+            grade=benchmark.grade,
+            preset=with_share(preset, scope.run_budget, size),
+            seed=scope.seed,
+            repeats=scope.epochs,
+            budget=scope.budget,
+            run_budget=scope.run_budget,
+            options={"split": scope.split, **_describe(parts)},
+        )
+        for preset in presets
+    ]
+
+
+def _describe(parts: Parts) -> Mapping[str, Any]:
+    """Return what a run records of its engine; it knows itself which others it asked."""
+    own = parts.own
+    facts = own.to_mapping() if isinstance(own, EngineSpec) else {"engine": type(own).__name__}
+    return {**facts, "verifiers": dict(parts.models)}
+
+
+def log_of(run: Path) -> Path:
+    """Return the file of a run's samples.
+
+    Raises:
+        StoreError: There is no run.
+    """
+    log = run / GENERATIONS
+    if not log.is_file():
+        raise StoreError(f"reuse {run}: no run here ({GENERATIONS} is missing)")
+    return log
+
+
+def _ignore(_: Progress) -> None:
+    """Show nothing."""
+
+
+def _unwatched(_: Plan) -> AbstractContextManager[Show]:
+    return nullcontext(_ignore)
+
+
+async def run_plans(
+    runtime: Runtime,
+    *,
+    plans: Collection[Plan],
+    out: Path,
+    logs: Sequence[Path] = (),
+    watch: Callable[[Plan], AbstractContextManager[Show]] = _unwatched,
+) -> list[dict[str, Any]]:
+    """Run plans one after the other on one runtime; returns their figures.
+
+    Args:
+        runtime: Owns the engines; it stays the caller's to close.
+        plans: What to run.
+        out: Holds the run folders.
+        logs: Samples of other runs, which are not drawn again.
+        watch: Shows the progress of a plan while its block runs.
+
+    Raises:
+        InputError: A plan cannot run on these engines, or a folder cannot be used.
+        EngineError: A model cannot be loaded, or an engine died; what was finished is kept.
+    """
+    presets = [plan.preset for plan in plans]
+    runtime.check(presets)
+    for plan in plans:
+        plan.check_budget()
+    summaries = []
+    async with runtime.serving([preset.pipeline for preset in presets]) as core:
+        others = {name: engine for name, engine in core.engines.items() if name}
+        for plan in plans:
+            plan.check(core.engine, core.verifiers, others)
+        for plan in plans:
+            with watch(plan) as show:
+                summary = await runner.evaluate(
+                    plan,
+                    core.engine,
+                    root=out,
+                    verifiers=core.verifiers,
+                    engines=others,
+                    reuse=logs,
+                    on_progress=show,
+                )
+            summaries.append(summary)
+    return summaries
