@@ -7,6 +7,7 @@ from importlib.util import find_spec
 import pytest
 from hypothesis import settings
 
+from tts import plugins
 from tts.engine import host
 from tts.engine.vllm import VLLMEngine
 
@@ -16,6 +17,12 @@ def pytest_configure(config: pytest.Config) -> None:
     host.preload_openmp()
     settings.register_profile("any machine", deadline=None)
     settings.load_profile("any machine")
+
+
+@pytest.fixture(autouse=True)
+def no_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget after each test which plug-ins it loaded."""
+    monkeypatch.setattr(plugins, "_LOADED", {})
 
 
 @pytest.fixture(scope="session")

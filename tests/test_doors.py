@@ -15,7 +15,16 @@ from tts import catalog
 
 DOORS = {"operator": tts.operators, "strategy": tts.strategies, "verifier": tts.verifiers}
 OTHERS = {
-    "operator": {"Condition"},
+    "operator": {
+        "Condition",
+        "Context",
+        "Inlet",
+        "Node",
+        "Operator",
+        "Outlet",
+        "Parameters",
+        "Spec",
+    },
     "strategy": set(),
     "verifier": {"Score", "Verifier", "VerifierSpec"},
 }

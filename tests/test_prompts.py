@@ -186,7 +186,7 @@ def test_a_problems_own_options_go_before_the_presets() -> None:
     [
         ("prompt: {sytem: x}", r"mine\.yaml:2: prompt has no 'sytem'; did you mean 'system'"),
         ("prompt:\n  template: 'Q'", r"mine\.yaml:3: prompt: template = 'Q': it holds \{problem\}"),
-        ("prompt: {examples: [{problem: x}]}", r"mine\.yaml:2: prompt: examples\.0\.answer"),
+        ("prompt: {examples: [{problem: x}]}", r"mine\.yaml:2: prompt needs 'examples\.0\.answer'"),
         ("prompt: brief", r"mine\.yaml:2: prompt expects keys and values"),
         ("sampling: {extra_bdoy: {}}", r"mine\.yaml:2: sampling has no 'extra_bdoy'"),
         ("sampling: {chat_template_kwargs: 3}", r"mine\.yaml:2: sampling: chat_template_kwargs"),

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tts.operators.think import think as think
     from tts.operators.tree_search import tree_search as tree_search
     from tts.operators.vote import vote as vote
+    from tts.parameters import Parameters as Parameters
     from tts.pipeline import Node as Node
     from tts.protocols import Context as Context
     from tts.protocols import Inlet as Inlet
@@ -68,6 +69,7 @@ open_door(
     {
         "Condition": f"{__name__}._condition",
         "Node": "tts.pipeline",
+        "Parameters": "tts.parameters",
         **dict.fromkeys(("Context", "Inlet", "Operator", "Outlet", "Spec"), "tts.protocols"),
         **{name: f"{__name__}.{name}" for name in _OPERATORS},
     },
