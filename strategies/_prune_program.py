@@ -14,6 +14,7 @@ the closure leaves uncovered, and of equal leaves only about the best.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,9 +140,9 @@ def _settle(program: Program, chosen: NDArray[np.bool_]) -> tuple[list[int], Riv
     rivals = _rivals(program, chosen)
     forced: list[int] = []
     while True:
-        decided = {c: _plain(program, leaves, chosen) for c, leaves in rivals.items()}
-        rivals = {c: leaves for c, leaves in rivals.items() if decided[c] == []}
-        added = [leaf for leaves in decided.values() for leaf in leaves or ()]
+        plain = {c: _plain_verdict(program, leaves, chosen) for c, leaves in rivals.items()}
+        rivals = {c: leaves for c, leaves in rivals.items() if plain[c] is None}
+        added = [verdict.leaf for verdict in plain.values() if verdict and verdict.leaf is not None]
         if not added:
             return forced, rivals
         forced += added
@@ -150,8 +151,16 @@ def _settle(program: Program, chosen: NDArray[np.bool_]) -> tuple[list[int], Riv
         rivals = {c: still_open[c] for c in rivals if c in still_open}
 
 
-def _plain(program: Program, leaves: list[int], chosen: NDArray[np.bool_]) -> list[int] | None:
-    """Return the leaf that covers a cluster, None if none is worth it, nothing if unclear."""
+class Verdict(NamedTuple):
+    """What is plain about a cluster: the leaf that covers it, or that none is worth it."""
+
+    leaf: int | None
+
+
+def _plain_verdict(
+    program: Program, leaves: list[int], chosen: NDArray[np.bool_]
+) -> Verdict | None:
+    """Return what is plain about a cluster; None where nothing is."""
     worth = program.coverage / program.num_clusters
     leaf = max(leaves, key=lambda row: (chosen[program.above[row]], program.best[row]))
     way = _open_path(program, leaf, chosen)
@@ -159,10 +168,10 @@ def _plain(program: Program, leaves: list[int], chosen: NDArray[np.bool_]) -> li
     is_alone, is_cheapest = len(leaves) == 1, len(way) == 1 and own >= rest.max()
     # Where nothing is chosen yet, a leaf must be kept even at a loss.
     if worth + own <= 0 and (is_cheapest or (is_alone and chosen.any())):
-        return None
+        return Verdict(None)
     if is_cheapest or (is_alone and worth + np.minimum(program.best[way], 0.0).sum() > 0):
-        return [leaf]
-    return []
+        return Verdict(leaf)
+    return None
 
 
 def _least_loss(program: Program) -> int:
@@ -184,21 +193,10 @@ def _cover(
     leaves = sorted(leaf for group in rivals.values() for leaf in group)
     rows = sorted({row for leaf in leaves for row in _open_path(program, leaf, chosen)})
     place = {row: column for column, row in enumerate(rows)}
-    linked = [
-        (place[program.above[row]], place[row]) for row in rows if program.above[row] in place
-    ]
-    entries = [(k, column, 1.0) for k, (column, _) in enumerate(linked)]
-    entries += [(k, column, -1.0) for k, (_, column) in enumerate(linked)]
-    for k, group in enumerate(rivals.values()):
-        entries += [(len(linked) + k, place[leaf], 1.0) for leaf in group]
-        entries.append((len(linked) + k, len(rows) + k, -1.0))
-    last = len(linked) + len(rivals)
-    entries += [(last, place[leaf], 1.0) for leaf in leaves]
-    lower = np.zeros(last + 1)
-    lower[last] = float(not chosen.any())  # a leaf must be kept
-    at, columns, values = zip(*entries, strict=True)
+    matrix = _constraints(program, rivals, place)
+    lower = np.zeros(matrix.shape[0])
+    lower[-1] = float(not chosen.any())  # a leaf must be kept
     size = len(rows) + len(rivals)
-    matrix = csr_array((values, (at, columns)), shape=(last + 1, size))
     worth = np.full(len(rivals), program.coverage / program.num_clusters)
     found = milp(
         -np.concatenate([_own_gains(program, rows), worth]),
@@ -210,6 +208,32 @@ def _cover(
     if found.x is None:
         return None
     return [leaf for leaf in leaves if found.x[place[leaf]] > 0.5]
+
+
+def _constraints(program: Program, rivals: Rivals, place: dict[int, int]) -> csr_array:
+    """Return the matrix of the constraints, each of which is at least 0.
+
+    Args:
+        program: The program.
+        rivals: Leaves that could cover each open cluster.
+        place: Column of each leaf and ancestor; one for each cluster follows.
+
+    A line for each link (the upper end, less the lower one), one for each cluster (its rivals,
+    less the cluster), and a last one, the number of leaves.
+    """
+    lines = [
+        {place[program.above[row]]: 1.0, column: -1.0}
+        for row, column in place.items()
+        if program.above[row] in place
+    ]
+    for number, group in enumerate(rivals.values()):
+        rival_columns = {place[leaf]: 1.0 for leaf in group}
+        lines.append({**rival_columns, len(place) + number: -1.0})
+    lines.append({place[leaf]: 1.0 for group in rivals.values() for leaf in group})
+    entries = [(k, *entry) for k, line in enumerate(lines) for entry in line.items()]
+    at, columns, values = zip(*entries, strict=True)
+    shape = (len(lines), len(place) + len(rivals))
+    return csr_array((values, (at, columns)), shape=shape)
 
 
 def _rivals(program: Program, chosen: NDArray[np.bool_]) -> Rivals:

@@ -8,18 +8,17 @@ read: reward models know solutions.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
 
 from tts import prompts
-from tts.errors import BudgetError, CapabilityError, ContextError
 from tts.parameters import Parameters
 from tts.protocols import Context, Engine, VerifierSpec
 from tts.tasks.splits import split_steps
 from tts.types import Problem, Prompt, Score, ScoreRequest, Trajectory
+from tts.verifiers._reward import RewardVerifier
 
 DEFAULT_MODEL = "bundled:prm"
 
@@ -34,7 +33,7 @@ class Config(Parameters):
     )
 
 
-class ORM:
+class ORM(RewardVerifier):
     """Scores a finished trajectory as a whole.
 
     Args:
@@ -43,7 +42,7 @@ class ORM:
     """
 
     def __init__(self, engine: Engine, config: Config) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._tag = prompts.STEP_TAG if config.reads == "last_step" else ""
 
     @property
@@ -51,23 +50,12 @@ class ORM:
         """One probability."""
         return VerifierSpec(unit_interval=True)
 
-    async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
-        """Score trajectories one request each; the engine batches those of all callers."""
-        return [await self._score(context, trajectory) for trajectory in trajectories]
-
-    async def aclose(self) -> None:
-        """Free the reward model."""
-        await self._engine.aclose()
-
     async def _score(self, context: Context, trajectory: Trajectory) -> Score:
         if not trajectory.text.strip():
             return Score(None, error="the trajectory is empty")
         solution = prompts.solution_part(trajectory.text)
         request = ScoreRequest(self._prompt(context.problem, solution), self._tag)
-        try:
-            scores = await context.score(self._engine, request)
-        except (BudgetError, ContextError, CapabilityError) as error:
-            return Score(None, error=f"{self._engine.info.name}: {error}")
+        scores = await context.score(self._engine, request)
         value = scores.values[-1] if scores.values else math.nan
         if not 0.0 <= value <= 1.0:
             return Score(

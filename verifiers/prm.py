@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from tts import prompts
-from tts.errors import BudgetError, CapabilityError, ContextError
 from tts.parameters import Parameters
 from tts.protocols import Context, Engine, VerifierSpec
 from tts.tasks.splits import split_steps
 from tts.types import Score, ScoreRequest, Trajectory
+from tts.verifiers._reward import RewardVerifier
 from tts.verifiers._step_reduce import Reduction, reduce_steps
 
 DEFAULT_MODEL = "bundled:prm"
@@ -31,7 +31,7 @@ class Config(Parameters):
     reduction: Reduction = Field("min", description="how step scores become the trajectory's score")
 
 
-class PRM:
+class PRM(RewardVerifier):
     """Scores every step with a reward model.
 
     Args:
@@ -40,21 +40,13 @@ class PRM:
     """
 
     def __init__(self, engine: Engine, config: Config) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._reduction = config.reduction
 
     @property
     def spec(self) -> VerifierSpec:
         """Probabilities, one per step."""
         return VerifierSpec(steps=True, unit_interval=True)
-
-    async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
-        """Score trajectories one request each; the engine batches those of all callers."""
-        return [await self._score(context, trajectory) for trajectory in trajectories]
-
-    async def aclose(self) -> None:
-        """Free the reward model."""
-        await self._engine.aclose()
 
     async def _score(self, context: Context, trajectory: Trajectory) -> Score:
         steps = split_steps(prompts.solution_part(trajectory.text))
@@ -63,10 +55,7 @@ class PRM:
         if any(prompts.STEP_TAG in step for step in steps):
             return Score(None, error=f"a step holds the step tag {prompts.STEP_TAG!r} itself")
         request = ScoreRequest(prompts.reward(context.problem, steps), prompts.STEP_TAG)
-        try:
-            values = (await context.score(self._engine, request)).values
-        except (BudgetError, ContextError, CapabilityError) as error:
-            return Score(None, error=f"{self._engine.info.name}: {error}")
+        values = (await context.score(self._engine, request)).values
         if problem := self._problem_with(values, len(steps)):
             return Score(None, error=problem)
         return Score(reduce_steps(values, self._reduction), steps=values)

@@ -9,6 +9,7 @@ at any time, and a resumed run decides the same.
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from pydantic import Field
@@ -16,7 +17,7 @@ from pydantic import Field
 from tts.allocation.allocator import Belief, gain_per_cost
 from tts.allocation.race import DEFAULT_CONCENTRATION, GainTable, gain_table
 from tts.operators.base import OperatorModel, node
-from tts.operators.sample import Sample
+from tts.operators.sample import draw_samples
 from tts.protocols import Context, Inlet, Outlet, Spec
 from tts.types import Trajectory
 
@@ -54,11 +55,12 @@ class Allocate(OperatorModel):
         table = gain_table(self.concentration)
         drawn, size = 0, min(self.probe, self.n)
         while drawn < self.n:
-            batch = _Batch(outlet)
+            fresh: list[Trajectory] = []
             count = min(size, self.n - drawn)
-            got = await Sample(n=self.n).draw(context, batch, drawn, count)
+            take = partial(_keep_and_send, fresh, outlet)
+            got = await draw_samples(context, start=drawn, count=count, take=take)
             drawn += got
-            for trajectory in sorted(batch.sent, key=lambda t: t.origin.index):
+            for trajectory in sorted(fresh, key=lambda t: t.origin.index):
                 group = await groups.add(trajectory.answer)
                 if group is not None:
                     votes[group] += 1
@@ -73,19 +75,9 @@ class Allocate(OperatorModel):
             size = self.batch
 
 
-class _Batch:
-    """An outlet that also keeps what it sent."""
-
-    def __init__(self, outlet: Outlet) -> None:
-        self._outlet = outlet
-        self.sent: list[Trajectory] = []
-
-    def send(self, trajectory: Trajectory) -> None:
-        self.sent.append(trajectory)
-        self._outlet.send(trajectory)
-
-    async def wanted(self) -> None:
-        await self._outlet.wanted()
+def _keep_and_send(kept: list[Trajectory], outlet: Outlet, trajectory: Trajectory) -> None:
+    kept.append(trajectory)
+    outlet.send(trajectory)
 
 
 def _gain(belief: Belief, table: GainTable, votes: Counter[int], drawn: int) -> float:

@@ -24,7 +24,7 @@ from tts.allocation.optimal_stopping import Standing, StoppingRule, standing
 from tts.errors import InputError
 from tts.operators._body import Body, body_spec, one_model
 from tts.operators.base import OperatorModel, node
-from tts.operators.sample import Sample
+from tts.operators.sample import draw_samples
 from tts.operators.score import score
 from tts.pipeline import Pipeline
 from tts.protocols import Context, Inlet, Outlet, Spec
@@ -146,11 +146,11 @@ class _Samples:
 
     async def draw(self, size: int) -> bool:
         """Draw until there are `size`; returns whether the budget let all through."""
-        fresh = _Kept()
+        fresh: list[Trajectory] = []
         count = size - self.drawn
-        got = await Sample(n=size).draw(self.context, fresh, self.drawn, count)
+        got = await draw_samples(self.context, start=self.drawn, count=count, take=fresh.append)
         self.drawn += got
-        for trajectory in sorted(await self._judged(fresh.sent), key=lambda t: t.origin.index):
+        for trajectory in sorted(await self._judged(fresh), key=lambda t: t.origin.index):
             # One vote each; the scores weigh in the answer's chance.
             group = await self.tally.add(trajectory, 1.0)
             self.classes.append(-1 if group is None else group)
@@ -171,19 +171,6 @@ class _Samples:
             branch.send(trajectory)
         branch.finish()
         return [trajectory async for trajectory in branch.results]
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """An outlet that keeps what is sent."""
-
-    sent: list[Trajectory] = field(default_factory=list)
-
-    def send(self, trajectory: Trajectory) -> None:
-        self.sent.append(trajectory)
-
-    async def wanted(self) -> None:
-        return
 
 
 def _score(trajectory: Trajectory, verifier: str) -> float:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -12,7 +13,7 @@ from tts import prompts
 from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
 from tts.trajectories import to_trajectory
-from tts.types import GenerationRequest, Problem, Prompt
+from tts.types import GenerationRequest, Problem, Prompt, Trajectory
 
 Mode = Annotated[
     Literal["solve", "thinking", "no_thinking", "other_language"],
@@ -57,36 +58,50 @@ class Sample(OperatorModel):
             count = min(size, self.n - start)
             if start:
                 await outlet.wanted()
-            if await self.draw(context, outlet, start, count) < count:
+            if await self._draw(context, outlet, start, count) < count:
                 return
 
-    async def draw(self, context: Context, outlet: Outlet, start: int, count: int) -> int:
+    async def _draw(self, context: Context, outlet: Outlet, start: int, count: int) -> int:
         """Draw samples `start` to `start + count`; returns how many the budget let through."""
+        draw = partial(draw_samples, context, take=outlet.send, mode=self.mode)
         if not self.greedy_first or start > 0:
-            return await self._draw(context, outlet, start, count, greedy=False)
-        if count == 1:
-            return await self._draw(context, outlet, 0, 1, greedy=True)
+            return await draw(start=start, count=count)
         async with asyncio.TaskGroup() as group:
-            first = group.create_task(self._draw(context, outlet, 0, 1, greedy=True))
-            rest = group.create_task(self._draw(context, outlet, 1, count - 1, greedy=False))
-        return first.result() + rest.result()
+            first = group.create_task(draw(start=0, count=1, greedy=True))
+            rest = group.create_task(draw(start=1, count=count - 1)) if count > 1 else None
+        return first.result() + (rest.result() if rest else 0)
 
-    async def _draw(
-        self, context: Context, outlet: Outlet, start: int, count: int, *, greedy: bool
-    ) -> int:
-        base = context.seed()
-        sampling = context.sampling
-        if greedy:
-            sampling = replace(sampling, temperature=0.0)
-        prompt = _PROMPTS[self.mode](context.problem)
-        request = GenerationRequest(prompt, sampling, n=count, seed=base + start, start=start)
-        drawn = 0
-        async with aclosing(context.generate(request)) as stream:
-            async for completion in stream:
-                index = start + completion.index
-                outlet.send(to_trajectory(context, completion, seed=base + start, index=index))
-                drawn += 1
-        return drawn
+
+async def draw_samples(
+    context: Context,
+    *,
+    start: int,
+    count: int,
+    take: Callable[[Trajectory], None],
+    mode: Mode = "solve",
+    greedy: bool = False,
+) -> int:
+    """Draw some of a node's samples; returns how many the budget let through.
+
+    Args:
+        context: The node's.
+        start: Index of the first one; sample i has the same seed however many are drawn at a time.
+        count: How many.
+        take: Is handed each as soon as it ends.
+        mode: How an attempt begins.
+        greedy: Draw at temperature 0.
+    """
+    seed = context.seed() + start
+    sampling = replace(context.sampling, temperature=0.0) if greedy else context.sampling
+    prompt = _PROMPTS[mode](context.problem)
+    request = GenerationRequest(prompt, sampling, n=count, seed=seed, start=start)
+    drawn = 0
+    async with aclosing(context.generate(request)) as stream:
+        async for completion in stream:
+            index = start + completion.index
+            take(to_trajectory(context, completion, seed=seed, index=index))
+            drawn += 1
+    return drawn
 
 
 sample = node(Sample)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
+from tts.operators._quorum import no_quorum
 from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
 from tts.types import Trajectory
@@ -40,26 +41,26 @@ class Select(OperatorModel):
         context.emit("select", by=self.by, arrived=len(arrived), eligible=len(ranked))
         if len(ranked) < self.quorum:
             if arrived:
-                context.warn(self._no_quorum(len(arrived), len(ranked)))
+                what = f"an answer and a {self.by!r} score"
+                context.warn(
+                    no_quorum(
+                        len(ranked), len(arrived), what=what, chooser="choice", quorum=self.quorum
+                    )
+                )
             return
         for trajectory in ranked[: self.keep]:
             outlet.send(trajectory)
-
-    def _no_quorum(self, arrived: int, ranked: int) -> str:
-        what = f"an answer and a {self.by!r} score"
-        if ranked == 0:
-            return f"none of {arrived} trajectories has {what}"
-        return f"{ranked} of {arrived} trajectories have {what}; the choice needs {self.quorum}"
 
 
 def rank_by_score(trajectories: Sequence[Trajectory], name: str) -> list[Trajectory]:
     """Return those with an answer and a valid score, best first; ties keep the earlier index."""
     scored = [
-        (-score.value, t.origin.index, t.id, t)
+        (score.value, t)
         for t in trajectories
         if t.answer is not None and (score := t.scores.get(name)) and score.value is not None
     ]
-    return [t for *_, t in sorted(scored, key=lambda entry: entry[:3])]
+    scored.sort(key=lambda pair: (-pair[0], pair[1].origin.index, pair[1].id))
+    return [trajectory for _, trajectory in scored]
 
 
 select = node(Select)

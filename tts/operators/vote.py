@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from tts.operators._quorum import no_quorum
 from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
 from tts.types import Trajectory
@@ -109,7 +110,12 @@ class Vote(OperatorModel):
         context.emit("vote", read=read, voters=voters, votes=tally.summary())
         if voters < self.quorum:
             if voters or (read and self.weights):
-                context.warn(self._no_quorum(read, voters))
+                score = f" and a {self.weights!r} score" if self.weights else ""
+                context.warn(
+                    no_quorum(
+                        voters, read, what=f"an answer{score}", chooser="vote", quorum=self.quorum
+                    )
+                )
             return
         if (winner := tally.winner(context.node)) is not None:
             outlet.send(winner)
@@ -168,12 +174,6 @@ class Vote(OperatorModel):
         is_bounded = self.stop == "settled" and most is not None
         is_over = is_bounded and is_settled(tally.weights(), (most or 0) - read)
         return "settled" if is_over else ""
-
-    def _no_quorum(self, read: int, voters: int) -> str:
-        what = "an answer" if self.weights is None else f"an answer and a {self.weights!r} score"
-        if voters == 0:
-            return f"none of {read} trajectories has {what}"
-        return f"{voters} of {read} trajectories have {what}; the vote needs {self.quorum}"
 
 
 vote = node(Vote)
