@@ -4,7 +4,8 @@
 
     pipeline = sample(n=8) >> score(verifier="prm") >> vote(weights="prm")
 
-Parameters are those of presets, and are given by name.
+Parameters are those of presets, and are given by name. An operator of your own is a class of
+`OperatorModel` with `spec` and `run`, and `node` makes its function.
 """
 
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from tts.lazy import open_door
 if TYPE_CHECKING:
     from tts.operators._condition import Condition as Condition
     from tts.operators.allocate import allocate as allocate
+    from tts.operators.base import OperatorModel as OperatorModel
+    from tts.operators.base import node as node
     from tts.operators.choose import choose as choose
     from tts.operators.delegate import delegate as delegate
     from tts.operators.escalate import escalate as escalate
@@ -69,7 +72,9 @@ open_door(
     {
         "Condition": f"{__name__}._condition",
         "Node": "tts.pipeline",
+        "OperatorModel": f"{__name__}.base",
         "Parameters": "tts.parameters",
+        "node": f"{__name__}.base",
         **dict.fromkeys(("Context", "Inlet", "Operator", "Outlet", "Spec"), "tts.protocols"),
         **{name: f"{__name__}.{name}" for name in _OPERATORS},
     },
