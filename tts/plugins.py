@@ -12,11 +12,13 @@ or somebody loads a module on purpose, by `tts --plugin my_package.fast ...` on 
 import importlib
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tts.errors import InputError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 # Loaded on purpose, by name, in order. As process-wide as `sys.modules`, and never taken back.
 _LOADED: dict[str, None] = {}
@@ -102,10 +104,12 @@ def load_offered(group: str, name: str) -> ModuleType | None:
 
 
 @cache
-def _points(group: str) -> dict[str, EntryPoint]:
+def _points(group: str) -> "dict[str, EntryPoint]":
     """Return a group's entry points; of one name the first on the path, as imports take it."""
+    # Takes longer to import than all of this package's names, which seldom need it.
+    metadata = importlib.import_module("importlib.metadata")
     found: dict[str, EntryPoint] = {}
-    for point in entry_points(group=group):
+    for point in metadata.entry_points(group=group):
         found.setdefault(point.name, point)
     return found
 
