@@ -29,7 +29,9 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 def sources() -> list[str]:
     """Return what a wheel has to hold, as it names it."""
-    paths = (path.relative_to(ROOT) for part in ("tts", *LINKED) for path in files_below(ROOT / part))
+    paths = (
+        path.relative_to(ROOT) for part in ("tts", *LINKED) for path in files_below(ROOT / part)
+    )
     return sorted(str(path if path.parts[0] == "tts" else "tts" / path) for path in paths)
 
 
