@@ -13,7 +13,7 @@ hold what their names say. All are loaded on first use: importing this package c
 from typing import TYPE_CHECKING
 
 from tts.lazy import open_door
-from tts.version import VERSION as __version__
+from tts.version import VERSION
 
 if TYPE_CHECKING:
     from tts import engines as engines
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tts.types import Result as Result
     from tts.types import Sampling as Sampling
 
+__version__ = VERSION
 open_door(
     __name__,
     {
