@@ -66,9 +66,8 @@ def find_imports(source: str) -> Iterator[Found]:
         if isinstance(node, ast.Import | ast.ImportFrom):
             for target in _imported(node):
                 yield Found(node.lineno, target, id(node) not in for_types)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if _NAME.fullmatch(node.value):
-                yield Found(node.lineno, node.value.rstrip("."), id(node) in called)
+        elif isinstance(node, ast.Constant) and _NAME.fullmatch(str(node.value)):
+            yield Found(node.lineno, str(node.value).rstrip("."), id(node) in called)
 
 
 def _called(function: ast.expr) -> str:
