@@ -51,12 +51,12 @@ then
     set -- --extra-index-url https://download.pytorch.org/whl/cpu "$@"
 fi
 packages=$(($(grep -c == cpu.lock) + $(grep -c == dev.lock)))
-say "2/4 $packages pinned packages: about 0.7 GB to download, 2.6 GB on disk"
+say "2/4 $packages pinned packages: about 3.1 GB on disk"
 watched install --no-compile "$@"
 
 # On all cores, which pip's own compilation would not use. Some packages ship files for other
 # versions of Python that do not compile.
-say "3/4 compiling them on all cores: about 1 GB more"
+say "3/4 compiling them on all cores: about 0.4 GB more"
 watched "$venv/bin/python" -m compileall -q -j 0 "$venv/lib" >/dev/null 2>&1 || true
 
 say "4/4 this project, so that edits take effect at once"

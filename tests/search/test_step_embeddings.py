@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.searching import DigitVerifier, digits, events, expanded, grow, new_tree, search
+from tests.support.results import noted
+from tests.support.searching import DigitVerifier, digits, expanded, grow, new_tree, search
 from tts.arrays import FloatArray
 from tts.engine.scripted import ALL, ScriptedEngine
 from tts.errors import CapabilityError, ContextError, EngineError, TTSError
@@ -109,7 +110,7 @@ def test_a_search_embeds_each_unfinished_step_once_and_is_charged_for_it() -> No
 
 
 def nodes(result: Result) -> list[dict[str, Any]]:
-    (figures,) = events(result, "search")
+    (figures,) = noted(result, "search")
     found: list[dict[str, Any]] = figures["tree"]["nodes"]
     return found
 
