@@ -44,7 +44,8 @@ def leader_probability(votes: Sequence[int]) -> float:
     for heads in range(1, runner_up + 1):
         term = term * (tosses - heads + 1) // heads
         ways += term
-    return (2**tosses - ways) / 2**tosses
+    every = 1 << tosses
+    return (every - ways) / every
 
 
 def dirichlet_probability(votes: Sequence[int]) -> float:
