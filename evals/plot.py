@@ -5,14 +5,16 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, PercentFormatter
-
 from tts.allocation.laws import fit_saturation, saturating_accuracy
+from tts.errors import optional_import
 from tts.evals.report import generated_per_problem
 from tts.storage.sealed_lines import cannot_write
+
+with optional_import("a picture"):
+    from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 # Okabe and Ito's palette: distinct to colour-blind readers too.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -12,10 +12,10 @@ over a grid of quantiles of their priors: exact but for the grid, in a fraction 
 """
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 _MEAN, _MEAN_DEVIATION = 0.5, 0.2
 _GROUP_SCALE, _NOISE_SCALE = 0.2, 0.3
@@ -24,8 +24,7 @@ _QUANTILES = (np.arange(32) + 0.5) / 32  # equally likely, so that every point h
 
 def half_normal(scale: float) -> NDArray[np.float64]:
     """Return quantiles of a half-normal distribution, [32], the middles of equal shares."""
-    quantiles: NDArray[np.float64] = scale * ndtri((1 + _QUANTILES) / 2)
-    return quantiles
+    return scale * np.array([NormalDist().inv_cdf(share) for share in (1 + _QUANTILES) / 2])
 
 
 @dataclass(frozen=True, slots=True)

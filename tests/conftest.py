@@ -1,14 +1,20 @@
-"""Fixtures that every folder of tests may use."""
+"""Fixtures that every folder of tests may use, and which tests need a real engine."""
 
 import asyncio
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from tests.support.commands import Outcome, add_up
 from tts import plugins
-from tts.engine import host
+from tts.cli.main import run
+from tts.engine import host, running
+from tts.engine.scripted import ScriptedEngine
+from tts.engine.spec import EngineSpec
 from tts.engine.vllm import VLLMEngine
 
 
@@ -17,6 +23,14 @@ def pytest_configure(config: pytest.Config) -> None:
     host.preload_openmp()
     settings.register_profile("any machine", deadline=None)
     settings.load_profile("any machine")
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests on the shared engine; those that start one of their own say so themselves."""
+    for item in items:
+        if "vllm_engine" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.engine)
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +52,35 @@ def vllm_engine() -> Iterator[VLLMEngine]:
 
 async def _start(engine: VLLMEngine) -> None:
     await engine.start()
+
+
+@pytest.fixture
+def tts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Outcome]:
+    """Run a command line in an empty folder, on a fresh scripted engine."""
+
+    async def make_engine(spec: EngineSpec) -> ScriptedEngine:
+        return ScriptedEngine(add_up)
+
+    monkeypatch.setattr(running, "make_engine", make_engine)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> Outcome:
+        capsys.readouterr()
+        code = run(arguments)
+        printed = capsys.readouterr()
+        return Outcome(code, printed.out, printed.err)
+
+    return call
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    """Five sums as a benchmark file."""
+    rows = [
+        {"id": f"s{i}", "problem": f"What is {i} plus 2?", "answer": str(i + 2)} for i in range(5)
+    ]
+    path = tmp_path / "sums.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)

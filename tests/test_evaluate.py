@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import tts
-from tests.cli.conftest import answer
+from tests.support.commands import add_up as answer
 from tts.engine import running
 from tts.engine.scripted import ScriptedEngine
 from tts.engine.spec import EngineSpec

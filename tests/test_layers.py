@@ -1,89 +1,248 @@
-"""Imports point one way: each folder may import only what stands below it."""
+"""Imports point one way: each room may import only the rooms that its row names.
 
-import ast
-from collections.abc import Iterator
+A row that lacks a room, a room that lacks a row, a permission that nobody uses, and a circle are
+faults alike. Imports within functions and `import_module("tts....")` count like any other.
+"""
+
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from tests.support.layers import Found, Uses, find_imports, rooms_of, uses_of
+
 ROOT = Path(__file__).resolve().parent.parent
-VOCABULARY = {
-    f"tts.{name}"
-    for name in (
-        "types",
-        "errors",
-        "protocols",
-        "scoring",
-        "seeds",
-        "answers",
-        "answers_canonical",
-        "answers_checker",
-        "answers_extract",
-        "answers_worker",
-        "prompts",
-        "confidence",
-        "cost",
-        "stopping",
-        "limits",
-        "ngrams",
-        "pools",
-        "hardware",
-    )
+
+
+class Room(NamedTuple):
+    """What a room may use; names of rooms in `tts` are written without it.
+
+    Attributes:
+        imports: Rooms that it may import.
+        names: Rooms that it may name, but not import: in a table by which parts are looked up, or
+            for annotations alone.
+    """
+
+    imports: str = ""
+    names: str = ""
+
+
+MAY: dict[str, Room] = {
+    # Words: values, errors, protocols, and functions of these.
+    "tts.version": Room(),
+    "tts.errors": Room(),
+    "tts.lazy": Room(),
+    "tts.seeds": Room(),
+    "tts.arrays": Room(),
+    "tts.parameters": Room(),
+    "tts.budget": Room("errors"),
+    "tts.card": Room(),
+    "tts.usage": Room(),
+    "tts.facts": Room(),
+    "tts.events": Room(),
+    "tts.types": Room("budget card facts usage", names="arrays"),
+    "tts.engine_protocol": Room("types"),
+    "tts.protocols": Room("engine_protocol types", names="pipeline"),
+    "tts.scoring": Room("errors protocols types"),
+    "tts.prompts": Room("types"),
+    "tts.answers": Room("types"),
+    "tts.ngrams": Room("errors"),
+    "tts.tasks": Room("errors types"),
+    "tts.costs": Room("errors types"),
+    "tts.storage": Room("errors"),
+    "tts.voting": Room("protocols types"),
+    "tts.allocation": Room("errors"),
+    "tts.trajectories": Room("answers errors protocols types"),
+    # What runs models.
+    "tts.kernels": Room(),
+    "tts.bundled": Room("errors prompts tasks types"),
+    "tts.engine": Room("answers arrays bundled costs errors kernels prompts protocols types"),
+    # Algorithms: they know engines, verifiers and the runtime by their protocols alone.
+    "tts.pipeline": Room("errors protocols types"),
+    "tts.search.memories": Room("errors ngrams prompts protocols types"),
+    "tts.search": Room(
+        "answers arrays errors parameters prompts protocols scoring search.memories trajectories"
+        " types"
+    ),
+    "tts.operators": Room(
+        "allocation answers errors parameters pipeline prompts protocols scoring search"
+        " trajectories types voting",
+        names="strategies",
+    ),
+    "tts.strategies": Room("allocation arrays errors ngrams operators pipeline prompts search"),
+    "tts.verifiers": Room("answers errors prompts protocols scoring tasks types voting"),
+    "tts.runtime": Room("answers budget costs errors facts pipeline protocols seeds storage types"),
+    # Putting it together.
+    "tts.catalog": Room("errors", names="evals.benchmarks operators strategies verifiers"),
+    "tts.presets": Room("catalog errors pipeline protocols trajectories types"),
+    "tts.session": Room("catalog engine errors pipeline protocols"),
+    "tts.api": Room("engine errors presets runtime session types"),
+    "tts": Room("version", names="api engine operators pipeline presets runtime session types"),
+    # Measuring.
+    "tts.evals": Room(
+        "allocation answers errors presets protocols runtime storage tasks types version"
+    ),
+    "tts.evals.benchmarks": Room("answers engine errors evals tasks types"),
+    "tts.evals.calibration": Room("allocation errors evals presets types"),
+    "tts.console": Room("evals"),
+    "tts.bench": Room(
+        "allocation answers api catalog console costs engine errors evals evals.calibration kernels"
+        " operators pipeline presets prompts protocols runtime search seeds session storage tasks"
+        " trajectories types voting"
+    ),
+    "tts.cli": Room(
+        "allocation api bench bundled catalog console costs engine errors evals evals.calibration"
+        " pipeline presets runtime session storage types verifiers version"
+    ),
+    "tts.__main__": Room("cli"),
+    # Users: the public doors, and nothing behind them.
+    "examples": Room("tts"),
+    "tests.support": Room(
+        "catalog engine operators pipeline presets protocols runtime search seeds types"
+    ),
 }
-GRAPH = {"tts.operators", "tts.runtime", "tts.pipeline"}
-# Folder or file, and what it may import of ours besides itself.
-MAY_IMPORT: dict[str, set[str]] = {
-    "kernels": set(),
-    **{f"tts/{name.removeprefix('tts.')}.py": VOCABULARY for name in VOCABULARY},
-    "tts/tasks": VOCABULARY,
-    "tts/engine": VOCABULARY | {"tts.bundled", "tts.kernels"},
-    "verifiers": VOCABULARY | {"tts.tasks"},
-    "tts/operators": VOCABULARY | GRAPH | {"tts.allocation", "tts.search.memories"},
-    "tts/memories": VOCABULARY,
-    "tts/runtime": VOCABULARY | GRAPH,
-    "tts/pipeline.py": VOCABULARY,
-    "strategies": VOCABULARY
-    | {"tts.pipeline", "tts.operators", "tts.search.tree", "tts.allocation"},
-    "tts/budget": VOCABULARY,
-    "tts/bundled": VOCABULARY | {"tts.tasks"},
-    "evals": VOCABULARY
-    | {
-        "tts.api",
-        "tts.allocation",
-        "tts.tasks",
-        "tts.runtime",
-        "tts.presets.load",
-        "tts.catalog",
-        "tts",
-    },
-    "examples": {"tts"},
-}
 
 
-def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            modules = [f"{node.module}.{alias.name}" for alias in node.names]
-            yield from (m for m in modules if node.module == "tts")
-            yield from ([node.module] if node.module != "tts" else [])
+def names(text: str) -> set[str]:
+    """Return the rooms that a field of a row means."""
+    return {room if room == "tts" else f"tts.{room}" for room in text.split()}
 
 
-def is_allowed(name: str, allowed: set[str]) -> bool:
-    return any(name == entry or name.startswith(f"{entry}.") for entry in allowed)
+IMPORTS = {room: names(may.imports) for room, may in MAY.items()}
+NAMES = {room: names(may.names) for room, may in MAY.items()}
 
 
-@pytest.mark.parametrize("place", MAY_IMPORT)
-def test_imports_point_down(place: str) -> None:
-    target = ROOT / place
-    own = f"tts.{place.removeprefix('tts/').removesuffix('.py').replace('/', '.')}"
-    allowed = MAY_IMPORT[place] | {own}
-    files = [target] if target.suffix else sorted(target.rglob("*.py"))
-    breaches = [
-        f"{path.relative_to(ROOT)} imports {name}"
-        for path in files
-        for name in imports(path)
-        if (name == "tts" or name.startswith("tts.")) and not is_allowed(name, allowed)
+def faults(found: dict[str, Uses]) -> list[str]:
+    """Return where rooms use what their rows do not name, and what rows name for nothing."""
+    wrong = [f"{room} has no row" for room in found.keys() - MAY.keys()]
+    wrong += [f"{room} has a row and no module" for room in MAY.keys() - found.keys()]
+    for room in found.keys() & MAY.keys():
+        for kind, used, allowed in (
+            ("import", found[room].imports, IMPORTS[room]),
+            ("name", found[room].names, NAMES[room] | IMPORTS[room]),
+        ):
+            wrong += [
+                f"{place}: {room} may not {kind} {other}"
+                for other, places in used.items()
+                if other not in allowed
+                for place in places
+            ]
+        used_at_all = found[room].imports.keys() | found[room].names.keys()
+        spare = (IMPORTS[room] - found[room].imports.keys()) | (NAMES[room] - used_at_all)
+        wrong += [f"{room} may use {other} and does not" for other in spare]
+    return sorted(wrong)
+
+
+def test_every_room_uses_what_its_row_names_and_no_more() -> None:
+    assert "\n".join(faults(uses_of(ROOT))) == ""
+
+
+def test_no_rooms_import_each_other_in_a_circle() -> None:
+    assert circle(IMPORTS) == []
+
+
+def circle(imports: dict[str, set[str]]) -> list[str]:
+    """Return the rooms of a circle, the first of them twice; nothing without one."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        found: list[str] = error.args[1]
+        return found
+    return []
+
+
+@pytest.mark.parametrize("room", ["tts.operators", "tts.search", "tts.strategies"])
+def test_algorithms_know_the_runtime_by_its_protocols_alone(room: str) -> None:
+    below, waiting = set(), {room}
+    while waiting:
+        below |= waiting
+        waiting = {other for each in waiting for other in IMPORTS[each]} - below
+    assert not below & {"tts.runtime", "tts.engine", "tts.verifiers", "tts.session", "tts.api"}
+
+
+def test_nobody_but_a_user_imports_the_whole_package() -> None:
+    assert [room for room, may in IMPORTS.items() if "tts" in may] == ["examples"]
+
+
+# The guard itself.
+
+
+def test_imports_are_found_wherever_they_stand() -> None:
+    source = """
+import tts.cli.main
+from tts import catalog, prompts
+from tts.evals.runner import run
+import os.path, numpy
+
+TABLE = {"strategy": "tts.strategies"}
+
+def later():
+    '''A docstring that speaks of tts.engine.vllm and of `tts.api`.'''
+    from tts.api import solve
+    importlib.import_module("tts.session")
+    import_module(f"tts.bench.{name}")
+
+if TYPE_CHECKING:
+    from tts.pipeline import Pipeline
+"""
+    assert sorted(find_imports(source)) == [
+        Found(2, "tts.cli.main", True),
+        Found(3, "tts.catalog", True),
+        Found(3, "tts.prompts", True),
+        Found(4, "tts.evals.runner.run", True),
+        Found(7, "tts.strategies", False),
+        Found(11, "tts.api.solve", True),
+        Found(12, "tts.session", True),
+        Found(13, "tts.bench", True),
+        Found(16, "tts.pipeline.Pipeline", False),
     ]
-    assert not breaches
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "fault"),
+    [
+        ("evals/page.py", "import tts.cli.main", "tts.evals may not import tts.cli"),
+        (
+            "tts/runtime/trace.py",
+            "from tts.operators.vote import Vote",
+            "tts.runtime may not import tts.operators",
+        ),
+        ("tts/search/tree.py", "from tts import runtime", "tts.search may not import tts.runtime"),
+        ("tts/types.py", "import tts", "tts.types may not import tts"),
+        ("kernels/merge.py", 'NAME = "tts.engine.kv"', "tts.kernels may not name tts.engine"),
+    ],
+)
+def test_an_import_that_points_up_is_a_fault(
+    file: str, line: str, fault: str, tmp_path: Path
+) -> None:
+    for room in ("tts", "tts.cli", "tts.operators", "tts.runtime", "tts.engine"):
+        write(tmp_path / room.replace(".", "/") / "__init__.py", "")
+    write(tmp_path / file, f'"""A module."""\n\n{line}\n')
+    assert [one for one in faults(uses_of(tmp_path)) if " may not " in one] == [
+        f"{file}:3: {fault}"
+    ]
+
+
+def test_a_new_room_needs_a_row(tmp_path: Path) -> None:
+    write(tmp_path / "tts" / "attic" / "box.py", "")
+    write(tmp_path / "tts" / "shed.py", "")
+    write(tmp_path / "evals" / "loft" / "chest.py", "")
+    assert list(rooms_of(tmp_path)) == ["tts.attic", "tts.shed", "tts.evals.loft"]
+    without = [one for one in faults(uses_of(tmp_path)) if one.endswith("has no row")]
+    assert without == [f"tts.{room} has no row" for room in ("attic", "evals.loft", "shed")]
+
+
+def test_a_permission_that_nobody_uses_is_a_fault(tmp_path: Path) -> None:
+    write(tmp_path / "tts" / "budget.py", "")
+    assert "tts.budget may use tts.errors and does not" in faults(uses_of(tmp_path))
+
+
+def test_circles_are_found_through_several_rooms() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert len(circle({"a": {"b"}, "b": {"c"}, "c": {"a"}})) == 4  # the first one closes it
+
+
+def write(path: Path, source: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(source)

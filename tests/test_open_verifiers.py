@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.solving import says
+from tests.support.scripts import says
 from tts.engine import running
 from tts.engine.scripted import ScriptedEngine
 from tts.errors import InputError, PresetError

@@ -4,7 +4,7 @@ from typing import cast
 
 import pytest
 
-from tests.support.helpers import INFO
+from tests.support.values import INFO
 from tts.errors import CapabilityError, PipelineError
 from tts.operators.sample import Sample, sample
 from tts.operators.score import score

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.runs import prompts_of
+from tests.support.results import prompts_of
 from tts import prompts
 from tts.engine.pools import load_pool
 from tts.engine.replay import ReplayEngine

@@ -76,6 +76,7 @@ def test_python_compiles(text: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.engine
 def test_the_first_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     import tts
 

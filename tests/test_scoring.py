@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.support.solving import says, solve
+from tests.support.scripts import says
+from tests.support.solving import solve
 from tts.engine.scripted import ScriptedEngine
 from tts.errors import ContextError, EngineError, StoreError
 from tts.operators.sample import sample

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import tts
-from tests.support.solving import ByText, says
+from tests.support.scripts import says
+from tests.support.verifiers import ByText
 from tts.engine import running
 from tts.engine.scripted import Ask, Line, Script, ScriptedEngine
 from tts.engine.spec import EngineSpec

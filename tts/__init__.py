@@ -13,6 +13,7 @@ hold what their names say. All are loaded on first use: importing this package c
 from typing import TYPE_CHECKING
 
 from tts.lazy import open_door
+from tts.version import VERSION
 
 if TYPE_CHECKING:
     from tts import engines as engines
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from tts.types import Result as Result
     from tts.types import Sampling as Sampling
 
-__version__ = "0.1.0"
+__version__ = VERSION
 open_door(
     __name__,
     {

@@ -161,6 +161,5 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
 
 def preset_files() -> dict[str, Path]:
     """Return the presets that ship with the package, by name."""
-    package = importlib.import_module("tts.strategies")
-    folder = Path(next(iter(package.__path__))) / "presets"
+    folder = Path(__file__).parent / "strategies" / "presets"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}

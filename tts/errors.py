@@ -16,8 +16,16 @@ TTSError
 └── MissingExtraError     an optional dependency is not installed
 """
 
-from importlib import import_module
-from types import ModuleType
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+# The modules that are not always installed, and the extra that brings each.
+EXTRAS: Mapping[str, str] = {
+    "datasets": "evals",
+    "matplotlib": "plots",
+    "scipy": "optimize",
+    "vllm": "cpu",
+}
 
 
 class TTSError(Exception):
@@ -80,7 +88,7 @@ class VerifierError(TTSError):
     """A verifier cannot work at all; a single failed score is data instead."""
 
 
-class MissingExtraError(TTSError, ModuleNotFoundError):
+class MissingExtraError(TTSError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 
 
@@ -112,22 +120,25 @@ def survivable(raised: Exception) -> BaseException:
     return error
 
 
-def require(module: str, *, extra: str, purpose: str) -> ModuleType:
-    """Import an optional dependency.
+@contextmanager
+def optional_import(purpose: str) -> Iterator[None]:
+    """Import what an extra of this distribution brings; a missing module names the extra.
+
+        with optional_import("a picture"):
+            from matplotlib.figure import Figure
 
     Args:
-        module: Dotted name of the module.
-        extra: The extra of this distribution that brings it.
         purpose: What needs it, as the subject of a sentence ("the embedded engine").
 
     Raises:
-        MissingExtraError: The module is not installed.
+        MissingExtraError: A module of `EXTRAS` is not installed.
     """
     try:
-        return import_module(module)
+        yield
     except ModuleNotFoundError as error:
-        if error.name != module.partition(".")[0]:
+        name = (error.name or "").partition(".")[0]
+        if name not in EXTRAS:
             raise
         raise MissingExtraError(
-            f"{purpose} needs {error.name}: pip install 'tts-orchestrator[{extra}]'"
+            f"{purpose} needs {name}: pip install 'tts-orchestrator[{EXTRAS[name]}]'"
         ) from error

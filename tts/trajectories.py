@@ -6,7 +6,7 @@ from contextlib import aclosing
 from itertools import chain
 from typing import Any
 
-from tts.answers.groups import extract_answer
+from tts.answers.extract import extract_answer
 from tts.errors import ContextError
 from tts.protocols import Context
 from tts.types import (

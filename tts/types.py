@@ -6,10 +6,7 @@ Frozen dataclasses with slots: made once, shared freely between tasks, never cha
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal
 
 from tts.budget import Budget as Budget
 from tts.card import shorten, to_html
@@ -22,7 +19,9 @@ from tts.prompt_options import PromptOptions as PromptOptions
 from tts.usage import Usage as Usage
 from tts.usage import sum_usage as sum_usage
 
-FloatArray = NDArray[np.float32]
+if TYPE_CHECKING:
+    from tts.arrays import FloatArray
+
 AnswerType = Literal["math", "integer", "choice", "code", "countdown", "free"]
 FinishReason = Literal["stop", "length", "pruned", "cancelled", "error"]
 # What a completion may report of each of its tokens, by field name.
@@ -422,7 +421,7 @@ class StepScores:
 class Embeddings:
     """Vectors of texts, [texts, D], not normalised, and what reading the texts cost."""
 
-    vectors: FloatArray
+    vectors: "FloatArray"
     usage: Usage
 
 

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.optimize import isotonic_regression, minimize
-from scipy.special import expit
 
-from tts.errors import InputError
+from tts.errors import InputError, optional_import
+
+with optional_import("the calibration of scores"):
+    from scipy.optimize import isotonic_regression, minimize
+    from scipy.special import expit
 
 
 class Calibrator(Protocol):

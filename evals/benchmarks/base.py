@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from tts.answers.groups import AnswerChecker, canonical_form
-from tts.errors import ProblemError
+from tts.errors import ProblemError, optional_import
 from tts.evals import grading
 from tts.evals.benchmarks._rows import read_problems, to_problem
 from tts.parameters import Parameters
@@ -164,13 +164,13 @@ def _reference(problem: Problem) -> str:
 def _hub_rows(dataset: str, config: str) -> Sequence[Row]:
     """Return the rows of a data set's test split, or of its only split."""
     advice = "give a copy with --data FILE (JSON Lines with id, problem, answer)"
+    with optional_import(f"{dataset} from the Hugging Face hub"):
+        from datasets import load_dataset  # takes over a second, and only the hub needs it
     if host := _unreachable_hub():
         raise ProblemError(
             f"cannot load {dataset}: {host} cannot be reached; {advice}, or set HF_HUB_OFFLINE=1 "
             "to use a copy that was downloaded before"
         )
-    from datasets import load_dataset  # takes over a second, and only the hub needs it
-
     try:
         splits = load_dataset(dataset, config or None)
         return list(splits["test"] if "test" in splits else splits[next(iter(splits))])

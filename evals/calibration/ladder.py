@@ -11,13 +11,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import isotonic_regression
 
 from tts.allocation.evidence import AnswerModel, fit_answers, gather_along
 from tts.allocation.fit import Recorded, draw_orders
 from tts.allocation.optimal_stopping import SIZES, Paths, fit_stopping, follow, standing
 from tts.allocation.policy_file import DearerPart, LadderPart, LadderPoint
+from tts.errors import optional_import
 from tts.evals.metrics import bootstrap_interval
+
+with optional_import("a calibration"):
+    from scipy.optimize import isotonic_regression
 
 PRICES = tuple(float(p) for p in np.geomspace(0.1, 1e-4, 16))
 _NUM_ORDERS = 8

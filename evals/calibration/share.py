@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from tts.presets.load import Preset
-from tts.strategies.auto import Config, build
 from tts.types import Budget
 
 SHARED = 0.9  # of the run's budget; the rest is for a forecast that was too low
@@ -21,6 +20,11 @@ def with_share(preset: Preset, run_budget: Budget | None, size: int) -> Preset:
         run_budget: Of the run.
         size: Problems times repeats.
     """
+    if preset.values.get("strategy") != "auto":
+        return preset
+    # Loads scipy, which presets without a policy do without.
+    from tts.strategies.auto import Config, build
+
     config = preset.config
     if run_budget is None or not isinstance(config, Config) or config.policy is None:
         return preset

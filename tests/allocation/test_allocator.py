@@ -85,6 +85,7 @@ def test_bad_input_is_refused() -> None:
             Belief(**belief)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_it_never_goes_over_the_budget(data: st.DataObject) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.pools_data import recorded_pool, row, write_pool
+from tests.support.pools import recorded_pool, row, write_pool
 from tts.bench.allocation_figures import compare_allocation, to_recorded
 from tts.engine.pools import load_pool
 from tts.errors import InputError

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Outcome
-from tests.support.solving import ByText
+from tests.support.commands import Outcome
+from tests.support.verifiers import ByText
 from tts.bench import auto
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.presets.load import load_preset

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
-from tests.support.helpers import trajectory
+from tests.support.values import trajectory
 from tts.bench.runtime import describe
 from tts.bench.runtime_run import Figures, Size, _decision, _ratio, measure
 from tts.engine.vllm import VLLMEngine

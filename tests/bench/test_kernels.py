@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Outcome
+from tests.support.commands import Outcome
 from tts.bench import kernels
 from tts.errors import CapabilityError
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tests.evals.test_report import record, stored
-from tests.support.runs import events, run
-from tests.support.solving import in_order, place
+from tests.support.results import noted
+from tests.support.scripts import in_order, place
+from tests.support.solving import solve
 from tts.bench import strategies
 from tts.bench.strategies import BEGIN, END, describe
 from tts.bench.strategies_figures import (
@@ -124,17 +125,17 @@ def test_the_barrier_waits_for_whole_batches() -> None:
         return replace(reply, ticks=500 if place(ask) == 7 else 1)
 
     streamed, waited = (
-        run(method_preset(form, 32, "prm").pipeline, line)
+        solve(line, method_preset(form, 32, "prm").pipeline)
         for form in ("streaming by 4", "barrier by 4")
     )
-    assert [event["read"] for event in events(streamed, "stopped")] == [7]
-    assert [event["calls"] for event in events(streamed, "abort")] == [1]
-    assert [event["read"] for event in events(waited, "stopped")] == [7]
-    assert events(waited, "abort") == [] and len(waited.samples) == 8
+    assert [event["read"] for event in noted(streamed, "stopped")] == [7]
+    assert [event["calls"] for event in noted(streamed, "abort")] == [1]
+    assert [event["read"] for event in noted(waited, "stopped")] == [7]
+    assert noted(waited, "abort") == [] and len(waited.samples) == 8
 
 
 def test_gather_sends_what_is_left_at_the_end() -> None:
-    found = run(sample(n=5) >> Pipeline.of(Gather(size=4)), in_order(1, 2, 3, 4, 5))
+    found = solve(in_order(1, 2, 3, 4, 5), sample(n=5) >> Pipeline.of(Gather(size=4)))
     assert [t.answer for t in found.trajectories] == ["1", "2", "3", "4", "5"]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.pools_data import row, write_pool
+from tests.support.pools import row, write_pool
 from tts.allocation.policy_file import load_policy
 from tts.cli.main import run
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Outcome
+from tests.support.commands import Outcome
 from tts.console.tables import kv_read
 from tts.engine import running
 from tts.engine.scripted import ScriptedEngine, lines

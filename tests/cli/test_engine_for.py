@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Outcome
+from tests.support.commands import Outcome
 from tts.allocation.policy_file import load_policy
 from tts.engine import running
 from tts.engine.scripted import Ask, Line, ScriptedEngine

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Outcome
+from tests.support.commands import Outcome
 from tts.engine import running
 from tts.engine.scripted import ScriptedEngine, lines
 from tts.engine.spec import EngineSpec

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Outcome
+from tests.support.commands import Outcome
 
 Tts = Callable[..., Outcome]
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -21,7 +21,7 @@ SCRIPT = """
 import signal
 import sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from tests.cli.conftest import answer
+from tests.support.commands import add_up as answer
 from tts.engine.scripted import ScriptedEngine
 from tts.engine import running
 from tts.cli.main import run

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 import tts as package
-from tests.cli.conftest import Outcome
+from tests.support.commands import Outcome
 
 Tts = Callable[..., Outcome]
 COMMANDS = ("bench", "compare", "doctor", "eval", "plugins", "presets", "report", "solve")

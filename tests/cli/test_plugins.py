@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Outcome
+from tests.support.commands import Outcome
 from tts import catalog
 from tts.presets.load import load_preset
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cli.conftest import Outcome
+from tests.support.commands import Outcome
 from tts.catalog import names, preset_files
 
 Tts = Callable[..., Outcome]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.pools_data import row, write_pool
+from tests.support.pools import row, write_pool
 from tts.cli.main import run
 
 

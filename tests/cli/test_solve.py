@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Outcome
+from tests.support.commands import Outcome
 from tts.engine import running
 from tts.engine.scripted import ScriptedEngine, lines
 from tts.engine.spec import EngineSpec

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.helpers import INFO
+from tests.support.values import INFO
 from tts.costs.flops import flops_per_token, predicted_flops, price_usd
 from tts.types import ModelInfo, Price, Usage
 

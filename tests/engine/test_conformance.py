@@ -42,7 +42,9 @@ def say(ask: Ask) -> Line:
     return Line(f"{ask.seed % 1000:03d} = 7\n\n{ask.seed % 97:02d}.")
 
 
-@pytest.fixture(params=["scripted", pytest.param("vllm", marks=pytest.mark.slow)])
+@pytest.fixture(
+    params=["scripted", pytest.param("vllm", marks=[pytest.mark.slow, pytest.mark.engine])]
+)
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     endless = Sampling(temperature=1.0, max_tokens=300, extra_body={"ignore_eos": True})
     if request.param == "scripted":

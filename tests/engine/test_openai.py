@@ -327,6 +327,7 @@ def wait_for_server(process: "subprocess.Popen[bytes]", port: int, *, seconds: f
 
 
 @pytest.mark.slow
+@pytest.mark.engine
 @pytest.mark.timeout(600)
 def test_vllms_own_server_agrees_with_the_embedded_engine(
     vllm_server: str, vllm_engine: VLLMEngine

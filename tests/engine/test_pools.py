@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.pools_data import row, write_pool
+from tests.support.pools import row, write_pool
 from tts.engine.pools import load_pool, load_series
 from tts.errors import ProblemError
 

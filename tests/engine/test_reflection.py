@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.support.solving import PROBLEM, says
+from tests.support.scripts import says
+from tests.support.solving import PROBLEM
 from tts.engine.reflection import Bias, Schedule, spellings, wave
 from tts.engine.scripted import ALL, ScriptedEngine
 from tts.errors import CapabilityError, PresetError

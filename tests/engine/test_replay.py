@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.pools_data import recorded_pool, row, write_pool
+from tests.support.pools import recorded_pool, row, write_pool
 from tts import prompts
 from tts.engine.replay import ReplayEngine
 from tts.errors import BudgetError, CapabilityError, EngineError, ProblemError

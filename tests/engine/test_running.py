@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.support.solving import says
+from tests.support.scripts import says
 from tts.engine import running
 from tts.engine.running import RunningEngines, reward_engine, split_memory
 from tts.engine.scripted import ScriptedEngine

@@ -179,6 +179,7 @@ def test_sampling_follows_the_probabilities(vllm_engine: VLLMEngine) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.engine
 def test_a_reward_model_reads_a_shared_prefix_once_and_scores_as_if_it_read_all() -> None:
     tag = prompts.STEP_TAG
     problem = "Start with 17. " * 30  # fills two KV blocks
@@ -207,6 +208,7 @@ def test_a_reward_model_reads_a_shared_prefix_once_and_scores_as_if_it_read_all(
 
 
 @pytest.mark.slow
+@pytest.mark.engine
 def test_a_named_embedding_model_says_which_steps_are_alike(vllm_engine: VLLMEngine) -> None:
     texts = ["17 * 2 = 34", "so the answer is", "17 * 2 = 34", "18 * 2 = 36"]
 
@@ -229,6 +231,7 @@ def test_a_named_embedding_model_says_which_steps_are_alike(vllm_engine: VLLMEng
 
 
 @pytest.mark.slow
+@pytest.mark.engine
 def test_a_second_engine_scores_dies_and_leaves_the_first_alone(vllm_engine: VLLMEngine) -> None:
     async def main() -> None:
         second = VLLMEngine("bundled:prm", runner="pooling", max_model_len=512, cpu_threads=1)

@@ -25,6 +25,7 @@ def run(*arguments: str, **environment: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.engine
 @pytest.mark.timeout(900)
 def test_every_page_is_dense_and_fewer_pages_are_not(tmp_path: Path) -> None:
     pytest.importorskip("vllm")
@@ -66,6 +67,7 @@ def test_the_plug_in_is_inert() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.engine
 @pytest.mark.timeout(600)
 def test_a_cpu_refuses_to_share_prefixes_and_says_why() -> None:
     pytest.importorskip("vllm")
@@ -81,6 +83,7 @@ def test_a_cpu_refuses_to_share_prefixes_and_says_why() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.engine
 @pytest.mark.timeout(900)
 def test_the_cuda_backend_plans_and_attends_with_interpreted_kernels() -> None:
     pytest.importorskip("vllm")

@@ -65,24 +65,44 @@ def test_reopened_run_holds_what_was_added(tmp_path: Path) -> None:
     assert trace_ids(folder) == ["p/0", "p/0", "p/1", "p/1", "p/2", "p/2"]
 
 
+def line_ends(path: Path) -> list[int]:
+    return [i + 1 for i, byte in enumerate(path.read_bytes()) if byte == ord("\n")]
+
+
+def test_cut_off_at_any_byte_a_run_is_read_without_what_was_cut(tmp_path: Path) -> None:
+    folder = fill(tmp_path, 0, 1)
+    problems, trace = folder / "problems.jsonl", folder / "trace.jsonl"
+    ends = line_ends(problems)
+    for size in reversed(range(ends[-1])):
+        os.truncate(problems, size)
+        assert len(load_run(folder).records) == sum(end <= size for end in ends)
+    ends = line_ends(trace)
+    for size in reversed(range(ends[-1])):
+        os.truncate(trace, size)
+        kinds = [event for kind in ("start", "end") for event in read_events(folder, kind)]
+        assert len(kinds) == sum(end <= size for end in ends)
+
+
 @pytest.mark.parametrize("name", ["problems.jsonl", "trace.jsonl"])
-def test_cut_off_at_any_byte_loses_only_what_was_cut(tmp_path: Path, name: str) -> None:
+def test_cut_off_within_any_line_a_run_goes_on_and_is_whole_again(
+    tmp_path: Path, name: str
+) -> None:
     folder = fill(tmp_path / "whole", 0, 1)
-    problems = (folder / "problems.jsonl").read_bytes()
-    ends = [i + 1 for i, byte in enumerate(problems) if byte == ord("\n")]
-    torn = tmp_path / "torn" / folder.name
-    for size in range(len((folder / name).read_bytes())):
-        shutil.copytree(folder, torn)
-        os.truncate(torn / name, size)
-        with RunStore(torn.parent, CONFIG) as store:
-            known = len(store.records)
-            for number in range(known, 2):
-                store.add(record(number), events(number))
-        if name == "problems.jsonl":
-            assert known == sum(end <= size for end in ends)
-            assert trace_ids(torn) == trace_ids(folder)
-        assert load_run(torn).records == (record(0), record(1))
-        shutil.rmtree(torn)
+    ends = line_ends(folder / "problems.jsonl")
+    for end in line_ends(folder / name):
+        # Half of a line, a line without its end, the end alone, and one byte of the next line.
+        for size in (end - 20, end - 2, end - 1, end, end + 1):
+            torn = tmp_path / str(size) / folder.name
+            shutil.copytree(folder, torn)
+            os.truncate(torn / name, min(size, (folder / name).stat().st_size))
+            with RunStore(torn.parent, CONFIG) as store:
+                known = len(store.records)
+                for number in range(known, 2):
+                    store.add(record(number), events(number))
+            if name == "problems.jsonl":
+                assert known == sum(end <= size for end in ends)
+                assert trace_ids(torn) == trace_ids(folder)
+            assert load_run(torn).records == (record(0), record(1))
 
 
 def test_trace_of_a_problem_that_was_not_finished_is_dropped(tmp_path: Path) -> None:

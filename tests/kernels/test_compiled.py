@@ -24,6 +24,7 @@ Row = dict[str, Any]
 
 # `find_spec` and not an import: Triton stays out of the process that runs the other tests.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="needs triton"),
 ]

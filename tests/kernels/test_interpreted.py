@@ -14,6 +14,7 @@ FOLDER = Path(__file__).parent / "interpreted"
 FILES = sorted(path.stem for path in FOLDER.glob("test_*.py"))
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.timeout(1_200),
     # `find_spec` and not an import: Triton stays out of the process that runs the other tests.
     pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="needs triton"),

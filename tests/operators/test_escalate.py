@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.solving import ByText, events, in_order, solve
+from tests.support.results import events
+from tests.support.scripts import in_order
+from tests.support.solving import solve
+from tests.support.verifiers import ByText
 from tts.engine.scripted import ScriptedEngine
 from tts.errors import CapabilityError
 from tts.operators.escalate import Escalate

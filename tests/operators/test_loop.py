@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from tests.support.runs import answers, boxed, events, run
+from tests.support.results import answers, noted
+from tests.support.scripts import boxed
+from tests.support.solving import solve
 from tts.engine.scripted import ALL, Ask, Line, ScriptedEngine
 from tts.errors import CapabilityError, EngineError, ParameterError, PipelineError
 from tts.operators._condition import Condition
@@ -64,7 +66,7 @@ VERIFIERS = {"value": Value()}
 
 def test_each_leaves_when_its_condition_holds() -> None:
     body = loop(body=STEP, rounds=9, until=Condition(measure="value", at_least=3))
-    result = run(sample(n=3) >> body, count_up, verifiers=VERIFIERS)
+    result = solve(count_up, sample(n=3) >> body, verifiers=VERIFIERS)
     # 0 needs three rounds, 1 two, 2 one: six revisions and three drafts.
     assert answers(result)[:3] == ["3", "3", "3"]
     assert result.usage.calls == 9
@@ -74,7 +76,7 @@ def test_each_leaves_when_its_condition_holds() -> None:
 
 def test_the_last_round_lets_all_out() -> None:
     body = loop(body=STEP, rounds=2, until=Condition(measure="value", at_least=99))
-    result = run(sample(n=1) >> body, count_up, verifiers=VERIFIERS)
+    result = solve(count_up, sample(n=1) >> body, verifiers=VERIFIERS)
     assert result.answer is not None and result.answer.text == "2"
     assert result.usage.calls == 3
 
@@ -82,14 +84,14 @@ def test_the_last_round_lets_all_out() -> None:
 def test_what_comes_in_may_leave_at_once() -> None:
     until = Condition(measure="value", at_least=1)
     body = loop(body=STEP, until=until, check_first=True)
-    result = run(sample(n=2) >> score(verifier="value") >> body, count_up, verifiers=VERIFIERS)
+    result = solve(count_up, sample(n=2) >> score(verifier="value") >> body, verifiers=VERIFIERS)
     assert sorted(str(a) for a in answers(result)[:2]) == ["1", "1"]
     assert result.usage.calls == 3  # two drafts, and one revision of the 0
 
 
 def test_a_round_that_leaves_one_trajectory_is_the_last() -> None:
-    result = run(
-        sample(n=8) >> loop(body=Pipeline.of(Halve()), until_single=True, rounds=9), count_up
+    result = solve(
+        count_up, sample(n=8) >> loop(body=Pipeline.of(Halve()), until_single=True, rounds=9)
     )
     # 8, 4, 2, 1
     assert len(result.trajectories) == 1
@@ -103,7 +105,7 @@ def test_no_round_waits_for_the_slowest() -> None:
         return Line(said.text, hangs="Attempt" not in ask.prompt and ask.index == 1)
 
     body = loop(body=refine(), rounds=2)
-    result = run(sample(n=2) >> body >> vote(stop_at=0.7), line)
+    result = solve(line, sample(n=2) >> body >> vote(stop_at=0.7))
     assert result.answer is not None and result.answer.text == "2"
 
 
@@ -111,7 +113,7 @@ def test_a_body_that_has_enough_stops_what_feeds_the_loop() -> None:
     def line(ask: Ask) -> Line:
         return Line(boxed(7), hangs=ask.index == 3, ticks=1)
 
-    result = run(sample(n=4) >> loop(body=vote(stop_at=0.8), rounds=1), line)
+    result = solve(line, sample(n=4) >> loop(body=vote(stop_at=0.8), rounds=1))
     # Three equal votes: 1 - 0.5^4 = 0.94 >= 0.8 after two already; the fourth never ends.
     assert result.answer is not None and result.answer.text == "7"
     assert any(e.kind == "abort" for e in result.trace)
@@ -122,14 +124,14 @@ def test_a_decided_reader_cancels_the_rounds() -> None:
         hangs = "Attempt" in ask.prompt and "boxed{0}" in ask.prompt
         return Line(count_up(ask).text, hangs=hangs, ticks=1)
 
-    result = run(sample(n=3) >> loop(body=refine(), rounds=1) >> vote(stop_at=0.7), line)
+    result = solve(line, sample(n=3) >> loop(body=refine(), rounds=1) >> vote(stop_at=0.7))
     assert result.answer is not None
     assert any(e.kind == "abort" for e in result.trace)
 
 
 def test_loops_nest() -> None:
     inner = loop(body=refine(), rounds=2)
-    result = run(sample(n=1) >> loop(body=inner, rounds=3), count_up)
+    result = solve(count_up, sample(n=1) >> loop(body=inner, rounds=3))
     assert result.answer is not None and result.answer.text == "6"
     assert "loop/3/loop/2/refine" in {e.node for e in result.trace}
 
@@ -165,21 +167,21 @@ def test_a_body_that_the_engine_cannot_run_is_refused_before_a_token_is_spent() 
     more = Pipeline.of(Think(slice_tokens=8, max_repeats=2))
     way = route(when=Condition(measure="support", at_least=0.9), otherwise=more)
     with pytest.raises(CapabilityError, match="'route' needs token_ids"):
-        run(sample(n=2) >> vote() >> way, engine)
+        solve(engine, sample(n=2) >> vote() >> way)
     assert engine.requests == []
 
 
 def test_a_dead_engine_ends_the_run_from_within_a_body() -> None:
     engine = ScriptedEngine(count_up, die_at=30)
     with pytest.raises(EngineError, match="the engine died"):
-        run(sample(n=2) >> loop(body=refine(), rounds=9), engine)
+        solve(engine, sample(n=2) >> loop(body=refine(), rounds=9))
 
 
 def test_what_a_loop_drops_is_no_answer() -> None:
-    result = run(
-        sample(n=2) >> loop(body=score(verifier="value") >> select(by="value"), rounds=2),
+    result = solve(
         lambda ask: Line("nothing"),
+        sample(n=2) >> loop(body=score(verifier="value") >> select(by="value"), rounds=2),
         verifiers=VERIFIERS,
     )
     assert result.answer is None
-    assert events(result, "warning")
+    assert noted(result, "warning")

@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.support.runs import boxed, prompts_of, replies, run
+from tests.support.results import prompts_of
+from tests.support.scripts import boxed, replies
+from tests.support.solving import solve
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import ParameterError, PipelineError
 from tts.operators.follow import follow
@@ -25,7 +27,7 @@ def test_parts_are_solved_and_joined() -> None:
         )
     )
     pipeline = plan(ask="decompose") >> map_parts(body=sample(n=3) >> vote()) >> follow()
-    result = run(pipeline, engine)
+    result = solve(engine, pipeline)
     assert result.answer is not None and result.answer.text == "12"
     assert result.usage.calls == 1 + 2 * 3 + 1
     last = prompts_of(engine)[-1]
@@ -39,10 +41,12 @@ def test_parts_are_solved_and_joined() -> None:
 def test_the_bound_holds_and_notes_without_a_list_pass() -> None:
     many = "\n".join(f"{i}. part {i}" for i in range(1, 9))
     script = replies(("Split", many), ("Use the notes", boxed(1)), otherwise=boxed(2))
-    result = run(plan(ask="decompose") >> map_parts(body=sample(n=1), limit=3) >> follow(), script)
+    result = solve(
+        script, plan(ask="decompose") >> map_parts(body=sample(n=1), limit=3) >> follow()
+    )
     assert result.usage.calls == 1 + 3 + 1
     plain = replies(("Split", "just do it"), ("just do it", boxed(3)))
-    result = run(plan(ask="decompose") >> map_parts(body=sample(n=1)) >> follow(), plain)
+    result = solve(plain, plan(ask="decompose") >> map_parts(body=sample(n=1)) >> follow())
     assert result.answer is not None and result.answer.text == "3"
 
 
@@ -57,7 +61,7 @@ def test_parts_end_with_whoever_wanted_them() -> None:
     pipeline = (
         plan(ask="decompose", n=2) >> map_parts(body=sample(n=2)) >> follow() >> vote(stop_at=0.7)
     )
-    result = run(pipeline, line)
+    result = solve(line, pipeline)
     assert result.answer is not None and result.answer.support.votes == 1
     assert result.usage.calls == 2 + 2 * 2 + 1
 
@@ -71,7 +75,7 @@ def test_plans_build_on_each_other() -> None:
             ("Use the notes", boxed(12)),
         )
     )
-    result = run(plan(ask="select") >> plan(ask="adapt") >> plan(ask="plan") >> follow(), engine)
+    result = solve(engine, plan(ask="select") >> plan(ask="adapt") >> plan(ask="plan") >> follow())
     assert result.answer is not None and result.answer.text == "12"
     assert result.usage.calls == 4
     asked = prompts_of(engine)

@@ -5,13 +5,15 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from tests.support.runs import answers, boxed, by_id, events, prompts_of, run
+from tests.support.results import answers, by_id, noted, prompts_of
+from tests.support.scripts import boxed
+from tests.support.solving import solve
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import CapabilityError
 from tts.operators.refine import Refine, refine
 from tts.operators.sample import sample
 from tts.operators.vote import vote
-from tts.types import Budget
+from tts.types import Budget, Sampling
 
 
 def count_up(ask: Ask) -> Line:
@@ -33,7 +35,7 @@ def checker(*, accepts: str, ending: str = "Verdict: ") -> ScriptedEngine:
 
 
 def test_a_chain_sends_its_last_attempt_and_keeps_its_lineage() -> None:
-    result = run(sample(n=1) >> refine(rounds=3), count_up)
+    result = solve(count_up, sample(n=1) >> refine(rounds=3))
     assert result.answer is not None and result.answer.text == "4"  # 1, 2, 3, 4
     assert len(result.trajectories) == 4
     assert result.usage.calls == 4
@@ -43,8 +45,8 @@ def test_a_chain_sends_its_last_attempt_and_keeps_its_lineage() -> None:
 
 
 def test_a_chain_may_send_every_attempt() -> None:
-    result = run(sample(n=2) >> refine(rounds=2, emit="all") >> vote(), count_up)
-    voters = events(result, "vote")[0]["votes"]
+    result = solve(count_up, sample(n=2) >> refine(rounds=2, emit="all") >> vote())
+    voters = noted(result, "vote")[0]["votes"]
     assert voters == {"1": 2.0, "2": 2.0, "3": 2.0}
     assert result.answer is not None and result.answer.text == "1"  # a tie goes to the first
     assert len({t.id for t in result.trajectories}) == len(result.trajectories) == 7
@@ -60,31 +62,31 @@ def test_a_chain_may_send_every_attempt() -> None:
 )
 def test_it_shows_the_last_attempts(memory: int, shown: list[list[str]]) -> None:
     engine = ScriptedEngine(count_up)
-    run(sample(n=1) >> refine(rounds=3, memory=memory), engine)
+    solve(engine, sample(n=1) >> refine(rounds=3, memory=memory))
     seen = [re.findall(r"boxed\{(\d+)\}", prompt) for prompt in prompts_of(engine)[1:]]
     assert seen == shown
 
 
 def test_thoughts_are_not_shown() -> None:
     engine = ScriptedEngine(lambda ask: Line(f"secret</think>\n\n{boxed(12)}"))
-    run(sample(n=1) >> refine(), engine)
+    solve(engine, sample(n=1) >> refine())
     assert "secret" not in prompts_of(engine)[1]
 
 
 def test_a_check_that_accepts_ends_the_chain() -> None:
     engine = checker(accepts="2")
-    result = run(sample(n=1) >> refine(mode="critique", rounds=5), engine)
+    result = solve(engine, sample(n=1) >> refine(mode="critique", rounds=5))
     # draft 1, check, revision 2, check: accepted.
     assert result.usage.calls == 4
     assert result.answer is not None and result.answer.text == "2"
     assert result.trajectories[0].scores["critique"].value == 1.0
-    assert [e["verdict"] for e in events(result, "critique")] == [False, True]
+    assert [e["verdict"] for e in noted(result, "critique")] == [False, True]
     assert "Check:\nVerdict: incorrect" in prompts_of(engine)[2]
     assert result.usage.wasted_tokens == 0
 
 
 def test_a_draft_that_is_accepted_at_once_costs_its_check_only() -> None:
-    result = run(sample(n=1) >> refine(mode="critique", rounds=5), checker(accepts="1"))
+    result = solve(checker(accepts="1"), sample(n=1) >> refine(mode="critique", rounds=5))
     assert result.usage.calls == 2
     assert result.trajectories[0].id == "sample:0"
     spent = len(boxed(1)) + len("Verdict: correct")
@@ -93,34 +95,34 @@ def test_a_draft_that_is_accepted_at_once_costs_its_check_only() -> None:
 
 
 def test_a_check_need_not_be_believed() -> None:
-    result = run(sample(n=1) >> refine(mode="critique", accept=False), checker(accepts="1"))
+    result = solve(checker(accepts="1"), sample(n=1) >> refine(mode="critique", accept=False))
     assert result.answer is not None and result.answer.text == "2"
     assert result.usage.calls == 3
 
 
 def test_a_check_without_a_verdict_is_counted_and_not_guessed() -> None:
-    result = run(
-        sample(n=1) >> refine(mode="critique", rounds=2),
+    result = solve(
         checker(accepts="1", ending="I believe it is "),
+        sample(n=1) >> refine(mode="critique", rounds=2),
     )
     assert result.usage.calls == 5  # draft, and twice a check and a revision
-    assert [e["verdict"] for e in events(result, "critique")] == [None, None]
+    assert [e["verdict"] for e in noted(result, "critique")] == [None, None]
     assert "a critique ended without a verdict" in result.reason
 
 
 def test_a_revision_without_an_answer_does_not_replace_one_that_has_it() -> None:
-    result = run(
-        sample(n=1) >> refine(rounds=2),
+    result = solve(
         lambda ask: Line("lost the thread" if "Attempt" in ask.prompt else boxed(12)),
+        sample(n=1) >> refine(rounds=2),
     )
     assert result.answer is not None and result.answer.text == "12"
     assert result.usage.wasted_tokens == 2 * len("lost the thread")
 
 
 def test_a_failed_revision_keeps_the_attempt_and_says_so() -> None:
-    result = run(
-        sample(n=2) >> refine(),
+    result = solve(
         lambda ask: Line(boxed(12), error="out of luck" if "Attempt" in ask.prompt else None),
+        sample(n=2) >> refine(),
     )
     assert answers(result)[:2] == ["12", "12"]
     assert "a revision failed: out of luck" in result.reason
@@ -129,10 +131,10 @@ def test_a_failed_revision_keeps_the_attempt_and_says_so() -> None:
 def test_an_attempt_too_long_to_show_keeps_its_answer() -> None:
     long = "x" * 9_852 + boxed(12)
     texts = {0: long, 1: boxed(7)}
-    result = run(
-        sample(n=2) >> refine(),
+    result = solve(
         lambda ask: Line(boxed(8) if "Attempt" in ask.prompt else texts[ask.index]),
-        max_tokens=20_000,
+        sample(n=2) >> refine(),
+        sampling=Sampling(max_tokens=20_000),
     )
     # The context holds 10,000 tokens: the first attempt cannot be shown, the second one is revised.
     assert sorted(filter(None, answers(result)[:2])) == ["12", "8"]
@@ -143,15 +145,15 @@ def test_each_is_revised_as_soon_as_it_arrives() -> None:
     def line(ask: Ask) -> Line:
         return Line(boxed(12), hangs=ask.index == 1, ticks=1)
 
-    result = run(sample(n=2) >> refine() >> vote(stop_at=0.7), line)
+    result = solve(line, sample(n=2) >> refine() >> vote(stop_at=0.7))
     # One vote gives 1 - 0.5^2 = 0.75; the second draft never ends and is cancelled.
     assert result.answer is not None and result.answer.support.votes == 1
-    assert len(events(result, "request")) == 2
+    assert len(noted(result, "request")) == 2
 
 
 def test_children_of_different_parents_differ_and_repeat() -> None:
     def ids() -> dict[str, int]:
-        result = run((sample(n=1) | sample(n=1)) >> refine(rounds=2, emit="all"), count_up)
+        result = solve(count_up, (sample(n=1) | sample(n=1)) >> refine(rounds=2, emit="all"))
         return {t.id: t.origin.seed for t in result.trajectories}
 
     first = ids()
@@ -162,7 +164,7 @@ def test_children_of_different_parents_differ_and_repeat() -> None:
 
 def test_the_budget_ends_chains_where_they_are() -> None:
     tokens = 3 * len(boxed(1)) + 5
-    result = run(sample(n=1) >> refine(rounds=9), count_up, budget=Budget(tokens=tokens))
+    result = solve(count_up, sample(n=1) >> refine(rounds=9), budget=Budget(tokens=tokens))
     assert (result.usage.generated_tokens or 0) <= tokens
     assert result.answer is not None and result.answer.text == "3"
     assert "is spent" in result.reason
@@ -171,7 +173,7 @@ def test_the_budget_ends_chains_where_they_are() -> None:
 def test_an_engine_that_is_not_there_is_refused_before_a_sample() -> None:
     engine = ScriptedEngine(count_up)
     with pytest.raises(CapabilityError, match="needs the engine 'big'"):
-        run(sample() >> refine(engine="big"), engine)
+        solve(engine, sample() >> refine(engine="big"))
     assert not engine.requests
     with pytest.raises(ValidationError, match="checker belongs to it"):
         Refine(checker="big")

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.runs import answers, boxed, events, run
-from tests.support.solving import PROBLEM
+from tests.support.results import answers, noted
+from tests.support.scripts import boxed
+from tests.support.solving import PROBLEM, solve
 from tts.engine.scripted import Ask, Line, Script
 from tts.errors import ParameterError
 from tts.operators._condition import Condition
@@ -49,11 +50,11 @@ def test_a_vote_with_little_support_goes_on_to_more_samples() -> None:
     def line(ask: Ask) -> Line:
         return Line(boxed(ask.index if ask.request.n == 2 else 12))
 
-    result = run(sample(n=2) >> vote() >> more, line)
+    result = solve(line, sample(n=2) >> vote() >> more)
     # 0 against 1: probability 1/2, so five more are drawn, which agree.
     assert result.answer is not None and result.answer.text == "12"
     assert result.usage.calls == 7
-    agreed = run(sample(n=2) >> vote() >> more, lambda ask: Line(boxed(12)))
+    agreed = solve(lambda ask: Line(boxed(12)), sample(n=2) >> vote() >> more)
     assert agreed.usage.calls == 2  # two equal votes: 1 - 0.5^3 = 0.875
 
 
@@ -64,7 +65,7 @@ def test_each_trajectory_takes_its_own_branch() -> None:
     def line(ask: Ask) -> Line:
         return Line(boxed(9) if "Attempt" in ask.prompt else texts[ask.index])
 
-    result = run(sample(n=2) >> way, line)
+    result = solve(line, sample(n=2) >> way)
     assert sorted(filter(None, answers(result)[:2])) == ["3", "9"]
     assert result.usage.calls == 3
     assert "route/otherwise/refine" in {e.node for e in result.trace}
@@ -77,7 +78,7 @@ def test_the_problem_itself_is_routed_by_its_level(level: int | None, calls: int
     )
     metadata = {} if level is None else {"level": level}
     problem = replace(PROBLEM, metadata=metadata)
-    result = run(way >> vote(), lambda ask: Line(boxed(12)), problem=problem)
+    result = solve(lambda ask: Line(boxed(12)), way >> vote(), problem=problem)
     assert result.usage.calls == calls
 
 
@@ -91,9 +92,9 @@ def test_a_route_whose_branches_both_have_enough_cancels_what_it_reads() -> None
     def line(ask: Ask) -> Line:
         return Line(boxed((7, 3, 8, 2)[ask.index]), hangs=ask.index > 1, ticks=1)
 
-    result = run(pipeline, line, verifiers=VERIFIERS)
+    result = solve(line, pipeline, verifiers=VERIFIERS)
     assert sorted(map(str, answers(result))) == ["3", "7"]
-    assert events(result, "abort")[0]["calls"] == 2
+    assert noted(result, "abort")[0]["calls"] == 2
 
 
 def test_routes_that_lead_nowhere_are_refused() -> None:
@@ -107,15 +108,15 @@ def test_routes_that_lead_nowhere_are_refused() -> None:
 def test_scores_at_the_threshold_pass() -> None:
     texts = [boxed(5), boxed(4), "no answer", boxed(6)]
     pipeline = sample(n=4) >> score(verifier="value") >> prune(by="value", at_least=5)
-    result = run(pipeline, lambda ask: Line(texts[ask.index]), verifiers=VERIFIERS)
+    result = solve(lambda ask: Line(texts[ask.index]), pipeline, verifiers=VERIFIERS)
     assert sorted(str(a) for a in answers(result)) == ["5", "6"]
-    assert len(events(result, "prune")) == 2
+    assert len(noted(result, "prune")) == 2
 
 
 def test_enough_cancels_the_rest() -> None:
     pipeline = sample(n=4) >> score(verifier="value") >> prune(by="value", at_least=5, enough=2)
-    result = run(
-        pipeline, lambda ask: Line(boxed(5), hangs=ask.index > 1, ticks=1), verifiers=VERIFIERS
+    result = solve(
+        lambda ask: Line(boxed(5), hangs=ask.index > 1, ticks=1), pipeline, verifiers=VERIFIERS
     )
     assert answers(result) == ["5", "5"]
     assert any(e.kind == "abort" for e in result.trace)
@@ -125,7 +126,7 @@ def test_the_best_are_kept_whatever_the_order_of_arrival() -> None:
     pipeline = sample(n=4) >> score(verifier="value") >> prune(by="value", keep=2)
     for ticks in ([1, 2, 3, 4], [4, 3, 2, 1]):
         script = timed((7, 9, 8, 9), ticks)
-        result = run(pipeline, script, verifiers=VERIFIERS)
+        result = solve(script, pipeline, verifiers=VERIFIERS)
         assert [(t.origin.index, t.answer) for t in result.trajectories] == [(1, "9"), (3, "9")]
 
 
@@ -157,9 +158,9 @@ def test_a_threshold_speaks_of_the_calibrated_probability_and_a_ranking_of_the_v
 
     verifiers = {"prm": Calibrated()}
     scored = sample(n=2) >> score(verifier="prm")
-    passed = run(scored >> prune(by="prm", at_least=0.5), script, verifiers=verifiers)
+    passed = solve(script, scored >> prune(by="prm", at_least=0.5), verifiers=verifiers)
     assert answers(passed) == ["0"]
-    best = run(scored >> select(by="prm"), script, verifiers=verifiers)
+    best = solve(script, scored >> select(by="prm"), verifiers=verifiers)
     assert best.answer is not None and best.answer.text == "1"
     condition = Condition(measure="prm", at_least=0.5)
     holds = {t.answer: condition.holds(PROBLEM, t) for t in best.samples}

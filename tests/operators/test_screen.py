@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.solving import events, solve
+from tests.support.results import events
+from tests.support.solving import solve
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.operators.sample import sample
 from tts.operators.screen import screen

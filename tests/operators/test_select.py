@@ -1,7 +1,9 @@
 """Selection by score: ties, failures, quorum, and who competes."""
 
-from tests.support.helpers import trajectory
-from tests.support.solving import ByText, says, solve
+from tests.support.scripts import says
+from tests.support.solving import solve
+from tests.support.values import trajectory
+from tests.support.verifiers import ByText
 from tts.engine.scripted import ScriptedEngine
 from tts.operators.sample import sample
 from tts.operators.score import score

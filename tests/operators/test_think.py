@@ -5,15 +5,17 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from tests.support.runs import boxed, events, prompts_of, run
-from tests.support.solving import PROBLEM
+from tests.support.results import noted, prompts_of
+from tests.support.scripts import boxed
+from tests.support.solving import PROBLEM, solve
 from tts import prompts
 from tts.engine.scripted import Ask, Line, ScriptedEngine, render
 from tts.operators.think import Think, agrees, most_repeats, probed_text, think
 from tts.operators.vote import vote
 from tts.pipeline import Pipeline
-from tts.types import Budget
+from tts.types import Budget, Sampling
 
+SHORT = Sampling(max_tokens=200)
 OPEN = "<assistant><think>\n"
 PROBE = r"so \boxed{"
 
@@ -31,7 +33,7 @@ def thinker(*pieces: str, answer: str = boxed(12)) -> ScriptedEngine:
 
 
 def test_without_force_it_is_a_thought_and_an_answer() -> None:
-    result = run(think(), thinker("hm\n</think>\n\nignored"))
+    result = solve(thinker("hm\n</think>\n\nignored"), think())
     last = result.trajectories[0]
     assert last.text == f"hm\n</think>\n\n{boxed(12)}"
     assert result.answer is not None and result.answer.text == "12"
@@ -42,7 +44,7 @@ def test_without_force_it_is_a_thought_and_an_answer() -> None:
 @pytest.mark.parametrize("waits", [0, 1, 3])
 def test_each_ignored_end_appends_the_word_once(waits: int) -> None:
     engine = thinker("one\n</think>", ", two\n</think>")
-    result = run(think(waits=waits), engine)
+    result = solve(engine, think(waits=waits))
     text = result.trajectories[0].text
     assert text.count("Wait") == waits
     assert text.count("</think>") == 1
@@ -52,14 +54,14 @@ def test_each_ignored_end_appends_the_word_once(waits: int) -> None:
 
 def test_the_thought_never_passes_its_limit() -> None:
     engine = thinker("x" * 50)
-    result = run(think(max_thinking=20, answer_tokens=30), engine)
+    result = solve(engine, think(max_thinking=20, answer_tokens=30))
     assert result.trajectories[0].text == "x" * 20 + "\n</think>\n\n" + boxed(12)
     assert [r.sampling.max_tokens for r in engine.requests] == [20, 30]
 
 
 def test_waits_spend_the_same_budget() -> None:
     engine = thinker("y" * 10 + "</think>", "z" * 50)
-    result = run(think(max_thinking=25, waits=5), engine)
+    result = solve(engine, think(max_thinking=25, waits=5))
     # 10 and the tag's 8 characters leave 7 for what follows the word.
     assert [r.sampling.max_tokens for r in engine.requests[:2]] == [25, 7]
     assert result.trajectories[0].text.startswith("y" * 10 + "Wait" + "z" * 7 + "\n</think>")
@@ -68,16 +70,16 @@ def test_waits_spend_the_same_budget() -> None:
 
 def test_the_prefix_of_a_continued_thought_is_cached() -> None:
     engine = thinker("one two three\n</think>", " four\n</think>")
-    result = run(think(waits=1), engine)
+    result = solve(engine, think(waits=1))
     second = prompts_of(engine)[1]
     assert second.endswith(OPEN + "one two three\nWait")
-    cached = [e["cached"] for e in events(result, "completion")]
+    cached = [e["cached"] for e in noted(result, "completion")]
     assert cached[1] >= len(prompts_of(engine)[0]) - 4
 
 
 def test_all_samples_share_one_request_and_keep_their_seeds() -> None:
     engine = thinker("hm\n</think>")
-    result = run(think(n=3) >> vote(), engine)
+    result = solve(engine, think(n=3) >> vote())
     assert engine.requests[0].n == 3
     assert result.answer is not None and result.answer.support.votes == 3
     assert sorted(t.origin.index for t in result.trajectories[1:]) == [0, 1, 2]
@@ -103,10 +105,10 @@ def probing(agree: int, size: int = 10) -> Pipeline:
 
 def test_equal_probes_close_the_thought() -> None:
     engine = slices({10: "5}", 20: "7}", 30: "7}", 40: "7}"}, thought="t" * 100)
-    result = run(probing(3), engine)
-    assert [e["answer"] for e in events(result, "probe")] == ["5", "7", "7", "7"]
+    result = solve(engine, probing(3))
+    assert [e["answer"] for e in noted(result, "probe")] == ["5", "7", "7", "7"]
     assert result.trajectories[0].text == "t" * 40 + "\n</think>\n\n" + boxed(99)
-    assert events(result, "thought_end")[0]["rule"] == "probe"
+    assert noted(result, "thought_end")[0]["rule"] == "probe"
     # Four slices of ten, four probes of two, and the answer.
     spent = 4 * 10 + 4 * 2 + len(boxed(99))
     assert result.usage.generated_tokens == spent
@@ -115,7 +117,7 @@ def test_equal_probes_close_the_thought() -> None:
 
 def test_slices_continue_by_token_ids() -> None:
     engine = slices({}, thought="abcdefghij" * 2)
-    result = run(probing(3), engine)
+    result = solve(engine, probing(3))
     assert result.trajectories[0].text.startswith("abcdefghij" * 2 + "\n</think>")
     kinds = [bool(r.prompt.token_ids) for r in engine.requests]
     assert kinds == [False, False, True, False, True, False]
@@ -124,13 +126,13 @@ def test_slices_continue_by_token_ids() -> None:
 def test_a_thought_that_repeats_itself_is_closed() -> None:
     engine = slices({}, thought="again\n\n" * 20)
     pipeline = Pipeline.of(Think(slice_tokens=7, max_repeats=3))
-    result = run(pipeline, engine)
+    result = solve(engine, pipeline)
     assert result.trajectories[0].text.startswith("again\n\n" * 3 + "</think>")
-    assert events(result, "thought_end")[0]["rule"] == "repeats"
+    assert noted(result, "thought_end")[0]["rule"] == "repeats"
 
 
 def test_a_failed_slice_is_a_failed_trajectory() -> None:
-    result = run(think(n=2), lambda ask: Line("hm", error="broken" if ask.index else None))
+    result = solve(lambda ask: Line("hm", error="broken" if ask.index else None), think(n=2))
     assert [t.finish_reason for t in result.trajectories].count("error") == 1
     assert "broken" in result.reason
 
@@ -145,7 +147,7 @@ def test_a_failed_slice_is_a_failed_trajectory() -> None:
     ],
 )
 def test_a_thought_leaves_room_for_its_answer(tokens: int, thought: int) -> None:
-    result = run(think(), thinker("x" * 500), budget=Budget(tokens=tokens))
+    result = solve(thinker("x" * 500), think(), budget=Budget(tokens=tokens), sampling=SHORT)
     assert result.answer is not None and result.answer.text == "12"
     assert result.usage.generated_tokens == thought + len(boxed(12))
 
@@ -161,24 +163,24 @@ def with_context(engine: ScriptedEngine, tokens: int) -> ScriptedEngine:
 @pytest.mark.parametrize(("tokens", "thought"), [(300, 200), (242, 200), (142, 100), (43, 1)])
 def test_a_thought_leaves_room_in_the_context_for_its_answer(tokens: int, thought: int) -> None:
     engine = with_context(thinker("x" * 500), tokens)
-    result = run(think(answer_tokens=30), engine)
+    result = solve(engine, think(answer_tokens=30), sampling=SHORT)
     assert result.trajectories[0].text == "x" * thought + "\n</think>\n\n" + boxed(12)
     assert result.answer is not None and result.answer.text == "12"
 
 
 def test_slices_and_waits_leave_that_room_too() -> None:
     engine = with_context(slices({}, thought="t" * 500), 42 + 25)
-    result = run(Pipeline.of(Think(slice_tokens=10, max_repeats=9, answer_tokens=30)), engine)
+    result = solve(engine, Pipeline.of(Think(slice_tokens=10, max_repeats=9, answer_tokens=30)))
     assert result.trajectories[0].text == "t" * 25 + "\n</think>\n\n" + boxed(99)
     engine = with_context(thinker("y" * 10 + "</think>", "z" * 500), 42 + 40)
-    result = run(think(waits=5, answer_tokens=30), engine)
+    result = solve(engine, think(waits=5, answer_tokens=30))
     # Ten, the word, and what is left of forty; the tag that was dropped stands nowhere.
     assert result.trajectories[0].text == f"{'y' * 10}Wait{'z' * 26}\n</think>\n\n{boxed(12)}"
 
 
 def test_a_context_without_room_for_thought_and_answer_draws_nothing() -> None:
     engine = with_context(thinker("x" * 500), 42)
-    result = run(think(answer_tokens=30), engine)
+    result = solve(engine, think(answer_tokens=30))
     assert result.usage.calls == 0
     assert "42 are kept for what follows" in result.reason
 
@@ -187,7 +189,7 @@ def test_thoughts_share_what_the_answers_leave() -> None:
     # 4 answers of 30 keep 120 of 280, so that each thought has 40; then 280 - 160 are free.
     engine = thinker("x" * 500)
     pipeline = think(n=4, answer_tokens=30)
-    result = run(pipeline, engine, budget=Budget(tokens=280))
+    result = solve(engine, pipeline, budget=Budget(tokens=280))
     assert [r.sampling.max_tokens for r in engine.requests] == [40, 30, 30, 30, 30]
     assert len([t for t in result.trajectories if t.answer == "12"]) == 4
 
@@ -203,7 +205,7 @@ def test_a_longer_thought_does_not_take_the_room_of_a_finished_one() -> None:
         return Line("x" * (500 - len(so_far)))
 
     pipeline = Pipeline.of(Think(n=2, slice_tokens=10, max_repeats=9, answer_tokens=30))
-    result = run(pipeline, line, budget=Budget(tokens=150))
+    result = solve(line, pipeline, budget=Budget(tokens=150))
     # 10 for the first; the second's thought has 150 - 10 - 19 and the 30 of its answer to leave.
     assert [t.answer for t in result.trajectories] == ["12", "12"]
     assert (result.usage.generated_tokens or 0) <= 150
@@ -211,10 +213,10 @@ def test_a_longer_thought_does_not_take_the_room_of_a_finished_one() -> None:
 
 def test_where_calls_are_few_fewer_are_drawn_and_all_are_answered() -> None:
     engine = thinker("hm</think>")
-    result = run(think(n=4), engine, budget=Budget(calls=5))
+    result = solve(engine, think(n=4), budget=Budget(calls=5))
     assert [t.answer for t in result.trajectories] == ["12", "12"]
     assert result.usage.calls == 4
-    nothing = run(think(n=4), engine, budget=Budget(calls=1))
+    nothing = solve(engine, think(n=4), budget=Budget(calls=1))
     assert nothing.usage.calls == 0 and "the budget of 1calls is spent" in nothing.reason
 
 

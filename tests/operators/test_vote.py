@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tests.support.solving import ByText, events, says, solve
+from tests.support.results import events
+from tests.support.scripts import says
+from tests.support.solving import solve
+from tests.support.verifiers import ByText
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import PipelineError
 from tts.operators.sample import sample

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.helpers import trajectory
+from tests.support.values import trajectory
 from tts.runtime.channels import ChannelInlet, ChannelOutlet, merge
 
 

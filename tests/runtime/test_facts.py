@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.scripts import says
 from tests.support.searching import digits, search
-from tests.support.solving import ByText, says, solve
+from tests.support.solving import solve
+from tests.support.verifiers import ByText
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import ContextError
 from tts.operators.base import OperatorModel

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.solving import says
+from tests.support.scripts import says
 from tts.engine.scripted import ScriptedEngine
 from tts.errors import BudgetError, CapabilityError, InputError
 from tts.operators.sample import sample

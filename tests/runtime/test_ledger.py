@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.helpers import INFO
+from tests.support.values import INFO
 from tts.runtime.ledger import MIN_TOKENS, Ledger, Reservation
 from tts.types import Budget, Price, Usage
 

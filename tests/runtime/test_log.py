@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.helpers import completion
+from tests.support.values import completion
 from tts.errors import StoreError
 from tts.runtime.log import GenerationLog, LogFile, request_key
 from tts.types import GenerationRequest, Message, Prompt, Sampling, Usage

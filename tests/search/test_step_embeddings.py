@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.searching import DigitVerifier, digits, events, expanded, grow, new_tree, search
+from tests.support.results import noted
+from tests.support.searching import DigitVerifier, digits, expanded, grow, new_tree, search
+from tts.arrays import FloatArray
 from tts.engine.scripted import ALL, ScriptedEngine
 from tts.errors import CapabilityError, ContextError, EngineError, TTSError
 from tts.operators.map_parts import map_parts
@@ -18,7 +20,7 @@ from tts.strategies import ets
 from tts.strategies._step_clusters import cluster_steps, embedding_cosines
 from tts.strategies.ets import Policy as ETS
 from tts.strategies.ets_joint import Policy as ETSJoint
-from tts.types import Budget, Embeddings, FloatArray, Result
+from tts.types import Budget, Embeddings, Result
 
 
 class Embedder(ScriptedEngine):
@@ -108,7 +110,7 @@ def test_a_search_embeds_each_unfinished_step_once_and_is_charged_for_it() -> No
 
 
 def nodes(result: Result) -> list[dict[str, Any]]:
-    (figures,) = events(result, "search")
+    (figures,) = noted(result, "search")
     found: list[dict[str, Any]] = figures["tree"]["nodes"]
     return found
 

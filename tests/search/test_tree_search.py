@@ -10,15 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.searching import (
-    PROBLEM,
-    DigitVerifier,
-    digits,
-    events,
-    search,
-    solutions,
-    steps_of,
-)
+from tests.support.results import noted
+from tests.support.searching import PROBLEM, DigitVerifier, digits, search, solutions, steps_of
 from tts import catalog
 from tts.engine.scripted import INFO, Ask, Line, ScriptedEngine
 from tts.errors import CapabilityError, ContextError, EngineError, PresetError
@@ -63,7 +56,7 @@ REBASE = POLICIES["rebase"]
 
 
 def figures(result: Any) -> dict[str, Any]:
-    (only,) = events(result, "search")
+    (only,) = noted(result, "search")
     return only
 
 
@@ -98,7 +91,7 @@ def test_kv_blocks_by_hand() -> None:
     engine = ScriptedEngine(digits(depth=1), info=replace(INFO, kv_block_size=10))
     result = search(engine, BeamSearch(width=2, branching=2, drop_duplicates=False))
     prompt = result.trajectories[0].prompt_token_ids
-    decisions = events(result, "decide")
+    decisions = noted(result, "decide")
     # Two first steps of 4 tokens on one prompt: its full blocks once, a partial block each.
     full = len(prompt) // 10
     assert len(prompt) % 10 <= 5, "the step does not fill another block"
@@ -140,8 +133,8 @@ def test_a_search_within_a_map() -> None:
         body=tree_search(policy=REBASE) >> vote(weights="prm")
     )
     result = search(ScriptedEngine(say), pipeline)
-    assert len(events(result, "search")) == 2
-    assert {e["finished"] for e in events(result, "search")} == {6}
+    assert len(noted(result, "search")) == 2
+    assert {e["finished"] for e in noted(result, "search")} == {6}
     assert result.usage.calls == 1 + 2 * 3 * 6
 
 
@@ -161,7 +154,7 @@ def test_empty_steps_end_their_branch() -> None:
 
     result = search(ScriptedEngine(say), REBASE)
     assert solutions(result)
-    assert {e["reason"] for e in events(result, "fail")} == {"empty step"}
+    assert {e["reason"] for e in noted(result, "fail")} == {"empty step"}
 
 
 def test_steps_that_never_end_are_cut_and_the_search_ends() -> None:
@@ -258,7 +251,7 @@ def test_a_path_that_is_too_long_ends_alone() -> None:
             return super().generate(request)
 
     result = search(Tight(digits(depth=2)), BeamSearch(width=8, branching=2))
-    reasons = {e["reason"] for e in events(result, "fail")}
+    reasons = {e["reason"] for e in noted(result, "fail")}
     assert reasons <= {"it does not fit"}
     assert result.reason in ("", "no trajectory gave an answer")
 
@@ -312,7 +305,7 @@ def test_pruned_requests_are_aborted_while_they_run() -> None:
         return Line("d1\n\n", hangs=ask.index == 1)
 
     result = search(ScriptedEngine(say), Impatient())
-    assert [e["reason"] for e in events(result, "prune")] == ["too slow"]
+    assert [e["reason"] for e in noted(result, "prune")] == ["too slow"]
     assert result.usage.calls == 2, "the aborted one is charged"
 
 
@@ -327,7 +320,7 @@ def test_never_over_budget_and_it_says_so(name: str, tokens: int | None, calls: 
     result = search(ScriptedEngine(digits(depth=3)), POLICIES[name], budget=budget)
     assert (result.usage.generated_tokens or 0) <= (tokens or 10**9)
     assert result.usage.calls <= (calls or 10**9)
-    if any(e["granted"] < e["asked"] for e in events(result, "request")):
+    if any(e["granted"] < e["asked"] for e in noted(result, "request")):
         assert "is spent" in result.reason
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.helpers import completion
+from tests.support.values import completion
 from tts.storage.json_bytes import encode_json
 
 

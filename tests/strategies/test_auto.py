@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.allocation.test_policy_file import policy
-from tests.support.pools_data import recorded_pool, row, write_pool
-from tests.support.solving import events, in_order, solve
+from tests.support.pools import recorded_pool, row, write_pool
+from tests.support.results import events
+from tests.support.scripts import in_order
+from tests.support.solving import solve
 from tts.allocation.policy_file import Policy, load_policy, save_policy
 from tts.engine.replay import ReplayEngine
 from tts.engine.scripted import ScriptedEngine

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.support.searching import digits, events, expanded, grow, new_tree, search, solutions
+from tests.support.results import noted
+from tests.support.searching import digits, expanded, grow, new_tree, search, solutions
 from tts.engine.scripted import ScriptedEngine
 from tts.search.tree import ROOT
 from tts.strategies._search import spread
@@ -54,7 +55,7 @@ def test_a_whole_search() -> None:
     result = search(engine, Policy(width=8, branching=4))
     # Three levels of 8 steps, and a fourth of 8 solutions.
     assert result.usage.calls == 32
-    assert [sum(n for _, n in e["expand"]) for e in events(result, "decide")] == [8, 8, 8, 8, 0]
+    assert [sum(n for _, n in e["expand"]) for e in noted(result, "decide")] == [8, 8, 8, 8, 0]
     assert len(solutions(result)) == 8
     # The best two of every level survive, so the solutions' prefixes are two at each depth at most.
     prefixes = {t.text.partition("so")[0] for t in solutions(result)}

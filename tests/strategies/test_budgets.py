@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.allocation.test_policy_file import policy
-from tests.support.solving import PROBLEM, open_verifier
+from tests.support.solving import PROBLEM
+from tests.support.verifiers import open_verifier
 from tts import catalog
 from tts.allocation.evidence import AnswerModel
 from tts.allocation.policy_file import DearerPart, LadderPart, LadderPoint, save_policy

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.solving import in_order, says, solve
+from tests.support.scripts import in_order, says
+from tests.support.solving import solve
 from tts import catalog
 from tts.engine.scripted import ScriptedEngine
 from tts.errors import CapabilityError, InputError

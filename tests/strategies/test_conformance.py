@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.solving import PROBLEM, open_verifier, solve
+from tests.support.solving import PROBLEM, solve
+from tests.support.verifiers import open_verifier
 from tts import catalog
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.pipeline import Pipeline

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import pytest
 from pydantic import ValidationError
 
-from tests.support.solving import events, solve, sure
+from tests.support.results import events
+from tests.support.scripts import sure
+from tests.support.solving import solve
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import CapabilityError
 from tts.protocols import Capabilities

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.support.solving import in_order, solve
+from tests.support.scripts import in_order
+from tests.support.solving import solve
 from tts.engine.scripted import ScriptedEngine
 from tts.strategies.esc import Config, build
 

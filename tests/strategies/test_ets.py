@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from tests.support.searching import digits, events, expanded, grow, new_tree, search
+from tests.support.results import noted
+from tests.support.searching import digits, expanded, grow, new_tree, search
 from tts.engine.scripted import ScriptedEngine
 from tts.search.tree import ROOT, SearchTree
 from tts.strategies._prune_program import Program, solve
@@ -231,7 +232,7 @@ def test_a_whole_search_holds_fewer_blocks_than_rebase() -> None:
         config = Config(width=16, coverage=coverage, kv_weight=kv_weight)
         result = search(ScriptedEngine(digits(depth=4)), build(config))
         assert result.answer is not None and result.answer.support.voters == 16
-        (figures,) = events(result, "search")
+        (figures,) = noted(result, "search")
         return figures["finished"], figures["mean_kv_blocks_kept"]
 
     pruned, free = run(0.0, 5.0), run(0.0, 0.0)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.searching import PROBLEM, DigitVerifier, digits, events, grow, new_tree
+from tests.support.results import noted
+from tests.support.searching import PROBLEM, DigitVerifier, digits, grow, new_tree
 from tts.engine.scripted import INFO, ScriptedEngine
 from tts.runtime.job import Job
 from tts.runtime.kv_market import PRICES, Market, clearing_price
@@ -145,6 +146,7 @@ def choices(program: Program) -> list[tuple[float, float]]:
     return [(program.value(k) + program.cost(k), program.cost(k)) for k in kept]
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(programs=joint(), capacity=st.integers(1, 24))
 def test_what_all_keep_is_worth_most_of_all_that_takes_no_more_blocks(
@@ -192,13 +194,13 @@ def run_many(kv_blocks: int | None) -> list[Result]:
 
 
 def held(results: list[Result]) -> float:
-    return sum(float(events(result, "search")[0]["mean_kv_blocks_kept"]) for result in results)
+    return sum(float(noted(result, "search")[0]["mean_kv_blocks_kept"]) for result in results)
 
 
 def test_problems_in_flight_prune_only_when_memory_is_scarce() -> None:
     ample, scarce, unknown = run_many(1000), run_many(30), run_many(None)
     assert held(scarce) < held(ample) == held(unknown)
-    reasons = [event["reason"] for result in ample for event in events(result, "prune")]
+    reasons = [event["reason"] for result in ample for event in noted(result, "prune")]
     assert "not worth its KV blocks" not in reasons
     for result in scarce:
         assert result.answer is not None and result.answer.support.voters == 8

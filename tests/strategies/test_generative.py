@@ -2,7 +2,8 @@
 
 import re
 
-from tests.support.runs import boxed, prompts_of, replies, run
+from tests.support.results import prompts_of
+from tests.support.scripts import boxed, replies
 from tests.support.solving import solve
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.strategies import genfuse, genselect, iself_discover
@@ -33,7 +34,7 @@ def test_genselect_plays_two_windows_and_a_final() -> None:
 
 
 def test_genselect_of_one_window_is_one_comparison() -> None:
-    result = run(genselect(n=5, window=8), chooser())
+    result = solve(chooser(), genselect(n=5, window=8))
     assert result.usage.calls == 6
     assert result.answer is not None and result.answer.text == "4"
 
@@ -44,7 +45,7 @@ def test_genselect_votes_on_comparisons() -> None:
     def line(ask: Ask) -> Line:
         return Line(boxed(said[ask.index] if shown(ask.prompt) else ask.index))
 
-    result = run(genselect(n=3, votes=3), line)
+    result = solve(line, genselect(n=3, votes=3))
     assert result.answer is not None and result.answer.text == "1"
     assert result.answer.support.votes == 2
 
@@ -56,14 +57,14 @@ def test_genselect_does_not_wait_for_the_last_window() -> None:
             ticks=60 if ask.index == 3 else 1,
         )
     )
-    run(genselect(n=4, window=2), engine)
+    solve(engine, genselect(n=4, window=2))
     first = next(p for p in prompts_of(engine)[1:])
     assert shown(first) == [0, 1]
 
 
 def test_genfuse_writes_one_solution_of_all() -> None:
     engine = ScriptedEngine(lambda ask: Line(boxed(sum(shown(ask.prompt)) or ask.index)))
-    result = run(genfuse(), engine)
+    result = solve(engine, genfuse())
     assert result.answer is not None and result.answer.text == "6"  # 0 + 1 + 2 + 3
     assert "made independently" in prompts_of(engine)[1]
     assert result.usage.calls == 5
@@ -74,7 +75,7 @@ def test_genfuse_may_start_with_the_first_to_finish() -> None:
         return Line(boxed(ask.index), hangs=ask.index != 2 and not shown(ask.prompt), ticks=1)
 
     engine = ScriptedEngine(line)
-    result = run(genfuse(quorum=1), engine)
+    result = solve(engine, genfuse(quorum=1))
     assert shown(prompts_of(engine)[1]) == [2]
     assert result.answer is not None
 
@@ -93,7 +94,7 @@ def test_iself_discover_takes_four_steps() -> None:
     assert result.usage.calls == 4
     assert len(result.samples) == 1
     keyed = ScriptedEngine(replies(*rules))
-    result = run(iself_discover(structure="structure"), keyed)
+    result = solve(keyed, iself_discover(structure="structure"))
     assert result.answer is not None and result.usage.calls == 4
     plain, json = prompts_of(engine), prompts_of(keyed)
     assert plain[:2] == json[:2] and plain[2] != json[2]  # they differ in the last two steps only

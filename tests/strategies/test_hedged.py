@@ -4,7 +4,9 @@ import re
 
 import pytest
 
-from tests.support.solving import answered, events, says, solve
+from tests.support.results import events
+from tests.support.scripts import answered, says
+from tests.support.solving import solve
 from tts import prompts
 from tts.engine.scripted import Ask, Line, Script, ScriptedEngine
 from tts.strategies import chops, hedged, xmbr

@@ -1,6 +1,7 @@
 """Lookahead search: a step is scored by where it leads."""
 
-from tests.support.searching import events, search, steps_of
+from tests.support.results import noted
+from tests.support.searching import search, steps_of
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.strategies.beam_search import Policy
 from tts.strategies.lookahead import Config, build
@@ -19,7 +20,7 @@ def traps(ask: Ask) -> Line:
 def survivors(lookahead: int) -> set[str]:
     """Return the first steps that were continued."""
     result = search(ScriptedEngine(traps), Policy(width=2, branching=2), lookahead=lookahead)
-    (figures,) = events(result, "search")
+    (figures,) = noted(result, "search")
     nodes = figures["tree"]["nodes"]
     return {nodes[n["parent"]]["text"] for n in nodes if n["depth"] == 2}
 

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.solving import ByText, says, solve
+from tests.support.scripts import says
+from tests.support.solving import solve
+from tests.support.verifiers import ByText
 from tts import catalog
 from tts.engine.scripted import ScriptedEngine
 from tts.errors import BudgetError, CapabilityError

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.solving import answered, says, solve
+from tests.support.scripts import answered, says
+from tests.support.solving import solve
 from tts.engine.scripted import Line, ScriptedEngine
 from tts.runtime.log import LogFile
 from tts.types import Budget, ScoreRequest

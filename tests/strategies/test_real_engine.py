@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.solving import open_verifier
+from tests.support.verifiers import open_verifier
 from tts import catalog
 from tts.engine.vllm import VLLMEngine
 from tts.operators.think import Think

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.searching import digits, events, expanded, grow, new_tree, search, solutions
+from tests.support.results import noted
+from tests.support.searching import digits, expanded, grow, new_tree, search, solutions
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.search.tree import ROOT
 from tts.strategies.rebase import Config, Policy, allocate, build
@@ -72,7 +73,7 @@ def test_equal_prefixes_are_continued_from_one_of_them() -> None:
 def test_merging_only_saves_blocks() -> None:
     def run(merge: bool) -> tuple[int, float]:
         result = search(ScriptedEngine(digits(depth=3)), Policy(width=16, merge=merge))
-        (account,) = events(result, "search")
+        (account,) = noted(result, "search")
         return account["finished"], account["mean_kv_blocks_kept"]
 
     assert run(True)[0] == run(False)[0] == 16
@@ -151,7 +152,7 @@ def test_no_leaf_is_left_when_the_width_is_used_up() -> None:
 def test_a_whole_search_has_as_many_solutions_as_leaves() -> None:
     result = search(ScriptedEngine(digits(depth=3)), build(Config(width=8)))
     assert len(solutions(result)) == 1 + 8  # the vote's winner and its voters
-    shares = [sum(n for _, n in event["expand"]) for event in events(result, "decide")]
+    shares = [sum(n for _, n in event["expand"]) for event in noted(result, "decide")]
     assert shares == [8, 8, 8, 8, 0]
     assert result.answer is not None
     assert result.answer.support.voters == 8

@@ -4,8 +4,10 @@ import re
 
 import pytest
 
-from tests.support.runs import boxed, events, prompts_of, run
-from tests.support.solving import ByText, solve
+from tests.support.results import noted, prompts_of
+from tests.support.scripts import boxed
+from tests.support.solving import solve
+from tests.support.verifiers import ByText
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.presets.load import load_preset
 from tts.strategies import malt, pdr, revisions, self_refine
@@ -48,13 +50,13 @@ def test_self_refine_stops_after_its_rounds() -> None:
 
 
 def test_self_refine_with_a_right_draft_costs_one_check() -> None:
-    result = run(self_refine(), improving(accepts=0))
+    result = solve(improving(accepts=0), self_refine())
     assert result.usage.calls == 2
     assert result.answer is not None and result.answer.text == "0"
 
 
 def test_chains_of_self_refine_vote() -> None:
-    result = run(self_refine(n=3), improving(accepts=2))
+    result = solve(improving(accepts=2), self_refine(n=3))
     # 0 -> 2 in two revisions, 1 -> 2 in one, 2 at once: three drafts, six checks, three revisions.
     assert result.answer is not None and result.answer.support.votes == 3
     assert result.usage.calls == 3 + 6 + 3
@@ -70,7 +72,7 @@ def test_revisions_vote_over_whole_chains() -> None:
 
 def test_revisions_see_the_last_four() -> None:
     engine = improving()
-    run(revisions(chains=1, length=7), engine)
+    solve(engine, revisions(chains=1, length=7))
     assert [shown(p) for p in prompts_of(engine)[1:]] == [
         [0],
         [0, 1],
@@ -84,7 +86,7 @@ def test_revisions_see_the_last_four() -> None:
 @pytest.mark.parametrize(("chains", "length"), [(1, 8), (2, 4), (8, 1)])
 def test_the_ratio_keeps_the_budget(chains: int, length: int) -> None:
     pipeline = revisions(chains=chains, length=length)
-    result = run(pipeline, improving())
+    result = solve(improving(), pipeline)
     assert result.usage.calls == 8
     assert result.answer is not None and result.answer.support.voters == 8
 
@@ -109,7 +111,7 @@ def test_pdr_shows_the_last_draft_a_random_few() -> None:
 def test_pdr_rounds_shrink() -> None:
     pipeline = pdr(drafts=(6, 3, 2), show=2)
     engine = improving()
-    result = run(pipeline, engine)
+    result = solve(engine, pipeline)
     assert result.usage.calls == 6 + 3 + 2 + 1
     assert all(len(set(shown(p))) <= 2 for p in prompts_of(engine)[1:])
     assert len(prompts_of(engine)) == 1 + 3 + 2 + 1  # each draft sees a draw of its own
@@ -128,14 +130,14 @@ def test_pdr_may_summarise_within_the_limit() -> None:
     engine = ScriptedEngine(
         lambda ask: Line("n" * 90 if "short notes" in ask.prompt else boxed(ask.index))
     )
-    result = run(pdr(drafts=(3,), distil="summary", workspace_tokens=40), engine)
+    result = solve(engine, pdr(drafts=(3,), distil="summary", workspace_tokens=40))
     assert "Notes:\n" + "n" * 40 + "\n\nUse" in prompts_of(engine)[2]
     assert result.usage.calls == 3 + 1 + 1
 
 
 def test_the_workspace_holds_no_more_than_its_limit() -> None:
     engine = ScriptedEngine(lambda ask: Line("x" * 60 + boxed(ask.index)))
-    run(pdr(drafts=(4,), workspace_tokens=80), engine)
+    solve(engine, pdr(drafts=(4,), workspace_tokens=80))
     prompt = prompts_of(engine)[1]
     attempts = re.findall(r"Attempt \d:\n(.*)\n", prompt)
     assert sum(map(len, attempts)) == 80
@@ -155,7 +157,7 @@ def test_malt_is_three_passes_of_three_roles() -> None:
     engine = improving(accepts=0)
     result = solve(engine, "malt")
     assert result.usage.calls == 9
-    assert len(events(result, "critique")) == 3
+    assert len(noted(result, "critique")) == 3
     # 0, 1, 2 are refined to 1, 2, 3, accepted or not; a tie goes to the first.
     assert result.answer is not None and result.answer.text == "1"
     assert load_preset("malt").sampling.temperature == 0.3

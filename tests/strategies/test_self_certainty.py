@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.support.solving import solve, sure
+from tests.support.scripts import sure
+from tests.support.solving import solve
 from tts import prompts
 from tts.engine.scripted import ScriptedEngine
 from tts.pipeline import Pipeline

@@ -121,10 +121,6 @@ def expanded(policy: SearchPolicy, tree: SearchTree) -> dict[int, int]:
     return dict(policy.decide(tree, np.random.default_rng(0)).expand)
 
 
-def events(result: Result, kind: str) -> list[dict[str, Any]]:
-    return [dict(event.fields) for event in result.trace if event.kind == kind]
-
-
 def solutions(result: Result) -> list[Trajectory]:
     return [t for t in result.trajectories if t.finish_reason is not None]
 

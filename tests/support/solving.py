@@ -1,75 +1,25 @@
 """Runs a pipeline, or a preset, on a scripted engine in virtual time."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
-from tts.engine.scripted import Ask, Line, Script, ScriptedEngine
-from tts.parts import default_model, load_verifier
+from tests.support.verifiers import open_verifier
+from tts.engine.scripted import Script, ScriptedEngine
 from tts.pipeline import Pipeline
 from tts.presets.load import load_preset
-from tts.protocols import Context, Engine, Verifier, VerifierSpec
+from tts.protocols import Verifier
 from tts.runtime.job import Job
 from tts.runtime.log import GenerationLog
 from tts.runtime.runtime import Runtime
-from tts.seeds import derive_seed
-from tts.types import Budget, Event, Problem, Result, Sampling, Score, Trajectory
+from tts.types import Budget, Problem, Result, Sampling
 
 PROBLEM = Problem(id="p", statement="What is 3 * 4?", answer_type="integer")
 NO_BUDGET = Budget()
 SAMPLING = Sampling(max_tokens=500)
 
 
-def says(*answers: str | int | None) -> Script:
-    """Script: attempt i ends in the boxed answer i, starting over after the last."""
-
-    def line(ask: Ask) -> Line:
-        answer = answers[ask.index % len(answers)]
-        return Line("I do not know" if answer is None else rf"it is \boxed{{{answer}}}")
-
-    return line
-
-
-def place(ask: Ask, node: str = "sample") -> int:
-    """Return which sample of a node a sequence is, however they were batched."""
-    return ask.seed - derive_seed(0, PROBLEM.id, node)
-
-
-def in_order(*answers: str | int | None) -> Script:
-    """Script: sample i of the node "sample" ends in the boxed answer i, from the first again."""
-    return lambda ask: says(*answers)(replace(ask, index=place(ask)))
-
-
-def sure(*pairs: tuple[int, float]) -> Script:
-    """Script: sample i ends in an answer and has the same confidence in each of its tokens."""
-
-    def line(ask: Ask) -> Line:
-        answer, confidence = pairs[ask.index % len(pairs)]
-        text = rf"it is \boxed{{{answer}}}"
-        return Line(text, confidences=(confidence,) * len(text))
-
-    return line
-
-
-def answered(*scripts: tuple[str, Script], otherwise: Script) -> Script:
-    """Script: the first whose key is in the prompt."""
-
-    def line(ask: Ask) -> Line:
-        return next((script for key, script in scripts if key in ask.prompt), otherwise)(ask)
-
-    return line
-
-
-def open_verifier(text: str, engine: Engine | None = None) -> Verifier:
-    """Build a verifier from its name and options; a reward model's engine is given."""
-    module, config = load_verifier(text)
-    given = () if default_model(text) is None else (engine,)
-    verifier: Verifier = module.build(config, *given)
-    return verifier
-
-
 def solve(
-    engine: ScriptedEngine,
+    engine: Script | ScriptedEngine,
     pipeline: Pipeline | str,
     *,
     verifiers: Mapping[str, Verifier] | None = None,
@@ -80,10 +30,21 @@ def solve(
     log: GenerationLog | None = None,
     overrides: Sequence[str] = (),
 ) -> Result:
-    """Solve one problem; verifiers that are not given are built from their names.
+    """Solve one problem; nothing may be left running.
 
-    A reward model's engine is the same scripted engine, which answers `score` with its `rewards`.
+    Args:
+        engine: It, or what it says.
+        pipeline: It, or the name of a preset.
+        verifiers: Those that are not given are built from their names. A reward model's engine is
+            the same scripted engine, which answers `score` with its `rewards`.
+        engines: The run's further ones.
+        problem: Of the run.
+        budget: Of the run.
+        sampling: Of the run.
+        log: Where generations are kept.
+        overrides: Of the preset.
     """
+    engine = engine if isinstance(engine, ScriptedEngine) else ScriptedEngine(engine)
     graph = load_preset(pipeline, overrides).pipeline if isinstance(pipeline, str) else pipeline
     known = dict(verifiers or {})
     wanted = [name for _, node in graph for name in node.operator.spec.verifiers]
@@ -92,31 +53,11 @@ def solve(
             known[name] = open_verifier(name, engine)
         wanted += [other for other in known[name].spec.verifiers if other not in wanted]
 
-    async def run() -> Result:
+    async def main() -> Result:
         async with Runtime(engine, verifiers=known, log=log, engines=engines) as runtime:
             return await runtime.run(Job(graph, problem, sampling, budget=budget))
 
-    result = asyncio.run(run())
+    result = asyncio.run(main())
     asked = [engine, *(engines or {}).values()]
     assert not any(one.num_running for one in asked), "no request is left running"
     return result
-
-
-def events(result: Result, kind: str) -> list[Event]:
-    """Return the trace's events of a kind."""
-    return [event for event in result.trace if event.kind == kind]
-
-
-class ByText:
-    """A verifier whose score is a function of the text; what the function raises is a failure."""
-
-    spec = VerifierSpec(unit_interval=True)
-
-    def __init__(self, rule: Callable[[str], float]) -> None:
-        self._rule = rule
-
-    async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
-        return [Score(self._rule(trajectory.text)) for trajectory in trajectories]
-
-    async def aclose(self) -> None:
-        pass

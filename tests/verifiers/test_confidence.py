@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.solving import in_order, solve
+from tests.support.scripts import in_order
+from tests.support.solving import solve
 from tts.engine.scripted import ALL, Line, ScriptedEngine
 from tts.errors import CapabilityError, PipelineError
 from tts.operators.delegate import delegate

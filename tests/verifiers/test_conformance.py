@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from _pytest.mark import ParameterSet
 
-from tests.support.solving import PROBLEM, answered, open_verifier, says, solve
+from tests.support.scripts import answered, says
+from tests.support.solving import PROBLEM, solve
+from tests.support.verifiers import open_verifier
 from tts import catalog
 from tts.engine.scripted import Line, ScriptedEngine
 from tts.errors import VerifierError

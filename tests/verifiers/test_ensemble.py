@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.support.solving import ByText, says, solve
+from tests.support.scripts import says
+from tests.support.solving import solve
+from tests.support.verifiers import ByText
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import InputError, PipelineError
 from tts.operators.sample import sample

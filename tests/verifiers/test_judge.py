@@ -4,7 +4,9 @@ import math
 
 import pytest
 
-from tests.support.solving import answered, events, says, solve
+from tests.support.results import events
+from tests.support.scripts import answered, says
+from tests.support.solving import solve
 from tts.engine.scripted import Ask, Line, Script, ScriptedEngine
 from tts.errors import EngineError
 from tts.operators.sample import sample

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.solving import NO_BUDGET, says, solve
+from tests.support.scripts import says
+from tests.support.solving import NO_BUDGET, solve
 from tts.engine.scripted import Line, ScriptedEngine
 from tts.errors import BudgetError, CapabilityError
 from tts.operators.delegate import delegate

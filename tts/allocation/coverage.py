@@ -11,10 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import betaln, expit
 
-from tts.errors import InputError
+from tts.errors import InputError, optional_import
+
+with optional_import("a law of coverage"):
+    from scipy.optimize import minimize
+    from scipy.special import betaln, expit
 
 _CONFIDENCE = 0.95
 _MOST_CONCENTRATION = 1e4

@@ -23,11 +23,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import betaln, expit
-from scipy.stats import beta as beta_distribution
 
-from tts.errors import InputError
+from tts.errors import InputError, optional_import
+
+with optional_import("a model of difficulty"):
+    from scipy.optimize import minimize
+    from scipy.special import betaln, expit
+    from scipy.stats import beta as beta_distribution
 
 _RIDGE = 1.0  # prior precision of a standardised feature's weight
 _STATED = re.compile(r"(?<![\w.])(-?\d+(?:\.\d+)?)\s*(%)?")

@@ -13,10 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import expit
 
-from tts.errors import InputError
+from tts.errors import InputError, optional_import
+
+with optional_import("the allocation of a budget"):
+    from scipy.optimize import minimize
+    from scipy.special import expit
 
 NUM_MEASURES = 9
 _RIDGE = 1.0  # prior precision of a weight

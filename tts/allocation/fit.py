@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import isotonic_regression
 
 from tts.allocation.allocator import Belief
 from tts.allocation.race import fit_race
-from tts.errors import InputError
+from tts.errors import InputError, optional_import
+
+with optional_import("a fitted curve"):
+    from scipy.optimize import isotonic_regression
 
 _PRIOR = Belief()
 _PRIOR_WEIGHT = 2.0  # problems that the prior counts for, at each of its knots

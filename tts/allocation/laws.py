@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 
-from tts.errors import InputError
+from tts.errors import InputError, optional_import
+
+with optional_import("a fitted law"):
+    from scipy.optimize import least_squares
 
 
 class Saturation(NamedTuple):

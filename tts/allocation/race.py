@@ -17,10 +17,12 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import betainc, betaln, gammaln
 
-from tts.errors import InputError
+from tts.errors import InputError, optional_import
+
+with optional_import("the allocation of a budget"):
+    from scipy.optimize import minimize_scalar
+    from scipy.special import betainc, betaln, gammaln
 
 HORIZONS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 DEFAULT_CONCENTRATION = 0.5

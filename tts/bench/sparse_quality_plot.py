@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
-
+from tts.errors import optional_import
 from tts.storage.sealed_lines import cannot_write
+
+with optional_import("a picture"):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
 
 # Okabe and Ito's palette: distinct to colour-blind readers too.
 _LINES = {

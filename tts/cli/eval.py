@@ -15,7 +15,7 @@ from tts import plugins
 from tts.cli._engine import EngineFlags, with_engine
 from tts.console import flags, output, tables
 from tts.console.progress import watch
-from tts.errors import InputError
+from tts.errors import InputError, MissingExtraError
 from tts.evals.run_store import load_run
 from tts.evals.runner import Plan
 from tts.evaluation import Scope, log_of, plan_all, run_plans
@@ -147,8 +147,12 @@ def _save_plot(summaries: Sequence[dict[str, Any]], out: Path) -> Path | None:
         digest.update(summary["out"].encode())
     names = "-".join(dict.fromkeys(summary["benchmark"] for summary in summaries))
     path = out / f"{names}-accuracy-{digest.hexdigest()}.png"
-    # Loads matplotlib, which one preset alone does not need.
-    import_module("tts.evals.plot").save_plot(summaries, path)
+    try:
+        # Loads matplotlib, which one preset alone does not need.
+        import_module("tts.evals.plot").save_plot(summaries, path)
+    except MissingExtraError as error:
+        output.print_note(f"note: no plot; {error}")
+        return None
     return path
 
 

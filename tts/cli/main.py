@@ -17,9 +17,9 @@ import typer
 import typer.core
 import typer.main
 
-import tts
 from tts.console import output
 from tts.errors import CapabilityError, ContextError, InputError, ModelError, TTSError
+from tts.version import VERSION
 
 _BAD_INPUT = (InputError, CapabilityError, ContextError, ModelError)
 _FOLDER = Path(__file__).parent
@@ -83,7 +83,7 @@ app = typer.Typer(
 
 def _show_version(is_wanted: bool) -> None:
     if is_wanted:
-        typer.echo(f"tts {tts.__version__}")
+        typer.echo(f"tts {VERSION}")
         raise typer.Exit
 
 

@@ -7,6 +7,7 @@ import typer
 from tts import catalog
 from tts.cli._preset_text import preset_lines
 from tts.console import flags, output
+from tts.errors import MissingExtraError
 from tts.presets.load import Preset, load_preset
 
 app = typer.Typer(
@@ -29,16 +30,23 @@ def list_presets(as_json: flags.JsonFlag = False) -> None:
 
     Example: tts presets list
     """
-    presets = [load_preset(name) for name in catalog.preset_files()]
+    rows = [_row(name) for name in catalog.preset_files()]
     if as_json:
-        output.print_json(
-            [{"name": p.name, "description": p.description, "arxiv": _papers(p)} for p in presets]
-        )
+        keys = ("name", "description", "arxiv")
+        output.print_json([dict(zip(keys, row, strict=True)) for row in rows])
         return
     table = output.new_table("preset", "description", "arXiv")
-    for preset in presets:
-        output.add_row(table, preset.name, preset.description, "\n".join(_papers(preset)))
+    for name, description, papers in rows:
+        output.add_row(table, name, description, "\n".join(papers))
     output.print_table(table)
+
+
+def _row(name: str) -> tuple[str, str, list[str]]:
+    try:
+        preset = load_preset(name)
+    except MissingExtraError as error:
+        return name, str(error), []
+    return name, preset.description, _papers(preset)
 
 
 def _papers(preset: Preset) -> list[str]:

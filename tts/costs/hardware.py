@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import nnls
-from scipy.stats import rankdata
 
 from tts.costs.flops import Work, Workload, decode_work, prefill_work
-from tts.errors import InputError
+from tts.errors import InputError, optional_import
 from tts.types import ModelInfo
 
 
@@ -110,6 +108,8 @@ def prediction_accuracy(predicted: Sequence[float], measured: Sequence[float]) -
     p, m = np.asarray(predicted, dtype=np.float64), np.asarray(measured, dtype=np.float64)
     if p.shape != m.shape or len(p) < 2 or not ((p > 0).all() and (m > 0).all()):
         raise InputError("comparing needs two pairs of positive times or more")
+    with optional_import("the comparison of times"):
+        from scipy.stats import rankdata
     rank = float(np.corrcoef(rankdata(p), rankdata(m))[0, 1])
     return Accuracy(rank, float(np.median(np.abs(p - m) / m)))
 
@@ -126,6 +126,8 @@ def fit_hardware(
     Raises:
         InputError: Fewer than three measurements, or a time that is not positive.
     """
+    with optional_import("the fit of a hardware profile"):
+        from scipy.optimize import nnls
     times = np.asarray(seconds, dtype=np.float64)
     if len(loads) != len(times) or len(times) < 3 or not (times > 0).all():
         raise InputError("a profile needs three measured workloads or more, with positive times")

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tts.errors import require
+from tts.errors import optional_import
 
 # Keeps the engine threads of this process apart: one builds, steps or aborts at a time.
 STEP_LOCK = threading.Lock()
@@ -68,8 +68,8 @@ def load_vllm() -> Any:
     preload_openmp()
     # Until vLLM configures its logger, Python's fallback would print its warnings.
     logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])
-    with quiet(), _no_collection():
-        vllm = require("vllm", extra="cpu", purpose="the embedded engine")
+    with quiet(), _no_collection(), optional_import("the embedded engine"):
+        vllm = importlib.import_module("vllm")
         for name in ("vllm.engine.arg_utils", "vllm.v1.engine.llm_engine"):
             importlib.import_module(name)
         return vllm

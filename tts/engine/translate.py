@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from tts.arrays import FloatArray
 from tts.costs.flops import SparseReading, decode_kv_bytes, sequence_flops
 from tts.engine import kv
 from tts.engine.certainty import Readings
 from tts.engine.sparse_config import SparseConfig
 from tts.errors import CapabilityError, EngineError
-from tts.types import Completion, FinishReason, FloatArray, ModelInfo, Sampling, Usage
+from tts.types import Completion, FinishReason, ModelInfo, Sampling, Usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.pools_data import row, write_pool
+from tests.support.pools import row, write_pool
 from tts.errors import ProblemError
 from tts.parts import build_part
 from tts.protocols import Benchmark

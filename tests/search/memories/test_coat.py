@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.searching import events, search, solutions, steps_of
+from tests.support.results import noted
+from tests.support.searching import search, solutions, steps_of
 from tts.engine.scripted import Ask, Line, ScriptedEngine, decode, render
 from tts.errors import CapabilityError, EngineError, PresetError
 from tts.operators.tree_search import TreeSearch
@@ -93,7 +94,7 @@ def answer_of(result: Result) -> str | None:
 
 
 def nodes(result: Result) -> list[dict[str, Any]]:
-    (figures,) = events(result, "search")
+    (figures,) = noted(result, "search")
     found: list[dict[str, Any]] = figures["tree"]["nodes"]
     return found
 
@@ -148,19 +149,19 @@ def test_prompts_are_the_parents_tokens_step_and_memory() -> None:
     assert any(FACT in prompt and OTHER in prompt for prompt in prompts)
     # All that the parent had read and written is found again. New are its memory, which the first
     # child reads, and what of it lies in a partly filled block of 4 tokens.
-    (figures,) = events(result, "search")
+    (figures,) = noted(result, "search")
     missed = figures["reusable_tokens"] - figures["cached_tokens"]
     assert 0 < missed <= len(later) * (len(f"Note: {OTHER}\n\n") + 4)
 
 
 def test_nodes_hold_their_memories_and_the_trace_says_so() -> None:
     result = run(recalling(Source()))
-    told = {e["tree_node"]: (e["text"], e["tokens"]) for e in events(result, "recall")}
+    told = {e["tree_node"]: (e["text"], e["tokens"]) for e in noted(result, "recall")}
     held = {node["index"]: node["memory"] for node in nodes(result) if "memory" in node}
     assert held == {node: text for node, (text, _) in told.items()}
     assert set(told.values()) == {(FACT, len(f"Note: {FACT}\n\n"))}
     assert not any("boxed" in nodes(result)[node]["text"] for node in told)
-    (figures,) = events(result, "search")
+    (figures,) = noted(result, "search")
     assert f"+ {FACT}" in to_text(figures["tree"])
 
 
@@ -168,13 +169,13 @@ def test_a_memory_is_cut_to_whole_words_within_its_budgets() -> None:
     # A token is a character. "Note: " and the blank line take 8 of 20, "The code of" 11 of the 12.
     source = Source()
     result = run(recalling(source, memory_tokens=20, path_memory_tokens=30))
-    told = {(nodes(result)[e["tree_node"]]["depth"], e["text"]) for e in events(result, "recall")}
+    told = {(nodes(result)[e["tree_node"]]["depth"], e["text"]) for e in noted(result, "recall")}
     # Of 30 on the path 19 are spent: 11 are left, 3 of them for the text.
     assert told == {(1, "The code of"), (2, "The")}
     assert {cue.max_tokens for cue in source.cues} == {20, 11}
-    assert events(run(recalling(Source(), memory_tokens=8)), "recall") == []
+    assert noted(run(recalling(Source(), memory_tokens=8)), "recall") == []
     spent = run(recalling(Source(), memory_tokens=20, path_memory_tokens=19))
-    assert {nodes(spent)[e["tree_node"]]["depth"] for e in events(spent, "recall")} == {1}
+    assert {nodes(spent)[e["tree_node"]]["depth"] for e in noted(spent, "recall")} == {1}
 
 
 def test_equal_prefixes_are_asked_for_once() -> None:
@@ -202,7 +203,7 @@ def test_the_reward_gains_what_the_memory_adds_to_the_score() -> None:
 def test_without_a_weight_the_verifier_reads_no_memory() -> None:
     reader = Reader()
     result = run(recalling(Source()), verifier=reader)
-    assert events(result, "recall")
+    assert noted(result, "recall")
     assert not any("Note: " in text for text in reader.texts)
     assert not any("Note: " in t.text for t in result.trajectories)
 
@@ -213,7 +214,7 @@ def test_no_answer_is_read_from_a_memory() -> None:
 
     memory = function.build(function.Config(function=Source(r"it is \boxed{99}")))
     result = search(ScriptedEngine(vague), Policy(), verifier=Reader(), memory=memory)
-    assert events(result, "recall") and solutions(result)
+    assert noted(result, "recall") and solutions(result)
     assert {t.answer for t in solutions(result)} == {None}
 
 
@@ -237,7 +238,7 @@ def test_a_thought_may_be_longer_than_the_memory() -> None:
     wise = ScriptedEngine(lambda ask: Line(f"<think>{'hm ' * 60}</think>{FACT}"))
     config = Config(**SMALL, memory=model.build(model.Config(engine="wise", max_tokens=300)))
     result = run(config, engines={"wise": wise})
-    assert {e["text"] for e in events(result, "recall")} == {FACT}
+    assert {e["text"] for e in noted(result, "recall")} == {FACT}
 
 
 def test_a_budget_holds_for_recalling_too() -> None:
@@ -335,7 +336,7 @@ def test_a_step_that_is_cut_in_its_middle_recalls_nothing() -> None:
         return Line(solution[len(written) :])
 
     result = run(recalling(Source(), step_tokens=10), ScriptedEngine(go_on))
-    told = {nodes(result)[e["tree_node"]]["text"] for e in events(result, "recall")}
+    told = {nodes(result)[e["tree_node"]]["text"] for e in noted(result, "recall")}
     assert told == {"ep", "tep"}  # of steps that are cut after ten characters, their ends
     assert answer_of(result) == "1"
 
@@ -398,4 +399,4 @@ def test_a_memory_of_ones_own_is_a_class() -> None:
             return f"it said {cue.steps[-1][:4]}"
 
     result = run(Config(**SMALL, memory=Parrot()))
-    assert {e["text"] for e in events(result, "recall")} == {"it said What", "it said Code"}
+    assert {e["text"] for e in noted(result, "recall")} == {"it said What", "it said Code"}

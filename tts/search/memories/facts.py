@@ -10,10 +10,10 @@ import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
 from tts.errors import InputError
+from tts.ngrams import NgramIndex
 from tts.parameters import Parameters
 from tts.protocols import Context
 from tts.search.memories.base import AssociativeMemory, Cue
-from tts.search.ngrams import NgramIndex
 
 
 class _Line(BaseModel):

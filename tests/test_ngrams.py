@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts.search.ngrams import NgramIndex, embed_texts
+from tts.ngrams import NgramIndex, embed_texts
 
 
 def test_vectors_by_hand() -> None:

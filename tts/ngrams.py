@@ -8,7 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+
+from tts.errors import optional_import
+
+with optional_import("the likeness of texts by n-grams"):
+    from scipy.sparse import csr_array
 
 _SIZES = (1, 2, 3)
 _CODE_BITS = 21  # of a Unicode character; three fit an int64
