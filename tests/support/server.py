@@ -145,7 +145,8 @@ class Server:
         asked: The calls, in order.
         most_at_once: Most calls that were under way together.
         hung_up: Set when a client has left a reply that hangs or goes on.
-        url: Where it serves its API.
+        prefix: Of its API's paths.
+        port: Of its own choice at first, then the same again.
     """
 
     answer: Answer = talk
@@ -154,10 +155,16 @@ class Server:
     asked: list[Asked] = field(default_factory=list)
     gets: list[str] = field(default_factory=list)
     most_at_once: int = 0
-    url: str = ""
+    prefix: str = "/v1"
+    port: int = 0
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
     was_asked: asyncio.Event = field(default_factory=asyncio.Event)
     _at_once: int = 0
+
+    @property
+    def url(self) -> str:
+        """Where it serves its API."""
+        return f"http://127.0.0.1:{self.port}{self.prefix}"
 
     @property
     def bodies(self) -> list[Any]:
@@ -177,8 +184,8 @@ class Server:
                 tasks.discard(task)
                 writer.close()
 
-        server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=2**20)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        server = await asyncio.start_server(serve, "127.0.0.1", self.port, limit=2**20)
+        self.port = server.sockets[0].getsockname()[1]
         try:
             yield self
         finally:
@@ -209,7 +216,7 @@ class Server:
     def _page(self, path: str) -> Reply:
         if path == "/version":
             return Json({"version": self.version})
-        return self.lists if path == "/v1/models" else refusal(404, "no such page")
+        return self.lists if path == f"{self.prefix}/models" else refusal(404, "no such page")
 
     async def _send(
         self, reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

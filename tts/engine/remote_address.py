@@ -107,9 +107,7 @@ def _split(url: str) -> SplitResult:
     if not parts.hostname or not has_port or any(c.isspace() for c in url):
         raise InputError(f"base_url {shown!r} names no host, or no port that there can be")
     if parts.query or parts.fragment:
-        raise InputError(
-            f"base_url {shown!r} must end with its path, without ? and #"
-        )
+        raise InputError(f"base_url {shown!r} must end with its path, without ? and #")
     return parts
 
 

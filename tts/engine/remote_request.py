@@ -12,7 +12,7 @@ from tts.engine.remote_http import Transport
 from tts.engine.remote_pace import Pace, Turn, backoff
 from tts.engine.remote_reading import Reading, Sample
 from tts.engine.stream import BufferedStream
-from tts.errors import CapabilityError
+from tts.errors import CapabilityError, TTSError
 from tts.types import Completion, GenerationRequest, Price, Usage, sum_usage
 
 Stream = BufferedStream[Completion, Completion]
@@ -77,6 +77,7 @@ class RemoteRequest:
         self._prompt_guess = estimate_prompt(request.prompt)
         self._under_way: list[_Attempt] = []
         self._owed = Usage()  # by attempts that failed; the next completion carries it
+        self._verdict: TTSError | None = None
 
     async def run(self) -> None:
         """Draw all samples: each becomes a completion, if need be one with an error.
@@ -106,42 +107,74 @@ class RemoteRequest:
         try:
             missing = await self._ask(wanted)
         except Fault as fault:
-            self._endpoint.failed(fault)
+            self._note_failure(fault)
             for index in wanted:
                 self._hand_on_failure(index, fault)
             return
         for index in missing:
             group.create_task(self._draw(group, range(index, index + 1)))
 
-    async def _ask(self, wanted: range) -> list[int]:
-        """Ask for samples until an attempt brings any; returns those that it did not bring.
+    def _note_failure(self, fault: Fault) -> None:
+        """Note that a call has failed for good.
 
         Raises:
-            Fault: All attempts failed.
+            TTSError: So will the others; none of them starts any more.
         """
-        endpoint, tries = self._endpoint, _Tries(self._endpoint, self._connection.pace)
+        try:
+            self._endpoint.failed(fault)
+        except TTSError as error:
+            self._verdict = error
+            raise
+
+    async def _ask(self, wanted: range) -> list[int]:
+        """Ask for samples until a call brings any; returns those that it did not bring.
+
+        Raises:
+            Fault: There will be no further attempt.
+        """
+        tries = _Tries(self._endpoint, self._connection.pace)
+        while True:
+            async with self._connection.pace.turn() as turn:
+                while True:
+                    outcome = await self._converse(wanted)
+                    if not isinstance(outcome, Fault):
+                        return outcome
+                    pause = tries.wait(outcome, turn, self._max_retries)
+                    if pause == 0 or self._endpoint.has_answered:
+                        break
+                    # Nothing is known of the endpoint: the others wait for what becomes of this.
+                    await asyncio.sleep(pause)
+            await asyncio.sleep(pause)
+
+    async def _converse(self, wanted: range) -> list[int] | Fault:
+        """Ask for samples, again in other words as long as the server tells which.
+
+        Returns:
+            The samples that did not come, or why none did.
+        """
+        endpoint = self._endpoint
         dialect = endpoint.dialect
         while True:
             dialect = dialect.joined(endpoint.dialect)
-            call = to_call(self._request, wanted, model=endpoint.model, dialect=dialect)
-            attempt = self._new_attempt(call, dialect)
-            fault, turn = await self._attempt(attempt)
+            attempt = self._new_attempt(wanted, dialect)
+            # Stays under way when it is cancelled, so that `lost` can count it.
+            self._under_way.append(attempt)
+            fault = await self._attempt(attempt)
+            self._under_way.remove(attempt)
             missing = [i for i in wanted if i - wanted.start not in attempt.handed_on]
             if fault is None:
-                endpoint.adopt(_counted(dialect, call, attempt.reading))
-            else:
-                self._owed += attempt.bill.rest(is_cut=False)
-            self._under_way.remove(attempt)
-            if fault is None or attempt.handed_on:
+                endpoint.adopt(_counted(dialect, attempt.reading))
                 return missing
-            better = self._better(dialect, fault, call)
+            self._owed += attempt.bill.rest(is_cut=False)
+            if attempt.handed_on:
+                return missing
+            better = self._better(dialect, fault, attempt.call)
             if better is None:
-                await asyncio.sleep(tries.wait(fault, turn, self._max_retries))
-            elif better.max_n < len(wanted):
+                return fault
+            if better.max_n < len(wanted):
                 endpoint.adopt(better)
                 return missing
-            else:
-                dialect = better
+            dialect = better
 
     def _better(self, dialect: Dialect, fault: Fault, call: Call) -> Dialect | None:
         """Return how to ask after a refusal, if the server tells.
@@ -153,40 +186,44 @@ class RemoteRequest:
             raise CapabilityError(self._endpoint.explain(fault))
         return dialect.adapted(fault, call.body)
 
-    def _new_attempt(self, call: Call, dialect: Dialect) -> _Attempt:
-        endpoint, reading = self._endpoint, Reading(call.n)
-        reports_ids = "return_token_ids" in call.body
+    def _new_attempt(self, wanted: range, dialect: Dialect) -> _Attempt:
+        endpoint, request = self._endpoint, self._request
+        call = to_call(request, wanted, model=endpoint.model, dialect=dialect)
+        reading, reports_ids = Reading(call.n), "return_token_ids" in call.body
         bill = Bill(
             reading,
             self._price,
             self._prompt_guess,
-            self._request.sampling.max_tokens,
+            request.sampling.max_tokens,
             reports_ids=reports_ids,
             shows_tokens=reports_ids or (endpoint.streams and "stream" in call.body),
             hides_thoughts=endpoint.hides_thoughts,
         )
         return _Attempt(call, reading, bill)
 
-    async def _attempt(self, attempt: _Attempt) -> tuple[Fault | None, Turn]:
-        """Make a call, and hand its samples on; returns why it failed, if it did."""
+    async def _attempt(self, attempt: _Attempt) -> Fault | None:
+        """Make a call, and hand its samples on; returns why it failed, if it did.
+
+        Raises:
+            TTSError: Another call has shown that all will fail.
+        """
         connection, call = self._connection, attempt.call
+        if self._verdict is not None:
+            raise self._verdict
+        if (fault := connection.pace.given_up()) is not None:
+            return fault
         most_bytes = _LEAST_BYTES + _BYTES_PER_TOKEN * call.n * self._request.sampling.max_tokens
-        async with connection.pace.turn() as turn:
-            # Stays under way when it is cancelled, so that `lost` can count it.
-            self._under_way.append(attempt)
-            if (fault := connection.pace.given_up()) is not None:
-                return fault, turn
-            try:
-                has_ended = await connection.transport.post(
-                    self._endpoint.address.base_url + call.path,
-                    call.body,
-                    lambda event, is_whole: self._take(attempt, event, is_whole=is_whole),
-                    most_bytes=most_bytes,
-                )
-                self._finish(attempt, has_ended=has_ended)
-            except Fault as raised:
-                return raised, turn
-            return None, turn
+        try:
+            has_ended = await connection.transport.post(
+                self._endpoint.address.base_url + call.path,
+                call.body,
+                lambda event, is_whole: self._take(attempt, event, is_whole=is_whole),
+                most_bytes=most_bytes,
+            )
+            self._finish(attempt, has_ended=has_ended)
+        except Fault as raised:
+            return raised
+        return None
 
     def _take(self, attempt: _Attempt, event: object, *, is_whole: bool) -> bool:
         """Take an event; hands on what it finished, but for the last sample of the call."""
@@ -293,7 +330,7 @@ class _Tries:
         if fault.kind == "busy" or (fault.kind == "unreachable" and self._endpoint.has_answered):
             return self._pause(fault, turn, count, max_retries)
         if not self._endpoint.has_answered:
-            max_retries = min(max_retries, _FIRST_RETRIES)
+            max_retries = 0 if fault.kind == "silent" else min(max_retries, _FIRST_RETRIES)
         elif fault.kind == "silent" and self._pace.is_mute_since(turn):
             self._pace.give_up(fault)
         if count > min(max_retries, _RETRIES.get(fault.kind, 0)) or self._pace.given_up():
@@ -319,10 +356,10 @@ class _Tries:
         return 0.0
 
 
-def _counted(dialect: Dialect, call: Call, reading: Reading) -> Dialect:
+def _counted(dialect: Dialect, reading: Reading) -> Dialect:
     """Return a dialect with the samples per call that the server gave, if they were too few."""
     given = len(reading.samples)
-    return dialect if given >= call.n else replace(dialect, max_n=min(dialect.max_n, given))
+    return dialect if given >= reading.n else replace(dialect, max_n=min(dialect.max_n, given))
 
 
 def _cut(text: str, request: GenerationRequest, call: Call) -> tuple[str, str | None]:
