@@ -44,7 +44,7 @@ class Endpoint:
             ModelError: The same, for want of the model.
         """
         if fault.kind == "context":
-            raise ContextError(self.mask(f"{self.model}: {fault.message}"))
+            raise ContextError(f"{self.model}: {fault.message}")
         if self.has_answered:
             return
         self._num_alike = self._num_alike + 1 if fault.likeness == self._last else 1
@@ -57,22 +57,22 @@ class Endpoint:
         """Return what a failure of every call means."""
         url, words = self.address.base_url, fault.message
         if fault.status in (401, 403):
-            return EngineError(self.mask(f"{url} refuses the API key: {words}"))
+            return EngineError(f"{url} refuses the API key: {words}")
         if fault.status == 404:
-            return ModelError(self.mask(f"{url} has no model {self.model!r}: {words}"))
-        return EngineError(self.mask(self.explain(fault)))
+            return ModelError(f"{url} has no model {self.model!r}: {words}")
+        return EngineError(self.explain(fault))
 
     def explain(self, fault: Fault) -> str:
         """Say for people what went wrong with one call."""
         url, words = self.address.base_url, fault.message
         if fault.kind in ("unreachable", "silent", "late", "broken") and not fault.status:
-            return self.mask(words)
+            return words
         status = f" ({fault.status})" if fault.status else ""
         does = "refuses the request" if fault.kind == "refused" else "fails"
-        return self.mask(f"{url} {does}{status}: {words}")
+        return f"{url} {does}{status}: {words}"
 
     def mask(self, text: str) -> str:
-        """Return a text without secrets; all that leaves the engine passes here."""
+        """Return what a server wrote without our secrets; its errors hold none already."""
         return self.address.secrets.mask(text)
 
     def adopt(self, dialect: Dialect) -> None:
@@ -94,4 +94,4 @@ class Endpoint:
         """Warn of something, once for each key."""
         if key not in self._said:
             self._said.add(key)
-            _LOG.warning("%s at %s %s", self.model, self.address.base_url, self.mask(message))
+            _LOG.warning("%s at %s %s", self.model, self.address.base_url, message)

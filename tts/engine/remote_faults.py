@@ -72,7 +72,7 @@ def from_response(status: int, headers: Mapping[str, str], body: bytes) -> Fault
     words = read_words(body)
     if 300 <= status < 400:
         where = headers.get("Location", "another address")
-        message = f"redirects to {shorten(where)}; give the address at which the server answers"
+        message = f"redirects to {where}; give the address at which the server answers"
         return Fault("barred", message, status)
     return _classify(status, words, wait_seconds(headers))
 
@@ -108,16 +108,16 @@ def read_words(body: bytes) -> Words:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        return Words(shorten(_TAGS.sub(" ", text)) or "no reason given")
+        return Words(_TAGS.sub(" ", text).strip() or "no reason given")
     error = value.get("error", value) if isinstance(value, dict) else value
     if isinstance(value, dict) and not error:
         error = value
     if not isinstance(error, dict):
-        return Words(shorten(error if isinstance(error, str) else text))
+        return Words(error if isinstance(error, str) else text)
     message, param = _message(error)
     code = " ".join(str(error[key]) for key in ("code", "type") if error.get(key))
     named = error.get("param")
-    return Words(shorten(message or text), code, named if isinstance(named, str) else param)
+    return Words(message or text, code, named if isinstance(named, str) else param)
 
 
 def _message(error: Mapping[str, Any]) -> tuple[str, str]:

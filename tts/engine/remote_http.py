@@ -61,7 +61,7 @@ class Transport:
             Fault: There is none, or not within these seconds.
         """
         whole = min(seconds, self._limits.whole)
-        async with _Guard(self._address.base_url, whole), self._open("GET", url) as response:
+        async with _Guard(self._address, whole), self._open("GET", url) as response:
             body = await _read(response, _LARGEST_EVENT)
             if response.status != 200:
                 raise from_response(response.status, response.headers, body)
@@ -84,7 +84,7 @@ class Transport:
             Fault: The call failed, at once or on its way.
         """
         data = json.dumps(body, separators=(",", ":")).encode()
-        guard = _Guard(self._address.base_url, self._limits.whole)
+        guard = _Guard(self._address, self._limits.whole)
         async with guard, self._open("POST", url, data) as response:
             if response.status != 200:
                 content = await _read(response, _LARGEST_ERROR)
@@ -112,10 +112,10 @@ class Transport:
 
 
 class _Guard:
-    """A block of HTTP within a time limit, whose failures are faults."""
+    """A block of HTTP within a time limit, whose failures are faults that hold no secret."""
 
-    def __init__(self, base_url: str, seconds: float) -> None:
-        self._base_url = base_url
+    def __init__(self, address: Address, seconds: float) -> None:
+        self._address = address
         self._seconds = seconds
         self._timeout = asyncio.timeout(seconds)
         self._is_complete = False
@@ -148,8 +148,11 @@ class _Guard:
         except TimeoutError:
             if self._is_complete:
                 return True
-            message = f"{self._base_url} did not finish its answer within {self._seconds:g} s"
+            url = self._address.base_url
+            message = f"{url} did not finish its answer within {self._seconds:g} s"
             raise Fault("late", message) from None
+        if isinstance(error, Fault):
+            error.message = self._clean(error.message)
         if error is None or not isinstance(error, aiohttp.ClientError | TimeoutError | ValueError):
             return False
         if self._is_complete:
@@ -157,7 +160,7 @@ class _Guard:
         raise self._explain(error) from None  # its text and headers may hold the key
 
     def _explain(self, error: Exception) -> Fault:
-        url = self._base_url
+        url = self._address.base_url
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             return Fault("unreachable", f"cannot reach {url}: it takes no connection in time")
         if isinstance(error, TimeoutError):
@@ -168,7 +171,11 @@ class _Guard:
             return Fault("broken", f"{url} closed the connection before it answered")
         if isinstance(error, aiohttp.ClientPayloadError):
             return Fault("broken", f"{url} closed the connection in the middle of its answer")
-        return Fault("odd", f"{url} sent no HTTP that can be read: {shorten(str(error))}")
+        return Fault("odd", f"{url} sent no HTTP that can be read: {self._clean(str(error))}")
+
+    def _clean(self, text: str) -> str:
+        """Return a server's words as they may be shown; masked first, so that no half remains."""
+        return shorten(self._address.secrets.mask(text))
 
 
 async def _follow(
@@ -219,9 +226,8 @@ def _parse(data: bytes) -> Any:
     except UnicodeDecodeError:
         raise Fault("odd", "the answer is not UTF-8") from None
     except (ValueError, RecursionError):
-        start = shorten(data[:80].decode("utf-8", "replace"))
         what = "a web page" if data.lstrip()[:1] == b"<" else "no JSON"
-        raise Fault("odd", f"the answer is {what}: {start!r}") from None
+        raise Fault("odd", f"the answer is {what}: {data[:4096]!r}") from None
 
 
 def _proxy(url: str) -> str | None:

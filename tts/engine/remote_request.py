@@ -288,7 +288,9 @@ class RemoteRequest:
             stop_string=stop or sample.stop,
             logprobs=logprobs,
             confidences=confidences,
-            error=f"the server ended it with {sample.reason!r}" if finish == "error" else None,
+            error=mask(f"the server ended it with {sample.reason!r}")
+            if finish == "error"
+            else None,
         )
         self._put(completion)
 
