@@ -3,10 +3,12 @@
 import asyncio
 import itertools
 import time
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 
 import pytest
 
+from tests.support.clock import run_at_once
 from tests.support.remote import ask, read, run
 from tests.support.server import Asked, Events, Reply, Server, refusal, talk
 from tts.engine import remote_pace
@@ -15,36 +17,85 @@ from tts.engine.remote_faults import wait_seconds
 from tts.engine.remote_pace import Pace, backoff
 
 
-class Limiter:
-    """Takes so many calls per window of time, and refuses the others with Retry-After."""
+@dataclass
+class Window:
+    """Takes so many calls in any stretch of time; a `fixed` one begins anew with each."""
 
-    def __init__(self, calls: int, seconds: float, *, status: int = 429) -> None:
-        self.calls, self.seconds, self.status = calls, seconds, status
-        self.taken: list[float] = []
-        self.refused = 0
+    calls: int
+    seconds: float
+    is_fixed: bool = False
+    taken: list[float] = field(default_factory=list)
+    refused: int = 0
 
-    def __call__(self, asked: Asked) -> Reply:
-        now = time.monotonic()
-        self.taken = [t for t in self.taken if now - t < self.seconds]
-        if len(self.taken) >= self.calls:
-            self.refused += 1
-            left = self.seconds - (now - self.taken[0])
-            return refusal(self.status, "slow down", headers={"Retry-After": f"{left:.3f}"})
-        self.taken.append(now)
-        return talk(asked)
+    def ask(self, now: float) -> float | None:
+        """Return how long to wait, if it does not take the call."""
+        start = now - self.seconds
+        if self.is_fixed:
+            start = now // self.seconds * self.seconds - 1e-9
+        self.taken = [moment for moment in self.taken if moment > start]
+        if len(self.taken) < self.calls:
+            self.taken.append(now)
+            return None
+        self.refused += 1
+        return (start if self.is_fixed else self.taken[0]) + self.seconds - now
+
+
+async def call_many(window: Window, n: int, *, latency: float, tells: bool) -> float:
+    """Make n calls in an endpoint's pace; returns the seconds that they took."""
+    loop = asyncio.get_running_loop()
+    pace = Pace(concurrency=64, rate=None)
+
+    async def call() -> None:
+        while True:
+            async with pace.turn() as turn:
+                await asyncio.sleep(latency)
+                wait = window.ask(loop.time())
+                if wait is None:
+                    pace.taken()
+                    return
+                pace.refused(turn, wait=wait if tells else None, is_outage=False)
+                assert pace.pauses <= 8  # the engine's patience
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(n):
+            group.create_task(call())
+    return loop.time()
+
+
+@pytest.mark.parametrize("tells", [True, False])
+@pytest.mark.parametrize(("latency", "most"), [(0.01, 160), (0.2, 260)])
+@pytest.mark.parametrize(
+    "window",
+    [Window(40, 0.2), Window(50, 1.0), Window(500, 60, is_fixed=True), Window(100, 10)],
+    ids=lambda window: f"{window.calls} in {window.seconds:g} s",
+)
+def test_under_a_rate_limit_few_calls_are_refused(
+    window: Window, latency: float, most: int, tells: bool
+) -> None:
+    """Where each call backs off alone, 448 of 2,048 were refused, and some given up."""
+    window = replace(window, taken=[], refused=0)
+    seconds = run_at_once(call_many(window, 2048, latency=latency, tells=tells))
+    assert window.refused < most  # 64 of them were under way when the limit was first met
+    shortest = 2048 / window.calls * window.seconds
+    assert seconds < (1.2 if tells else 2.5) * shortest
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_under_a_rate_limit_few_calls_are_refused_and_no_sample_is_lost(status: int) -> None:
-    limiter = Limiter(40, 0.2, status=status)
+def test_no_sample_is_lost_to_a_rate_limit(status: int) -> None:
+    window = Window(40, 0.2)
+
+    def answer(asked: Asked) -> Reply:
+        wait = window.ask(time.monotonic())
+        if wait is None:
+            return talk(asked)
+        return refusal(status, "slow down", headers={"Retry-After": f"{wait:.3f}"})
 
     async def use(engine: OpenAIEngine) -> None:
-        completions = await read(engine, ask(300))
+        completions = await read(engine, ask(120))
         assert all(c.finish_reason == "stop" for c in completions)
-        # 64 are under way when the limit is met first; then starts keep their distance.
-        assert limiter.refused < 100
+        assert window.refused
 
-    run(Server(limiter), use, max_n=1)
+    run(Server(answer), use, max_n=1)
 
 
 def test_nothing_starts_while_the_server_asks_to_wait() -> None:

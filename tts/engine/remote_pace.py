@@ -14,7 +14,8 @@ from tts.engine.remote_faults import Fault
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
 _PROBE_SECONDS = 30.0  # between two calls of an endpoint that was given up
-_SPEED_UP = 0.998  # of the learned spacing, per call that was taken: twice the rate in 350 calls
+_SPEED_UP = 0.995  # of the learned spacing, per call that was taken
+_SLOW_DOWN = (1.1, 1.5)  # of it, at a refusal: at least and at most
 
 
 @dataclass(slots=True)
@@ -27,9 +28,9 @@ class Turn:
 class Pace:
     """Slots, rate and pauses of one endpoint, in one event loop.
 
-    The first call goes alone, and so does the first one after an outage: what it learns, the others
-    need not learn again. After a refusal for lack of capacity nothing starts until the pause is
-    over; then starts keep the distance at which the server took them before.
+    The first call goes alone until its answer begins: what it learns, the others need not learn
+    again. After a refusal nothing starts until the pause is over; then one call goes alone once
+    more, and the others keep the distance at which the server took them before.
     """
 
     def __init__(self, *, concurrency: int, rate: float | None) -> None:
@@ -46,8 +47,8 @@ class Pace:
         self._alarm: asyncio.TimerHandle | None = None
         self._resumes = 0.0  # nothing starts before
         self._spacing = 0.0  # seconds between starts
-        self._taken = 0  # calls since the last pause
-        self._window = 0.0  # when the first of them was
+        self._taken = 0  # calls in the window
+        self._window = 0.0  # when it began
         self._refused_at = 0.0
         self._heard_at = 0.0
         self._given_up: tuple[Fault, float] | None = None
@@ -98,7 +99,7 @@ class Pace:
         Args:
             turn: The call that was refused.
             wait: Seconds that the server asks for; None doubles the last pause.
-            is_outage: The next call goes alone.
+            is_outage: It is not there, which tells nothing of its pace.
         """
         now = self._loop.time()
         if turn.started >= self._refused_at:  # else one of those that were under way with another
@@ -106,14 +107,19 @@ class Pace:
             self.pauses += 1
             pause = backoff(self.pauses) if wait is None else wait
             if self._taken and not is_outage:
-                seen = (now + pause - self._window) / self._taken
-                self._spacing = min(pause, max(self._spacing, seen))  # there may have been no calls
-            self._taken = 0
-            self._is_proven = self._is_proven and not is_outage
+                self._slow_down((now + pause - self._window) / self._taken)
+                self._taken //= 2  # half of what was seen still counts the next time
+                self._window = (now + pause + self._window) / 2
+            self._is_proven = False
             wait = pause
         if wait is not None:
             self._resumes = max(self._resumes, now + wait)
         self._wake()
+
+    def _slow_down(self, seen: float) -> None:
+        """Start calls at a greater distance: as seen, if that is not far from what it was."""
+        least, most = (self._spacing * factor for factor in _SLOW_DOWN)
+        self._spacing = min(max(seen, least), most) if self._spacing else seen
 
     async def start(self) -> None:
         """Wait for a slot; `end` must follow."""
@@ -141,6 +147,8 @@ class Pace:
         """Give the slot back."""
         self._active -= 1
         self._wake()
+        if self._active == 0 and not self._waiting:
+            self._taken = 0  # nothing to call: the time until the next one tells nothing
 
     def _may_start(self) -> bool:
         room = self._concurrency if self._is_proven else 1
