@@ -12,6 +12,7 @@ from tts.types import FinishReason
 _LENGTH = ("length", "max_tokens", "max_new_tokens", "model_length")
 _FAILED = ("error", "content_filter", "abort", "cancelled", "insufficient_system_resource")
 _STOPPED = ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "tool_calls", "function_call")
+_LONG_PIECE = 12  # characters; where pieces are longer, they hold many tokens
 _THOUGHT_FIELDS = ("reasoning_content", "reasoning")
 
 
@@ -76,12 +77,13 @@ class Sample:
 
     @property
     def about_tokens(self) -> int:
-        """Its tokens so far: exactly where ids came; servers send one a piece, or many."""
+        """Its tokens so far: exactly where ids came; most servers send one a piece, some many."""
         if self.token_ids:
             return len(self.token_ids)
         if self.logprobs and not self.thoughts:
             return len(self.logprobs)
-        return max(self.pieces, estimate_tokens("".join(self.thoughts) + "".join(self.texts)))
+        text = "".join(self.thoughts) + "".join(self.texts)
+        return self.pieces if len(text) <= _LONG_PIECE * self.pieces else estimate_tokens(text)
 
     def add(self, choice: Mapping[str, Any]) -> None:
         """Take a piece of it, or all.
