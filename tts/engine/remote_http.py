@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from pydantic_core import from_json
 
 from tts.engine.remote_address import Address
 from tts.engine.remote_faults import Fault, from_response, shorten
@@ -221,6 +222,13 @@ def _parse(data: bytes) -> Any:
     Raises:
         Fault: It is none.
     """
+    try:
+        return from_json(data)  # takes a third of json's time, but no halves of characters
+    except ValueError:
+        return _parse_slowly(data)
+
+
+def _parse_slowly(data: bytes) -> Any:
     try:
         return json.loads(data)
     except UnicodeDecodeError:
