@@ -27,6 +27,9 @@ class Usage:
         usd: Dollars.
         kv_bytes: KV cache that decoding read, page summaries included, predicted from the lengths.
         dense_kv_bytes: What it would have read if attention had left nothing out.
+        estimated_tokens: The part of `generated_tokens` that nobody counted: estimated from what
+            came of a call before it was cut, or taken to be all that the call might generate.
+        estimated_calls: The part of `calls` for which `generated_tokens` holds an estimate.
     """
 
     prompt_tokens: int | None = 0
@@ -44,6 +47,8 @@ class Usage:
     checking_tokens: int | None = 0
     kv_bytes: int | None = 0
     dense_kv_bytes: int | None = 0
+    estimated_tokens: int = 0
+    estimated_calls: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
         """Add field by field; `peak_kv_blocks` takes the larger."""

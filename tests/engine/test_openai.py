@@ -1,225 +1,138 @@
-"""The OpenAI engine, against a small server of our own and against vLLM's."""
+"""The OpenAI engine: what it sends, and how it takes what a server in order answers."""
 
 import asyncio
-import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
-from typing import Any
 
 import pytest
 
-from tts import bundled
-from tts.engine.openai import OpenAIEngine
-from tts.engine.vllm import VLLMEngine
-from tts.errors import CapabilityError, ContextError, EngineError, ModelError
-from tts.types import (
-    Completion,
-    GenerationRequest,
-    Message,
-    Price,
-    Prompt,
-    Sampling,
-    sum_usage,
+from tests.support.remote import CHAT, ask, draw, read, run
+from tests.support.server import (
+    Asked,
+    Events,
+    Hang,
+    Json,
+    Reply,
+    Server,
+    choice,
+    delta,
+    models,
+    refusal,
+    usage,
+    vllm_talk,
+    whole,
 )
+from tts.engine.openai import OpenAIEngine
+from tts.engine.remote_address import read_address
+from tts.engine.remote_http import Limits, Transport
+from tts.engine.remote_server import ask_server
+from tts.errors import CapabilityError, EngineError, InputError, ModelError
+from tts.types import GenerationRequest, Prompt, Sampling, sum_usage
 
-CHAT = Prompt(messages=(Message("user", "What is 7 * 8?"),))
-Answer = tuple[int, dict[str, Any]]
+
+def vllm(**options: object) -> Server:
+    return Server(vllm_talk, models("m", owner="vllm", max_model_len=2048), **options)  # type: ignore[arg-type]
 
 
-def models(owner: str) -> Answer:
-    return 200, {"object": "list", "data": [{"id": "m", "object": "model", "owned_by": owner}]}
+@pytest.mark.parametrize("server", [Server(), vllm()])
+def test_the_samples_of_a_request_come_with_one_call(server: Server) -> None:
+    completions = draw(server, 5)
+    assert [c.index for c in completions] == [0, 1, 2, 3, 4]
+    assert [(body["n"], body["stream"]) for body in server.bodies] == [(5, True)]
 
 
-def chat(body: dict[str, Any]) -> Answer:
-    """Answer "a", "aa", ... to the n samples; 10 prompt tokens, 12 generated in all."""
-    choices = [
-        {
-            "index": i,
-            "message": {"role": "assistant", "content": "a" * (i + 1)},
-            "finish_reason": "stop",
-            "logprobs": None,
-        }
-        for i in range(body["n"])
+def test_samples_go_out_in_calls_of_max_n_each_with_its_seed() -> None:
+    server = Server()
+    assert len(draw(server, 5, max_n=2)) == 5
+    assert sorted((b.get("n", 1), b["seed"]) for b in server.bodies) == [
+        (1, 104),
+        (2, 100),
+        (2, 102),
     ]
-    usage = {"prompt_tokens": 10, "completion_tokens": 12, "total_tokens": 22}
-    return 200, {"id": "c", "object": "chat.completion", "choices": choices, "usage": usage}
 
 
-def refuse(status: int, message: str) -> Answer:
-    return status, {"error": {"message": message, "type": "error", "code": None}}
+def test_a_sample_is_handed_on_when_it_finishes() -> None:
+    events = [delta(0, "a"), delta(1, "b"), delta(1, finish="stop")]
+    server = Server(lambda asked: Events(events, "hang"))
+
+    async def use(engine: OpenAIEngine) -> None:
+        stream = engine.generate(ask(2))
+        first = await anext(stream)
+        assert (first.index, first.text) == (1, "b")
+        await stream.aclose()
+        await server.hung_up.wait()
+
+    run(server, use)
 
 
-@dataclass
-class FakeServer:
-    """Answers POSTs from a function, one connection at a time or never."""
+def test_sampling_is_sent_as_the_api_names_it() -> None:
+    server = Server()
 
-    answer: Callable[[dict[str, Any]], Answer | None]
-    owner: str = "someone"
-    bodies: list[dict[str, Any]] = field(default_factory=list)
-    paths: list[str] = field(default_factory=list)
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
-    hung_up: asyncio.Event = field(default_factory=asyncio.Event)
-    url: str = ""
+    async def use(engine: OpenAIEngine) -> None:
+        await read(
+            engine,
+            ask(temperature=0.5, top_p=0.9, top_k=7, min_p=0.1, max_tokens=30, stop=("x",)),
+        )
+        (body,) = server.bodies
+        assert (body["temperature"], body["top_p"], body["top_k"]) == (0.5, 0.9, 7)
+        assert (body["min_p"], body["max_tokens"], body["stop"]) == (0.1, 30, ["x"])
+        assert body["stream_options"] == {"include_usage": True}
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator["FakeServer"]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-        try:
-            yield self
-        finally:
-            server.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                reply = await self._reply(head.decode(), reader)
-                if reply is None:
-                    await reader.read()  # until the client hangs up
-                    self.hung_up.set()
-                    return
-                status, value = reply
-                data = json.dumps(value).encode()
-                lines = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n"
-                writer.write(f"{lines}Content-Length: {len(data)}\r\n\r\n".encode() + data)
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return
-        finally:
-            writer.close()
-
-    async def _reply(self, head: str, reader: asyncio.StreamReader) -> Answer | None:
-        if head.startswith("GET"):
-            return models(self.owner)
-        (size,) = [x.split(":")[1] for x in head.split("\r\n") if x.lower().startswith("content-l")]
-        self.bodies.append(json.loads(await reader.readexactly(int(size))))
-        self.paths.append(head.split()[1])
-        self.asked.set()
-        return self.answer(self.bodies[-1])
-
-
-def run(server: FakeServer, use: Callable[[OpenAIEngine], Any], **options: Any) -> None:
-    async def main() -> None:
-        async with server.running():
-            engine = OpenAIEngine("m", base_url=server.url, api_key="k", **options)
-            try:
-                await use(engine)
-            finally:
-                await engine.aclose()
-
-    asyncio.run(asyncio.wait_for(main(), 30))
-
-
-def ask(n: int = 1, prompt: Prompt = CHAT, **sampling: Any) -> GenerationRequest:
-    return GenerationRequest(prompt, Sampling(**sampling), n=n, seed=100)
-
-
-async def read(engine: OpenAIEngine, request: GenerationRequest) -> list[Completion]:
-    return [completion async for completion in engine.generate(request)]
+    run(server, use)
 
 
 def test_what_presets_say_of_requests_reaches_the_server() -> None:
-    server = FakeServer(chat)
+    server = Server()
 
     async def use(engine: OpenAIEngine) -> None:
         thinking = {"enable_thinking": False}
-        extra = {"reasoning_effort": "low"}
+        extra = {"reasoning_effort": "low", "n": 7}
         await read(engine, ask(chat_template_kwargs=thinking, extra_body=extra))
         assert server.bodies[0]["chat_template_kwargs"] == thinking
         assert server.bodies[0]["reasoning_effort"] == "low"
+        assert "n" not in server.bodies[0]  # what a request says is not to be changed
 
     run(server, use)
 
 
-def test_samples_go_out_in_calls_of_n_and_the_usage_is_split() -> None:
-    server = FakeServer(chat)
+def test_a_whole_answer_is_as_good_as_a_stream() -> None:
+    server = Server(lambda a: whole(*[choice(i, "ab" * (i + 1)) for i in range(a.n)]))
+    completions = draw(server, 3, price_in=1.0, price_out=2.0)
+    assert [c.text for c in completions] == ["ab", "abab", "ababab"]
+    total = sum_usage([c.usage for c in completions])
+    # One call of 12 tokens; each sample counts the prompt, but only one computed it.
+    assert (total.calls, total.generated_tokens, total.estimated_calls) == (3, 12, 0)
+    assert (total.prompt_tokens, total.cached_tokens) == (30, 20)
+    # $1 a million for 10 prompt tokens, $2 for 12 generated ones.
+    assert total.usd == pytest.approx((10 * 1 + 12 * 2) / 1e6)
+
+
+def test_vllm_reports_ids_so_that_tokens_are_counted() -> None:
+    server = vllm()
+    completions = draw(server, 4)
+    assert all(c.token_ids == (7, 7, 7) for c in completions)
+    assert all(c.prompt_token_ids == (1, 2, 3, 4, 5) for c in completions)
+    assert [c.usage.generated_tokens for c in completions] == [3, 3, 3, 3]
+    total = sum_usage([c.usage for c in completions])
+    assert (total.prompt_tokens, total.cached_tokens, total.estimated_calls) == (20, 15, 0)
+    assert server.bodies[0]["return_token_ids"] is True
+
+
+def test_vllm_takes_token_ids_and_prefills_as_they_are() -> None:
+    server = vllm()
 
     async def use(engine: OpenAIEngine) -> None:
-        completions = await read(engine, ask(5, temperature=0.5, max_tokens=30, stop=("x",)))
-        assert sorted((c.index, c.text) for c in completions) == [
-            (0, "a"),
-            (1, "aa"),
-            (2, "aaa"),
-            (3, "a"),
-            (4, "aa"),
-        ]
-        assert sorted((b["n"], b["seed"]) for b in server.bodies) == [(2, 103), (3, 100)]
-        assert all((b["stop"], b["max_tokens"]) == (["x"], 30) for b in server.bodies)
-        total = sum_usage([c.usage for c in completions])
-        # Two calls of 12 tokens; each sample counts the prompt, but only one per call computed it.
-        assert (total.calls, total.generated_tokens) == (5, 24)
-        assert (total.prompt_tokens, total.cached_tokens) == (50, 30)
-        # $1 a million for 2 x 10 prompt tokens, $2 for 2 x 12 generated ones.
-        assert total.usd == pytest.approx((20 * 1 + 24 * 2) / 1e6)
-
-    run(server, use, max_n=3, price=Price(prompt=1.0, generated=2.0))
-
-
-def test_a_rate_limit_is_retried() -> None:
-    answers = iter([refuse(429, "slow down"), chat({"n": 1})])
-    server = FakeServer(lambda _: next(answers))
-
-    async def use(engine: OpenAIEngine) -> None:
-        (completion,) = await read(engine, ask())
-        assert completion.text == "a"
-        assert len(server.bodies) == 2
+        await engine.start()
+        assert engine.info.context_tokens == 2048
+        assert engine.capabilities.token_ids
+        await read(engine, ask(prompt=Prompt(messages=CHAT.messages, prefill="So")))
+        assert server.bodies[0]["messages"][-1] == {"role": "assistant", "content": "So"}
+        assert server.bodies[0]["continue_final_message"] is True
+        server.answer = lambda _: Events([{"choices": [{"index": 0, "text": "x"}]}])
+        await read(engine, ask(prompt=Prompt(token_ids=(1, 2))))
+        assert server.bodies[1]["prompt"] == [1, 2]
+        assert server.asked[1].path == "/v1/completions"
 
     run(server, use)
-
-
-def test_a_call_that_fails_for_good_is_a_completion_with_an_error() -> None:
-    def answer(body: dict[str, Any]) -> Answer:
-        return chat(body) if body["seed"] == 100 else refuse(500, "broken")
-
-    async def use(engine: OpenAIEngine) -> None:
-        good, bad = sorted(await read(engine, ask(2)), key=lambda c: c.index)
-        assert (good.finish_reason, good.error) == ("stop", None)
-        assert (bad.finish_reason, bad.text) == ("error", "")
-        assert bad.error is not None and "broken" in bad.error
-        assert bad.usage.generated_tokens == 0
-
-    run(FakeServer(answer), use, max_n=1, max_retries=0)
-
-
-@pytest.mark.parametrize(
-    ("status", "message", "expected"),
-    [
-        (401, "who are you", EngineError),
-        (404, "no such model", ModelError),
-        (400, "This model's maximum context length is 8 tokens", ContextError),
-        (400, "temperature must be cool", EngineError),
-    ],
-)
-def test_what_concerns_every_call_fails_the_stream(
-    status: int, message: str, expected: type[EngineError]
-) -> None:
-    async def use(engine: OpenAIEngine) -> None:
-        stream = engine.generate(ask(3))
-        with pytest.raises(expected, match=message):
-            await anext(stream)
-
-    run(FakeServer(lambda _: refuse(status, message)), use)
-
-
-def test_closing_hangs_up_and_says_that_the_tokens_are_unknown() -> None:
-    server = FakeServer(lambda _: None)
-
-    async def use(engine: OpenAIEngine) -> None:
-        stream = engine.generate(ask(4))
-        await server.asked.wait()
-        usage = await stream.aclose()
-        # One slot: the server was asked for one call of the four.
-        assert (usage.calls, usage.generated_tokens) == (1, None)
-        await server.hung_up.wait()
-
-    run(server, use, max_n=1, max_concurrency=1)
 
 
 def test_only_vllm_is_sent_token_ids_and_prefills() -> None:
@@ -228,31 +141,66 @@ def test_only_vllm_is_sent_token_ids_and_prefills() -> None:
             with pytest.raises(CapabilityError, match="not served by vLLM"):
                 await read(engine, ask(prompt=prompt))
 
-    run(FakeServer(chat), use)
+    run(Server(), use)
 
 
-def test_vllm_gets_a_call_per_sample() -> None:
-    server = FakeServer(chat, owner="vllm")
+def test_equal_samples_are_not_asked_for_together() -> None:
+    """vLLM refuses more than one greedy sample a call."""
+    server = vllm()
 
     async def use(engine: OpenAIEngine) -> None:
-        await read(engine, ask(3, Prompt(messages=CHAT.messages, prefill="So")))
-        assert sorted(b["seed"] for b in server.bodies) == [100, 101, 102]
-        assert server.bodies[0]["messages"][-1] == {"role": "assistant", "content": "So"}
-        assert server.bodies[0]["continue_final_message"] is True
-        assert engine.capabilities.token_ids
+        assert len(await read(engine, ask(3, temperature=0.0))) == 3
+        assert all("n" not in body for body in server.bodies)
 
     run(server, use)
 
 
+def test_priorities_go_to_vllm_alone() -> None:
+    for server, expected in ((vllm(), 3), (Server(), None)):
+
+        async def use(engine: OpenAIEngine, server: Server = server) -> None:
+            await read(engine, GenerationRequest(CHAT, Sampling(), priority=3))
+
+        run(server, use)
+        assert server.bodies[0].get("priority") == expected
+
+
+@pytest.mark.parametrize(
+    ("logprobs", "expected"),
+    [
+        (  # the chat endpoint's form
+            {"content": [{"logprob": -0.5, "top_logprobs": [{"logprob": -1}, {"logprob": -3}]}]},
+            ((-0.5,), (2.0,)),
+        ),
+        (  # the completions endpoint's form
+            {"token_logprobs": [-0.5], "top_logprobs": [{"a": -1.0, "b": -3.0}]},
+            ((-0.5,), (2.0,)),
+        ),
+        ({"content": [{"logprob": -0.5, "top_logprobs": []}]}, ((-0.5,), None)),
+        ({"content": [{"logprob": None, "top_logprobs": [{"logprob": None}]}]}, ((-100,), (0.0,))),
+        ({"token_logprobs": [-9999.0], "top_logprobs": [None]}, ((-100,), None)),
+        (None, (None, None)),
+    ],
+)
+def test_log_probabilities_are_read_in_both_forms(logprobs: object, expected: object) -> None:
+    server = Server(lambda _: Events([delta(0, "a", finish="stop", logprobs=logprobs)]))
+    (completion,) = draw(server)
+    assert (completion.logprobs, completion.confidences) == expected
+
+
 def test_texts_are_tokenised_by_vllms_server_alone() -> None:
-    server = FakeServer(lambda body: (200, {"count": 2, "tokens": [7, 8]}), owner="vllm")
+    server = vllm()
+    server.answer = lambda asked: Json({"count": 2, "tokens": [7, 8]})
 
     async def use(engine: OpenAIEngine) -> None:
         assert await engine.tokenize("Note") == (7, 8)
         assert server.bodies == [{"model": "m", "prompt": "Note", "add_special_tokens": False}]
-        assert server.paths == ["/tokenize"]  # beside the OpenAI routes, not below them
-        server.answer = lambda _: refuse(400, "no such route")
+        assert server.asked[0].path == "/tokenize"  # beside the OpenAI routes, not below them
+        server.answer = lambda _: refusal(400, "no such route")
         with pytest.raises(EngineError, match=r"refuses the request.*no such route"):
+            await engine.tokenize("Note")
+        server.answer = lambda _: Json({"count": 2})
+        with pytest.raises(EngineError, match="without tokens"):
             await engine.tokenize("Note")
 
     run(server, use)
@@ -261,116 +209,189 @@ def test_texts_are_tokenised_by_vllms_server_alone() -> None:
         with pytest.raises(CapabilityError, match="not served by vLLM and takes no token ids"):
             await engine.tokenize("Note")
 
-    run(FakeServer(chat), refused)
+    run(Server(), refused)
 
 
-def test_a_server_that_is_not_there_is_named() -> None:
+def test_a_cut_call_hangs_up_and_counts_as_far_as_it_went() -> None:
+    def answer(asked: Asked) -> Reply:
+        return Events([delta(0, "five"), delta(0, "six"), delta(1, "a")], "hang")
+
+    server = Server(answer)
+
+    async def use(engine: OpenAIEngine) -> None:
+        stream = engine.generate(ask(2, max_tokens=50))
+        await server.was_asked.wait()
+        await asyncio.sleep(0.05)  # the events are on their way
+        cost = await stream.aclose()
+        # Three pieces, a token each: nobody counted them.
+        assert (cost.calls, cost.generated_tokens) == (2, 3)
+        assert (cost.estimated_calls, cost.estimated_tokens) == (2, 3)
+        assert await stream.aclose() == cost
+        await server.hung_up.wait()
+
+    run(server, use)
+
+
+def test_on_vllm_a_cut_call_is_counted_exactly() -> None:
+    server = vllm()
+    piece = delta(0, "xy", token_ids=[7, 8])
+    server.answer = lambda _: Events([{**delta(0), "prompt_token_ids": [1, 2]}, piece], "hang")
+
+    async def use(engine: OpenAIEngine) -> None:
+        stream = engine.generate(ask())
+        await server.was_asked.wait()
+        await asyncio.sleep(0.05)  # the events are on their way
+        cost = await stream.aclose()
+        assert (cost.prompt_tokens, cost.generated_tokens, cost.estimated_calls) == (2, 2, 0)
+
+    run(server, use)
+
+
+def test_a_server_that_shows_nothing_may_have_generated_all() -> None:
+    """It was not seen to stream: what is unknown counts as what was reserved."""
+    server = Server(lambda _: Hang())
+
+    async def use(engine: OpenAIEngine) -> None:
+        stream = engine.generate(ask(4, max_tokens=50))
+        await server.was_asked.wait()
+        cost = await stream.aclose()
+        # One call at a time until the server is known: it was asked for two of the four samples.
+        assert (cost.calls, cost.generated_tokens) == (2, 100)
+        assert (cost.estimated_calls, cost.estimated_tokens) == (2, 100)
+        await server.hung_up.wait()
+
+    run(server, use, max_n=2)
+
+
+def test_a_server_that_hides_its_thoughts_may_have_thought_to_the_limit() -> None:
+    counts = {**usage(10, 40), "completion_tokens_details": {"reasoning_tokens": 38}}
+    hidden = [delta(0, "7"), delta(0, finish="stop"), {"choices": [], "usage": counts}]
+    server = Server(lambda _: Events(hidden))
+
+    async def use(engine: OpenAIEngine) -> None:
+        (done,) = await read(engine, ask())
+        assert (done.usage.generated_tokens, done.usage.estimated_calls) == (40, 0)
+        server.answer = lambda _: Events([delta(0, "7")], "hang")
+        stream = engine.generate(ask(max_tokens=50))
+        await asyncio.sleep(0.05)
+        assert (await stream.aclose()).generated_tokens == 50
+
+    run(server, use)
+
+
+def test_without_the_servers_counts_tokens_are_estimated_and_marked() -> None:
+    server = Server(lambda _: Events([delta(0, "a"), delta(0, "b"), delta(0, finish="stop")]))
+    (completion,) = draw(server)
+    assert completion.usage.generated_tokens == 2
+    assert (completion.usage.estimated_calls, completion.usage.estimated_tokens) == (1, 2)
+    # "What is 7 * 8?" has 14 bytes: about 4 tokens.
+    assert completion.usage.prompt_tokens == 4
+
+
+@pytest.mark.parametrize("counts", [usage(-3, -5), {"completion_tokens": "many"}, usage(0, 0), {}])
+def test_counts_that_cannot_be_are_none(counts: dict[str, object]) -> None:
+    events = [delta(0, "ab"), delta(0, finish="stop"), {"choices": [], "usage": counts}]
+    (completion,) = draw(Server(lambda _: Events(events)))
+    assert (completion.usage.generated_tokens, completion.usage.estimated_calls) == (1, 1)
+
+
+def facts_of(lists: Json, version: str = "") -> str:
+    """Return the fingerprint of model "m" of a server with this list, wherever it stands."""
+
+    async def main() -> str:
+        async with Server(lists=lists, version=version).running() as server:
+            address = read_address(server.url, api_key=None, api_key_env=None)
+            transport = Transport(address, Limits())
+            facts = await ask_server(transport, address, max_retries=0)
+            await transport.aclose()
+            return facts.fingerprint("http://anywhere/v1", "m")
+
+    return asyncio.run(main())
+
+
+def test_what_a_server_says_of_its_model_is_part_of_the_fingerprint() -> None:
+    now = int(time.time())
+    plain = facts_of(models("m"))
+    assert plain == facts_of(models("m")) == facts_of(models("other", "m"))
+    assert plain == facts_of(models("m", permission=[{"id": "random"}]))
+    others = [
+        facts_of(models("m", owner="another")),
+        facts_of(models("m", created=1_686_935_002)),
+        facts_of(models("m", created=1_686_935_003)),
+        facts_of(models("m", root="org/another")),
+        facts_of(models("m", meta={"n_params": 7})),
+        facts_of(models("m", owner="vllm"), version="1"),
+        facts_of(models("m", owner="vllm"), version="2"),
+    ]
+    assert len({plain, *others}) == 8
+    # vLLM and others give the time of the question.
+    assert facts_of(models("m", created=now)) == facts_of(models("m", created=now + 1)) == plain
+
+
+def test_an_empty_name_is_the_only_model_that_is_served() -> None:
     async def main() -> None:
-        engine = OpenAIEngine("m", base_url="http://127.0.0.1:9/v1", max_retries=0)
-        with pytest.raises(EngineError, match=r"cannot reach http://127\.0\.0\.1:9/v1"):
-            await read(engine, ask())
+        async with Server(lists=models("the-one")).running() as server:
+            async with OpenAIEngine("", base_url=server.url) as engine:
+                assert (engine.model, engine.info.name) == ("the-one", "the-one")
+            server.lists = models("a", "b")
+            engine = OpenAIEngine("", base_url=server.url)
+            with pytest.raises(ModelError, match="serves a, b, and none was named"):
+                await engine.start()
+            await engine.aclose()
+
+    asyncio.run(main())
+
+
+def test_a_model_that_vllm_does_not_serve_is_refused_with_those_that_it_does() -> None:
+    async def use(engine: OpenAIEngine) -> None:
+        with pytest.raises(ModelError, match="serves other, and no model 'm'"):
+            await engine.start()
+
+    run(Server(lists=models("other", owner="vllm")), use)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"timeout": 0},
+        {"connect_timeout": -1},
+        {"read_timeout": float("nan")},
+        {"max_retries": -1},
+        {"max_n": 0},
+        {"concurrency": 0},
+        {"rate": 0.0},
+        {"price_in": 1.0},
+        {"price_in": 1.0, "price_out": float("inf")},
+        {"context_tokens": 0},
+    ],
+)
+def test_options_that_cannot_be_are_refused_at_once(options: dict[str, float]) -> None:
+    (name,) = list(options)[-1:]
+    with pytest.raises(InputError, match=name):
+        OpenAIEngine("m", base_url="http://localhost/v1", **options)  # type: ignore[arg-type]
+
+
+def test_a_closed_engine_says_so() -> None:
+    async def use(engine: OpenAIEngine) -> None:
+        stream = engine.generate(ask())
         await engine.aclose()
+        with pytest.raises(EngineError, match="closed"):
+            await anext(stream)
+        with pytest.raises(EngineError, match="closed"):
+            await read(engine, ask())
 
-    asyncio.run(main())
-
-
-@pytest.fixture
-def vllm_server() -> Iterator[str]:
-    """vLLM's own server with the bundled reasoner; gives its address.
-
-    Without chunked prefill: with it, a seeded prompt that is prefilled in two steps ends vLLM 0.32
-    on a CPU ("CPU Generator does not use offset").
-    """
-    for module in ("watchfiles", "model_hosting_container_standards", "jmespath"):
-        pytest.importorskip(module)
-    port = free_port()
-    options = f"--host 127.0.0.1 --port {port} --block-size 32 --dtype float32 --enforce-eager"
-    options += " --max-model-len 2048 --kv-cache-memory-bytes 134217728 --served-model-name m"
-    options += f" --model {bundled.resolve('reasoner')}"
-    options += " --no-enable-chunked-prefill --max-num-batched-tokens 4096"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *options.split()],
-        env={**os.environ, "VLLM_LOGGING_LEVEL": "ERROR", "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        wait_for_server(process, port, seconds=360)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(20)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # its engine process too
-        process.wait(20)
+    run(Server(lambda _: Hang()), use)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def test_one_engine_serves_several_event_loops_one_after_another() -> None:
+    async def main(*, is_last: bool) -> None:
+        async with server.running():
+            engine = engines[0] if engines else OpenAIEngine("m", base_url=server.url)
+            engines[:] = [engine]
+            assert [c.finish_reason for c in await read(engine, ask(2))] == ["stop", "stop"]
+            if is_last:
+                await engine.aclose()
 
-
-def wait_for_server(process: "subprocess.Popen[bytes]", port: int, *, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the server ended"
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return
-    raise AssertionError("the server did not start")
-
-
-@pytest.mark.slow
-@pytest.mark.engine
-@pytest.mark.timeout(600)
-def test_vllms_own_server_agrees_with_the_embedded_engine(
-    vllm_server: str, vllm_engine: VLLMEngine
-) -> None:
-    async def main() -> None:
-        async with OpenAIEngine("m", base_url=vllm_server) as engine:
-            assert engine.info.context_tokens == 2048
-            greedy = ask(temperature=0.0, max_tokens=40, stop=("\n\n",), logprobs=3)
-            (theirs,) = await read(engine, greedy)
-            (ours,) = [c async for c in vllm_engine.generate(greedy)]
-            assert (theirs.text, theirs.token_ids) == (ours.text, ours.token_ids)
-            assert theirs.stop_string == ours.stop_string == "\n\n"
-            assert theirs.prompt_token_ids == ours.prompt_token_ids
-            assert theirs.logprobs == pytest.approx(ours.logprobs, abs=1e-3)
-            assert theirs.confidences == pytest.approx(ours.confidences, abs=1e-2)
-            assert theirs.usage.generated_tokens == ours.usage.generated_tokens
-
-            note = "Note: 7 * 8 = 56\n\n"
-            assert await engine.tokenize(note) == await vllm_engine.tokenize(note)
-
-            ids = Prompt(token_ids=theirs.prompt_token_ids)
-            (again,) = await read(engine, ask(prompt=ids, temperature=0.0, max_tokens=5))
-            shared = min(5, len(theirs.token_ids))
-            assert again.token_ids[:shared] == theirs.token_ids[:shared]
-            prefilled = Prompt(messages=CHAT.messages, prefill="7 * 8 =")
-            texts = {c.index: c.text for c in await read(engine, ask(3, prefilled, max_tokens=9))}
-            assert sorted(texts) == [0, 1, 2]
-
-            # 2048 tokens of context: all but 2000 and the prompt's are left for this completion.
-            used = len(theirs.prompt_token_ids)
-            going_on = ask(max_tokens=1500, extra_body={"ignore_eos": True})
-            for roomy in (going_on, replace(going_on, prompt=ids)):
-                (short,) = await read(engine, replace(roomy, keep_free=2000))
-                assert len(short.token_ids) == 2048 - 2000 - used
-            with pytest.raises(ContextError, match="2040 of them kept"):
-                await read(engine, replace(going_on, keep_free=2040))
-
-            too_long = ask(prompt=Prompt(token_ids=(65,) * 3000))
-            with pytest.raises(ContextError):
-                await read(engine, too_long)
-            endless = engine.generate(ask(4, max_tokens=1500, extra_body={"ignore_eos": True}))
-            (first,) = await read(engine, ask(max_tokens=3))
-            assert first.finish_reason == "length"
-            assert (await endless.aclose()).calls == 4
-
-    asyncio.run(main())
+    server, engines = Server(), list[OpenAIEngine]()
+    for is_last in (False, True):
+        asyncio.run(main(is_last=is_last))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.values import INFO
+from tts.errors import EngineError
 from tts.runtime.ledger import MIN_TOKENS, Ledger, Reservation
 from tts.types import Budget, Price, Usage
 
@@ -146,3 +147,87 @@ def test_the_runs_deadline_is_each_problems() -> None:
     run.expire()
     assert problem.is_expired and problem.reserve(INFO, n=1, max_tokens=20).n == 0
     assert problem.shortfall() == "the deadline of 1 s passed"
+
+
+def unknown(calls: int = 1) -> Usage:
+    return Usage(prompt_tokens=None, generated_tokens=None, calls=calls, flops=None, usd=None)
+
+
+def test_what_nobody_counted_counts_as_what_was_reserved() -> None:
+    ledger = Ledger(Budget(tokens=1_000))
+    ledger.record(INFO, spent(900))
+    grant = ledger.reserve(INFO, n=1, max_tokens=60)
+    ledger.settle(grant, INFO, unknown())
+    # 900 and the 60 that were reserved.
+    assert ledger.reserve(INFO, n=1, max_tokens=1_000).max_tokens == 40
+
+
+def test_what_was_aborted_unseen_is_estimated_and_told() -> None:
+    ledger = Ledger(Budget(tokens=1_000, calls=10))
+    grant = ledger.reserve(INFO, n=4, max_tokens=100)
+    ledger.settle(grant, INFO, spent(30))
+    told = ledger.abandon(grant, INFO, unknown(calls=3))
+    assert (told.generated_tokens, told.estimated_tokens, told.estimated_calls) == (300, 300, 3)
+    assert ledger.usage.generated_tokens == 330
+    whole = ledger.reserve(INFO, n=1, max_tokens=1_000)
+    assert (whole.n, whole.max_tokens) == (1, 670)
+
+
+def test_what_was_never_reserved_and_never_counted_takes_nothing_from_the_rest() -> None:
+    ledger = Ledger(Budget(tokens=1_000))
+    ledger.record(INFO, spent(900))
+    ledger.record(INFO, unknown())
+    assert ledger.reserve(INFO, n=1, max_tokens=1_000).max_tokens == 100
+
+
+def test_unknown_dollars_and_operations_count_as_what_was_reserved() -> None:
+    # $1 and $10 a million: 1,000 prompt and 100 generated tokens are $0.002 a call.
+    ledger = Ledger(Budget(usd=0.004))
+    grant = ledger.reserve(PRICED, n=1, max_tokens=100, prompt_tokens=1_000)
+    ledger.settle(grant, PRICED, unknown())
+    assert ledger.reserve(PRICED, n=1, max_tokens=500, prompt_tokens=1_000).max_tokens == 100
+    # 2,000 operations a token: 100 prompt and 50 generated ones of 300.
+    ledger = Ledger(Budget(flops=300 * 2_000))
+    grant = ledger.reserve(INFO, n=1, max_tokens=50, prompt_tokens=100)
+    ledger.settle(grant, INFO, unknown())
+    assert ledger.reserve(INFO, n=1, max_tokens=500, prompt_tokens=100).max_tokens == 50
+
+
+@given(known=st.integers(0, 500), n=st.integers(1, 5), parts=st.lists(st.booleans(), max_size=5))
+def test_no_unknown_part_switches_a_budget_off(known: int, n: int, parts: list[bool]) -> None:
+    run = Ledger(Budget(tokens=1_000))
+    ledger = Ledger(Budget(), run)
+    ledger.record(INFO, spent(known))
+    for is_known in parts:
+        grant = ledger.reserve(INFO, n=n, max_tokens=100)
+        for _ in range(grant.n):
+            cost = spent(grant.max_tokens) if is_known else unknown()
+            ledger.settle(grant, INFO, cost)
+    # Whatever was unknown is at most what was asked for, so the sum of all cannot pass the limit.
+    left = run.reserve(INFO, n=1, max_tokens=10_000).max_tokens
+    assert left <= 1_000 - known
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        Usage(generated_tokens=-1),
+        Usage(prompt_tokens=-5, generated_tokens=3),
+        Usage(cached_tokens=-1),
+        Usage(calls=-1),
+        Usage(usd=-0.5),
+        Usage(flops=-1.0),
+    ],
+)
+def test_counts_below_0_are_refused(usage: Usage) -> None:
+    ledger = Ledger(Budget(tokens=100))
+    with pytest.raises(EngineError, match="below 0"):
+        ledger.record(INFO, usage)
+    assert ledger.usage == Usage()
+
+
+def test_generated_tokens_may_be_free() -> None:
+    free = replace(INFO, price=Price(prompt=1.0, generated=0.0))
+    ledger = Ledger(Budget(usd=0.001))
+    assert ledger.reserve(free, n=1, max_tokens=500, prompt_tokens=1_000).max_tokens == 500
+    assert ledger.reserve(free, n=1, max_tokens=500, prompt_tokens=1_000).n == 0

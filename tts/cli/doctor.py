@@ -129,7 +129,7 @@ def _engines() -> list[Finding]:
         details = "vLLM's CUDA build, but no GPU is seen; on a CPU install the extra cpu"
     else:
         details = f"embedded, on the {'GPU' if on_gpu else 'CPU'}"
-    has_client = importlib.util.find_spec("openai") is not None
+    has_client = importlib.util.find_spec("aiohttp") is not None
     return [
         Finding("engine", "vllm", has_vllm and not lacks_gpu, details),
         Finding("engine", "openai", has_client, "any OpenAI-compatible server, --model MODEL@URL"),

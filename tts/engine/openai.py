@@ -1,25 +1,25 @@
 """Any OpenAI-compatible server: hosted models, or vLLM's own server on other machines."""
 
 import asyncio
-import hashlib
-import os
-import time
+import math
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Self
-from weakref import WeakKeyDictionary
-
-import asyncio_throttle
-import openai
 
 from tts.engine.context_room import check_context
-from tts.engine.openai_wire import Call, explain, to_calls, to_completions, to_text
-from tts.engine.stream import BufferedStream, as_error
-from tts.errors import CapabilityError, EngineError, ModelError, TTSError, innermost
+from tts.engine.openai_wire import check_prompt, to_text
+from tts.engine.remote_address import read_address
+from tts.engine.remote_endpoint import Endpoint
+from tts.engine.remote_faults import Fault
+from tts.engine.remote_http import Limits, Transport
+from tts.engine.remote_pace import Pace
+from tts.engine.remote_request import Connection, RemoteRequest, Stream
+from tts.engine.remote_server import ServerFacts, ask_server
+from tts.engine.stream import as_error
+from tts.errors import CapabilityError, EngineError, InputError, ModelError, innermost
 from tts.protocols import BaseEngine, Capabilities
 from tts.types import (
-    Completion,
     Embeddings,
     GenerationRequest,
     ModelInfo,
@@ -29,38 +29,22 @@ from tts.types import (
     Usage,
 )
 
-_DEFAULT_URL = "https://api.openai.com/v1"
-_SAMPLES_PER_CALL = 8
-_Stream = BufferedStream[Completion, Completion]
-
-
-@dataclass(frozen=True, slots=True)
-class _Connection:
-    """What belongs to one event loop."""
-
-    client: openai.AsyncOpenAI
-    slots: asyncio.Semaphore
-    throttle: Any
-
-
-@dataclass(slots=True)
-class _Progress:
-    """Samples of one request that the server was asked for and has not answered."""
-
-    in_flight: int = 0
+_TOKENIZE_BYTES = 2**26
 
 
 class OpenAIEngine(BaseEngine):
     """Generates through an OpenAI-compatible endpoint.
 
     Starts on first use, in `start`, or with `async with`: it then asks the server what it is.
-    vLLM's server takes token ids and prefills, and gets one call per sample, so that samples
-    arrive and are cancelled one by one; other servers get up to `max_n` samples a call, since
-    they charge the prompt per call. Closing a stream closes its HTTP requests; how many tokens
-    those had generated is not known then, and the usage says None.
+    The samples of a request come with one call, streamed, and each is handed on as it finishes.
+    Closing a stream closes its HTTP calls, which count as far as they went. vLLM's server takes
+    token ids and prefills, and its tokens are counted exactly; those of other servers are as they
+    report them at the end of a call, and estimated (and marked so) where a call was cut.
 
-    Retries with backoff are the client's; a call that fails for good is a completion with an
-    error, unless every call would fail likewise (no such model, key refused, prompt too long).
+    What an endpoint does not take (a parameter, several samples a call, long seeds) is learned from
+    its refusals, remembered and said once. Its calls share one pace: when it has no room, or is not
+    there, all of them wait. A call that fails for good is a completion with an error; the stream
+    fails where the first calls all fail alike, or the prompt does not fit.
     """
 
     def __init__(
@@ -69,42 +53,72 @@ class OpenAIEngine(BaseEngine):
         *,
         base_url: str | None = None,
         api_key: str | None = None,
-        rate_per_second: int | None = None,
-        max_concurrency: int = 64,
-        timeout_seconds: float = 600.0,
-        max_retries: int = 5,
+        api_key_env: str | None = None,
+        timeout: float = 3600.0,
+        connect_timeout: float = 10.0,
+        read_timeout: float = 600.0,
+        max_retries: int = 8,
         max_n: int | None = None,
-        price: Price | None = None,
+        concurrency: int = 64,
+        rate: float | None = None,
+        price_in: float | None = None,
+        price_out: float | None = None,
         context_tokens: int | None = None,
     ) -> None:
         """Describe the engine; the server is asked on first use.
 
         Args:
-            model: As the server names it.
-            base_url: Ends in "/v1"; None takes OPENAI_BASE_URL, then OpenAI itself.
-            api_key: None takes OPENAI_API_KEY; a server of your own may need none.
-            rate_per_second: Most calls that start in one second; None is no limit.
-            max_concurrency: Most calls under way.
-            timeout_seconds: Of one call.
-            max_retries: Of one call, after rate limits, time-outs and server errors.
-            max_n: Samples per call; None is 1 for vLLM's server and 8 for others.
-            price: For dollars in usage and budgets.
+            model: As the server names it; empty for the only one that it serves.
+            base_url: Most end in "/v1"; None takes OPENAI_BASE_URL, then OpenAI itself.
+            api_key: None looks at `api_key_env`, then OPENAI_API_KEY; your own server may need
+                none.
+            api_key_env: Name of the environment variable that holds the key.
+            timeout: Seconds of a whole call, all of its samples included.
+            connect_timeout: Seconds until the server takes a connection.
+            read_timeout: Seconds without anything from the server, until the first token and
+                between two.
+            max_retries: Of one call after server errors, and pauses in a row (0.5 s, 1 s, 2 s, up
+                to 30 s, or as long as the server asks) that an endpoint without room, or out of
+                reach, is given before its calls fail. 8 are a minute and a half.
+            max_n: Samples per call; None is as many as the endpoint takes.
+            concurrency: Most calls under way.
+            rate: Most calls that start in one second; None is no limit.
+            price_in: Dollars per million prompt tokens, for dollars in usage and budgets.
+            price_out: Dollars per million generated tokens.
             context_tokens: Of the model, where the server does not tell.
+
+        Raises:
+            InputError: An option cannot be used.
         """
-        self.model = model
-        self.base_url = base_url or os.environ.get("OPENAI_BASE_URL") or _DEFAULT_URL
-        self._api_key = api_key or os.environ.get("OPENAI_API_KEY")
-        self._limits = (rate_per_second, max_concurrency)
-        self._timeout, self._retries = timeout_seconds, max_retries
-        self._max_n = max_n
-        digest = hashlib.sha256(f"{self.base_url}\n{model}".encode()).hexdigest()
-        self._info = ModelInfo(model, digest[:16], context_tokens=context_tokens, price=price)
-        self._is_vllm = False
+        _check(timeout=timeout, connect_timeout=connect_timeout, read_timeout=read_timeout)
+        _check(concurrency=concurrency, max_n=max_n, rate=rate, context_tokens=context_tokens)
+        if max_retries < 0:
+            raise InputError(f"max_retries is {max_retries}; it must be 0 or more")
+        self._address = read_address(base_url, api_key=api_key, api_key_env=api_key_env)
+        self._limits = Limits(connect_timeout, read_timeout, timeout)
+        self._concurrency, self._rate = concurrency, rate
+        self._max_retries, self._max_n = max_retries, max_n
+        self._endpoint = Endpoint(self._address, model)
+        self._info = ModelInfo(
+            model,
+            ServerFacts().fingerprint(self.base_url, model),
+            context_tokens=context_tokens,
+            price=_price(price_in, price_out),
+        )
         self._is_started = False
         self._is_closed = False
-        self._connections: WeakKeyDictionary[asyncio.AbstractEventLoop, _Connection]
-        self._connections = WeakKeyDictionary()
-        self._owners: dict[asyncio.Task[None], _Stream] = {}
+        self._connections: dict[asyncio.AbstractEventLoop, Connection] = {}
+        self._owners: dict[asyncio.Task[None], tuple[Stream, list[RemoteRequest]]] = {}
+
+    @property
+    def model(self) -> str:
+        """The model, as the server names it."""
+        return self._endpoint.model
+
+    @property
+    def base_url(self) -> str:
+        """The server's address, without credentials."""
+        return self._address.base_url
 
     @property
     def info(self) -> ModelInfo:
@@ -114,32 +128,36 @@ class OpenAIEngine(BaseEngine):
     @property
     def capabilities(self) -> Capabilities:
         """What this engine can do; more once it has started and found vLLM behind the address."""
+        is_vllm = self._endpoint.dialect.is_vllm
         return Capabilities(
-            token_ids=self._is_vllm,
+            token_ids=is_vllm,
             logprobs=True,
-            prefix_cache=self._is_vllm,
+            prefix_cache=is_vllm,
             cancel=True,
-            seed=self._is_vllm,
+            seed=is_vllm,
         )
 
     async def start(self) -> Self:
-        """Ask the server what it serves.
+        """Ask the server what it serves; one that does not say is taken as it is.
 
         Raises:
-            EngineError: It cannot be reached, or refuses the key.
+            EngineError: It cannot be reached, or does not answer.
+            InputError: Its API is elsewhere.
             ModelError: It does not serve this model.
         """
         if self._is_closed:
             raise EngineError("the engine is closed")
-        if not self._is_started:
-            try:
-                page = await self._connection().client.models.list()
-            except openai.NotFoundError:
-                page = None  # a server without this list; the first call will tell
-            except openai.OpenAIError as error:
-                raise explain(error, model=self.model, base_url=self.base_url)[0] from error
-            self._learn(list(page.data) if page else [])
-            self._is_started = True
+        connection = self._connection()
+        async with connection.starting:
+            if not self._is_started:
+                try:
+                    facts = await ask_server(
+                        connection.transport, self._address, max_retries=self._max_retries
+                    )
+                except Fault as fault:
+                    raise self._endpoint.error(fault) from None
+                self._learn(facts)
+                self._is_started = True
         return self
 
     async def __aenter__(self) -> Self:
@@ -150,18 +168,16 @@ class OpenAIEngine(BaseEngine):
         """Close."""
         await self.aclose()
 
-    def generate(self, request: GenerationRequest) -> _Stream:
+    def generate(self, request: GenerationRequest) -> Stream:
         """Start `request.n` completions; errors arrive through the stream."""
-        progress = _Progress()
+        drawn: list[RemoteRequest] = []
 
         async def abort() -> Usage:
-            owner.cancel()
-            await asyncio.wait([owner])
-            return Usage.unknown(progress.in_flight)
+            return await _stop(owner, drawn)
 
-        stream: _Stream = BufferedStream(request.n, convert=lambda done: done, abort=abort)
-        owner = stream.loop.create_task(self._run(request, stream, progress))
-        self._owners[owner] = stream
+        stream = Stream(request.n, convert=lambda done: done, abort=abort)
+        owner = stream.loop.create_task(self._run(request, stream, drawn))
+        self._owners[owner] = stream, drawn
         owner.add_done_callback(self._owners.pop)
         return stream
 
@@ -189,7 +205,7 @@ class OpenAIEngine(BaseEngine):
             EngineError: It cannot be reached, or refuses.
         """
         await self.start()
-        if not self._is_vllm:
+        if not self._endpoint.dialect.is_vllm:
             raise CapabilityError(f"{self.model} is not served by vLLM and takes no token ids")
         return await self._tokenize({"prompt": text, "add_special_tokens": False})
 
@@ -200,66 +216,96 @@ class OpenAIEngine(BaseEngine):
             text: A prompt, or messages, with the options of the server's `/tokenize`.
         """
         connection = self._connection()
-        url = f"{self.base_url.rstrip('/').removesuffix('/v1')}/tokenize"
-        body = {"model": self.model, **text}
-        async with connection.slots, connection.throttle:
-            try:
-                found: Any = await connection.client.post(url, cast_to=object, body=body)
-            except openai.OpenAIError as error:
-                raise explain(error, model=self.model, base_url=self.base_url)[0] from error
-        return tuple(found["tokens"])
+        found: list[Any] = []
+
+        def take(answer: Any, _: bool) -> bool:
+            found.append(answer)
+            return True
+
+        try:
+            async with connection.pace.turn():
+                await connection.transport.post(
+                    f"{self._address.root}/tokenize",
+                    {"model": self.model, **text},
+                    take,
+                    most_bytes=_TOKENIZE_BYTES,
+                )
+        except Fault as fault:
+            raise self._endpoint.error(fault) from None
+        with suppress(IndexError, KeyError, TypeError):
+            return tuple(found[0]["tokens"])
+        raise EngineError(f"{self.base_url} answers /tokenize without tokens")
 
     async def aclose(self) -> None:
         """Close every stream of this event loop, and the connections."""
         self._is_closed = True
         loop = asyncio.get_running_loop()
-        for stream in list(self._owners.values()):
+        for owner, (stream, drawn) in list(self._owners.items()):
             if stream.loop is loop:
-                stream.fail(EngineError("the engine is closed"), await stream.aclose())
-        if (connection := self._connections.pop(loop, None)) is not None:
-            await connection.client.close()
+                lost = await _stop(owner, drawn)
+                stream.fail(EngineError("the engine is closed"), lost)
+        for other in [loop, *self._connections]:
+            if other is loop or other.is_closed():  # which had no chance to
+                await self._disconnect(other)
 
-    def _connection(self) -> _Connection:
+    async def _disconnect(self, loop: asyncio.AbstractEventLoop) -> None:
+        if (connection := self._connections.pop(loop, None)) is not None:
+            with suppress(RuntimeError):  # of a loop that is closed
+                await connection.transport.aclose()
+
+    def _connection(self) -> Connection:
         loop = asyncio.get_running_loop()
         if loop not in self._connections:
-            rate, slots = self._limits
-            self._connections[loop] = _Connection(
-                openai.AsyncOpenAI(
-                    base_url=self.base_url,
-                    # The client insists on a key; servers without keys ignore it.
-                    api_key=self._api_key or "none",
-                    timeout=self._timeout,
-                    max_retries=self._retries,
-                ),
-                asyncio.Semaphore(slots),
-                asyncio_throttle.Throttler(rate_limit=rate) if rate else nullcontext(),
+            self._connections[loop] = Connection(
+                Transport(self._address, self._limits),
+                Pace(concurrency=self._concurrency, rate=self._rate),
             )
         return self._connections[loop]
 
-    def _learn(self, models: Sequence[Any]) -> None:
-        known = {model.id: model for model in models}
-        ours = known.get(self.model)
-        self._is_vllm = any(model.owned_by == "vllm" for model in models)
-        if self._is_vllm and ours is None:
-            names = ", ".join(sorted(known))
-            raise ModelError(f"{self.base_url} serves {names}, and no model {self.model!r}")
-        length = getattr(ours, "max_model_len", None)
-        if length and self._info.context_tokens is None:
-            self._info = replace(self._info, context_tokens=length)
+    def _learn(self, facts: ServerFacts) -> None:
+        endpoint, names = self._endpoint, sorted(entry["id"] for entry in facts.models)
+        if facts.better_url:
+            raise InputError(
+                f"{self.base_url} is not where this server has its API; write {facts.better_url!r}"
+            )
+        if not endpoint.model and len(names) == 1:
+            endpoint.model = names[0]
+        if not endpoint.model or (facts.is_vllm and endpoint.model not in names):
+            served = ", ".join(names) or "no list of models"
+            wanted = f"no model {endpoint.model!r}" if endpoint.model else "none was named"
+            raise ModelError(endpoint.mask(f"{self.base_url} serves {served}, and {wanted}"))
+        is_vllm = facts.is_vllm
+        endpoint.dialect = replace(endpoint.dialect, is_vllm=is_vllm, folds_seeds=not is_vllm)
+        length = facts.find(endpoint.model).get("max_model_len")
+        self._info = replace(
+            self._info,
+            name=endpoint.model,
+            fingerprint=facts.fingerprint(self.base_url, endpoint.model),
+            context_tokens=self._info.context_tokens
+            or (length if isinstance(length, int) and length > 0 else None),
+        )
 
-    async def _run(self, request: GenerationRequest, stream: _Stream, progress: _Progress) -> None:
-        """Make all calls of a request; a failure that concerns all of them fails the stream."""
+    async def _run(
+        self, request: GenerationRequest, stream: Stream, drawn: list[RemoteRequest]
+    ) -> None:
+        """Draw all samples of a request; a failure that concerns all of them fails the stream."""
         try:
             await self.start()
-            request = await self._within_context(request)
-            max_n = self._max_n or (1 if self._is_vllm else _SAMPLES_PER_CALL)
-            calls = to_calls(request, model=self.model, max_n=max_n, is_vllm=self._is_vllm)
-            async with asyncio.TaskGroup() as group:
-                for call in calls:
-                    group.create_task(self._call(call, stream, progress))
+            check_prompt(request.prompt, self._endpoint.dialect, self.model)
+            remote = RemoteRequest(
+                self._endpoint,
+                self._connection(),
+                await self._within_context(request),
+                stream,
+                max_n=self._max_n,
+                max_retries=self._max_retries,
+                price=self._info.price,
+            )
+            drawn.append(remote)
+            await remote.run()
         except* Exception as errors:
             error = as_error(innermost(errors), f"{self.base_url} sent what we cannot read")
-            stream.fail(error, Usage.unknown(progress.in_flight))
+            stream.fail(error, drawn[0].lost() if drawn else Usage())
 
     async def _within_context(self, request: GenerationRequest) -> GenerationRequest:
         """Return a request that leaves `keep_free` tokens, where the server counts its prompt.
@@ -270,7 +316,8 @@ class OpenAIEngine(BaseEngine):
             ContextError: There is no room.
         """
         context_tokens = self._info.context_tokens
-        if not request.keep_free or not self._is_vllm or context_tokens is None:
+        is_vllm = self._endpoint.dialect.is_vllm
+        if not request.keep_free or not is_vllm or context_tokens is None:
             return request
         prompt = request.prompt
         text = to_text(prompt)
@@ -282,30 +329,25 @@ class OpenAIEngine(BaseEngine):
         capped = replace(sampling, max_tokens=min(sampling.max_tokens, room))
         return replace(request, sampling=capped)
 
-    async def _call(self, call: Call, stream: _Stream, progress: _Progress) -> None:
-        connection = self._connection()
-        client = connection.client
-        endpoint: Any = client.chat.completions if call.is_chat else client.completions
-        async with connection.slots, connection.throttle:
-            progress.in_flight += call.n
-            started = time.perf_counter()
-            try:
-                response = await endpoint.create(**call.body)
-            except openai.OpenAIError as error:
-                progress.in_flight -= call.n
-                ours, is_final = explain(error, model=self.model, base_url=self.base_url)
-                if is_final:
-                    raise ours from error
-                done = _failed(call, ours)
-            else:
-                progress.in_flight -= call.n
-                seconds = time.perf_counter() - started
-                done = to_completions(call, response, price=self._info.price, seconds=seconds)
-        for completion in done:
-            stream.put(completion)
+
+async def _stop(owner: asyncio.Task[None], drawn: Sequence[RemoteRequest]) -> Usage:
+    """Close the calls of a request, and return what they had cost."""
+    owner.cancel()
+    await asyncio.wait([owner])
+    return drawn[0].lost() if drawn else Usage()
 
 
-def _failed(call: Call, error: TTSError) -> list[Completion]:
-    usage = replace(Usage.unknown(1), prompt_tokens=0, cached_tokens=0, generated_tokens=0)
-    indices = range(call.first, call.first + call.n)
-    return [Completion(index, "", "error", usage, error=str(error)) for index in indices]
+def _check(**options: float | None) -> None:
+    for name, value in options.items():
+        if value is not None and not (0 < value < math.inf):
+            raise InputError(f"{name} is {value}; it must be a number above 0")
+
+
+def _price(price_in: float | None, price_out: float | None) -> Price | None:
+    if price_in is None and price_out is None:
+        return None
+    if price_in is None or price_out is None:
+        raise InputError("give both price_in and price_out, in dollars per million tokens")
+    if not (0 <= price_in < math.inf and 0 <= price_out < math.inf):
+        raise InputError("price_in and price_out must be 0 or more dollars per million tokens")
+    return Price(prompt=price_in, generated=price_out)

@@ -16,6 +16,7 @@ from tts.arrays import FloatArray
 from tts.costs.flops import SparseReading, decode_kv_bytes, sequence_flops
 from tts.engine import kv
 from tts.engine.certainty import Readings
+from tts.engine.logprobs import confidences, floored
 from tts.engine.sparse_config import SparseConfig
 from tts.errors import CapabilityError, EngineError
 from tts.types import Completion, FinishReason, ModelInfo, Sampling, Usage
@@ -195,7 +196,7 @@ def completion(finished: Finished, meter: Meter) -> Completion:
     done = output.outputs[0]
     prompt_ids, token_ids = finished.prompt_token_ids, done.token_ids
     finish = _FINISH.get(done.finish_reason, "error")
-    logprobs, confidences = _logprobs(done.logprobs)
+    logprobs, confident = _logprobs(done.logprobs)
     readings = finished.readings and finished.readings.of_first(len(token_ids))
     entropies, self_certainties = readings or (None, None)
     return Completion(
@@ -212,7 +213,7 @@ def completion(finished: Finished, meter: Meter) -> Completion:
         token_ids=tuple(token_ids),
         stop_string=done.stop_reason if isinstance(done.stop_reason, str) else None,
         logprobs=logprobs,
-        confidences=confidences,
+        confidences=confident,
         entropies=entropies,
         self_certainties=self_certainties,
         error=f"vLLM ended it with {done.finish_reason!r}" if finish == "error" else None,
@@ -228,10 +229,8 @@ def _logprobs(
     if len(flat) == 0:
         return (), ()
     rows = np.asarray(flat.logprobs, dtype=np.float64).reshape(len(flat), -1)
-    chosen = tuple(rows[:, 0].tolist())
-    if rows.shape[1] == 1:
-        return chosen, None
-    return chosen, tuple((-rows[:, 1:].mean(axis=1)).tolist())
+    chosen = floored(rows[:, 0].tolist())
+    return chosen, confidences(rows[:, 1:]) if rows.shape[1] > 1 else None
 
 
 def model_info(engine: Any, *, name: str, path: Path | None) -> ModelInfo:

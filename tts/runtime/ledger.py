@@ -1,8 +1,9 @@
 """What a problem has spent and may still spend.
 
 Every generation reserves its worst case before it is asked for and is settled when the engine has
-acknowledged its end, so that no budget is ever passed. A reward model's call is reserved as one
-that generates nothing: it counts against `flops`, `usd`, `calls` and the deadline.
+acknowledged its end, so that no budget is ever passed. What an engine cannot count is charged as
+what was reserved for it. A reward model's call is reserved as one that generates nothing: it counts
+against `flops`, `usd`, `calls` and the deadline.
 """
 
 import math
@@ -11,10 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from tts.costs.flops import flops_per_token, predicted_flops, price_usd, sequence_flops
-from tts.types import Budget, ModelInfo, Usage, sum_usage
+from tts.errors import EngineError
+from tts.types import Budget, ModelInfo, Price, Usage, sum_usage
 
 # A completion shorter than this cannot hold an answer; asking for it would waste its prefill.
 MIN_TOKENS = 16
+_COUNTS = ("prompt_tokens", "cached_tokens", "generated_tokens", "calls", "flops", "usd")
 _REFUSED = -1  # a share below any that can be asked for, 0 tokens (a reward model's) included
 
 
@@ -37,6 +40,16 @@ class Grant:
     usd: float = 0.0
 
 
+@dataclass(slots=True)
+class _Charged:
+    """What limits are held against: what was counted, and what was reserved where nobody did."""
+
+    tokens: int = 0
+    calls: int = 0
+    flops: float = 0.0
+    usd: float = 0.0
+
+
 class Ledger:
     """The account of one problem, or of a run (then it is the parent of its problems' ledgers)."""
 
@@ -45,6 +58,7 @@ class Ledger:
         self._has_limits = budget != Budget()
         self._parent = parent
         self._settled = [Usage()]
+        self._charged = _Charged()
         self._reserved_tokens = 0
         self._reserved_calls = 0
         self._reserved_flops = 0.0
@@ -88,9 +102,34 @@ class Ledger:
         return grant
 
     def settle(self, grant: Grant, info: ModelInfo, usage: Usage) -> Usage:
-        """Replace one reserved completion by what it cost; returns the usage with its cost."""
+        """Replace one reserved completion by what it cost; returns the usage with its cost.
+
+        Raises:
+            EngineError: A count is below 0.
+        """
         self.release(grant, 1)
-        return self.record(info, usage)
+        return self._record(info, usage, grant)
+
+    def abandon(self, grant: Grant, info: ModelInfo, usage: Usage) -> Usage:
+        """Replace all that is still reserved by what was aborted; returns the usage with its cost.
+
+        Where it is not known how far the calls went, all that they might have generated is taken
+        as an estimate.
+
+        Raises:
+            EngineError: A count is below 0.
+        """
+        self.release(grant)
+        if usage.generated_tokens is None:
+            most = usage.calls * grant.max_tokens
+            usage = replace(
+                usage,
+                generated_tokens=most,
+                checking_tokens=most if usage.checking_tokens is None else usage.checking_tokens,
+                estimated_tokens=most,
+                estimated_calls=usage.calls,
+            )
+        return self._record(info, usage, grant)
 
     def release(self, grant: Grant, n: int | None = None) -> None:
         """Give back `n` completions of what is still reserved; all of it if None."""
@@ -100,13 +139,30 @@ class Ledger:
             grant.open -= count
 
     def record(self, info: ModelInfo, usage: Usage) -> Usage:
-        """Add a cost that was not reserved; returns it with FLOPs and dollars filled in."""
+        """Add a cost that was not reserved; returns it with FLOPs and dollars filled in.
+
+        Raises:
+            EngineError: A count is below 0.
+        """
+        return self._record(info, usage, Grant(n=0, max_tokens=0, open=0))
+
+    def _record(self, info: ModelInfo, usage: Usage, grant: Grant) -> Usage:
+        """Add a cost; what is unknown is charged as what was reserved for each call."""
+        for name in _COUNTS:
+            if (getattr(usage, name) or 0) < 0:
+                raise EngineError(f"{info.name} reports {name} = {getattr(usage, name)}, below 0")
         flops = usage.flops or predicted_flops(info, usage)
         usd = usage.usd or price_usd(info.price, usage)
         if (flops, usd) != (usage.flops, usage.usd):
             usage = replace(usage, flops=flops, usd=usd)
+        calls, tokens = usage.calls, usage.generated_tokens
         for ledger in self._line():
             ledger._settled.append(usage)
+            charged = ledger._charged
+            charged.calls += calls
+            charged.tokens += calls * grant.max_tokens if tokens is None else tokens
+            charged.flops += calls * grant.flops if flops is None else flops
+            charged.usd += calls * grant.usd if usd is None else usd
         return usage
 
     def shortfall(self) -> str:
@@ -133,19 +189,18 @@ class Ledger:
             return _REFUSED
         if not self._has_limits:
             return max_tokens
-        budget, spent = self.budget, self.usage
+        budget, spent = self.budget, self._charged
         share = max_tokens
         if budget.calls is not None and budget.calls - spent.calls - self._reserved_calls < n:
             return _REFUSED
         if budget.tokens is not None:
-            left = budget.tokens - (spent.generated_tokens or 0) - self._reserved_tokens
+            left = budget.tokens - spent.tokens - self._reserved_tokens
             share = min(share, left // n)
         if budget.usd is not None and info.price is not None:
-            left_usd = budget.usd - (spent.usd or 0.0) - self._reserved_usd
-            each = left_usd / n - prompt_tokens * info.price.prompt / 1e6
-            share = min(share, math.floor(each * 1e6 / info.price.generated))
+            left_usd = budget.usd - spent.usd - self._reserved_usd
+            share = min(share, _priced_tokens(info.price, left_usd / n, prompt_tokens, max_tokens))
         if budget.flops is not None:
-            left_flops = budget.flops - (spent.flops or 0.0) - self._reserved_flops
+            left_flops = budget.flops - spent.flops - self._reserved_flops
             share = min(share, _affordable_tokens(info, left_flops / n, prompt_tokens, max_tokens))
         return share
 
@@ -191,6 +246,13 @@ class Reservation:
     def __exit__(self, *_: object) -> None:
         """Free what is still kept."""
         self.give_back(self.n)
+
+
+def _priced_tokens(price: Price, usd: float, prompt_tokens: int, max_tokens: int) -> int:
+    left = usd * 1e6 - prompt_tokens * price.prompt
+    if price.generated:
+        return math.floor(left / price.generated)
+    return max_tokens if left >= 0 else _REFUSED
 
 
 def _affordable_tokens(info: ModelInfo, flops: float, prompt_tokens: int, max_tokens: int) -> int:

@@ -233,10 +233,12 @@ class RequestStream:
             aborted = replace(past, reused_tokens=past.generated_tokens or 0)
         elif aborted.calls and not self._is_abandoned:
             services.log.record_aborted(key, seed, aborted)
-        services.ledger.release(begun.grant)
         if aborted.calls:
-            services.ledger.record(services.engine.info, self._marked(aborted))
-            services.facts.aborted(self._node, calls=aborted.calls, tokens=aborted.generated_tokens)
+            info, marked = services.engine.info, self._marked(aborted)
+            tokens = services.ledger.abandon(begun.grant, info, marked).generated_tokens
+            services.facts.aborted(self._node, calls=aborted.calls, tokens=tokens)
+        else:
+            services.ledger.release(begun.grant)
         services.on_progress()
         return aborted
 

@@ -1,0 +1,48 @@
+"""How tests ask a server of `tests.support.server` through the engine."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from tests.support.server import Server
+from tts.engine.openai import OpenAIEngine
+from tts.types import Completion, GenerationRequest, Message, Prompt, Sampling
+
+CHAT = Prompt(messages=(Message("user", "What is 7 * 8?"),))
+KEY = "sk-0123456789"
+
+
+def run(server: Server, use: Callable[[OpenAIEngine], Awaitable[None]], **options: Any) -> None:
+    """Serve, make an engine of model "m" for it, use it, and close both; at most 30 s."""
+
+    async def main() -> None:
+        async with server.running():
+            settings: dict[str, Any] = {"base_url": server.url, "api_key": KEY, **options}
+            engine = OpenAIEngine("m", **settings)
+            try:
+                await use(engine)
+            finally:
+                await engine.aclose()
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
+def ask(n: int = 1, prompt: Prompt = CHAT, **sampling: Any) -> GenerationRequest:
+    return GenerationRequest(prompt, Sampling(**sampling), n=n, seed=100)
+
+
+async def read(engine: OpenAIEngine, request: GenerationRequest) -> list[Completion]:
+    """Return the completions of a request, by index."""
+    found = [completion async for completion in engine.generate(request)]
+    return sorted(found, key=lambda completion: completion.index)
+
+
+def draw(server: Server, n: int = 1, prompt: Prompt = CHAT, **options: Any) -> list[Completion]:
+    """Return the completions of one request to a server, by index."""
+    found: list[Completion] = []
+
+    async def use(engine: OpenAIEngine) -> None:
+        found.extend(await read(engine, ask(n, prompt)))
+
+    run(server, use, **options)
+    return found
