@@ -3,59 +3,90 @@
 At equal cost, the first run stands for voting over its samples: maj@k at k times the mean cost of a
 sample is a curve, straight between its points in the logarithm of the cost. It is read at what the
 second run spent (accuracy at the same cost) and at what it reached (cost of the same accuracy), and
-never continued beyond its ends.
+never continued beyond its ends. There is no curve where a rule decided how many samples the first
+run has: those that are left after an early stop are no fair draw.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tts.allocation.curves import interpolate_accuracy, interpolate_cost
 from tts.errors import InputError
-from tts.evals.drafts import fewest_drafts, maj_at, powers_of_two
-from tts.evals.metrics import paired_bootstrap
+from tts.evals.independent_samples import fewest_samples, maj_at, powers_of_two
+from tts.evals.metrics import Difference, Interval, paired_bootstrap
+from tts.evals.records import Record
 from tts.evals.report import accuracy_by_problem
-from tts.evals.run_store import Record, StoredRun
+from tts.evals.run_store import StoredRun
+from tts.evals.summary import is_replay
+from tts.evals.units import Cost, Unit, choose_unit, cost_of, mean_cost
 
 _SEED = 0
 _NUM_RESAMPLES = 500
 _GRADERS = ("tts", "math-verify")
+_PARALLEL: Collection[Unit] = ("seconds", "sequential")  # k samples at once do not cost k times one
 
 
-def compare(first: StoredRun, second: StoredRun) -> dict[str, Any]:
-    """Return how the second run differs from the first on the problems that both finished.
+@dataclass(frozen=True, slots=True)
+class EqualCost:
+    """The second run against voting over the first run's samples.
 
-    Differences are second minus first, with 95 % paired bootstrap intervals over problems.
-    `equal_cost` holds a `reason` where the first run gives no curve or the second lies outside it;
-    `notes` say what else differs.
-
-    Raises:
-        InputError: The runs are of different benchmarks, share no problem, or their problems of
-            the same ids are not the same.
+    Attributes:
+        cost: What the second run spent on a problem.
+        accuracy: Of voting over the first run's samples at that cost, and of the second run.
+        difference: The second run less the vote.
+        cost_of_same_accuracy: What voting needs to be as right as the second run; None if it never
+            is.
+        ratio: The second run's cost over that; None if voting never is as right.
+        ratio_interval: Its 95 % interval, voting's last point standing in where it never is.
     """
-    _check_comparable(first, second)
-    before, after = accuracy_by_problem(first.records), accuracy_by_problem(second.records)
-    shared = [problem_id for problem_id in before if problem_id in after]
-    if not shared:
-        raise InputError(f"{first.folder} and {second.folder} share no finished problem")
-    marks = [[side[problem_id] for problem_id in shared] for side in (before, after)]
-    difference = paired_bootstrap(*marks, seed=_SEED)
-    return {
-        "first": str(first.folder),
-        "second": str(second.folder),
-        "problems": len(shared),
-        "accuracy": [fmean(side) for side in marks],
-        "difference": difference.mean,
-        "ci95": [difference.low, difference.high],
-        "tokens_per_problem": [_cost(run, shared, "tokens") for run in (first, second)],
-        "samples_per_problem": [_cost(run, shared, "samples") for run in (first, second)],
-        "equal_cost": _equal_cost(first, second, shared),
-        "notes": _notes(first, second),
-    }
+
+    cost: float
+    accuracy: tuple[float, float]
+    difference: Difference
+    cost_of_same_accuracy: float | None
+    ratio: float | None
+    ratio_interval: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How a second run differs from a first one on the problems that both finished.
+
+    Attributes:
+        first: Folder of the first run.
+        second: Folder of the second.
+        problems: How many both finished.
+        accuracy: Of the first and of the second on these.
+        difference: Second less first, with the 95 % interval of a paired bootstrap over problems.
+        unit: Of the costs.
+        cost: Of a problem and repeat, of the first and of the second; None where it is not known.
+        calls: Samples of a problem and repeat, of both.
+        equal_cost: At equal cost; None where `reason` says why not.
+        reason: Why there is nothing at equal cost; empty otherwise.
+        notes: What else differs, and what to mind.
+    """
+
+    first: str
+    second: str
+    problems: int
+    accuracy: tuple[float, float]
+    difference: Difference
+    unit: Unit
+    cost: tuple[float | None, float | None]
+    calls: tuple[float, float]
+    equal_cost: EqualCost | None
+    reason: str
+    notes: tuple[str, ...]
+
+
+class NothingAtEqualCost(InputError):
+    """Nothing can be said at equal cost; the message says why."""
 
 
 class Curve(NamedTuple):
@@ -64,6 +95,78 @@ class Curve(NamedTuple):
     sizes: list[int]
     costs: list[float]
     accuracy: NDArray[np.float64]
+
+
+def compare(first: StoredRun, second: StoredRun, *, unit: Unit | None = None) -> Comparison:
+    """Return how the second run differs from the first on the problems that both finished.
+
+    Of a run that is not finished, only the problems and repeats are taken that the other has too.
+
+    Args:
+        first: A run.
+        second: Another of the same benchmark.
+        unit: Of the costs; generated tokens if None, eFLOPs where the models differ.
+
+    Raises:
+        InputError: The runs are of different benchmarks, share no problem, or their problems of
+            the same ids are not the same.
+    """
+    _check_comparable(first, second)
+    notes = _notes(first, second)
+    pair = _common(first, second)
+    before, after = (accuracy_by_problem(run.records) for run in pair)
+    shared = list(before)
+    if not shared:
+        raise InputError(f"{first.folder} and {second.folder} share no finished problem")
+    marks = [[side[problem_id] for problem_id in shared] for side in (before, after)]
+    costs = [mean_cost(_costs(run.records, run)) for run in pair]
+    chosen = unit or choose_unit(costs, models_differ=models_differ(pair))
+    equal, reason = None, ""
+    try:
+        equal = _equal_cost(*pair, shared, chosen)
+    except NothingAtEqualCost as why:
+        reason = str(why)
+    return Comparison(
+        first=str(first.folder),
+        second=str(second.folder),
+        problems=len(shared),
+        accuracy=(fmean(marks[0]), fmean(marks[1])),
+        difference=paired_bootstrap(*marks, seed=_SEED),
+        unit=chosen,
+        cost=(costs[0].of(chosen), costs[1].of(chosen)),
+        calls=(costs[0].calls or 0.0, costs[1].calls or 0.0),
+        equal_cost=equal,
+        reason=reason,
+        notes=tuple(notes),
+    )
+
+
+def models_differ(runs: Iterable[StoredRun]) -> bool:
+    """Return whether runs asked different models, so that their tokens are no common measure."""
+    keys = ("fingerprint", "model", "engines")
+    return len({repr([run.config.get(key) for key in keys]) for run in runs}) > 1
+
+
+def _common(first: StoredRun, second: StoredRun) -> tuple[StoredRun, StoredRun]:
+    """Return both runs with the records of the problems that both have, in the first's order.
+
+    Where one is not finished, repeats too have to be in both: of most problems it has the first
+    ones alone.
+    """
+    are_finished = first.is_finished and second.is_finished
+
+    def key(record: Record) -> tuple[str, int]:
+        return record.id, 0 if are_finished else record.repeat
+
+    keys = [{key(record) for record in run.records} for run in (first, second)]
+    kept = keys[0] & keys[1]
+    order = {record.id: place for place, record in enumerate(first.records)}
+    runs = []
+    for run in (first, second):
+        records = [record for record in run.records if key(record) in kept]
+        records.sort(key=lambda record: order[record.id])
+        runs.append(replace(run, records=tuple(records)))
+    return runs[0], runs[1]
 
 
 def _check_comparable(first: StoredRun, second: StoredRun) -> None:
@@ -75,8 +178,8 @@ def _check_comparable(first: StoredRun, second: StoredRun) -> None:
         )
     digests = [config.get("problems_digest") for config in (one, other)]
     ids = [{record.id for record in run.records} for run in (first, second)]
-    are_finished = all(len(i) == c.get("problems") for i, c in zip(ids, (one, other), strict=True))
-    if are_finished and ids[0] == ids[1] and digests[0] != digests[1]:
+    are_whole = all(len(i) == c["problems"] for i, c in zip(ids, (one, other), strict=True))
+    if are_whole and ids[0] == ids[1] and digests[0] != digests[1]:
         raise InputError(
             f"{first.folder} and {second.folder} have problems of the same ids that differ in "
             "statement or reference: their accuracies do not compare"
@@ -84,7 +187,7 @@ def _check_comparable(first: StoredRun, second: StoredRun) -> None:
 
 
 def _notes(first: StoredRun, second: StoredRun) -> list[str]:
-    notes = []
+    notes = [note for run in (first, second) if (note := unfinished_note(run))]
     for key in ("model", "split", "engine"):
         values = [run.config.get(key) for run in (first, second)]
         if values[0] != values[1]:
@@ -96,66 +199,93 @@ def _notes(first: StoredRun, second: StoredRun) -> list[str]:
     return notes
 
 
-def _equal_cost(first: StoredRun, second: StoredRun, shared: Sequence[str]) -> dict[str, Any]:
-    unit = "samples"
-    if all(_cost(run, shared, "tokens") is not None for run in (first, second)):
-        unit = "tokens"
+def unfinished_note(run: StoredRun) -> str:
+    """Return what to mind of a run that is not finished; empty for one that is."""
+    if run.is_finished:
+        return ""
+    return (
+        f"{run.folder.name} is unfinished, {len(run.records)} of {run.planned}: easy problems "
+        "finish first, so its accuracy is likely too high"
+    )
+
+
+def _equal_cost(
+    first: StoredRun, second: StoredRun, shared: Sequence[str], unit: Unit
+) -> EqualCost:
     curve = voting_curve(first, shared, unit)
-    if curve is None:
-        return {"reason": "the first run has no two whole samples of each problem to vote over"}
-    cost = _cost(second, shared, unit) or 0.0
+    spent = _cost_by_problem(second, shared, unit)
+    if spent is None:
+        raise NothingAtEqualCost(f"the second run's {unit} were not counted")
+    cost = float(spent.mean())
     if not curve.costs[0] <= cost <= curve.costs[-1]:
-        return {
-            "reason": f"the second run spent {cost:,.1f} {unit} a problem; voting over the first "
-            f"run's samples is known from {curve.costs[0]:,.1f} to {curve.costs[-1]:,.1f}"
-        }
+        raise NothingAtEqualCost(
+            f"the second run spent {cost:,.1f} {unit} a problem; voting over the first run's "
+            f"samples is known from {curve.costs[0]:,.1f} to {curve.costs[-1]:,.1f}"
+        )
     after = accuracy_by_problem(second.records)
     reached = np.array([after[problem_id] for problem_id in shared])
     at_cost = [interpolate_accuracy(curve.costs, column, cost) for column in curve.accuracy.T]
-    difference = paired_bootstrap(at_cost, reached.tolist(), seed=_SEED)
     same = interpolate_cost(
         curve.costs, curve.accuracy.mean(axis=1).tolist(), float(reached.mean())
     )
-    low, high = _ratio_interval(curve, reached, _costs(second, shared, unit))
-    return {
-        "unit": unit,
-        "cost": cost,
-        "accuracy": [fmean(at_cost), float(reached.mean())],
-        "difference": difference.mean,
-        "ci95": [difference.low, difference.high],
-        "cost_of_same_accuracy": same,
-        "ratio": None if same is None else cost / same,
-        "ratio_ci95": [low, high],
-    }
+    return EqualCost(
+        cost=cost,
+        accuracy=(fmean(at_cost), float(reached.mean())),
+        difference=paired_bootstrap(at_cost, reached.tolist(), seed=_SEED),
+        cost_of_same_accuracy=same,
+        ratio=None if same is None else cost / same,
+        ratio_interval=_ratio_interval(curve, reached, spent),
+    )
 
 
-def voting_curve(run: StoredRun, shared: Sequence[str], unit: str) -> Curve | None:
+def voting_curve(run: StoredRun, shared: Sequence[str], unit: Unit) -> Curve:
     """Return voting over 1, 2, 4, ... of a run's samples, at what those cost on average.
 
     Args:
         run: Whose samples vote.
         shared: Ids of the problems, in order.
-        unit: "tokens" (generated) or "samples".
+        unit: Of the costs. What the run spent is shared out over its samples by their tokens.
 
-    Returns:
-        None where samples were cut off, or a problem has fewer than two.
+    Raises:
+        NothingAtEqualCost: A rule decided how many samples there are, a problem has fewer than two,
+            or their cost is not known.
     """
+    if unit in _PARALLEL:
+        raise NothingAtEqualCost(
+            f"{unit} of samples that are drawn at once do not add up; choose another unit"
+        )
     by_problem = _by_problem(run, shared)
     records = [record for group in by_problem for record in group]
-    fewest = fewest_drafts(records)
+    if any(record.is_cut for record in records):
+        raise NothingAtEqualCost(
+            "a rule decided how many samples the first run has, so that they are no fair draw"
+        )
+    fewest = fewest_samples(records)
     if fewest < 2:
-        return None
-    each = 1.0
-    if unit == "tokens":
-        each = fmean(float(a.tokens or 0) for record in records for a in record.drafts)
+        raise NothingAtEqualCost(
+            "the first run has no two independent samples of each problem to vote over"
+        )
+    each = _cost_of_sample(run, records, unit)
     sizes = sorted({fewest, *powers_of_two(fewest)})
     accuracy = [[fmean(maj_at(r, k) for r in group) for group in by_problem] for k in sizes]
     return Curve(sizes, [k * each for k in sizes], np.array(accuracy))
 
 
+def _cost_of_sample(run: StoredRun, records: Sequence[Record], unit: Unit) -> float:
+    if unit == "calls":
+        return 1.0
+    tokens = [sample.tokens for record in records for sample in record.independent_samples]
+    known = [float(number) for number in tokens if number is not None]
+    whole = mean_cost(_costs(records, run))
+    cost, spent = whole.of(unit), whole.tokens
+    if len(known) < len(tokens) or not cost or not spent:
+        raise NothingAtEqualCost(f"the first run's {unit} were not counted")
+    return fmean(known) * cost / spent
+
+
 def _ratio_interval(
     curve: Curve, reached: NDArray[np.float64], costs: NDArray[np.float64]
-) -> tuple[float, float | None]:
+) -> Interval:
     """Return the bootstrap interval of the second run's cost over that of the same accuracy.
 
     Where the first run never gets as far, its end counts as the cost, so that the bounds are those
@@ -169,7 +299,7 @@ def _ratio_interval(
         same = interpolate_cost(curve.costs, line, float(reached[drawn].mean()))
         ratios.append(float(costs[drawn].mean()) / (curve.costs[-1] if same is None else same))
     low, high = np.quantile(ratios, [0.025, 0.975])
-    return float(low), float(high)
+    return Interval(float(low), float(high))
 
 
 def _by_problem(run: StoredRun, shared: Sequence[str]) -> list[list[Record]]:
@@ -179,17 +309,15 @@ def _by_problem(run: StoredRun, shared: Sequence[str]) -> list[list[Record]]:
     return [groups[problem_id] for problem_id in shared]
 
 
-def _cost(run: StoredRun, shared: Sequence[str], unit: str) -> float | None:
-    """Return the mean cost of a problem and repeat; None where tokens were not counted."""
-    spent = [_spent(record, unit) for group in _by_problem(run, shared) for record in group]
-    known = [value for value in spent if value is not None]
-    return fmean(known) if len(known) == len(spent) else None
+def _costs(records: Iterable[Record], run: StoredRun) -> Iterable[Cost]:
+    replayed = is_replay(run.config["engine"])
+    return (cost_of(record, is_replay=replayed) for record in records)
 
 
-def _costs(run: StoredRun, shared: Sequence[str], unit: str) -> NDArray[np.float64]:
-    groups = _by_problem(run, shared)
-    return np.array([fmean(_spent(record, unit) or 0.0 for record in group) for group in groups])
-
-
-def _spent(record: Record, unit: str) -> float | None:
-    return record.usage.generated_tokens if unit == "tokens" else float(record.usage.calls)
+def _cost_by_problem(
+    run: StoredRun, shared: Sequence[str], unit: Unit
+) -> NDArray[np.float64] | None:
+    """Return the mean cost of each problem's repeats; None where one is not known."""
+    means = [mean_cost(_costs(group, run)).of(unit) for group in _by_problem(run, shared)]
+    known = [value for value in means if value is not None]
+    return np.array(known) if len(known) == len(means) else None

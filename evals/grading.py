@@ -24,15 +24,6 @@ def grade(problem: Problem, answer: Answer | None, checker: AnswerChecker) -> Gr
     return _grade_of(equal, checker.gave_up(*settled, problem.answer_type))
 
 
-async def agrade(problem: Problem, answer: Answer | None, checker: AnswerChecker) -> Grade:
-    """Grade like `grade`, without blocking the event loop."""
-    settled = _settle(problem, answer)
-    if isinstance(settled, Grade):
-        return settled
-    equal = await checker.aequal(*settled, problem.answer_type)
-    return _grade_of(equal, checker.gave_up(*settled, problem.answer_type))
-
-
 def _settle(problem: Problem, answer: Answer | None) -> Grade | tuple[str, str]:
     """Return the grade where no comparison is needed, else reference and answer."""
     if problem.answer_type == "code":

@@ -1,46 +1,77 @@
-"""What the laws of test-time scaling say of a run: where its samples stop paying, and what caps it.
+"""What the laws of test-time scaling say of a run, and how far that is from what was measured.
 
-All of it comes from the samples that the run drew in view of no other (`tts.evals.drafts`); a run
-whose samples were cut off says nothing.
+All of it comes from the independent samples of a run; a run in which a rule decided how many
+samples there are says nothing. A law is judged before it is believed: fitted to the first quarter
+of each problem's samples, it has to predict the accuracy of all of them.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
-from tts.allocation.coverage import Extrapolation, extrapolate_pass_at_k
+from tts.allocation.coverage import (
+    Extrapolation,
+    enough_samples,
+    extrapolate_pass_at_k,
+    extrapolated_pass_at_k,
+    fit_coverage,
+)
 from tts.allocation.laws import (
-    Saturation,
     Verified,
     best_num_samples,
     fit_saturation,
-    saturation_point,
+    saturating_accuracy,
     verified_accuracy,
 )
 from tts.errors import InputError
-from tts.evals.drafts import common_verifiers, fewest_drafts, maj_at, pass_at, powers_of_two
-from tts.evals.run_store import Record
+from tts.evals.independent_samples import (
+    common_verifiers,
+    fewest_samples,
+    maj_at,
+    pass_at,
+    powers_of_two,
+)
+from tts.evals.records import Record
 
-_LEAST_SAMPLES = 4
-_LEAST_GAIN = 0.005  # half a point for one more sample
-_FURTHER = 4  # times the samples that were drawn
+LEAST_GAIN = 0.005  # half a point for one more sample
+_FURTHER = 4  # times the samples that a law was fitted to
+_LEAST_SAMPLES = 2 * _FURTHER  # a curve needs two sizes
+_CREDIBLE = 0.05  # a law that misses by more says nothing of what comes after
 _BAR = 0.5  # a sample passes a verifier at this share
 _FALSE_POSITIVE_COST = 1.0
+_Figure = Callable[[Record, int], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Saturating:
-    """A saturating curve fitted to a figure at 1, 2, 4, ... samples (TTSPM).
+class HeldOut:
+    """A law fitted to few samples of each problem, and what it says of all of them.
 
     Attributes:
-        figure: "maj" or "pass".
-        curve: Ceiling and rate.
-        enough: Samples after which one more gains less than half a point.
+        law: "beta-binomial" (a Beta law of the chance per sample, arXiv:2502.17578) or "TTSPM" (one
+            rate for all problems, arXiv:2505.20522).
+        figure: "pass" or "maj".
+        fitted: Samples of each problem that it was fitted to.
+        k: Samples of each problem that there are.
+        predicted: Accuracy at `k` by the law.
+        measured: Accuracy at `k`.
+        enough: Samples after which one more gains less than half a point of pass@k, by the
+            beta-binomial law fitted to all samples; None where that law misses what was measured by
+            more than five points. TTSPM's single rate promises plateaus that mixed problems do not
+            have, so it gives none.
     """
 
+    law: str
     figure: str
-    curve: Saturation
-    enough: int
+    fitted: int
+    k: int
+    predicted: float
+    measured: float
+    enough: int | None = None
+
+    @property
+    def error(self) -> float:
+        """Predicted less measured."""
+        return self.predicted - self.measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,50 +94,68 @@ class Laws:
     """What the laws say of one run.
 
     Attributes:
-        saturating: Fits of maj@k and pass@k.
+        held_out: Each law beside what was measured; without the beta-binomial where every sample is
+            right, or every one wrong.
         further_k: Four times the samples drawn.
-        further: pass@k there, extrapolated; None where every sample is right, or every one wrong.
+        further: pass@k there by the beta-binomial law; None where it misses what was measured.
         ceilings: For each verifier that scored all samples with an answer.
     """
 
-    saturating: tuple[Saturating, ...]
+    held_out: tuple[HeldOut, ...]
     further_k: int
     further: Extrapolation | None
     ceilings: tuple[Ceiling, ...]
 
 
 def laws_of(records: Sequence[Record]) -> Laws | None:
-    """Return what the laws say of a run; None with fewer than four whole samples of a problem."""
-    fewest = fewest_drafts(records)
+    """Return what the laws say of a run; None with fewer than eight whole samples of a problem."""
+    fewest = fewest_samples(records)
     if fewest < _LEAST_SAMPLES:
         return None
-    sizes = powers_of_two(fewest)
-    figures: dict[str, Callable[[Record, int], float]] = {"maj": maj_at, "pass": pass_at}
+    coverage = _beta_binomial(records, fewest)
+    curves = [_ttspm(name, figure, records, fewest) for name, figure in _FIGURES.items()]
     return Laws(
-        saturating=tuple(_fit(name, figure, records, sizes) for name, figure in figures.items()),
+        held_out=(*([] if coverage is None else [coverage]), *curves),
         further_k=_FURTHER * fewest,
-        further=_further(records, _FURTHER * fewest),
+        further=_further(records, _FURTHER * fewest) if coverage and coverage.enough else None,
         ceilings=tuple(_ceiling(records, name) for name in common_verifiers(records)),
     )
 
 
-def _fit(
-    name: str,
-    figure: Callable[[Record, int], float],
-    records: Sequence[Record],
-    sizes: Sequence[int],
-) -> Saturating:
-    curve = fit_saturation(sizes, [fmean(figure(record, k) for record in records) for k in sizes])
-    return Saturating(name, curve, saturation_point(curve, _LEAST_GAIN))
+_FIGURES: dict[str, _Figure] = {"pass": pass_at, "maj": maj_at}
 
 
-def _further(records: Sequence[Record], k: int) -> Extrapolation | None:
-    counts = [len(record.drafts) for record in records]
-    right = [sum(draft.correct for draft in record.drafts) for record in records]
+def _beta_binomial(records: Sequence[Record], k: int) -> HeldOut | None:
+    few = k // _FURTHER
     try:
-        return extrapolate_pass_at_k(counts, right, k, num_resamples=50)
+        fitted = fit_coverage(*_counts([_first(record, few) for record in records]))
+        enough = enough_samples(fit_coverage(*_counts(records)), LEAST_GAIN)
     except InputError:
         return None
+    measured = fmean(pass_at(record, k) for record in records)
+    found = HeldOut("beta-binomial", "pass", few, k, extrapolated_pass_at_k(fitted, k), measured)
+    return replace(found, enough=enough) if abs(found.error) <= _CREDIBLE else found
+
+
+def _ttspm(name: str, figure: _Figure, records: Sequence[Record], k: int) -> HeldOut:
+    few = k // _FURTHER
+    firsts, sizes = [_first(record, few) for record in records], powers_of_two(few)
+    shares = [min(1.0, fmean(figure(record, size) for record in firsts)) for size in sizes]
+    predicted = saturating_accuracy(fit_saturation(sizes, shares), k)
+    return HeldOut("TTSPM", name, few, k, predicted, fmean(figure(r, k) for r in records))
+
+
+def _first(record: Record, number: int) -> Record:
+    return replace(record, samples=record.independent_samples[:number])
+
+
+def _counts(records: Sequence[Record]) -> tuple[list[int], list[int]]:
+    samples = [record.independent_samples for record in records]
+    return [len(each) for each in samples], [sum(s.correct for s in each) for each in samples]
+
+
+def _further(records: Sequence[Record], k: int) -> Extrapolation:
+    return extrapolate_pass_at_k(*_counts(records), k, num_resamples=50)
 
 
 def _ceiling(records: Sequence[Record], verifier: str) -> Ceiling:
@@ -116,5 +165,6 @@ def _ceiling(records: Sequence[Record], verifier: str) -> Ceiling:
 
 
 def _verified(record: Record, verifier: str) -> Verified:
-    passed = [draft.correct for draft in record.drafts if draft.scores.get(verifier, 0.0) >= _BAR]
-    return Verified(len(passed) / len(record.drafts), fmean(passed) if passed else 0.0)
+    samples = record.independent_samples
+    passed = [sample.correct for sample in samples if sample.scores.get(verifier, 0.0) >= _BAR]
+    return Verified(len(passed) / len(samples), fmean(passed) if passed else 0.0)

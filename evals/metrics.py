@@ -123,7 +123,7 @@ def best_of_k(scores: Sequence[float | None], correct: Sequence[bool], k: int) -
     return expected
 
 
-def wilson_interval(num_correct: int, num_total: int, *, confidence: float = 0.95) -> Interval:
+def wilson_interval(num_correct: float, num_total: int, *, confidence: float = 0.95) -> Interval:
     """Return the Wilson score interval of a share; (0, 1) when nothing was counted.
 
     (p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n); Wilson 1927.

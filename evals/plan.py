@@ -28,7 +28,7 @@ class Plan:
         repeats: How often each problem is solved.
         budget: Per problem, in place of the preset's.
         run_budget: For everything together.
-        options: What else decides the figures: engine, model, verifiers, split.
+        options: What else decides the figures: the kind of engine (`engine`), the split.
     """
 
     benchmark: str
@@ -56,12 +56,18 @@ class Plan:
         """Number of problems times repeats."""
         return len(self.problems) * self.repeats
 
-    def config(self, engine: Engine, others: Mapping[str, Engine] | None = None) -> dict[str, Any]:
+    def config(
+        self,
+        engine: Engine,
+        others: Mapping[str, Engine] | None = None,
+        verifiers: Mapping[str, Verifier] | None = None,
+    ) -> dict[str, Any]:
         """Return all that decides the run's figures; another value means another folder.
 
         Args:
             engine: The run's own.
             others: Further ones that the preset asks, by name.
+            verifiers: By name; those that the preset asks are noted with the model that they read.
         """
         asked = {name: other.info.fingerprint for name, other in (others or {}).items()}
         samplers = {e for _, node in self.preset.pipeline for e in node.operator.spec.engines}
@@ -80,6 +86,7 @@ class Plan:
             "fingerprint": engine.info.fingerprint,
             **({"engines": asked} if asked else {}),
             **({"samplers": sorted(samplers)} if samplers else {}),
+            "verifiers": self._models_of(verifiers or {}),
             **self.options,
         }
 
@@ -159,6 +166,15 @@ class Plan:
                 f"problems, each with one sample of {shortest} generated tokens; raise it, or "
                 "solve fewer"
             )
+
+    def _models_of(self, verifiers: Mapping[str, Verifier]) -> dict[str, dict[str, str] | None]:
+        """Return name and fingerprint of the reward model of each verifier; None without one."""
+        asked = sorted(self.preset.pipeline.verifiers(verifiers))
+        models = {name: verifiers[name].spec.model for name in asked if name in verifiers}
+        return {
+            name: None if info is None else {"model": info.name, "fingerprint": info.fingerprint}
+            for name, info in models.items()
+        }
 
     @property
     def _budget(self) -> Budget:

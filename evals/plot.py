@@ -1,54 +1,77 @@
-"""Accuracy against tokens, as a picture. Importing this loads matplotlib."""
+"""Accuracy against cost, as a picture. Importing this loads matplotlib."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from tts.allocation.laws import fit_saturation, saturating_accuracy
-from tts.errors import optional_import
-from tts.evals.report import generated_per_problem
+from tts.errors import InputError, optional_import
+from tts.evals.summary import Summary
+from tts.evals.units import LABELS, Unit
 from tts.storage.sealed_lines import cannot_write
 
 with optional_import("a picture"):
     from matplotlib.axes import Axes
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, PercentFormatter
+    from matplotlib.ticker import EngFormatter, FuncFormatter, PercentFormatter
 
 # Okabe and Ito's palette: distinct to colour-blind readers too.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = "os^D"  # the next once all colours were used
 _GREY = "#8a8f98"
 _DPI = 160
-_FIT = "saturation, fitted"
-_MAX_INSIDE = 6  # names that fit beside the points
+_FORMATS = ("png", "pdf", "svg")
+_PARALLEL: Collection[Unit] = ("seconds", "sequential")  # k samples do not cost k times one
+_MAX_INSIDE = 6  # names that have room among the points
+_LONGEST_INSIDE = 40  # characters of such a name
 
 
-def plot_accuracy(summaries: Sequence[Mapping[str, Any]]) -> Figure:
+def plot_accuracy(summaries: Sequence[Summary], unit: Unit = "tokens") -> Figure:
     """Draw one panel per benchmark, one point per run, with 95 % intervals.
 
     Where the samples of a run allow it, its maj@k is drawn as a line: what voting would have
-    reached with fewer samples, at the tokens that those would have cost; and, dotted, the
-    saturating curve fitted to it (TTSPM, arXiv:2505.20522).
+    reached with fewer samples, at what those would have cost. Runs that are not finished have
+    hollow points.
+
+    Args:
+        summaries: The runs; those whose cost is not known in this unit are named and left out.
+        unit: Of the cost.
+
+    Raises:
+        InputError: No run's cost is known in this unit.
     """
-    known = [s for s in summaries if generated_per_problem(s)]
-    benchmarks = list(dict.fromkeys(s["benchmark"] for s in known))
-    figure = Figure(figsize=(6.6 * max(1, len(benchmarks)), 4.2), layout="constrained")
+    known = [summary for summary in summaries if summary.cost.of(unit)]
+    if not known:
+        raise InputError(f"none of these runs knows its cost in {unit}: choose another --unit")
+    benchmarks = list(dict.fromkeys(summary.benchmark for summary in known))
+    figure = Figure(figsize=(6.6 * len(benchmarks), 4.2), layout="constrained")
     FigureCanvasAgg(figure)
+    below = 0
     for place, benchmark in enumerate(benchmarks, start=1):
-        panel = [s for s in known if s["benchmark"] == benchmark]
-        _draw_panel(figure.add_subplot(1, len(benchmarks), place), benchmark, panel)
+        panel = [summary for summary in known if summary.benchmark == benchmark]
+        axes = figure.add_subplot(1, len(benchmarks), place)
+        _draw_panel(axes, panel, unit)
+        below = max(below, _draw_legend(axes))
+    figure.set_figheight(4.2 + 0.22 * below)
+    if missing := [summary.preset for summary in summaries if not summary.cost.of(unit)]:
+        names = ", ".join(dict.fromkeys(missing))
+        figure.supxlabel(f"left out, cost not known: {_plain(names)}", fontsize=8, color=_GREY)
     return figure
 
 
-def save_plot(summaries: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Write the picture as PNG.
+def save_plot(summaries: Sequence[Summary], path: Path, unit: Unit = "tokens") -> None:
+    """Write the picture in the format of the file's ending: .png, .pdf or .svg.
 
     Raises:
+        InputError: The ending is another, or no run's cost is known in this unit.
         StoreError: The file cannot be written.
     """
-    image = render_plot(summaries)
+    kind = path.suffix.removeprefix(".").lower()
+    if kind not in _FORMATS:
+        endings = ", ".join(f".{name}" for name in _FORMATS)
+        raise InputError(f"{path}: a picture's file ends in one of {endings}")
+    image = render_plot(summaries, unit, kind=kind)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(image)
@@ -56,66 +79,85 @@ def save_plot(summaries: Sequence[Mapping[str, Any]], path: Path) -> None:
         raise cannot_write(path, error) from error
 
 
-def render_plot(summaries: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return the picture as PNG."""
+def render_plot(summaries: Sequence[Summary], unit: Unit = "tokens", *, kind: str = "png") -> bytes:
+    """Return the picture in a format of matplotlib's."""
     image = BytesIO()
-    plot_accuracy(summaries).savefig(image, format="png", dpi=_DPI)
+    plot_accuracy(summaries, unit).savefig(image, format=kind, dpi=_DPI)
     return image.getvalue()
 
 
-def _draw_panel(axes: Axes, benchmark: str, summaries: Sequence[Mapping[str, Any]]) -> None:
+def _draw_panel(axes: Axes, summaries: Sequence[Summary], unit: Unit) -> None:
+    models = list(dict.fromkeys(summary.model for summary in summaries))
     for place, summary in enumerate(summaries):
         times, colour = divmod(place, len(_COLOURS))
-        _draw_point(axes, summary, _COLOURS[colour], _MARKERS[times % len(_MARKERS)])
-    for place, summary in enumerate(summaries):
-        _draw_curve(axes, summary, _COLOURS[place % len(_COLOURS)])
-    models = ", ".join(dict.fromkeys(str(s["model"]) for s in summaries))
+        name = summary.preset if len(models) == 1 else f"{summary.preset}, {summary.model}"
+        marker = _MARKERS[times % len(_MARKERS)]
+        _draw_point(axes, summary, unit, name, _COLOURS[colour], marker)
+        if unit not in _PARALLEL:
+            _draw_curve(axes, summary, unit, name, _COLOURS[colour])
     first = summaries[0]
-    title = f"{benchmark}, {first['problems']} problems, {models}"
-    axes.set_title(title, loc="left", fontsize=10, pad=10)
-    axes.set_xscale("log", base=2)
-    axes.set_xlabel("generated tokens per problem")
+    title = f"{first.benchmark}, {first.problems} problems, {', '.join(models)}"
+    axes.set_title(_plain(title), loc="left", fontsize=10, pad=10, wrap=True)
+    axes.set_xscale("log", base=2 if unit in ("tokens", "calls", "sequential") else 10)
+    axes.set_xlabel(LABELS[unit])
     axes.set_ylabel("accuracy")
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.xaxis.set_major_formatter(
+        EngFormatter(sep="") if unit in ("flops", "eflops") else FuncFormatter(_tick)
+    )
     axes.tick_params(labelsize=9)
     axes.margins(x=0.12, y=0.12)
-    axes.set_ylim(max(0.0, axes.get_ylim()[0]), min(1.0, axes.get_ylim()[1]))
+    # A little beyond 0 and 1, so that points on the edge are whole.
+    axes.set_ylim(max(-0.02, axes.get_ylim()[0]), min(1.02, axes.get_ylim()[1]))
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    look: dict[str, Any] = {"frameon": False, "fontsize": 8.5, "alignment": "left"}
-    if len(axes.get_legend_handles_labels()[1]) > _MAX_INSIDE:
-        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), **look)
-    else:
-        axes.legend(loc="best", **look)
     axes.annotate(
         "bars: 95 % intervals", (1, 0), (-4, 6), "axes fraction", "offset points",
         ha="right", fontsize=8, color=_GREY,
     )  # fmt: skip
 
 
-def _draw_point(axes: Axes, summary: Mapping[str, Any], colour: str, marker: str) -> None:
-    accuracy, (low, high) = summary["accuracy"], summary["ci95"]
+def _draw_legend(axes: Axes) -> int:
+    """Draw the legend among the points, or below where its names are many or long.
+
+    Returns:
+        Its lines below the panel.
+    """
+    look: dict[str, Any] = {"frameon": False, "fontsize": 8.5, "alignment": "left"}
+    names = axes.get_legend_handles_labels()[1]
+    if len(names) <= _MAX_INSIDE and max(map(len, names)) <= _LONGEST_INSIDE:
+        axes.legend(loc="best", **look)
+        return 0
+    axes.legend(loc="upper left", bbox_to_anchor=(0.0, -0.16), **look)
+    return len(names)
+
+
+def _draw_point(
+    axes: Axes, summary: Summary, unit: Unit, name: str, colour: str, marker: str
+) -> None:
+    accuracy, (low, high) = summary.accuracy, summary.interval
+    state = "" if summary.is_finished else f" (unfinished, {summary.done} of {summary.planned})"
     axes.errorbar(
-        [generated_per_problem(summary) or 0.0],
+        [summary.cost.of(unit) or 0.0],
         [accuracy],
         yerr=[[max(0.0, accuracy - low)], [max(0.0, high - accuracy)]],
         fmt=marker,
         color=colour,
+        markerfacecolor=colour if summary.is_finished else "none",
         markersize=7,
         capsize=3.5,
         elinewidth=1.6,
         alpha=0.85,
-        label=summary["preset"],
+        label=_plain(f"{name}{state}"),
         zorder=3,
     )
 
 
-def _draw_curve(axes: Axes, summary: Mapping[str, Any], colour: str) -> None:
-    curve = {int(k): share for k, share in summary["maj_at_k"].items()}
-    if len(curve) < 2:
+def _draw_curve(axes: Axes, summary: Summary, unit: Unit, name: str, colour: str) -> None:
+    curve, cost = summary.maj_at_k, summary.cost.of(unit)
+    if len(curve) < 2 or cost is None:
         return
-    per_sample = summary["tokens"]["generated"] / summary["samples"]
+    per_sample = cost * summary.done / summary.samples
     axes.plot(
         [k * per_sample for k in curve],
         list(curve.values()),
@@ -123,23 +165,15 @@ def _draw_curve(axes: Axes, summary: Mapping[str, Any], colour: str) -> None:
         alpha=0.5,
         linewidth=1.4,
         marker=".",
-        label=f"{summary['preset']}: maj@1 to maj@{max(curve)}",
+        label=_plain(f"{name}: maj@1 to maj@{max(curve)}"),
         zorder=2,
     )
-    _draw_fit(axes, curve, per_sample, colour)
 
 
-def _draw_fit(axes: Axes, curve: Mapping[int, float], per_sample: float, colour: str) -> None:
-    """Draw the saturating curve of maj@k (TTSPM), on to twice the samples."""
-    fit = fit_saturation(list(curve), [min(1.0, share) for share in curve.values()])
-    sizes = [*curve, 2 * max(curve)]
-    axes.plot(
-        [k * per_sample for k in sizes],
-        [saturating_accuracy(fit, k) for k in sizes],
-        color=colour,
-        alpha=0.35,
-        linewidth=1.0,
-        linestyle=":",
-        label=None if _FIT in axes.get_legend_handles_labels()[1] else _FIT,
-        zorder=1,
-    )
+def _tick(value: float, _: float | None = None) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:g}"
+
+
+def _plain(text: str) -> str:
+    """Return a text in which a dollar sign is one, and begins no formula."""
+    return text.replace("$", r"\$")

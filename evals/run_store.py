@@ -2,13 +2,16 @@
 
 DIR/<benchmark>-<preset>-<hash of its configuration>/
     run.json            configuration, versions, environment, sessions
-    generations.jsonl   every finished completion (`tts.runtime.log`)
+    statements.jsonl    every problem: its statement, reference and metadata
+    generations.jsonl   every finished completion with its text (`tts.runtime.log`)
+    problems.jsonl      one line per finished problem and repeat, with its samples
     trace.jsonl         what happened to each finished problem
-    problems.jsonl      one line per finished problem and repeat
     summary.json        the figures, once every problem is finished
     lock                held while a process works here
 
-A process may be killed at any byte: lines carry checksums and JSON files are replaced whole.
+Every line of a .jsonl file is a JSON object that ends in its own checksum, `crc32`. Lines name
+their `problem`, and where it applies their `repeat`, `node` and `seed`, by which the files join. A
+process may be killed at any byte: a torn last line is dropped, and JSON files are replaced whole.
 """
 
 import contextlib
@@ -18,16 +21,17 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from tts.errors import StoreError
 from tts.evals.environment import describe_machine, versions
+from tts.evals.records import Record
+from tts.evals.summary import Summary, load_summary, save_summary
 from tts.runtime.log import LogFile
-from tts.storage.json_bytes import encode_json
 from tts.storage.sealed_lines import (
     LineWriter,
     cannot_write,
@@ -36,84 +40,12 @@ from tts.storage.sealed_lines import (
     read_lines,
     write_json,
 )
-from tts.types import Event, RunFacts, Usage
+from tts.types import Event, Problem
 
+SCHEMA = 2
 GENERATIONS = "generations.jsonl"
-_PROBLEMS, _TRACE, _RUN, _SUMMARY, _LOCK = (
-    "problems.jsonl",
-    "trace.jsonl",
-    "run.json",
-    "summary.json",
-    "lock",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One finished sample of a problem.
-
-    Attributes:
-        answer: As it was written; None when there is none.
-        group: Equal answers of one problem and repeat have the same group; None without answer.
-        correct: Whether it equals the reference.
-        tokens: Generated tokens.
-        scores: By verifier: the probability, else the value; failed ones are left out.
-        is_draft: It was drawn in view of no other: not a revision, a comparison or a continuation.
-    """
-
-    answer: str | None
-    group: int | None
-    correct: bool
-    tokens: int | None
-    scores: Mapping[str, float] = field(default_factory=dict)
-    is_draft: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What came of one problem in one repeat: a line of `problems.jsonl`.
-
-    Attributes:
-        id: The problem's.
-        repeat: From 0.
-        answer: Final answer; None when there is none.
-        correct: Whether it is right; None when nobody can tell.
-        usage: Everything spent on it.
-        seconds: Wall time, in the session that finished it.
-        error: Why there is no answer, or what is missing from a partial one; empty otherwise.
-        attempts: Every finished sample, in order.
-        is_cut: Samples were aborted or refused, so `attempts` are no fair draw of them all.
-        facts: What happened: stopping rules, warnings, limits, figures of tree searches.
-    """
-
-    id: str
-    repeat: int
-    answer: str | None
-    correct: bool | None
-    usage: Usage
-    seconds: float | None
-    error: str
-    attempts: tuple[Attempt, ...]
-    is_cut: bool
-    facts: RunFacts = field(default_factory=RunFacts)
-
-    @property
-    def drafts(self) -> tuple[Attempt, ...]:
-        """The attempts that are independent of each other, as pass@k and maj@k need them."""
-        return tuple(attempt for attempt in self.attempts if attempt.is_draft)
-
-    @classmethod
-    def from_line(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `to_line` wrote."""
-        kept = {f.name: values[f.name] for f in fields(cls)}
-        kept["usage"] = Usage(**values["usage"])
-        kept["attempts"] = tuple(Attempt(**attempt) for attempt in values["attempts"])
-        kept["facts"] = RunFacts.from_values(values["facts"])
-        return cls(**kept)
-
-    def to_line(self, trace_end: int) -> dict[str, Any]:
-        """Return the line's values; `trace_end` is the trace's length with this problem's part."""
-        return {**asdict(self), "trace_end": trace_end}
+_STATEMENTS, _PROBLEMS, _TRACE = "statements.jsonl", "problems.jsonl", "trace.jsonl"
+_RUN, _SUMMARY, _LOCK = "run.json", "summary.json", "lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,37 +56,59 @@ class StoredRun:
         folder: Where.
         config: What was to be run.
         records: What is finished, in order of completion.
-        seconds: Time that all its sessions took.
+        seconds: Wall time that all its sessions took.
         summary: The figures, if it was finished.
-        versions: Of the packages that ran and graded it.
+        versions: Of the packages that ran and graded it; several, with commas between, where its
+            sessions had different ones.
     """
 
     folder: Path
     config: Mapping[str, Any]
     records: tuple[Record, ...]
     seconds: float
-    summary: Mapping[str, Any] | None
-    versions: Mapping[str, Any] = field(default_factory=dict)
+    summary: Summary | None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing of the run is left to do."""
+        return len(self.records) == self.planned
+
+    @property
+    def planned(self) -> int:
+        """Problems times repeats that the run has in all."""
+        return int(self.config["problems"]) * int(self.config["repeats"])
 
 
 def load_run(folder: Path) -> StoredRun:
     """Read a run without touching it.
 
     Raises:
-        StoreError: There is no run, or it is damaged.
+        StoreError: There is no run, it is damaged, or another version of tts wrote it.
     """
-    head = read_json(folder / _RUN)
+    head = _load_head(folder)
     if head is None:
         raise StoreError(f"{folder}: no run here ({_RUN} is missing)")
-    lines = read_lines(folder / _PROBLEMS).values
+    records = tuple(Record.from_line(line.values) for line in read_lines(folder / _PROBLEMS))
     return StoredRun(
         folder=folder,
         config=head["config"],
-        records=tuple(Record.from_line(line) for line in lines),
+        records=records,
         seconds=sum(_session_seconds(folder, session) for session in head["sessions"]),
-        summary=read_json(folder / _SUMMARY),
-        versions=head.get("versions", {}),
+        summary=_whole_summary(folder, len(records)),
+        versions=_versions_of(head["sessions"]),
     )
+
+
+def log_of(folder: Path) -> Path:
+    """Return the file of a run's generations.
+
+    Raises:
+        StoreError: There is no run, or another version of tts wrote it.
+    """
+    if _load_head(folder) is None or not (folder / GENERATIONS).is_file():
+        raise StoreError(f"{folder}: no run here ({GENERATIONS} is missing)")
+    return folder / GENERATIONS
 
 
 def read_events(folder: Path, kind: str) -> Iterator[dict[str, Any]]:
@@ -163,19 +117,13 @@ def read_events(folder: Path, kind: str) -> Iterator[dict[str, Any]]:
     A last line that a killed process left unfinished is passed over.
 
     Raises:
-        StoreError: There is no trace.
+        StoreError: There is no trace, or a line of it is damaged.
     """
-    name = f'"{kind}"'  # cheap: a trace holds far more other events
-    try:
-        with (folder / _TRACE).open(encoding="utf-8") as file:
-            for line in file:
-                if name not in line or not line.endswith("\n"):
-                    continue
-                event = json.loads(line)
-                if event.get("kind") == kind:
-                    yield event
-    except OSError as error:
-        raise StoreError(f"cannot read the run's trace: {error}") from error
+    if not (folder / _TRACE).is_file():
+        raise StoreError(f"{folder}: no trace here ({_TRACE} is missing)")
+    for line in read_lines(folder / _TRACE, holding=f'"{kind}"'):  # a trace is mostly other events
+        if line.values["kind"] == kind:
+            yield line.values
 
 
 def folder_name(config: Mapping[str, Any]) -> str:
@@ -189,26 +137,40 @@ def folder_name(config: Mapping[str, Any]) -> str:
 class RunStore:
     """A run's folder, open for writing by this process alone.
 
+    A run that is finished is only read: its time and its figures stay what they are.
+
     Args:
         root: Holds the folders of runs.
-        config: All that decides the run's figures; JSON values, with `benchmark` and `preset`.
+        config: All that decides the run's figures; JSON values, with `benchmark`, `preset` and
+            `seed`.
+        problems: What is solved; written down once, for people.
 
     Raises:
-        StoreError: Another process works there, the disk is full, or a file is damaged.
+        StoreError: Another process works there, the disk is full, a file is damaged, or another
+            version of tts wrote it.
     """
 
-    def __init__(self, root: Path, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, root: Path, config: Mapping[str, Any], problems: Sequence[Problem] = ()
+    ) -> None:
         self.folder = root / folder_name(config)
         with contextlib.ExitStack() as opened:
             opened.callback(os.close, _lock(self.folder))
-            self._head = self._begin_session(json.loads(json.dumps(config)))
-            problems = read_lines(self.folder / _PROBLEMS)
-            trace_end = problems.values[-1]["trace_end"] if problems.values else 0
-            self.records = {(r.id, r.repeat): r for r in map(Record.from_line, problems.values)}
-            self.log = LogFile(self.folder / GENERATIONS)
-            opened.callback(self._close_log)
-            self._problems = LineWriter(self.folder / _PROBLEMS, problems.end)
+            head = self._head_for(json.loads(json.dumps(config)))
+            lines = list(read_lines(self.folder / _PROBLEMS))
+            self.records = {
+                (r.id, r.repeat): r for r in (Record.from_line(line.values) for line in lines)
+            }
+            self.summary = _whole_summary(self.folder, len(self.records))
+            self._started = time.monotonic()
+            self._head = head if self.summary is not None else self._with_session(head)
+            _write_statements(self.folder / _STATEMENTS, problems)
+            seed, finished = int(config["seed"]), self.records.keys()
+            self.log = LogFile(self.folder / GENERATIONS, seed=seed, finished=finished)
+            opened.callback(self.log.close)
+            self._problems = LineWriter(self.folder / _PROBLEMS, lines[-1].end if lines else 0)
             opened.callback(self._problems.close)
+            trace_end = lines[-1].values["trace_end"] if lines else 0
             self._trace = LineWriter(self.folder / _TRACE, trace_end)
             opened.callback(self._trace.close)
             self._opened = opened.pop_all()
@@ -222,11 +184,11 @@ class RunStore:
     @property
     def seconds(self) -> float:
         """The time that this session and those before it took."""
-        *before, _ = self._head["sessions"]
-        return sum(float(s["seconds"]) for s in before) + self._session_seconds()
+        known = (session["seconds"] for session in self._head["sessions"])
+        return sum(self._session_seconds() if s is None else float(s) for s in known)
 
     def add(self, record: Record, events: Iterable[Event]) -> None:
-        """Keep a finished problem and its trace.
+        """Keep a finished problem and its trace; its generations leave the memory.
 
         Raises:
             StoreError: It cannot be written; what was written before is kept.
@@ -235,21 +197,23 @@ class RunStore:
         self._trace.append(b"".join(_event_line(place, event) for event in events))
         self._problems.append(encode_line(record.to_line(self._trace.size)))
         self.records[record.id, record.repeat] = record
+        self.log.forget(record.id, self.config["seed"] + record.repeat)
 
-    def finish(self, summary: Mapping[str, Any]) -> None:
+    def finish(self, summary: Summary) -> None:
         """Keep the figures.
 
         Raises:
             StoreError: They cannot be written.
         """
-        write_json(self.folder / _SUMMARY, summary)
+        save_summary(summary, self.folder / _SUMMARY)
 
     def close(self) -> None:
         """Note how long the session took and let others in."""
-        self._head["sessions"][-1]["seconds"] = self._session_seconds()
         with self._opened, contextlib.suppress(StoreError):
-            # Where the disk is full, the next session works this out from the files' times.
-            write_json(self.folder / _RUN, self._head)
+            if self.summary is None:
+                self._head["sessions"][-1]["seconds"] = self._session_seconds()
+                # Where the disk is full, the next session works this out from the files' times.
+                write_json(self.folder / _RUN, self._head)
 
     def __enter__(self) -> Self:
         """Return the store."""
@@ -259,31 +223,73 @@ class RunStore:
         """Close."""
         self.close()
 
-    def _begin_session(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        head = read_json(self.folder / _RUN) or {
-            "schema": 1,
+    def _head_for(self, config: dict[str, Any]) -> dict[str, Any]:
+        head = _load_head(self.folder) or {
+            "schema": SCHEMA,
             "config": config,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": versions(),
             "environment": describe_machine(),
             "sessions": [],
         }
         if head["config"] != config:
             raise StoreError(f"{self.folder / _RUN}: another configuration lies here; move it away")
+        return head
+
+    def _with_session(self, head: dict[str, Any]) -> dict[str, Any]:
         for session in head["sessions"]:
             session["seconds"] = _session_seconds(self.folder, session)
-        self._started = time.monotonic()
-        head["sessions"].append({"started": time.time(), "seconds": None, "process": os.getpid()})
+        now = {"started": time.time(), "seconds": None, "process": os.getpid()}
+        head["sessions"].append({**now, "versions": versions()})
         write_json(self.folder / _RUN, head)
         return head
 
-    def _close_log(self) -> None:
-        # A full disk has been reported where it was met, and the torn line will be dropped.
-        with contextlib.suppress(OSError):
-            self.log.close()
-
     def _session_seconds(self) -> float:
         return round(time.monotonic() - self._started, 3)
+
+
+def _load_head(folder: Path) -> dict[str, Any] | None:
+    """Return what `run.json` holds; None if it is missing."""
+    head = read_json(folder / _RUN)
+    if head is not None and head.get("schema") != SCHEMA:
+        wrote = head.get("versions", {}).get("tts", "another version")
+        raise StoreError(
+            f"{folder}: written by tts {wrote} in a form that this version does not read; run it "
+            "into a new folder"
+        )
+    return head
+
+
+def _whole_summary(folder: Path, num_records: int) -> Summary | None:
+    """Return a run's figures, if they are of all records that are there."""
+    summary = load_summary(folder / _SUMMARY)
+    return summary if summary is not None and summary.done == num_records else None
+
+
+def _versions_of(sessions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    found: dict[str, list[str]] = {}
+    for session in sessions:
+        for name, version in session["versions"].items():
+            found.setdefault(name, []).append(version)
+    return {name: ", ".join(dict.fromkeys(several)) for name, several in found.items()}
+
+
+def _write_statements(path: Path, problems: Sequence[Problem]) -> None:
+    """Write what is to be solved, unless it stands there already."""
+    if not problems or sum(1 for _ in read_lines(path)) == len(problems):
+        return
+    with contextlib.closing(LineWriter(path, 0)) as file:
+        file.append(b"".join(encode_line(_statement(problem)) for problem in problems))
+
+
+def _statement(problem: Problem) -> dict[str, Any]:
+    return {
+        "problem": problem.id,
+        "statement": problem.statement,
+        "messages": problem.messages,
+        "reference": problem.reference,
+        "answer_type": problem.answer_type,
+        "metadata": problem.metadata,
+    }
 
 
 def _session_seconds(folder: Path, session: Mapping[str, Any]) -> float:
@@ -297,7 +303,7 @@ def _session_seconds(folder: Path, session: Mapping[str, Any]) -> float:
 
 def _event_line(place: Mapping[str, Any], event: Event) -> bytes:
     values = {"seconds": round(event.seconds, 6), "kind": event.kind, "node": event.node}
-    return encode_json({**place, **values, **event.fields}) + b"\n"
+    return encode_line({**place, **values, **event.fields})
 
 
 def _lock(folder: Path) -> int:

@@ -7,17 +7,18 @@ replays its recorded completions.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from tts.answers.groups import Groups
 from tts.evals.metrics import Interval, wilson_interval
 from tts.evals.plan import Plan as Plan
+from tts.evals.records import Record, Sample, sequential_tokens
 from tts.evals.report import summarise
-from tts.evals.run_store import Attempt, Record, RunStore
+from tts.evals.run_store import RunStore
+from tts.evals.summary import Summary
 from tts.protocols import Engine, Verifier
 from tts.runtime.job import Job
 from tts.runtime.runtime import DEFAULT_MAX_LIVE_KV, DEFAULT_MAX_PROBLEMS, Runtime
@@ -36,7 +37,7 @@ class Progress:
         done: Problems times repeats that are finished, those of earlier sessions included.
         total: All of them.
         accuracy: Share of the finished ones that are right; None while there are none.
-        interval: Its 95 % interval.
+        interval: Its 95 % interval; repeats of a problem count as one.
         tokens_per_second: Generated in this session, replayed ones left out.
         kv_usage: Fraction of the engine's KV cache in use; None where the engine cannot tell.
         seconds_left: At this session's pace; None while it has finished nothing.
@@ -51,8 +52,97 @@ class Progress:
     seconds_left: float | None
 
 
+Show = Callable[[Progress], None]
+Watch = Callable[[Plan], AbstractContextManager[Show]]
+
+
 def _ignore(_: Progress) -> None:
     """Show nothing."""
+
+
+def unwatched(_: Plan) -> AbstractContextManager[Show]:
+    """Show nothing of a plan."""
+    return nullcontext(_ignore)
+
+
+async def evaluate_all(
+    plans: Sequence[Plan],
+    engine: Engine,
+    *,
+    root: Path,
+    verifiers: Mapping[str, Verifier] | None = None,
+    engines: Mapping[str, Engine] | None = None,
+    reuse: Sequence[Path] = (),
+    max_live_kv: float | None = DEFAULT_MAX_LIVE_KV,
+    watch: Watch = unwatched,
+) -> list[Summary]:
+    """Run plans one after the other, or what is left of them, and return the figures of each.
+
+    All of them are checked before the first token is spent.
+
+    Args:
+        plans: What to run.
+        engine: Started; it stays the caller's to close.
+        root: Holds the run folders.
+        verifiers: By the name that a preset uses.
+        engines: Further ones by the name that a preset or a verifier uses; the caller's, too.
+        reuse: Generation logs of other runs, whose completions are not sampled again.
+        max_live_kv: Part of a KV cache that search trees in flight may fill (`Runtime`).
+        watch: What shows a plan's progress: called once a second and after each problem.
+
+    Raises:
+        InputError: A plan cannot run on these engines, or its folder cannot be used.
+        EngineError: The engine died; what was finished is kept.
+    """
+    for plan in plans:
+        plan.check(engine, verifiers or {}, engines)
+    on = _Engines(engine, verifiers or {}, engines or {}, max_live_kv)
+    return [await _evaluate(plan, on, root, reuse, watch) for plan in plans]
+
+
+@dataclass(frozen=True, slots=True)
+class _Engines:
+    """What plans run on; see `evaluate_all`."""
+
+    engine: Engine
+    verifiers: Mapping[str, Verifier]
+    engines: Mapping[str, Engine]
+    max_live_kv: float | None
+
+    def others(self, plan: Plan) -> dict[str, Engine]:
+        """Return the further engines that a plan asks."""
+        asked = sorted(plan.preset.pipeline.engines(self.verifiers) - {""})
+        return {name: self.engines[name] for name in asked}
+
+
+async def _evaluate(
+    plan: Plan,
+    on: _Engines,
+    root: Path,
+    reuse: Sequence[Path],
+    watch: Watch,
+) -> Summary:
+    others = on.others(plan)
+    config = plan.config(on.engine, others, on.verifiers)
+    with watch(plan) as show, RunStore(root, config, plan.problems) as store:
+        if store.summary is not None:
+            return replace(store.summary, out=str(store.folder))
+        for log in reuse:
+            store.log.load(log)
+        async with Runtime(
+            on.engine,
+            verifiers=on.verifiers,
+            engines=others,
+            log=store.log,
+            run_budget=_left(plan.run_budget, store),
+            max_problems=_max_problems(plan),
+            max_live_kv=on.max_live_kv,
+        ) as runtime:
+            await _Session(plan, store, runtime, show).run()
+        records = list(store.records.values())
+        summary = summarise(config, records, seconds=store.seconds, out=store.folder)
+        store.finish(summary)
+    return summary
 
 
 async def evaluate(
@@ -64,46 +154,60 @@ async def evaluate(
     engines: Mapping[str, Engine] | None = None,
     reuse: Sequence[Path] = (),
     max_live_kv: float | None = DEFAULT_MAX_LIVE_KV,
-    on_progress: Callable[[Progress], None] = _ignore,
-) -> dict[str, Any]:
-    """Run a plan, or what is left of it, and return its figures (`summary.json`).
+    on_progress: Show = _ignore,
+) -> Summary:
+    """Run one plan like `evaluate_all`.
 
     Args:
         plan: What to run.
-        engine: Started; it stays the caller's to close, and several plans may share it.
-        root: Holds the run folders.
-        verifiers: By the name that the preset uses.
-        engines: Further ones by the name that the preset or a verifier uses; the caller's, too.
-        reuse: Generation logs of other runs, whose completions are not sampled again.
-        max_live_kv: Part of a KV cache that search trees in flight may fill (`Runtime`).
+        engine: As there, like the other arguments.
+        root: As there.
+        verifiers: As there.
+        engines: As there.
+        reuse: As there.
+        max_live_kv: As there.
         on_progress: Called once a second and after each problem.
-
-    Raises:
-        InputError: The plan cannot run on these engines, or its folder cannot be used.
-        EngineError: The engine died; what was finished is kept.
     """
-    plan.check(engine, verifiers or {}, engines)
-    asked = sorted(plan.preset.pipeline.engines(verifiers or {}) - {""})
-    others = {name: (engines or {})[name] for name in asked}
-    with RunStore(root, plan.config(engine, others)) as store:
-        for log in reuse:
-            store.log.load(log)
-        budget = _left(plan.run_budget, store)
-        async with Runtime(
-            engine,
-            verifiers=verifiers,
-            engines=others,
-            log=store.log,
-            run_budget=budget,
-            max_problems=_max_problems(plan),
-            max_live_kv=max_live_kv,
-        ) as runtime:
-            await _Session(plan, store, runtime, on_progress).run()
-        summary = summarise(
-            store.config, list(store.records.values()), seconds=store.seconds, out=store.folder
-        )
-        store.finish(summary)
+    (summary,) = await evaluate_all(
+        [plan],
+        engine,
+        root=root,
+        verifiers=verifiers,
+        engines=engines,
+        reuse=reuse,
+        max_live_kv=max_live_kv,
+        watch=lambda _: nullcontext(on_progress),
+    )
     return summary
+
+
+class _Tally:
+    """Right answers so far, kept up problem by problem."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self._marks: dict[str, tuple[int, int]] = {}  # right and finished repeats
+        self._sum = 0.0  # of the problems' shares
+        for record in records:
+            self.add(record)
+
+    def add(self, record: Record) -> None:
+        """Count one more finished problem and repeat."""
+        right, done = self._marks.get(record.id, (0, 0))
+        before = right / done if done else 0.0
+        right, done = right + (record.correct is True), done + 1
+        self._marks[record.id] = right, done
+        self._sum += right / done - before
+
+    @property
+    def accuracy(self) -> float | None:
+        """Mean share of right answers over the problems; None while there are none."""
+        return self._sum / len(self._marks) if self._marks else None
+
+    @property
+    def interval(self) -> Interval | None:
+        """Its 95 % interval, as if each problem had been solved once: repeats are no problems."""
+        total = len(self._marks)
+        return wilson_interval(min(max(self._sum, 0.0), total), total) if total else None
 
 
 class _Session:
@@ -114,13 +218,14 @@ class _Session:
         plan: Plan,
         store: RunStore,
         runtime: Runtime,
-        on_progress: Callable[[Progress], None],
+        on_progress: Show,
     ) -> None:
         self._plan = plan
         self._store = store
         self._runtime = runtime
         self._on_progress = on_progress
         self._num_before = len(store.records)
+        self._tally = _Tally(store.records.values())
         self._tokens_before = 0
         self._started = time.monotonic()
 
@@ -132,7 +237,9 @@ class _Session:
         results = self._runtime.run_many(self._open_jobs())
         async with _every(_TICK_SECONDS, self._show), results:
             async for result in results:
-                self._store.add(await self._record(result), result.trace)
+                record = await self._record(result)
+                self._store.add(record, result.trace)
+                self._tally.add(record)
                 self._show()
 
     def _open_jobs(self) -> Iterator[Job]:
@@ -155,44 +262,43 @@ class _Session:
             usage=result.usage,
             seconds=result.usage.seconds,
             error=result.reason,
-            attempts=await self._attempts(result),
+            samples=await self._samples(result),
             is_cut=result.facts.is_cut,
             facts=result.facts,
+            sequential_tokens=sequential_tokens(result.samples),
         )
 
-    async def _attempts(self, result: Result) -> tuple[Attempt, ...]:
-        """Group the samples' answers and grade each group once."""
+    async def _samples(self, result: Result) -> tuple[Sample, ...]:
+        """Class the samples' answers and grade each class once."""
         groups = Groups(self._runtime.checker, result.problem.answer_type)
         grades: dict[int, Grade] = {}
-        attempts: list[Attempt] = []
+        samples: list[Sample] = []
         for trajectory in result.samples:
-            group = await groups.add(trajectory.answer)
-            if group is not None and group not in grades:
-                answer = Answer(groups.text(group), groups.canonical(group), _ONE_VOTE)
-                grades[group] = await self._grade(result.problem, answer)
-            attempts.append(_attempt(trajectory, group, grades))
-        return tuple(attempts)
+            index = await groups.add(trajectory.answer)
+            if index is not None and index not in grades:
+                answer = Answer(groups.text(index), groups.canonical(index), _ONE_VOTE)
+                grades[index] = await self._grade(result.problem, answer)
+            samples.append(_sample(trajectory, index, grades))
+        return tuple(samples)
 
     async def _grade(self, problem: Problem, answer: Answer) -> Grade:
         # In a thread: a symbolic comparison may take its time limit.
         return await asyncio.to_thread(self._plan.grade, problem, answer)
 
     def _show(self) -> None:
-        records = self._store.records
-        num_correct = sum(record.correct is True for record in records.values())
+        done = len(self._store.records)
         seconds = time.monotonic() - self._started
-        num_new = len(records) - self._num_before
-        left = self._plan.size - len(records)
+        num_new = done - self._num_before
         tokens = _fresh_tokens(self._runtime) - self._tokens_before
         self._on_progress(
             Progress(
-                done=len(records),
+                done=done,
                 total=self._plan.size,
-                accuracy=num_correct / len(records) if records else None,
-                interval=wilson_interval(num_correct, len(records)) if records else None,
+                accuracy=self._tally.accuracy,
+                interval=self._tally.interval,
                 tokens_per_second=tokens / max(seconds, 1e-9),
                 kv_usage=self._runtime.engine.kv_usage(),
-                seconds_left=seconds / num_new * left if num_new else None,
+                seconds_left=seconds / num_new * (self._plan.size - done) if num_new else None,
             )
         )
 
@@ -217,18 +323,21 @@ def _left(run_budget: Budget | None, store: RunStore) -> Budget | None:
     return replace(run_budget, seconds=max(run_budget.seconds - store.seconds, 1e-3))
 
 
-def _attempt(trajectory: Trajectory, group: int | None, grades: Mapping[int, Grade]) -> Attempt:
-    return Attempt(
+def _sample(trajectory: Trajectory, index: int | None, grades: Mapping[int, Grade]) -> Sample:
+    return Sample(
         answer=trajectory.answer,
-        group=group,
-        correct=group is not None and grades[group].correct is True,
+        answer_class=index,
+        correct=index is not None and grades[index].correct is True,
         tokens=trajectory.usage.generated_tokens,
         scores={
             name: round(number, 6)
             for name, score in trajectory.scores.items()
             if (number := score.probability_or_value) is not None
         },
-        is_draft=not trajectory.parents,
+        is_independent=not trajectory.parents,
+        id=trajectory.id,
+        node=trajectory.origin.node,
+        seed=trajectory.origin.seed,
     )
 
 

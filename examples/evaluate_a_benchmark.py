@@ -15,8 +15,8 @@ def main() -> None:
     finally:
         tts.shutdown()
     for summary in summaries:
-        tokens = summary["tokens"]["generated"]
-        print(f"{summary['preset']}: {summary['accuracy']:.0%} right, {tokens} tokens")
+        tokens = summary.tokens.generated
+        print(f"{summary.preset}: {summary.accuracy:.0%} right, {tokens} tokens")
 
 
 if __name__ == "__main__":

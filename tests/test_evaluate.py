@@ -60,16 +60,16 @@ def test_an_engine_is_kept_for_the_same_model_and_options(started: list[EngineSp
 def test_benchmarks_by_presets_are_runs_with_folders() -> None:
     presets: list[str | tts.Preset] = ["single", load_preset("self_consistency", ["n=5"])]
     summaries = tts.evaluate("jsonl", presets, data="sums.jsonl", epochs=2, seed=1)
-    assert [(s["preset"], s["repeats"]) for s in summaries] == [
+    assert [(s.preset, s.repeats) for s in summaries] == [
         ("single", 2),
         ("self_consistency", 2),
     ]
-    assert summaries[1]["samples"] == 2 * 2 * 5
-    folders = [Path(s["out"]) for s in summaries]
+    assert summaries[1].samples == 2 * 2 * 5
+    folders = [Path(s.out) for s in summaries]
     assert all(folder.parent == Path("runs") and folder.is_dir() for folder in folders)
     again = tts.evaluate("jsonl", presets, data="sums.jsonl", epochs=2, seed=1)
-    assert [Path(s["out"]) for s in again] == folders
-    assert [s["accuracy"] for s in again] == [s["accuracy"] for s in summaries]
+    assert [Path(s.out) for s in again] == folders
+    assert [s.accuracy for s in again] == [s.accuracy for s in summaries]
 
 
 def test_the_command_line_does_the_same(capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,14 +95,14 @@ def test_the_command_line_does_the_same(capsys: pytest.CaptureFixture[str]) -> N
         == 0
     )
     (theirs,) = json.loads(capsys.readouterr().out)["runs"]
-    assert Path(ours["out"]).name == Path(theirs["out"]).name  # the same configuration
-    assert ours["accuracy"] == theirs["accuracy"]
+    assert Path(ours.out).name == Path(theirs["out"]).name  # the same configuration
+    assert ours.accuracy == theirs["accuracy"]
 
 
 def test_evaluate_works_within_a_running_loop() -> None:
     async def cell_of_a_notebook() -> float:
         (summary,) = tts.evaluate("jsonl", "single", data="sums.jsonl")
-        return float(summary["accuracy"])
+        return summary.accuracy
 
     assert 0 <= asyncio.run(cell_of_a_notebook()) <= 1
 
@@ -114,6 +114,6 @@ def test_samples_of_another_run_are_not_drawn_again() -> None:
         "self_consistency",
         data="sums.jsonl",
         overrides=["n=4", "order=index"],
-        reuse=[first["out"]],
+        reuse=[first.out],
     )
-    assert then["tokens"]["reused"] == first["tokens"]["generated"]
+    assert then.tokens.reused == first.tokens.generated

@@ -54,8 +54,7 @@ def reporting(
     embedded one they cost next to nothing, and 20 candidates half the pace.
     """
     specs = list(specs)
-    names = _with_those_they_ask((v for spec in specs for v in spec.verifiers), verifiers)
-    asked = [verifiers[name].spec for name in names]
+    asked = [verifiers[name].spec for name in verifiers_asked(specs, verifiers)]
     tell = [engines[name].capabilities.certainties for name in engines_asked(specs, verifiers)]
     logprobs = [spec.logprobs for spec in specs]
     logprobs += [spec.logprobs for spec in asked if not (spec.certainties and all(tell))]
@@ -80,6 +79,16 @@ def engines_asked(specs: Iterable[Spec], verifiers: Mapping[str, Verifier]) -> s
         judges = (verifiers[name].spec.engine for name in asked if name in verifiers)
         names |= {*spec.engines, *spec.embedders, *judges}
     return names
+
+
+def verifiers_asked(specs: Iterable[Spec], verifiers: Mapping[str, Verifier]) -> list[str]:
+    """Return the names of the verifiers that nodes ask, and of those that these ask in turn.
+
+    Args:
+        specs: The nodes'.
+        verifiers: By name; one that is missing counts as one that asks none.
+    """
+    return _with_those_they_ask((name for spec in specs for name in spec.verifiers), verifiers)
 
 
 def _check_engine(name: str, needs: frozenset[str], engines: Mapping[str, Engine]) -> None:

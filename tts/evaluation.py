@@ -1,7 +1,6 @@
 """Benchmarks by presets: what `tts.evaluate` and `tts eval` do."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -18,11 +17,11 @@ from tts.arguments import (
 )
 from tts.budget import to_budget
 from tts.engine.spec import EngineSpec
-from tts.errors import InputError, ProblemError, StoreError
-from tts.evals import runner
+from tts.errors import InputError, ProblemError
 from tts.evals.calibration.share import with_share
-from tts.evals.run_store import GENERATIONS
-from tts.evals.runner import Plan, Progress
+from tts.evals.run_store import log_of
+from tts.evals.runner import Plan, Watch, evaluate_all, unwatched
+from tts.evals.summary import Summary
 from tts.kept import SESSION
 from tts.opening import Parts
 from tts.parts import build_part
@@ -31,7 +30,6 @@ from tts.presets.load import Preset
 from tts.session import DEFAULT_MODEL, DEFAULT_PRESET, Runtime
 from tts.types import Budget
 
-Show = Callable[[Progress], None]
 POOL = "pool"  # the benchmark whose problems are those of the recorded samples
 
 
@@ -54,7 +52,7 @@ def evaluate(
     out: Path | str = "runs",
     reuse: Sequence[Path | str] = (),
     unsafe_execution: bool = False,
-) -> list[dict[str, Any]]:
+) -> list[Summary]:
     """Solve benchmarks by presets, and return the figures of each run.
 
         (alone, voted) = tts.evaluate("chain", ["single", "self_consistency"], limit=100)
@@ -226,38 +224,17 @@ def _plans_of(name: str, presets: Sequence[Preset], scope: Scope, parts: Parts) 
 def _describe(parts: Parts) -> Mapping[str, Any]:
     """Return what a run records of its engine; it knows itself which others it asked."""
     own = parts.own
-    facts = own.to_mapping() if isinstance(own, EngineSpec) else {"engine": type(own).__name__}
-    return {**facts, "verifiers": dict(parts.models)}
-
-
-def log_of(run: Path) -> Path:
-    """Return the file of a run's samples.
-
-    Raises:
-        StoreError: There is no run.
-    """
-    log = run / GENERATIONS
-    if not log.is_file():
-        raise StoreError(f"reuse {run}: no run here ({GENERATIONS} is missing)")
-    return log
-
-
-def _ignore(_: Progress) -> None:
-    """Show nothing."""
-
-
-def _unwatched(_: Plan) -> AbstractContextManager[Show]:
-    return nullcontext(_ignore)
+    return own.to_mapping() if isinstance(own, EngineSpec) else {"engine": type(own).__name__}
 
 
 async def run_plans(
     runtime: Runtime,
     *,
-    plans: Collection[Plan],
+    plans: Sequence[Plan],
     out: Path,
     logs: Sequence[Path] = (),
-    watch: Callable[[Plan], AbstractContextManager[Show]] = _unwatched,
-) -> list[dict[str, Any]]:
+    watch: Watch = unwatched,
+) -> list[Summary]:
     """Run plans one after the other on one runtime; returns their figures.
 
     Args:
@@ -275,21 +252,13 @@ async def run_plans(
     runtime.check(presets)
     for plan in plans:
         plan.check_budget()
-    summaries = []
     async with runtime.serving([preset.pipeline for preset in presets]) as core:
-        others = {name: engine for name, engine in core.engines.items() if name}
-        for plan in plans:
-            plan.check(core.engine, core.verifiers, others)
-        for plan in plans:
-            with watch(plan) as show:
-                summary = await runner.evaluate(
-                    plan,
-                    core.engine,
-                    root=out,
-                    verifiers=core.verifiers,
-                    engines=others,
-                    reuse=logs,
-                    on_progress=show,
-                )
-            summaries.append(summary)
-    return summaries
+        return await evaluate_all(
+            plans,
+            core.engine,
+            root=out,
+            verifiers=core.verifiers,
+            engines={name: engine for name, engine in core.engines.items() if name},
+            reuse=logs,
+            watch=watch,
+        )

@@ -136,7 +136,8 @@ class Opened:
         """Return what must be open for pipelines, what is open included; nothing is started.
 
         Raises:
-            InputError: No such verifier or option, or a model for one that takes none.
+            InputError: No such verifier or option, a model for one that takes none, or the bundled
+                reward model for another model's samples.
             CapabilityError: Nobody says what an engine is that a pipeline asks.
             VerifierError: A verifier cannot work here.
         """
@@ -145,6 +146,8 @@ class Opened:
         found = find_verifiers(
             named_verifiers(pipelines) - known.keys(), parts.models, parts.options
         )
+        if isinstance(parts.own, EngineSpec):
+            found.check_policy(parts.own.model, parts.models)
         verifiers = {**known, **found.built}
         asked = {name for pipeline in pipelines for name in pipeline.engines(verifiers)} - {""}
         names = {*asked, *self.engines} - self._given.keys() - {""}

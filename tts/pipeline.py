@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tts import catalog
-from tts.engine_needs import check_node, engines_asked, reporting
+from tts.engine_needs import check_node, engines_asked, reporting, verifiers_asked
 from tts.errors import CapabilityError, PipelineError
 from tts.protocols import Engine, Operator, State, Verifier
 from tts.types import Sampling
@@ -215,6 +215,14 @@ class Pipeline:
             verifiers: By name; one that is missing counts as one that asks none.
         """
         return engines_asked((node.operator.spec for _, node in self), verifiers)
+
+    def verifiers(self, verifiers: Mapping[str, Verifier]) -> list[str]:
+        """Return the names of the verifiers that it asks, and of those that they ask in turn.
+
+        Args:
+            verifiers: By name; one that is missing counts as one that asks none.
+        """
+        return verifiers_asked((node.operator.spec for _, node in self), verifiers)
 
     def max_inputs(self, fed: int | None = 0) -> dict[str, int | None]:
         """Return the most trajectories that each node can read; None where unknown.

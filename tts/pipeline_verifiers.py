@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tts import catalog
+from tts.bundled import PREFIX as BUNDLED
 from tts.errors import InputError
 from tts.parts import default_model, load_verifier
 from tts.pipeline import Pipeline
@@ -27,6 +28,27 @@ class FoundVerifiers:
     def models(self) -> set[str]:
         """The reward models that must run."""
         return {model for _, _, model in self.waiting.values()}
+
+    def check_policy(self, policy: str, given: Mapping[str, str]) -> None:
+        """Refuse to score another model's samples with a bundled reward model by default.
+
+        Args:
+            policy: The model whose samples are scored.
+            given: Models that were chosen, by verifier name.
+
+        Raises:
+            InputError: A verifier would read its default, a bundled model.
+        """
+        for text, (_, _, model) in self.waiting.items():
+            name, _ = catalog.parse_verifier(text)
+            if name in given or policy.startswith(BUNDLED) or not model.startswith(BUNDLED):
+                continue
+            raise InputError(
+                f"the verifier {name!r} would score samples of {policy} by {model}, a model of "
+                "3 MB that has seen nothing but two puzzles solved by the bundled policy; name a "
+                f"reward model with --verifier {name}=MODEL or models={{{name!r}: MODEL}} "
+                f"({model} insists on that one)"
+            )
 
     def build(self, engines: Mapping[str, Engine]) -> dict[str, Verifier]:
         """Build those that wait, and return all by name.

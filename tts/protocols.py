@@ -374,6 +374,7 @@ class VerifierSpec:
         certainties: Reads the tokens' entropies or self-certainties, and `logprobs` only where an
             engine of the run cannot tell them.
         engine: Name of the run's engine that it asks and that meets `needs`; empty for the policy.
+        model: The reward model that it reads; None if it reads none.
     """
 
     needs: frozenset[str] = frozenset()
@@ -385,6 +386,7 @@ class VerifierSpec:
     logprobs: int = 0
     certainties: bool = False
     engine: str = ""
+    model: ModelInfo | None = None
 
 
 class Verifier(Protocol):

@@ -1,21 +1,19 @@
-"""From runs on calibration problems to a policy: belief, price of a budget, curves by difficulty.
+"""From runs on calibration problems to a policy: belief, price of a budget, ladder.
 
-Every accuracy in a policy is cross-validated: belief and difficulty model are fitted on one half of
-the problems and used on the other, both ways round; what the file keeps is then fitted on all.
+Every accuracy in a policy is cross-validated: what decides is fitted on one half of the problems
+and used on the other, both ways round; what the file keeps is then fitted on all.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tts.allocation.curves import Stopped, stop_at_prices
-from tts.allocation.difficulty import DifficultyModel, fit_difficulty, probe_features
 from tts.allocation.fit import Recorded, draw_orders, fit_belief, follow_votes
-from tts.allocation.policy_file import BeliefPart, CurvePoint, Policy, PricePoint
+from tts.allocation.policy_file import SCHEMA, BeliefPart, Policy, PricePoint
 from tts.allocation.race import GainTable
 from tts.errors import InputError
 from tts.evals.calibration.ladder import fit_ladder
@@ -26,15 +24,15 @@ from tts.evals.calibration.samples import (
     dearer_strategies,
     to_recorded,
 )
-from tts.evals.drafts import answered, common_verifiers, missing_scores
+from tts.evals.independent_samples import answered, common_verifiers, missing_scores
 from tts.evals.metrics import bootstrap_interval
-from tts.evals.run_store import Record, StoredRun
+from tts.evals.records import Record
+from tts.evals.run_store import StoredRun
 
 PRICES = tuple(float(p) for p in np.geomspace(0.1, 1e-5, 25))
 _NUM_ORDERS = 8
-_PROBE = 4
+_LEAST_PROBLEMS = 4
 _FEW_PROBLEMS = 50
-_TERCILES = ("easy", "medium", "hard")
 
 
 def calibrate(
@@ -42,8 +40,7 @@ def calibrate(
 ) -> Policy:
     """Return the policy that runs of one model give.
 
-    Samples come from the run with the most of them on each problem, drawn and not cut short; every
-    preset's own figures go into the curves.
+    Samples come from the run with the most of them on each problem, drawn and not cut short.
 
     Args:
         runs: Finished runs, of one model.
@@ -53,48 +50,79 @@ def calibrate(
     Raises:
         InputError: No runs, several models, or too few problems with samples to fit anything.
     """
+    model = _only_model(runs)
+    best = best_records(runs)
+    verifier = min(common_verifiers(list(best.values())), default=None)
+    given = _Given.of(best, verifier, seed)
+    belief = fit_belief(list(given.recorded.values()), seed=seed)
+    ladder = None
+    if verifier is not None:
+        dearer = dearer_strategies(runs, best, given.keys)
+        ladder = fit_ladder(
+            [given.recorded[key] for key in given.keys],
+            [[given.keys.index(key) for key in half] for half in given.halves],
+            verifier=verifier,
+            in_tokens=given.in_tokens,
+            dearer=dearer,
+            seed=seed,
+        )
+    return Policy(
+        schema=SCHEMA,
+        model=model,
+        provenance={**_provenance(runs, seed, len(given.keys)), **(provenance or {})},
+        belief=BeliefPart(
+            concentration=belief.concentration, shares=belief.shares, trust=belief.trust
+        ),
+        prices=_prices(given, seed=seed),
+        ladder=ladder,
+        notes=(*_notes(given), *_score_notes(best.values())),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What is calibrated on.
+
+    Attributes:
+        recorded: The samples of each problem.
+        halves: Its keys in two halves; each is judged by what the other taught.
+        in_tokens: The samples' costs are generated tokens.
+    """
+
+    recorded: Mapping[Key, Recorded]
+    halves: tuple[list[Key], list[Key]]
+    in_tokens: bool
+
+    @property
+    def keys(self) -> list[Key]:
+        """Of all problems, in order."""
+        return sorted(self.recorded)
+
+    @classmethod
+    def of(cls, best: Mapping[Key, Record], verifier: str | None, seed: int) -> Self:
+        """Return the samples of records, with a verifier's scores if one is named.
+
+        Raises:
+            InputError: Fewer than four problems.
+        """
+        samples = [s for record in best.values() for s in record.independent_samples]
+        in_tokens = all(sample.tokens is not None for sample in samples)
+        recorded = {key: to_recorded(best[key], in_tokens, verifier) for key in best}
+        if len(recorded) < _LEAST_PROBLEMS:
+            raise InputError(
+                f"calibration needs four problems with {LEAST_SAMPLES} whole samples each, got "
+                f"{len(recorded)}; add a preset that draws them, such as self_consistency"
+            )
+        return cls(recorded, _halves(sorted(recorded), seed), in_tokens)
+
+
+def _only_model(runs: Sequence[StoredRun]) -> str:
     models = {str(run.config["model"]) for run in runs}
     if len(models) != 1:
         raise InputError(
             f"a policy is for one model, these runs have {', '.join(models) or 'none'}"
         )
-    best = best_records(runs)
-    verifier = min(common_verifiers(list(best.values())), default=None)
-    in_tokens = all(draft.tokens is not None for record in best.values() for draft in record.drafts)
-    recorded = {k: to_recorded(record, in_tokens, verifier) for k, record in best.items()}
-    if len(recorded) < 4:
-        raise InputError(
-            f"calibration needs four problems with {LEAST_SAMPLES} whole samples each, got "
-            f"{len(recorded)}; add a preset that draws them, such as self_consistency"
-        )
-    keys = sorted(recorded)
-    halves = _halves(keys, seed)
-    hardness, model = _difficulties(recorded, keys, halves)
-    by_preset = _by_preset(runs)
-    curves = {name: _curve(records, hardness, in_tokens) for name, records in by_preset.items()}
-    belief = fit_belief(list(recorded.values()), seed=seed)
-    return Policy(
-        schema=1,
-        model=models.pop(),
-        provenance={**_provenance(runs, seed, len(recorded)), **(provenance or {})},
-        belief=BeliefPart(
-            concentration=belief.concentration, shares=belief.shares, trust=belief.trust
-        ),
-        prices=_prices(recorded, keys, halves, in_tokens=in_tokens, seed=seed),
-        curves=curves,
-        difficulty={} if model is None else model.to_mapping(),
-        ladder=None
-        if verifier is None
-        else fit_ladder(
-            [recorded[key] for key in keys],
-            [[keys.index(key) for key in half] for half in halves],
-            verifier=verifier,
-            in_tokens=in_tokens,
-            dearer=dearer_strategies(runs, best, keys),
-            seed=seed,
-        ),
-        notes=(*_notes(recorded, is_graded=model is not None), *_score_notes(best.values())),
-    )
+    return models.pop()
 
 
 def _halves(keys: Sequence[Key], seed: int) -> tuple[list[Key], list[Key]]:
@@ -105,105 +133,33 @@ def _halves(keys: Sequence[Key], seed: int) -> tuple[list[Key], list[Key]]:
     return [k for k in keys if k[:2] in first], [k for k in keys if k[:2] not in first]
 
 
-def _prices(
-    recorded: Mapping[Key, Recorded],
-    keys: Sequence[Key],
-    halves: tuple[list[Key], list[Key]],
-    *,
-    in_tokens: bool,
-    seed: int,
-) -> tuple[PricePoint, ...]:
+def _prices(given: _Given, *, seed: int) -> tuple[PricePoint, ...]:
     stopped: dict[Key, Stopped] = {}
     rng = np.random.default_rng(seed)
-    for test, train in (halves, halves[::-1]):
-        belief = fit_belief([recorded[key] for key in train], seed=seed)
+    for test, train in (given.halves, given.halves[::-1]):
+        belief = fit_belief([given.recorded[key] for key in train], seed=seed)
         table = GainTable(belief.concentration)
         for key in test:
-            problem = recorded[key]
+            problem = given.recorded[key]
             course = follow_votes(problem, draw_orders(rng, _NUM_ORDERS, len(problem.classes)))
             stopped[key] = stop_at_prices(belief, table, course, PRICES)
+    keys = given.keys
     points = []
     for i, price in enumerate(PRICES):
         marks = [float(stopped[key].accuracy[i]) for key in keys]
         low, high = bootstrap_interval(marks, seed=seed, num_resamples=1_000)
+        cost = fmean(float(stopped[key].cost[i]) for key in keys)
         points.append(
             PricePoint(
                 price=price,
                 samples=fmean(float(stopped[key].samples[i]) for key in keys),
-                tokens=fmean(float(stopped[key].cost[i]) for key in keys) if in_tokens else None,
+                tokens=cost if given.in_tokens else None,
                 accuracy=min(1.0, fmean(marks)),
                 low=low,
                 high=min(1.0, high),
             )
         )
     return tuple(points)
-
-
-def _difficulties(
-    recorded: Mapping[Key, Recorded], keys: Sequence[Key], halves: tuple[list[Key], list[Key]]
-) -> tuple[dict[Key, str], DifficultyModel | None]:
-    """Return each problem's tercile by its probe, judged by the other half, and a model of all."""
-    features = {key: _features(recorded[key]) for key in keys}
-    try:
-        means: dict[Key, float] = {}
-        for test, train in (halves, halves[::-1]):
-            model = _fit(recorded, features, train)
-            means |= {key: model.estimate(features[key]).mean for key in test}
-        whole = _fit(recorded, features, keys)
-    except InputError:  # all right or all wrong: no problem is harder than another
-        return {}, None
-    easiest_first = sorted(keys, key=lambda key: -means[key])
-    parts: list[NDArray[np.int64]] = np.array_split(np.arange(len(keys)), len(_TERCILES))
-    names = zip(_TERCILES, parts, strict=True)
-    return {easiest_first[i]: name for name, part in names for i in part}, whole
-
-
-def _features(problem: Recorded) -> dict[str, float]:
-    return probe_features(problem.classes[:_PROBE], tokens=problem.costs[:_PROBE])
-
-
-def _fit(
-    recorded: Mapping[Key, Recorded], features: Mapping[Key, dict[str, float]], keys: Sequence[Key]
-) -> DifficultyModel:
-    # The probe itself is left out, unless nothing else was drawn.
-    rest = {key: recorded[key].classes[_PROBE:] or recorded[key].classes for key in keys}
-    right = [sum(c in recorded[key].right for c in rest[key]) for key in keys]
-    return fit_difficulty([features[key] for key in keys], [len(rest[k]) for k in keys], right)
-
-
-def _by_preset(runs: Iterable[StoredRun]) -> dict[str, list[tuple[Key, Record]]]:
-    by_preset: dict[str, list[tuple[Key, Record]]] = defaultdict(list)
-    for run in runs:
-        benchmark = str(run.config["benchmark"])
-        by_preset[str(run.config["preset"])] += [
-            ((benchmark, record.id, record.repeat), record) for record in run.records
-        ]
-    return by_preset
-
-
-def _curve(
-    records: Sequence[tuple[Key, Record]], hardness: Mapping[Key, str], in_tokens: bool
-) -> tuple[CurvePoint, ...]:
-    groups = {"all": [record for _, record in records]}
-    for name in _TERCILES:
-        groups[name] = [record for key, record in records if hardness.get(key) == name]
-    return tuple(_curve_point(name, group, in_tokens) for name, group in groups.items() if group)
-
-
-def _curve_point(name: str, records: Sequence[Record], in_tokens: bool) -> CurvePoint:
-    marks = [float(record.correct is True) for record in records]
-    low, high = bootstrap_interval(marks, seed=0, num_resamples=1_000)
-    tokens = [record.usage.generated_tokens for record in records]
-    counted = [float(t) for t in tokens if t is not None]
-    return CurvePoint(
-        difficulty=name,
-        samples=fmean(record.usage.calls for record in records),
-        tokens=fmean(counted) if in_tokens and len(counted) == len(tokens) else None,
-        accuracy=fmean(marks),
-        low=low,
-        high=high,
-        problems=len(records),
-    )
 
 
 def _provenance(runs: Sequence[StoredRun], seed: int, num_problems: int) -> dict[str, Any]:
@@ -219,13 +175,13 @@ def _provenance(runs: Sequence[StoredRun], seed: int, num_problems: int) -> dict
     }
 
 
-def _notes(recorded: Mapping[Key, Recorded], *, is_graded: bool) -> tuple[str, ...]:
-    notes = []
-    if not is_graded:
-        notes.append("every sample is right, or every one wrong: difficulty could not be fitted")
-    if len(recorded) < _FEW_PROBLEMS:
-        notes.append(f"only {len(recorded)} problems: intervals are wide")
-    return tuple(notes)
+def _notes(given: _Given) -> Iterator[str]:
+    problems = given.recorded.values()
+    right = {index in problem.right for problem in problems for index in problem.classes}
+    if len(right) == 1:
+        yield "every sample is right, or every one wrong: nothing tells when to go on"
+    if len(problems) < _FEW_PROBLEMS:
+        yield f"only {len(problems)} problems: intervals are wide"
 
 
 def _score_notes(records: Iterable[Record]) -> Iterator[str]:

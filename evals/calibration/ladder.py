@@ -74,12 +74,11 @@ def fit_ladder(
     whole = range(len(problems))
     model = _fit_answers(problems, orders, whole, sizes)
     paths = _paths(model, problems, orders, whole, sizes, unit)
-    points = _cross_validated(problems, orders, halves, sizes, unit)
-    return LadderPart(
-        verifier=verifier,
-        sizes=sizes,
-        answer=model.weights,
-        points=tuple(
+    found = _cross_validated(problems, orders, halves, sizes, unit)
+    points = []
+    for price, (samples, cost, marks) in zip(PRICES, found, strict=True):
+        interval = bootstrap_interval(marks, seed=seed, num_resamples=1_000)
+        points.append(
             LadderPoint(
                 price=price,
                 samples=samples,
@@ -89,9 +88,12 @@ def fit_ladder(
                 high=interval.high,
                 weights=fit_stopping(paths, sizes, price).weights,
             )
-            for price, (samples, cost, marks) in zip(PRICES, points, strict=True)
-            for interval in [bootstrap_interval(marks, seed=seed, num_resamples=1_000)]
-        ),
+        )
+    return LadderPart(
+        verifier=verifier,
+        sizes=sizes,
+        answer=model.weights,
+        points=tuple(points),
         dearer=_best_dearer(dearer, paths, unit),
     )
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from tts.allocation.fit import Recorded
 from tts.evals.calibration.ladder import Dearer
-from tts.evals.drafts import classes, right_classes, shares
-from tts.evals.run_store import Record, StoredRun
+from tts.evals.independent_samples import answer_classes, right_classes, shares
+from tts.evals.records import Record
+from tts.evals.run_store import StoredRun
 
 LEAST_SAMPLES = 4
 Key = tuple[str, str, int]  # benchmark, problem, repeat
@@ -24,22 +25,25 @@ def best_records(runs: Iterable[StoredRun]) -> dict[Key, Record]:
             continue
         for record in run.records:
             key = (str(run.config["benchmark"]), record.id, record.repeat)
-            is_fair = not record.is_cut and len(record.drafts) >= LEAST_SAMPLES
+            is_fair = not record.is_cut and len(record.independent_samples) >= LEAST_SAMPLES
             if is_fair and (key not in best or _worth(record) > _worth(best[key])):
                 best[key] = record
     return best
 
 
 def _worth(record: Record) -> tuple[bool, int]:
-    return all(draft.scores for draft in record.drafts), len(record.drafts)
+    samples = record.independent_samples
+    return all(sample.scores for sample in samples), len(samples)
 
 
 def to_recorded(record: Record, in_tokens: bool, verifier: str | None) -> Recorded:
     """Return a record's samples, with a verifier's scores if one is named."""
     return Recorded(
-        classes=tuple(-1 if group is None else group for group in classes(record)),
+        classes=tuple(-1 if index is None else index for index in answer_classes(record)),
         right=right_classes(record),
-        costs=tuple(float(d.tokens or 0) if in_tokens else 1.0 for d in record.drafts),
+        costs=tuple(
+            float(sample.tokens or 0) if in_tokens else 1.0 for sample in record.independent_samples
+        ),
         scores=() if verifier is None else tuple(shares(record, verifier)),
     )
 
@@ -48,12 +52,12 @@ def labelled_scores(runs: Iterable[StoredRun]) -> dict[str, tuple[list[float], l
     """Return each verifier's scores of samples with an answer, and whether those are right."""
     found: dict[str, tuple[list[float], list[bool]]] = {}
     for run in runs:
-        for attempt in (a for record in run.records for a in record.attempts):
-            for name, score in attempt.scores.items():
-                if attempt.answer is not None:
+        for sample in (sample for record in run.records for sample in record.samples):
+            for name, score in sample.scores.items():
+                if sample.answer is not None:
                     scores, labels = found.setdefault(name, ([], []))
                     scores.append(score)
-                    labels.append(attempt.correct)
+                    labels.append(sample.correct)
     return found
 
 
@@ -91,5 +95,5 @@ def _outcome(record: Record | None) -> tuple[bool, float] | None:
 
 
 def _are_its_samples(record: Record, other: Record) -> bool:
-    pairs = list(zip(record.attempts, other.attempts, strict=False))
+    pairs = list(zip(record.samples, other.samples, strict=False))
     return bool(pairs) and all(a.answer == b.answer and a.tokens == b.tokens for a, b in pairs)

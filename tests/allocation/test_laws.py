@@ -7,6 +7,7 @@ import pytest
 
 from tts.allocation.coverage import (
     Coverage,
+    enough_samples,
     extrapolate_pass_at_k,
     extrapolated_pass_at_k,
     fit_coverage,
@@ -14,41 +15,12 @@ from tts.allocation.coverage import (
 from tts.allocation.laws import (
     Saturation,
     Verified,
-    arise,
     best_num_samples,
-    cost_of_pass,
     fit_saturation,
     saturating_accuracy,
-    saturation_point,
-    solve_and_verify_cost,
-    solve_or_verify,
     verified_accuracy,
-    verified_reward,
 )
 from tts.errors import InputError
-
-
-def test_the_saturation_point_of_the_paper() -> None:
-    # ceil(ln(.01 / .16) / ln(.8)) = ceil(2.7726 / .2231) = ceil(12.43) = 13
-    curve = Saturation(ceiling=0.8, rate=0.2)
-    assert saturation_point(curve, 0.01) == 13
-    last = saturating_accuracy(curve, 13) - saturating_accuracy(curve, 12)
-    following = saturating_accuracy(curve, 14) - saturating_accuracy(curve, 13)
-    assert last >= 0.01 > following
-
-
-@pytest.mark.parametrize(
-    ("curve", "least_gain", "expected"),
-    [
-        (Saturation(0.8, 0.2), 0.2, 0),  # the first sample gains .16
-        (Saturation(0.8, 0.2), 0.16, 1),  # gains exactly that, the second .128
-        (Saturation(0.8, 0.5), 0.1, 3),  # .4, .2, .1, .05: the third still gains .1
-        (Saturation(1.0, 1.0), 0.1, 1),
-        (Saturation(0.0, 0.5), 0.1, 0),
-    ],
-)
-def test_saturation_at_the_edges(curve: Saturation, least_gain: float, expected: int) -> None:
-    assert saturation_point(curve, least_gain) == expected
 
 
 def test_a_saturating_curve_is_found_again() -> None:
@@ -58,26 +30,11 @@ def test_a_saturating_curve_is_found_again() -> None:
     assert fitted == pytest.approx(curve, abs=1e-4)
 
 
-def test_solving_or_verifying() -> None:
-    assert solve_and_verify_cost(4, 2, 1.0) == 12
-    assert solve_and_verify_cost(4, 2, 0.5) == 8
-    measured = [(4, 0, 0.5), (16, 0, 0.6), (4, 3, 0.6), (8, 3, 0.7)]
-    # At 16 solutions, 16 alone and 4 with 3 verdicts (4 * (1 + 3 * 1) = 16) are level, first wins.
-    assert solve_or_verify(measured, 16, 1.0) == (16, 0, 0.6)
-    assert solve_or_verify(measured, 32, 1.0) == (8, 3, 0.7)
-    # Short verdicts: 4 * (1 + 3 * .25) = 7, as accurate as 16 solutions.
-    assert solve_or_verify(measured, 13, 0.25) == (4, 3, 0.6)
-    with pytest.raises(InputError, match="no setting"):
-        solve_or_verify(measured, 3, 1.0)
-
-
 def test_an_imperfect_verifier_is_a_ceiling() -> None:
     one = [Verified(passes=0.2, precision=0.7)]
     assert verified_accuracy(one, math.inf) == pytest.approx(0.7)
     assert verified_accuracy(one, 2) == pytest.approx((1 - 0.64) * 0.7)
     assert verified_accuracy([*one, Verified(0.0, 0.0)], math.inf) == pytest.approx(0.35)
-    # 0.36 * (0.7 - 1 * 0.3)
-    assert verified_reward(one, 2, 1.0) == pytest.approx(0.144)
 
 
 def test_false_positives_make_few_samples_best() -> None:
@@ -90,35 +47,13 @@ def test_false_positives_make_few_samples_best() -> None:
     assert best_num_samples([Verified(0.5, 1.0)], 4.0, most=10) == 10
 
 
-def test_cost_of_pass() -> None:
-    assert cost_of_pass([2.0, 2.0], [True, False]) == 4.0
-    assert cost_of_pass([1.0], [False]) == math.inf
-
-
-@pytest.mark.parametrize(
-    ("accuracy", "tokens", "expected"),
-    [
-        ([0, 1], [100, 200], 0.5),
-        ([1, 0], [100, 200], -2.0),
-        ([1, 1], [100, 200], 0.0),
-        ([0, 0.5, 1], [100, 200, 800], 0.5 / 2 + 0.5 / 4),
-    ],
-)
-def test_arise(accuracy: list[float], tokens: list[float], expected: float) -> None:
-    assert arise(accuracy, tokens) == pytest.approx(expected)
-
-
 def test_bad_input_is_refused() -> None:
     bad: list[Callable[[], object]] = [
-        lambda: saturation_point(Saturation(1.2, 0.5), 0.1),
-        lambda: saturation_point(Saturation(0.5, 0.5), 0.0),
         lambda: fit_saturation([1, 1], [0.1, 0.2]),
         lambda: fit_saturation([1, 2], [0.1, 1.2]),
         lambda: verified_accuracy([], 1),
         lambda: verified_accuracy([Verified(0.5, 1.5)], 1),
-        lambda: cost_of_pass([], []),
-        lambda: arise([0.1], [10]),
-        lambda: arise([0.1, 0.2], [10, 0]),
+        lambda: enough_samples(Coverage(1, 1), 0.0),
         lambda: fit_coverage([], []),
         lambda: fit_coverage([4], [5]),
         lambda: fit_coverage([4, 4], [0, 0]),
@@ -130,9 +65,20 @@ def test_bad_input_is_refused() -> None:
 
 
 def test_pass_at_k_of_a_beta_by_hand() -> None:
-    # p uniform: E[1 - (1 - p) ** k] = 1 - 1 / (k + 1); half of the problems are hopeless.
-    assert extrapolated_pass_at_k(Coverage(1, 1, 0.5), 3) == pytest.approx(0.5 * 0.75)
-    assert Coverage(1, 1, 0.5).ceiling == 0.5
+    # p uniform: E[1 - (1 - p) ** k] = 1 - 1 / (k + 1).
+    assert extrapolated_pass_at_k(Coverage(1, 1), 3) == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize(
+    ("coverage", "least_gain", "expected"),
+    [
+        # p uniform: pass@k = 1 - 1 / (k + 1), so sample k + 1 gains 1 / ((k + 1) * (k + 2)).
+        (Coverage(1, 1), 0.01, 9),  # 1 / (9 * 10) = .0111, 1 / (10 * 11) = .0091
+        (Coverage(1, 1), 0.6, 0),  # the first gains .5
+    ],
+)
+def test_the_samples_that_are_enough(coverage: Coverage, least_gain: float, expected: int) -> None:
+    assert enough_samples(coverage, least_gain) == expected
 
 
 def test_pass_at_k_is_extrapolated_with_an_interval() -> None:

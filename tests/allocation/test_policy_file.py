@@ -54,7 +54,7 @@ def test_chances_of_a_dearer_strategy_are_probabilities() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("schema: 1", "schema: 0"), "version 0, this tts reads 1"),
+        (("schema: 2", "schema: 1"), "version 1, this tts reads 2"),
         (("  - 0.9", "  - 1.9"), "lie in \\[0, 1\\]"),
         (("accuracy: 0.5", "accuracy: 50"), "prices.0.accuracy"),
         (("model: m", "modell: m"), "modell"),

@@ -13,19 +13,18 @@ from tts.bench.auto_figures import (
     to_mapping,
 )
 from tts.errors import InputError
-from tts.evals.run_store import Attempt, Record
+from tts.evals.records import Record, Sample
 from tts.types import Usage
 
 
 def record(
-    name: str, *samples: tuple[int, bool, float], correct: bool = True, tokens: int = 0
+    name: str, *drawn: tuple[int, bool, float], correct: bool = True, tokens: int = 0
 ) -> Record:
-    attempts = tuple(
-        Attempt(str(group), group, is_right, 10, {"prm": score})
-        for group, is_right, score in samples
+    samples = tuple(
+        Sample(str(index), index, is_right, 10, {"prm": score}) for index, is_right, score in drawn
     )
     usage = Usage(generated_tokens=tokens or 10 * len(samples), calls=len(samples))
-    return Record(name, 0, "a", correct, usage, 1.0, "", attempts, False)
+    return Record(name, 0, "a", correct, usage, 1.0, "", samples, False)
 
 
 # Two wrong samples that agree against a right one of high score.
@@ -69,6 +68,6 @@ def test_never_as_right_is_said() -> None:
 
 
 def test_cut_runs_are_refused() -> None:
-    cut = Record("p", 0, None, False, Usage(), 1.0, "", SPLIT.attempts, True)
+    cut = Record("p", 0, None, False, Usage(), 1.0, "", SPLIT.samples, True)
     with pytest.raises(InputError, match="whole samples"):
         fixed_curves([cut], "prm")

@@ -102,7 +102,7 @@ def test_scoring_is_timed_against_the_same_samples_unscored() -> None:
 
 def test_the_plot_has_one_curve() -> None:
     runs = {BASE: [BASE_RUN], "genselect": [stored(record("p", "rr"), record("q", "rr"))]}
-    curves = [bool(summary["maj_at_k"]) for summary in plot_summaries(runs)]
+    curves = [bool(summary.maj_at_k) for summary in plot_summaries(runs)]
     assert curves == [True, False]
 
 

@@ -24,6 +24,7 @@ from tts.bench.tree_run import (
 )
 from tts.cli.main import run
 from tts.engine.scripted import Ask, Line, ScriptedEngine
+from tts.evals.metrics import Interval
 
 
 def figures(tokens: float, solution_tokens: float | None) -> CellFigures:
@@ -32,7 +33,7 @@ def figures(tokens: float, solution_tokens: float | None) -> CellFigures:
         samples=16,
         problems=1,
         accuracy=1.0,
-        interval=(0.0, 1.0),
+        interval=Interval(0.0, 1.0),
         tokens=tokens,
         seconds=1.0,
         steps_per_second=None,

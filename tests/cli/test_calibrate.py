@@ -72,9 +72,9 @@ def test_one_sided_data_give_a_policy_that_runs(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("schema: 1", "schema: 0"), "a policy of version 0, this tts reads 1"),
+        (("schema: 2", "schema: 1"), "a policy of version 1, this tts reads 2"),
         (("model: m", "model: other"), "calibrated for other, this is m; run `tts calibrate`"),
-        (("accuracy: 1.0", "accuracy: 1.5"), "less than or equal to 1"),
+        (("accuracy: ", "accuracy: 1"), "less than or equal to 1"),
     ],
 )
 def test_a_policy_that_does_not_fit_is_refused_before_a_sample(

@@ -12,6 +12,7 @@ from tts.engine import running
 from tts.engine.scripted import ScriptedEngine, lines
 from tts.engine.sparse_config import SparseConfig
 from tts.engine.spec import EngineSpec
+from tts.evals.summary import KVBytes
 
 Tts = Callable[..., Outcome]
 
@@ -91,11 +92,8 @@ def test_a_password_in_an_address_is_written_nowhere(
 
 
 def test_what_was_read_stands_beside_what_dense_reads() -> None:
-    sparse = {"kv_bytes": {"read": 1_500_000, "dense": 6_000_000}}
-    assert kv_read(sparse) == "1.5 MB where dense decode reads 6.0 (25%)"
-    for nothing in ({}, {"read": None, "dense": None}, {"read": 5, "dense": 5}):
-        assert kv_read({"kv_bytes": nothing}) == ""
-    assert kv_read({}) == ""
+    assert kv_read(KVBytes(1_500_000, 6_000_000)) == "1.5 MB where dense decode reads 6.0 (25%)"
+    assert kv_read(KVBytes(None, None)) == kv_read(KVBytes(5, 5)) == kv_read(KVBytes(0, 0)) == ""
 
 
 @pytest.mark.parametrize(

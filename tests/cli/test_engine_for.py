@@ -132,8 +132,6 @@ def test_a_policy_is_fitted_to_the_runs_own_samples(tts: Tts, data: str, made: M
     assert outcome.code == 0, outcome.err
     policy = load_policy(Path("policy.yaml"))
     # The run's own model always agrees with itself, the draft seldom; its samples teach nothing.
-    (whole,) = [p for p in policy.curves["drafted"] if p.difficulty == "all"]
-    assert whole.samples == pytest.approx((4 + 4 * 20) / 5)
     assert {point.accuracy for point in policy.prices} == {0.0}
     assert "every sample is right, or every one wrong" in policy.notes[0]
 

@@ -15,22 +15,26 @@ from tts.errors import EngineError
 
 Tts = Callable[..., Outcome]
 # The public contract: names and types of one element of `runs`.
-RUN_SCHEMA: dict[str, type | tuple[type, ...]] = {
+RUN_SCHEMA: dict[str, type] = {
+    "schema": int,
     "benchmark": str,
     "preset": str,
     "model": str,
     "engine": str,
+    "engines": list,
     "seed": int,
-    "problems": int,
     "repeats": int,
+    "planned": int,
+    "done": int,
+    "problems": int,
     "answered": int,
     "samples": int,
     "accuracy": float,
-    "ci95": list,
+    "interval": list,
     "pass_at_k": dict,
     "maj_at_k": dict,
+    "cost": dict,
     "tokens": dict,
-    "flops": (float, type(None)),
     "kv_bytes": dict,
     "seconds": float,
     "out": str,
@@ -40,7 +44,7 @@ RUN_SCHEMA: dict[str, type | tuple[type, ...]] = {
 def test_json_is_the_public_contract(tts: Tts, data: str) -> None:
     outcome = tts("eval", "jsonl", "--data", data, "--preset", "single", "--json")
     assert outcome.code == 0
-    assert set(outcome.json) == {"schema", "runs"} and outcome.json["schema"] == 1
+    assert set(outcome.json) == {"schema", "runs"} and outcome.json["schema"] == 2
     (run,) = outcome.json["runs"]
     assert set(run) == set(RUN_SCHEMA)
     assert all(isinstance(run[name], kind) for name, kind in RUN_SCHEMA.items())
@@ -52,7 +56,7 @@ def test_json_is_the_public_contract(tts: Tts, data: str) -> None:
         "wasted",
         "reused",
     }
-    low, high = run["ci95"]
+    low, high = run["interval"]
     assert 0 <= low <= run["accuracy"] <= high <= 1
     assert set(run["pass_at_k"]) == {"1"}
     assert (run["benchmark"], run["preset"], run["problems"]) == ("jsonl", "single", 5)
@@ -64,12 +68,21 @@ def test_run_folder_holds_what_was_promised(tts: Tts, data: str) -> None:
     assert folder.parent == Path("runs")
     assert json.loads((folder / "summary.json").read_text()) == run
     head = json.loads((folder / "run.json").read_text())
-    assert {"config", "versions", "environment", "sessions"} <= set(head)
+    assert {"schema", "config", "environment", "sessions"} <= set(head)
     assert {"cpu", "cores", "memory_bytes", "commit"} <= set(head["environment"])
     rows = [json.loads(line) for line in (folder / "problems.jsonl").read_text().splitlines()]
-    assert {row["id"] for row in rows} == {f"s{i}" for i in range(5)}
-    assert {"id", "repeat", "answer", "correct", "usage", "seconds", "error"} <= set(rows[0])
-    assert (folder / "generations.jsonl").stat().st_size > 0
+    assert {row["problem"] for row in rows} == {f"s{i}" for i in range(5)}
+    assert {"problem", "repeat", "answer", "correct", "usage", "seconds", "error"} <= set(rows[0])
+    drawn = [json.loads(line) for line in (folder / "generations.jsonl").read_text().splitlines()]
+    places = ("problem", "repeat", "node", "seed")
+    texts = {tuple(row[name] for name in places): row["text"] for row in drawn}
+    for row in rows:  # every sample finds its text, and every problem its statement
+        for sample in row["samples"]:
+            text = texts[row["problem"], row["repeat"], sample["node"], sample["seed"]]
+            assert (sample["answer"] or "") in text
+    stated = [json.loads(line) for line in (folder / "statements.jsonl").read_text().splitlines()]
+    assert {row["problem"] for row in stated} == {row["problem"] for row in rows}
+    assert all("What is" in row["statement"] and row["reference"] for row in stated)
     events = [json.loads(line) for line in (folder / "trace.jsonl").read_text().splitlines()]
     assert {"start", "request", "completion", "end"} <= {event["kind"] for event in events}
 
@@ -149,7 +162,7 @@ def test_nothing_solved_is_no_success(tts: Tts, data: str) -> None:
         (("jsonl",), "the benchmark jsonl needs a file"),
         (("jsonl", "--data", "nowhere.jsonl"), "nowhere.jsonl"),
         (("chain", "countdown", "--data", "x.jsonl"), "data belong to one benchmark"),
-        (("chain", "--reuse", "nowhere"), "reuse nowhere: no run here"),
+        (("chain", "--reuse", "nowhere"), "nowhere: no run here"),
         (("chain", "--model", "http://localhost"), "write MODEL, MODEL@URL or replay:FILE"),
         (("chain", "--model", "m@localhost:8000"), "address begins with http:// or https://"),
         (("chain", "--model", "m?sparse=1"), "only ?pooling may follow a model"),
@@ -219,3 +232,22 @@ def test_ctrl_c_says_how_to_go_on(tts: Tts, data: str, monkeypatch: pytest.Monke
     assert f"tts eval jsonl --data {data} --limit 3 --seed 0" in outcome.err.replace(
         "--preset self_consistency ", ""
     )
+
+
+def test_a_run_names_the_model_of_its_verifiers(tts: Tts, data: str) -> None:
+    words = ("eval", "jsonl", "--data", data, "--preset", "best_of_n", "--set", "n=2", "--json")
+    (run,) = tts(*words).json["runs"]
+    config = json.loads((Path(run["out"]) / "run.json").read_text())["config"]
+    assert config["verifiers"] == {"prm": {"model": "scripted", "fingerprint": "scripted"}}
+
+
+@pytest.mark.parametrize("preset", ["best_of_n", "weighted_vote", "beam_search"])
+def test_the_bundled_reward_model_scores_no_other_models_samples_by_default(
+    tts: Tts, data: str, preset: str
+) -> None:
+    words = ("eval", "jsonl", "--data", data, "--preset", preset, "--model", "Qwen/Qwen3-8B")
+    refused = tts(*words)
+    assert refused.code == 2 and not Path("runs").exists()
+    assert "would score samples of Qwen/Qwen3-8B by bundled:prm" in refused.err
+    assert "--verifier prm=MODEL" in refused.err and refused.err.count("\n") == 1
+    assert tts(*words, "--verifier", "prm=bundled:prm").code == 0

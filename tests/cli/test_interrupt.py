@@ -69,7 +69,7 @@ def test_interrupted_process_is_resumed(tts: Tts, blow: signal.Signals) -> None:
     resumed = tts(*command, "--json")
     (run,) = resumed.json["runs"]
     lines = (Path(run["out"]) / "problems.jsonl").read_text().splitlines()
-    places = [(row["id"], row["repeat"]) for row in map(json.loads, lines)]
+    places = [(row["problem"], row["repeat"]) for row in map(json.loads, lines)]
     assert len(places) == len(set(places)) == 288
     assert run["samples"] == 1152  # 12 x 24 x 4
     seconds = json.loads((Path(run["out"]) / "run.json").read_text())["sessions"]

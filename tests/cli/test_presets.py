@@ -69,9 +69,9 @@ def test_compare_pairs_the_problems(tts: Tts, data: str) -> None:
     (comparison,) = outcome.json["comparisons"]
     assert comparison["problems"] == 5
     assert comparison["accuracy"] == [single["accuracy"], voted["accuracy"]]
-    assert comparison["difference"] == pytest.approx(voted["accuracy"] - single["accuracy"])
-    low, high = comparison["ci95"]
-    assert low <= comparison["difference"] <= high
+    difference, low, high = comparison["difference"]
+    assert difference == pytest.approx(voted["accuracy"] - single["accuracy"])
+    assert low <= difference <= high
     table = tts("compare", single["out"], voted["out"]).out
     assert max(map(len, table.splitlines())) <= 80
 
@@ -94,13 +94,60 @@ def test_report_writes_page_and_picture(tts: Tts, data: str) -> None:
     assert [run["out"] for run in tts("report", *runs, "--json").json["runs"]] == runs
 
 
+def test_laws_stand_beside_what_was_measured(tts: Tts, data: str) -> None:
+    (run,) = evaluate(tts, data, "self_consistency")
+    words = " ".join(tts("report", run["out"]).out.split())
+    assert "the beta-binomial law, fitted to 4 samples a problem, says pass@16 is" in words
+    assert "TTSPM (one rate for all problems), fitted to 4 samples a problem, says maj@16" in words
+    assert words.count("; measured ") == 3 and "levels off" not in words
+    (laws,) = tts("report", run["out"], "--json").json["laws"]
+    assert [law["law"] for law in laws["held_out"]] == ["beta-binomial", "TTSPM", "TTSPM"]
+
+
+def test_report_passes_over_the_picture_that_eval_drew(tts: Tts, data: str) -> None:
+    evaluate(tts, data, "single", "self_consistency")
+    found = [str(path) for path in sorted(Path("runs").iterdir())]
+    assert any(path.endswith(".png") for path in found)
+    outcome = tts("report", *found)
+    assert outcome.code == 0 and "self_consistency" in outcome.out
+    assert "passed over runs/jsonl-accuracy" in outcome.err
+    (picture,) = [path for path in found if path.endswith(".png")]
+    assert "none of these is a run folder" in tts("report", picture).err
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("a.pdf", b"%PDF"), ("a.svg", b"<?xml"), ("a.PNG", b"\x89PNG")]
+)
+def test_a_picture_has_the_format_of_its_name(tts: Tts, data: str, name: str, start: bytes) -> None:
+    (run,) = evaluate(tts, data, "single")
+    assert tts("report", run["out"], "--png", name).code == 0
+    assert Path(name).read_bytes().startswith(start)
+    refused = tts("report", run["out"], "--png", "a.jpg")
+    assert (refused.code, Path("a.jpg").exists()) == (2, False)
+    assert "ends in one of .png, .pdf, .svg" in refused.err
+
+
+def test_costs_have_the_unit_that_is_asked_for(tts: Tts, data: str) -> None:
+    single, voted = (run["out"] for run in evaluate(tts, data, "single", "self_consistency"))
+    shown = tts("report", single, voted, "--unit", "calls").out
+    assert "calls a problem" in shown and "a right answer" in shown
+    compared = tts("compare", single, voted, "--unit", "sequential")
+    assert "sequential a problem" in compared.out and "do not add up" in compared.out
+    assert "there is no unit 'joules'" in tts("compare", single, voted, "--unit", "joules").err
+    unknown = tts("report", single, "--unit", "usd", "--png", "a.png")
+    assert (unknown.code, "knows its cost in usd" in unknown.err) == (2, True)
+
+
 def test_report_of_an_interrupted_run_shows_what_is_finished(tts: Tts, data: str) -> None:
     (run,) = evaluate(tts, data, "single")
     folder = Path(run["out"])
     (folder / "summary.json").unlink()
     kept = (folder / "problems.jsonl").read_text().splitlines(keepends=True)[:3]
     (folder / "problems.jsonl").write_text("".join(kept))
-    assert tts("report", run["out"], "--json").json["runs"][0]["problems"] == 3
+    (found,) = tts("report", run["out"], "--json").json["runs"]
+    assert (found["problems"], found["done"], found["planned"]) == (3, 3, 5)
+    table = tts("report", run["out"]).out
+    assert "3/5" in table and "unfinished, 3 of 5: easy problems finish first" in table
     (folder / "problems.jsonl").write_text("")
     empty = tts("report", run["out"])
     assert (empty.code, "no problem is finished yet" in empty.err) == (2, True)

@@ -8,6 +8,7 @@ import pytest
 from tests.evals.test_report import record, stored
 from tts.errors import InputError
 from tts.evals.compare import compare
+from tts.evals.units import Unit
 from tts.types import Usage
 
 
@@ -20,56 +21,98 @@ def test_voting_over_the_first_run_at_what_the_second_spent() -> None:
     # Of rra: maj@1 = 2/3, maj@3 = 1, maj@2 = (rr 1, ra 1/2, ra 1/2) / 3 = 2/3; 10 tokens a sample.
     first = stored(record("p", "rra"), record("q", "aaa"))
     second = stored(spending("p", "r", 20), spending("q", "r", 10))
-    figures = compare(first, second)["equal_cost"]
-    assert (figures["unit"], figures["cost"]) == ("tokens", 15)
+    figures = compare(first, second)
+    equal = figures.equal_cost
+    assert equal is not None and (figures.unit, equal.cost, figures.reason) == ("tokens", 15, "")
     # Between 10 and 20 tokens the curve is level at 2/3 for p, 0 for q.
-    assert figures["accuracy"] == pytest.approx([1 / 3, 1.0])
-    assert figures["difference"] == pytest.approx(2 / 3)
-    assert figures["cost_of_same_accuracy"] is None and figures["ratio"] is None
+    assert equal.accuracy == pytest.approx((1 / 3, 1.0))
+    assert equal.difference.mean == pytest.approx(2 / 3)
+    assert equal.cost_of_same_accuracy is None and equal.ratio is None
 
 
 def test_the_cost_of_the_same_accuracy() -> None:
     first = stored(record("p", "rra"), record("q", "rrr"))
     second = stored(spending("p", "r", 12), spending("q", "r", 12))
-    figures = compare(first, second)["equal_cost"]
+    equal = compare(first, second).equal_cost
+    assert equal is not None
     # All right at k = 3, 30 tokens, and not before: 12 / 30.
-    assert figures["cost_of_same_accuracy"] == pytest.approx(30)
-    assert figures["ratio"] == pytest.approx(0.4)
-    low, high = figures["ratio_ci95"]
-    assert low <= 0.4 <= high
+    assert equal.cost_of_same_accuracy == pytest.approx(30)
+    assert equal.ratio == pytest.approx(0.4)
+    assert equal.ratio_interval.low <= 0.4 <= equal.ratio_interval.high
 
 
 def test_samples_are_the_cost_where_tokens_were_not_counted() -> None:
-    first = stored(record("p", "rraa"))
-    figures = compare(first, stored(spending("p", "r", None)))
-    assert figures["tokens_per_problem"] == [40, None]
-    assert (figures["equal_cost"]["unit"], figures["equal_cost"]["cost"]) == ("samples", 2)
+    figures = compare(stored(record("p", "rraa")), stored(spending("p", "r", None)))
+    assert (figures.unit, figures.cost) == ("calls", (4, 2))
+    assert figures.equal_cost is not None and figures.equal_cost.cost == 2
 
 
 @pytest.mark.parametrize(
     ("first", "second", "reason"),
     [
-        (record("p", "r"), record("p", "rr"), "no two whole samples"),
-        (record("p", "rr", is_cut=True), record("p", "r"), "no two whole samples"),
+        (record("p", "r"), record("p", "rr"), "no two independent samples"),
+        (record("p", "rr", is_cut=True), record("p", "r"), "a rule decided how many samples"),
         (record("p", "rr"), record("p", "rrr"), "known from 10.0 to 20.0"),
     ],
 )
 def test_without_a_curve_there_is_a_reason(first: Any, second: Any, reason: str) -> None:
-    assert reason in compare(stored(first), stored(second))["equal_cost"]["reason"]
+    figures = compare(stored(first), stored(second))
+    assert figures.equal_cost is None and reason in figures.reason
+
+
+def test_a_run_that_stopped_by_a_rule_gives_no_difference_to_one_with_the_same_samples() -> None:
+    # Both drew r first of each problem; where the rule went on, its second sample was wrong.
+    stopped = stored(record("p", "r", is_cut=True), record("q", "ra", is_cut=True))
+    plain = stored(record("p", "r"), record("q", "r"))
+    assert compare(stopped, plain).equal_cost is None
+    assert compare(plain, stopped).equal_cost is None
+
+
+@pytest.mark.parametrize(
+    ("unit", "cost"),
+    [("flops", (40.0, 6.0)), ("eflops", (40 + 562.5 * 8, 6 + 562.5 * 2)), ("sequential", (10, 20))],
+)
+def test_a_unit_may_be_chosen(unit: Unit, cost: tuple[float, float]) -> None:
+    usage = Usage(generated_tokens=40, calls=4, flops=40.0, kv_bytes=8)
+    other = replace(usage, flops=6.0, kv_bytes=2)
+    first = replace(record("p", "rraa"), usage=usage, sequential_tokens=10)
+    second = replace(record("p", "r"), usage=other, sequential_tokens=20)
+    figures = compare(stored(first), stored(second), unit=unit)
+    assert figures.unit == unit
+    assert figures.cost == pytest.approx(cost)
+
+
+def test_models_that_differ_are_compared_in_eflops() -> None:
+    usage = Usage(generated_tokens=10, calls=1, flops=5.0, kv_bytes=2)
+    one = stored(replace(record("p", "r"), usage=usage), fingerprint="a")
+    other = stored(replace(record("p", "r"), usage=usage), fingerprint="b")
+    assert compare(one, other).unit == "eflops"
+    assert compare(one, one).unit == "tokens"
+    bare = stored(record("p", "r"), fingerprint="b")  # its FLOPs are known, 0, and so no measure
+    assert compare(bare, replace(bare, config={**bare.config, "model": "n"})).unit == "tokens"
+
+
+def test_an_unfinished_run_is_compared_on_what_both_have_with_a_warning() -> None:
+    whole = stored(*(record(name, "r", repeat=i) for name in "pqs" for i in (0, 1)), repeats=2)
+    half = stored(record("p", "a"), record("q", "r", repeat=1), problems=3, repeats=2)
+    figures = compare(whole, half)
+    # p and q, and of each only the repeat that both have: 1 against 0, 1 against 1.
+    assert (figures.problems, figures.accuracy) == (2, (1.0, 0.5))
+    assert figures.calls == (1, 1)
+    assert any("unfinished, 2 of 6: easy problems finish first" in n for n in figures.notes)
 
 
 def test_other_problems_under_the_same_ids_are_refused() -> None:
-    same = {"problems": 1}
-    first = stored(record("p", "r"), problems_digest="a", **same)
+    first = stored(record("p", "r"), problems_digest="a")
     with pytest.raises(InputError, match="differ in statement or reference"):
-        compare(first, stored(record("p", "r"), problems_digest="b", **same))
-    compare(first, stored(record("p", "r"), problems_digest="a", **same))
+        compare(first, stored(record("p", "r"), problems_digest="b"))
+    compare(first, stored(record("p", "r"), problems_digest="a"))
 
 
 def test_what_else_differs_is_noted() -> None:
     first = replace(stored(record("p", "r")), versions={"math-verify": "0.8"})
     second = replace(stored(record("p", "r"), model="n"), versions={"math-verify": "0.9"})
-    assert compare(first, second)["notes"] == [
+    assert compare(first, second).notes == (
         "other model: m and n",
         "graded by other versions of math-verify: 0.8 and 0.9",
-    ]
+    )

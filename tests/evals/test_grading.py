@@ -1,12 +1,11 @@
 """Answers against references."""
 
-import asyncio
 from collections.abc import Iterator
 
 import pytest
 
 from tts.answers.groups import AnswerChecker
-from tts.evals.grading import agrade, grade
+from tts.evals.grading import grade
 from tts.types import Answer, AnswerType, Grade, Problem, Support
 
 
@@ -44,7 +43,6 @@ def test_grade(
 ) -> None:
     problem = Problem("p", "?", reference=reference, answer_type=answer_type)
     assert grade(problem, answer(text), checker) == expected
-    assert asyncio.run(agrade(problem, answer(text), checker)) == expected
 
 
 def test_a_missing_answer_is_wrong(checker: AnswerChecker) -> None:

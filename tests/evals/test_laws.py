@@ -1,9 +1,11 @@
 """The laws read off a run's own samples."""
 
+import random
+
 import pytest
 
 from tts.evals.laws import laws_of
-from tts.evals.run_store import Attempt, Record
+from tts.evals.records import Record, Sample
 from tts.types import Usage
 
 
@@ -16,29 +18,57 @@ def record(
     is_cut: bool = False,
 ) -> Record:
     """One sample a letter: r is right, any other a wrong answer of its own."""
-    attempts = tuple(
-        Attempt(mark, ord(mark), mark == "r", 10, {"prm": scores[i]} if scores else {})
+    samples = tuple(
+        Sample(mark, ord(mark), mark == "r", 10, {"prm": scores[i]} if scores else {})
         for i, mark in enumerate(marks)
     )
-    attempts += tuple(Attempt(m, ord(m), m == "r", 10, is_draft=False) for m in revisions)
-    return Record(name, 0, "a", True, Usage(), 1.0, "", attempts, is_cut)
+    samples += tuple(Sample(m, ord(m), m == "r", 10, is_independent=False) for m in revisions)
+    return Record(name, 0, "a", True, Usage(), 1.0, "", samples, is_cut)
 
 
-def test_laws_of_a_run_by_hand() -> None:
-    laws = laws_of([record("p", "rrrr"), record("q", "rabc"), record("s", "abcd")])
-    assert laws is not None and laws.further_k == 16
-    maj, passed = laws.saturating
-    assert (maj.figure, passed.figure) == ("maj", "pass")
-    # pass@1, 2, 4 are (1 + 1/4) / 3, (1 + 1/2) / 3, 2 / 3.
-    assert passed.curve.ceiling == pytest.approx(0.7, abs=0.1)
-    assert passed.enough > maj.enough >= 0
-    assert laws.further is not None and laws.further.low <= laws.further.value <= laws.further.high
+def test_laws_are_judged_by_what_they_were_not_fitted_to() -> None:
+    # Half of the problems are always right, half never: two samples tell as much as eight.
+    laws = laws_of([record(str(i), ("r" if i % 2 else "a") * 8) for i in range(8)])
+    assert laws is not None and laws.further_k == 32
+    coverage, passed, voted = laws.held_out
+    assert (coverage.law, passed.law, voted.law) == ("beta-binomial", "TTSPM", "TTSPM")
+    assert (passed.figure, voted.figure) == ("pass", "maj")
+    for held_out in laws.held_out:
+        assert (held_out.fitted, held_out.k, held_out.measured) == (2, 8, 0.5)
+        assert held_out.predicted == pytest.approx(0.5, abs=0.02)
+        assert held_out.error == held_out.predicted - 0.5
+    assert laws.further is not None and laws.further.value == pytest.approx(0.5, abs=0.02)
     assert laws.ceilings == ()
 
 
+def test_a_law_that_misses_says_nothing_of_what_comes_after() -> None:
+    # Right samples come last, so that the first two promise nothing: p is right once in two.
+    laws = laws_of([record("p", "raaaaaaa"), *(record(n, "aaarrrrr") for n in "qstuv")])
+    assert laws is not None
+    coverage, passed, _ = laws.held_out
+    # Any eight samples of a problem hold a right one.
+    assert coverage.measured == passed.measured == 1.0
+    assert coverage.error < -0.05 and coverage.enough is None and laws.further is None
+    assert passed.error < -0.05
+
+
+def test_one_rate_for_mixed_problems_gives_no_plateau() -> None:
+    rng = random.Random(0)
+    chances = [((i + 0.5) / 200) ** 2 for i in range(200)]  # Beta(1/2, 1)
+    records = [
+        record(str(i), "".join(rng.choices("rabcd", [4 * p, *[1 - p] * 4], k=32)))
+        for i, p in enumerate(chances)
+    ]
+    laws = laws_of(records)
+    assert laws is not None
+    coverage, passed, voted = laws.held_out
+    assert abs(coverage.error) < 0.05 < -passed.error
+    assert passed.enough is voted.enough is None and coverage.enough is not None
+
+
 def test_a_verifier_caps_what_resampling_reaches() -> None:
-    first = record("p", "rrab", (0.9, 0.8, 0.7, 0.1))  # passes 3 of 4, two of them right
-    second = record("q", "abcd", (0.1, 0.1, 0.1, 0.9))  # passes a wrong one
+    first = record("p", "rrab" * 2, (0.9, 0.8, 0.7, 0.1) * 2)  # passes 3 of 4, two of them right
+    second = record("q", "abcd" * 2, (0.1, 0.1, 0.1, 0.9) * 2)  # passes a wrong one
     laws = laws_of([first, second])
     assert laws is not None
     (ceiling,) = laws.ceilings
@@ -49,14 +79,15 @@ def test_a_verifier_caps_what_resampling_reaches() -> None:
 
 
 def test_revisions_are_no_further_samples() -> None:
-    drafts = [record("p", "rrab"), record("q", "abcd")]
-    revised = [record("p", "rrab", revisions="rrrr"), record("q", "abcd", revisions="r")]
-    assert laws_of(revised) == laws_of(drafts) is not None
-    assert laws_of([record("p", "rr", revisions="rr")]) is None
+    plain = [record("p", "rrabrrab"), record("q", "abcdabcd")]
+    revised = [record("p", "rrabrrab", revisions="rrrr"), record("q", "abcdabcd", revisions="r")]
+    assert laws_of(revised) == laws_of(plain) is not None
+    assert laws_of([record("p", "rrrr", revisions="rrrr")]) is None
 
 
 def test_one_sided_runs_are_not_extrapolated_and_cut_ones_say_nothing() -> None:
-    laws = laws_of([record("p", "rrrr")])
+    laws = laws_of([record("p", "r" * 8)])
     assert laws is not None and laws.further is None
-    assert laws_of([record("p", "rrrr", is_cut=True)]) is None
-    assert laws_of([record("p", "rr")]) is None and laws_of([]) is None
+    assert [held_out.law for held_out in laws.held_out] == ["TTSPM", "TTSPM"]
+    assert laws_of([record("p", "r" * 8, is_cut=True)]) is None
+    assert laws_of([record("p", "r" * 7)]) is None and laws_of([]) is None

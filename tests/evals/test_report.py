@@ -4,14 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tts.errors import InputError
 from tts.evals.compare import compare
 from tts.evals.page import build_page
 from tts.evals.plot import plot_accuracy, render_plot
+from tts.evals.records import Record, Sample
 from tts.evals.report import summarise
-from tts.evals.run_store import Attempt, Record, StoredRun
+from tts.evals.run_store import StoredRun
+from tts.evals.summary import KVBytes, Summary
 from tts.types import Usage
 
 CONFIG = {
@@ -20,6 +23,7 @@ CONFIG = {
     "model": "m",
     "engine": "vllm",
     "seed": 3,
+    "problems": 3,
     "repeats": 1,
 }
 
@@ -27,7 +31,7 @@ CONFIG = {
 def record(problem_id: str, marks: str, *, repeat: int = 0, is_cut: bool = False) -> Record:
     """Make a record: r is a right sample, a and b are wrong ones, - has no answer."""
     groups = {"r": 0, "a": 1, "b": 2, "-": None}
-    attempts = tuple(Attempt(m, groups[m], m == "r", 10) for m in marks)
+    samples = tuple(Sample(m, groups[m], m == "r", 10) for m in marks)
     voters = [m for m in marks if m != "-"]
     winner = max(voters, key=voters.count) if voters else None
     return Record(
@@ -44,43 +48,44 @@ def record(problem_id: str, marks: str, *, repeat: int = 0, is_cut: bool = False
         ),
         seconds=1.0,
         error="" if winner else "no trajectory gave an answer",
-        attempts=attempts,
+        samples=samples,
         is_cut=is_cut,
     )
 
 
-def summary(*records: Record, **config: Any) -> dict[str, Any]:
-    return summarise({**CONFIG, **config}, records, seconds=2.0, out=Path("out"))
+def summary(*records: Record, **config: Any) -> Summary:
+    whole = {**CONFIG, "problems": len({r.id for r in records}), **config}
+    return summarise(whole, records, seconds=2.0, out=Path("out"))
 
 
 def test_revisions_are_no_draws() -> None:
     first = record("p", "rarr")
-    attempts = tuple(replace(a, is_draft=i < 2) for i, a in enumerate(first.attempts))
-    figures = summary(replace(first, attempts=attempts))
-    # Of the two drafts one is right: pass@1 1/2, pass@2 1, and maj@2 is a tie.
-    assert figures["pass_at_k"] == {"1": 0.5, "2": 1.0}
-    assert figures["maj_at_k"] == {"1": 0.5, "2": 0.5}
-    assert figures["samples"] == 4
+    samples = tuple(replace(a, is_independent=i < 2) for i, a in enumerate(first.samples))
+    figures = summary(replace(first, samples=samples))
+    # Of the two independent samples one is right: pass@1 1/2, pass@2 1, and maj@2 is a tie.
+    assert figures.pass_at_k == {1: 0.5, 2: 1.0}
+    assert figures.maj_at_k == {1: 0.5, 2: 0.5}
+    assert figures.samples == 4
 
 
 def test_figures_by_hand() -> None:
     figures = summary(record("p", "rraa"), record("q", "rbbb"), record("s", "----"))
-    assert figures["problems"] == 3 and figures["answered"] == 2 and figures["samples"] == 12
-    assert figures["accuracy"] == pytest.approx(1 / 3)
-    assert figures["tokens"]["generated"] == 120  # 12 samples of 10
+    assert figures.problems == 3 and figures.answered == 2 and figures.samples == 12
+    assert figures.accuracy == pytest.approx(1 / 3)
+    assert figures.tokens.generated == 120  # 12 samples of 10
     # pass@1: (2/4 + 1/4 + 0) / 3; pass@2: p 1 - C(2,2)/C(4,2) = 5/6, q 1 - C(3,2)/6 = 1/2.
-    assert figures["pass_at_k"] == pytest.approx({"1": 0.25, "2": (5 / 6 + 1 / 2) / 3, "4": 2 / 3})
+    assert figures.pass_at_k == pytest.approx({1: 0.25, 2: (5 / 6 + 1 / 2) / 3, 4: 2 / 3})
     # maj@4: p is a tie of r and a, so 1/2; q goes to b.
-    assert figures["maj_at_k"]["4"] == pytest.approx(0.5 / 3)
-    assert figures["kv_bytes"] == {"read": 3 * 8, "dense": 3 * 32}
-    low, high = figures["ci95"]
+    assert figures.maj_at_k[4] == pytest.approx(0.5 / 3)
+    assert figures.kv_bytes == KVBytes(read=3 * 8, dense=3 * 32)
+    low, high = figures.interval
     assert 0 < low < 1 / 3 < high < 1
 
 
 def test_at_k_goes_no_further_than_the_fewest_samples() -> None:
-    assert set(summary(record("p", "rra"), record("q", "rraab"))["pass_at_k"]) == {"1", "2"}
-    assert summary(record("p", "rr"), record("q", ""))["pass_at_k"] == {}
-    assert summary(record("p", "rr"), record("q", "rr", is_cut=True))["maj_at_k"] == {}
+    assert set(summary(record("p", "rra"), record("q", "rraab")).pass_at_k) == {1, 2}
+    assert summary(record("p", "rr"), record("q", "")).pass_at_k == {}
+    assert summary(record("p", "rr"), record("q", "rr", is_cut=True)).maj_at_k == {}
 
 
 def test_repeats_count_once_per_problem() -> None:
@@ -90,24 +95,24 @@ def test_repeats_count_once_per_problem() -> None:
         *(record("q", "a", repeat=i) for i in range(4)),
         repeats=4,
     )
-    assert figures["problems"] == 2
-    assert figures["accuracy"] == 0.375  # (3/4 + 0) / 2
-    assert figures["ci95"] == [0.0, 0.75]  # two problems: means of pairs drawn from {0, 3/4}
+    assert figures.problems == 2
+    assert figures.accuracy == 0.375  # (3/4 + 0) / 2
+    assert figures.interval == (0.0, 0.75)  # two problems: means of pairs drawn from {0, 3/4}
 
 
 def stored(*records: Record, **config: Any) -> StoredRun:
-    return StoredRun(Path("runs/x"), {**CONFIG, **config}, records, 1.0, None)
+    whole = {**CONFIG, "problems": len({r.id for r in records}), **config}
+    return StoredRun(Path("runs/x"), whole, records, 1.0, None)
 
 
 def test_comparison_pairs_what_both_have() -> None:
     first = stored(record("p", "a"), record("q", "r"), record("only first", "r"))
     second = stored(record("q", "rrr"), record("p", "rrr"), record("only second", "a"))
     figures = compare(first, second)
-    assert figures["problems"] == 2
-    assert figures["accuracy"] == [0.5, 1.0]
-    assert figures["difference"] == 0.5
-    assert figures["ci95"] == [0.0, 1.0]  # differences are 1 and 0
-    assert figures["tokens_per_problem"] == [10, 30]
+    assert figures.problems == 2
+    assert figures.accuracy == (0.5, 1.0)
+    assert figures.difference == (0.5, 0.0, 1.0)  # differences are 1 and 0
+    assert (figures.unit, figures.cost) == ("tokens", (10, 30))
 
 
 def test_runs_that_share_nothing_do_not_compare() -> None:
@@ -130,8 +135,39 @@ def test_plot_has_a_panel_per_benchmark_and_a_point_per_run() -> None:
     assert render_plot(runs).startswith(b"\x89PNG")
 
 
+def test_a_plot_draws_what_was_measured_and_no_law() -> None:
+    whole = summary(record("p", "rara"), record("q", "raab"), preset="vote")
+    (axes,) = plot_accuracy([whole]).axes
+    _, labels = axes.get_legend_handles_labels()
+    assert sorted(labels) == ["vote", "vote: maj@1 to maj@4"]
+    (curve,) = [line for line in axes.lines if line.get_label() == "vote: maj@1 to maj@4"]
+    assert [float(x) for x in np.asarray(curve.get_xdata())] == [10, 20, 40]
+    assert list(np.asarray(curve.get_ydata())) == list(whole.maj_at_k.values())
+
+
+def test_unfinished_runs_and_other_models_are_named() -> None:
+    half = summary(record("p", "ra"), preset="one", problems=2, model="a")
+    (axes,) = plot_accuracy([half, summary(record("p", "r"), preset="two", model="$b$")]).axes
+    labels = axes.get_legend_handles_labels()[1]
+    assert "one, a (unfinished, 1 of 2)" in labels and r"two, \$b\$" in labels
+    hollow, full = (container[0].get_markerfacecolor() for container in axes.containers)
+    assert hollow == "none" != full
+
+
+def test_a_cost_that_is_not_known_is_no_white_picture() -> None:
+    uncounted = replace(record("p", "ra"), usage=Usage(generated_tokens=None, calls=2))
+    bare = summary(uncounted, preset="bare")
+    with pytest.raises(InputError, match="none of these runs knows its cost in tokens"):
+        plot_accuracy([bare])
+    figure = plot_accuracy([bare, summary(record("p", "ra"))])
+    assert figure.get_supxlabel() == "left out, cost not known: bare"
+    (axes,) = plot_accuracy([bare], "calls").axes
+    assert axes.get_xlabel() == "samples per problem" and len(axes.containers) == 1
+
+
 def test_page_is_complete_and_escapes_names() -> None:
     page = build_page([summary(record("p", "ra"), preset="<b>")])
     assert "&lt;b&gt;" in page and "<b>" not in page
-    assert page.count("<tr>") == 2
+    assert page.count("<tr>") == 2 and "1 of 1" in page
+    assert "<th>calls a right answer</th>" in build_page([summary(record("p", "ra"))], "calls")
     assert "http" not in page  # nothing is loaded from elsewhere

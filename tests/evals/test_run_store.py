@@ -11,11 +11,20 @@ from pathlib import Path
 import pytest
 
 from tts.errors import StoreError
-from tts.evals.run_store import Attempt, Record, RunStore, folder_name, load_run, read_events
+from tts.evals.records import Record, Sample
+from tts.evals.run_store import RunStore, folder_name, load_run, log_of, read_events
 from tts.storage.sealed_lines import decode_line, encode_line, read_lines
-from tts.types import Event, Usage
+from tts.types import Completion, Event, Message, Problem, Usage
 
-CONFIG = {"benchmark": "chain", "preset": "single", "seed": 0, "engine": "scripted"}
+CONFIG = {
+    "benchmark": "chain",
+    "preset": "single",
+    "model": "m",
+    "engine": "scripted",
+    "seed": 0,
+    "problems": 3,
+    "repeats": 1,
+}
 NAMES = ("run.json", "problems.jsonl", "trace.jsonl", "generations.jsonl")
 
 
@@ -25,7 +34,7 @@ def _no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def record(number: int) -> Record:
-    attempt = Attempt(answer="ä 7", group=0, correct=True, tokens=5)
+    sample = Sample(answer="ä 7", answer_class=0, correct=True, tokens=5)
     return Record(
         id=f"p/{number}",
         repeat=0,
@@ -34,7 +43,7 @@ def record(number: int) -> Record:
         usage=Usage(generated_tokens=5, calls=1, usd=None),
         seconds=0.5,
         error="",
-        attempts=(attempt,),
+        samples=(sample,),
         is_cut=False,
     )
 
@@ -108,7 +117,7 @@ def test_cut_off_within_any_line_a_run_goes_on_and_is_whole_again(
 def test_trace_of_a_problem_that_was_not_finished_is_dropped(tmp_path: Path) -> None:
     folder = fill(tmp_path, 0)
     with (folder / "trace.jsonl").open("a") as file:
-        file.write('{"problem": "p/1", "kind": "sta')
+        file.write('{"problem":"p/1","kind":"sta')
     fill(tmp_path, 1)
     assert trace_ids(folder) == ["p/0", "p/0", "p/1", "p/1"]
 
@@ -116,7 +125,7 @@ def test_trace_of_a_problem_that_was_not_finished_is_dropped(tmp_path: Path) -> 
 def test_events_of_a_kind_are_read_up_to_a_torn_line(tmp_path: Path) -> None:
     folder = fill(tmp_path, 0, 1)
     with (folder / "trace.jsonl").open("a") as file:
-        file.write('{"problem": "p/2", "kind": "start", "sec')
+        file.write('{"problem":"p/2","kind":"start","sec')
     assert [event["problem"] for event in read_events(folder, "start")] == ["p/0", "p/1"]
     assert list(read_events(folder, "p/0")) == []
     with pytest.raises(StoreError, match="trace"):
@@ -146,8 +155,8 @@ def test_every_single_damaged_byte_is_noticed() -> None:
 def test_lines_are_plain_json_for_other_tools(tmp_path: Path) -> None:
     folder = fill(tmp_path, 0)
     (line,) = (folder / "problems.jsonl").read_text().splitlines()
-    assert json.loads(line)["id"] == "p/0"
-    assert read_lines(folder / "no such file").values == ()
+    assert json.loads(line)["problem"] == "p/0"
+    assert list(read_lines(folder / "no such file")) == []
 
 
 def test_two_processes_cannot_share_a_folder(tmp_path: Path) -> None:
@@ -173,6 +182,77 @@ def test_half_written_json_is_never_seen(tmp_path: Path) -> None:
     (folder / "run.json").write_text("{")
     with pytest.raises(StoreError, match=r"run\.json: not valid JSON"):
         load_run(folder)
+
+
+def test_a_folder_of_another_version_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    folder = fill(tmp_path, 0)
+    head = json.loads((folder / "run.json").read_text())
+    old = {**head, "schema": 1, "versions": {"tts": "0.1.0"}}
+    (folder / "run.json").write_text(json.dumps(old))
+    message = "written by tts 0.1.0 in a form that this version does not read; run it into a new"
+    for refused in (lambda: load_run(folder), lambda: RunStore(tmp_path, CONFIG)):
+        with pytest.raises(StoreError, match=message):
+            refused()
+    with pytest.raises(StoreError, match=message):
+        log_of(folder)
+
+
+def test_versions_of_sessions_are_all_named(tmp_path: Path) -> None:
+    folder = fill(tmp_path, 0)
+    head = json.loads((folder / "run.json").read_text())
+    first = {**head["sessions"][0], "versions": {"tts": "0.1.0", "numpy": "2"}}
+    head["sessions"] = [first, {**first, "versions": {"tts": "0.2.0", "numpy": "2"}}]
+    (folder / "run.json").write_text(json.dumps(head))
+    assert load_run(folder).versions == {"tts": "0.1.0, 0.2.0", "numpy": "2"}
+
+
+def test_problems_are_written_down_once(tmp_path: Path) -> None:
+    problems = [
+        Problem("p/0", "What is 1?", reference="1", metadata={"level": 2}),
+        Problem("p/1", messages=(Message("user", "\ud800 hi"),)),
+    ]
+    path = tmp_path / folder_name(CONFIG) / "statements.jsonl"
+    for _ in range(2):
+        RunStore(tmp_path, CONFIG, problems).close()
+    first, second = (line.values for line in read_lines(path))
+    assert (first["problem"], first["statement"], first["reference"]) == ("p/0", "What is 1?", "1")
+    assert first["metadata"] == {"level": 2}
+    assert second["messages"] == [{"role": "user", "content": "\ud800 hi"}]
+    path.write_bytes(path.read_bytes()[:-5])  # killed while it was written
+    with RunStore(tmp_path, CONFIG, problems):
+        assert len(list(read_lines(path))) == 2
+
+
+@pytest.mark.parametrize("name", ["problems.jsonl", "trace.jsonl", "generations.jsonl"])
+def test_every_line_is_json_that_names_its_problem(tmp_path: Path, name: str) -> None:
+    with RunStore(tmp_path, CONFIG) as store:
+        drawn = Completion(0, "4", "stop", Usage(generated_tokens=1, calls=1))
+        store.log.of("p/0", 0).record("k", 7, drawn, node="sample")
+        store.add(record(0), events(0))
+    lines = [json.loads(line) for line in (store.folder / name).read_text().splitlines()]
+    assert lines and all((line["problem"], line["repeat"]) == ("p/0", 0) for line in lines)
+    assert all(list(line)[-1] == "crc32" for line in lines)
+
+
+def test_completions_leave_the_memory_with_their_problem(tmp_path: Path) -> None:
+    drawn = Completion(0, "4", "stop", Usage(generated_tokens=1, calls=1))
+    with RunStore(tmp_path, {**CONFIG, "seed": 5}) as store:
+        for number in (0, 1):
+            store.log.of(f"p/{number}", 5).record(f"k{number}", 7, drawn, node="sample")
+        store.add(record(0), events(0))
+        left = [bool(store.log.of(f"p/{n}", 5).find(f"k{n}", [7])) for n in (0, 1)]
+    assert left == [False, True]
+    with RunStore(tmp_path, {**CONFIG, "seed": 5}) as store:  # nor do they come back
+        left = [bool(store.log.of(f"p/{n}", 5).find(f"k{n}", [7])) for n in (0, 1)]
+    assert left == [False, True]
+
+
+def test_a_damaged_line_of_a_trace_is_named(tmp_path: Path) -> None:
+    folder = fill(tmp_path, 0, 1)
+    path = folder / "trace.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"p/0"', b'"p/9"', 1))
+    with pytest.raises(StoreError, match=r"trace\.jsonl:1: damaged line"):
+        list(read_events(folder, "end"))
 
 
 def test_no_run_is_an_error(tmp_path: Path) -> None:
@@ -214,7 +294,7 @@ def test_full_disk_loses_nothing_that_was_finished(tmp_path: Path) -> None:
 def test_time_of_a_killed_session_is_counted_until_its_last_write(tmp_path: Path) -> None:
     folder = fill(tmp_path, 0)
     head = json.loads((folder / "run.json").read_text())
-    head["sessions"] = [{"started": 1000.0, "seconds": None, "process": 1}]
+    head["sessions"] = [{"started": 1000.0, "seconds": None, "process": 1, "versions": {}}]
     (folder / "run.json").write_text(json.dumps(head))
     for name in NAMES[1:]:
         os.utime(folder / name, (1007.5, 1007.5))

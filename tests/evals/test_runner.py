@@ -10,8 +10,11 @@ import pytest
 
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import BudgetError, CapabilityError, EngineError, ProblemError
-from tts.evals.run_store import GENERATIONS, Record, load_run
-from tts.evals.runner import Plan, Progress, _max_problems, evaluate
+from tts.evals.metrics import wilson_interval
+from tts.evals.records import Record
+from tts.evals.run_store import GENERATIONS, load_run
+from tts.evals.runner import Plan, Progress, _max_problems, evaluate, evaluate_all
+from tts.evals.summary import Summary
 from tts.presets.load import load_preset
 from tts.protocols import Capabilities
 from tts.types import Answer, Budget, Grade, Problem
@@ -39,52 +42,96 @@ def plan(preset: str = "self_consistency", *overrides: str, **changes: Any) -> P
     return replace(made, **changes)
 
 
-def run(made: Plan, engine: ScriptedEngine, root: Path, **options: Any) -> dict[str, Any]:
-    async def work() -> dict[str, Any]:
+def run(made: Plan, engine: ScriptedEngine, root: Path, **options: Any) -> Summary:
+    async def work() -> Summary:
         return await evaluate(made, engine, root=root, **options)
 
     return asyncio.run(work())
 
 
-def records(summary: dict[str, Any]) -> list[Record]:
-    return sorted(load_run(Path(summary["out"])).records, key=lambda r: (r.repeat, r.id))
+def records(summary: Summary) -> list[Record]:
+    return sorted(load_run(Path(summary.out)).records, key=lambda r: (r.repeat, r.id))
 
 
 def outcome(record: Record) -> tuple[Any, ...]:
     """Return what must not depend on how often a run was interrupted."""
     usage = record.usage
     spent = (usage.prompt_tokens, usage.generated_tokens, usage.calls, usage.wasted_tokens)
-    return (record.id, record.repeat, record.answer, record.correct, record.attempts, spent)
+    return (record.id, record.repeat, record.answer, record.correct, record.samples, spent)
 
 
 def test_figures_agree_with_the_records(tmp_path: Path) -> None:
     summary = run(plan(), ScriptedEngine(script), tmp_path)
     found = records(summary)
     assert [r.id for r in found] == [p.id for p in PROBLEMS]
-    assert summary["accuracy"] == sum(r.correct is True for r in found) / 6
-    assert summary["samples"] == 24  # 6 problems x 4
-    right = [sum(a.correct for a in r.attempts) for r in found]
-    assert summary["pass_at_k"]["1"] == pytest.approx(sum(right) / 24)
-    assert summary["pass_at_k"]["4"] == sum(c > 0 for c in right) / 6
-    assert set(summary["maj_at_k"]) == {"1", "2", "4"}
-    assert summary["tokens"]["generated"] == sum(a.tokens or 0 for r in found for a in r.attempts)
-    assert summary["tokens"]["reused"] == 0
+    assert summary.accuracy == sum(r.correct is True for r in found) / 6
+    assert summary.samples == 24  # 6 problems x 4
+    right = [sum(a.correct for a in r.samples) for r in found]
+    assert summary.pass_at_k[1] == pytest.approx(sum(right) / 24)
+    assert summary.pass_at_k[4] == sum(c > 0 for c in right) / 6
+    assert set(summary.maj_at_k) == {1, 2, 4}
+    assert summary.tokens.generated == sum(a.tokens or 0 for r in found for a in r.samples)
+    assert summary.tokens.reused == 0
 
 
-def test_every_attempt_is_kept_even_if_it_gave_no_answer(tmp_path: Path) -> None:
+def test_every_sample_is_kept_even_if_it_gave_no_answer(tmp_path: Path) -> None:
     silent = ScriptedEngine(lambda ask: Line("hm" if ask.index == 0 else r"\boxed{0}"))
     summary = run(plan(), silent, tmp_path)
     for record in records(summary):
-        assert [a.answer for a in record.attempts] == [None, "0", "0", "0"]
+        assert [a.answer for a in record.samples] == [None, "0", "0", "0"]
     # Three of four say 0, which is right for p0 alone: pass@1 = (3/4) / 6.
-    assert summary["pass_at_k"]["1"] == pytest.approx(0.125)
+    assert summary.pass_at_k[1] == pytest.approx(0.125)
 
 
 def test_aborted_samples_leave_no_fair_draw(tmp_path: Path) -> None:
     engine = ScriptedEngine(lambda ask: Line(r"\boxed{1}" + " " * 20 * ask.index))
     summary = run(plan("early_stop", "n=8"), engine, tmp_path)
-    assert summary["samples"] < 48
-    assert summary["pass_at_k"] == {} and summary["maj_at_k"] == {}
+    assert summary.samples < 48
+    assert summary.pass_at_k == {} and summary.maj_at_k == {}
+
+
+@pytest.mark.parametrize("preset", ["early_stop", "adaptive_consistency", "esc", "auto", "cascade"])
+def test_where_a_rule_decides_how_many_samples_there_are_no_curve_is_drawn(
+    tmp_path: Path, preset: str
+) -> None:
+    # Three problems whose samples agree at once, three whose samples do not.
+    def line(ask: Ask) -> Line:
+        number = int(ask.prompt.split("Say ")[1].split(".")[0])
+        return Line(rf"\boxed{{{number if number < 3 or ask.seed % 3 else ask.seed % 50}}}")
+
+    summary = run(plan(preset, "sampling.max_tokens=200"), ScriptedEngine(line), tmp_path)
+    assert any(record.is_cut for record in records(summary))
+    assert summary.pass_at_k == {} and summary.maj_at_k == {}
+
+
+def test_all_plans_are_checked_before_the_first_token(tmp_path: Path) -> None:
+    engine = ScriptedEngine(script)
+    plans = [plan(), plan(budget=Budget(usd=1.0))]
+    with pytest.raises(BudgetError, match="no price"):
+        asyncio.run(evaluate_all(plans, engine, root=tmp_path))
+    assert engine.requests == [] and list(tmp_path.iterdir()) == []
+
+
+def test_a_finished_run_stays_as_it_is(tmp_path: Path) -> None:
+    summary = run(plan(), ScriptedEngine(script), tmp_path)
+    head = Path(summary.out, "run.json").read_text()
+    assert run(plan(), ScriptedEngine(script), tmp_path) == summary
+    assert Path(summary.out, "run.json").read_text() == head
+    # Where it was moved to is where it is.
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    Path(summary.out).rename(moved / Path(summary.out).name)
+    assert run(plan(), ScriptedEngine(script), moved).out.startswith(str(moved))
+
+
+def test_a_problem_that_is_done_again_gives_other_figures(tmp_path: Path) -> None:
+    summary = run(plan(), ScriptedEngine(script), tmp_path)
+    path = Path(summary.out, "problems.jsonl")
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    engine = ScriptedEngine(script)
+    again = run(plan(), engine, tmp_path)
+    assert again.done == again.planned == 6 and again.accuracy == summary.accuracy
+    assert engine.requests == []  # its samples are still there
 
 
 @pytest.mark.parametrize("die_at", [3, 10, 12, 14])
@@ -94,12 +141,12 @@ def test_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, die_at: int) ->
     with pytest.raises(EngineError, match="died"):
         run(plan(), dying, tmp_path / "torn")
     (folder,) = (tmp_path / "torn").iterdir()
-    num_logged = (folder / GENERATIONS).read_bytes().count(b'{"kind":"completion"')
+    num_logged = (folder / GENERATIONS).read_bytes().count(b'"kind":"completion"')
     num_before = len(load_run(folder).records)
     second = ScriptedEngine(script)
     summary = run(plan(), second, tmp_path / "torn")
     assert list(map(outcome, records(summary))) == list(map(outcome, records(whole)))
-    assert summary["out"] == str(folder)
+    assert summary.out == str(folder)
     # No recorded sample is drawn again, and no finished problem is run again.
     assert sum(request.n for request in second.requests) == 24 - num_logged
     finished = {r.id for r in load_run(folder).records[:num_before]}
@@ -107,7 +154,7 @@ def test_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, die_at: int) ->
     third = ScriptedEngine(script)
     again = run(plan(), third, tmp_path / "torn")
     assert third.requests == []
-    assert {**again, "seconds": 0} == {**summary, "seconds": 0}
+    assert again == summary  # its seconds, too
 
 
 def asked(engine: ScriptedEngine) -> set[str]:
@@ -119,7 +166,7 @@ def test_interrupted_problem_reports_what_it_reused(tmp_path: Path) -> None:
     with pytest.raises(EngineError):
         run(plan(), ScriptedEngine(script, die_at=12), tmp_path)
     summary = run(plan(), ScriptedEngine(script), tmp_path)
-    assert 0 < summary["tokens"]["reused"] <= summary["tokens"]["generated"]
+    assert 0 < summary.tokens.reused <= (summary.tokens.generated or 0)
 
 
 def test_cancelled_run_keeps_what_was_finished(tmp_path: Path) -> None:
@@ -143,44 +190,43 @@ def test_cancelled_run_keeps_what_was_finished(tmp_path: Path) -> None:
     (folder,) = tmp_path.iterdir()
     assert len(load_run(folder).records) >= 2
     assert load_run(folder).summary is None
-    assert run(plan(), ScriptedEngine(script), tmp_path)["problems"] == 6
+    assert run(plan(), ScriptedEngine(script), tmp_path).problems == 6
 
 
 def test_presets_share_an_engine(tmp_path: Path) -> None:
     engine = ScriptedEngine(script)
 
-    async def work() -> list[dict[str, Any]]:
-        plans = (plan("single"), plan())
-        return [await evaluate(made, engine, root=tmp_path) for made in plans]
+    async def work() -> list[Summary]:
+        return await evaluate_all([plan("single"), plan()], engine, root=tmp_path)
 
     single, voted = asyncio.run(work())
-    assert single["out"] != voted["out"]
+    assert single.out != voted.out
     assert len(engine.requests) == 12
     # Both draw sample 0 with the same seed, so differences between presets are paired.
-    firsts = [r.attempts[0] for r in records(voted)]
-    assert [r.attempts[0] for r in records(single)] == firsts
+    firsts = [r.samples[0] for r in records(voted)]
+    assert [r.samples[0] for r in records(single)] == firsts
 
 
 def test_reused_run_costs_no_request(tmp_path: Path) -> None:
     first = run(plan(), ScriptedEngine(script), tmp_path)
     engine = ScriptedEngine(script)
-    log = Path(first["out"]) / GENERATIONS
+    log = Path(first.out) / GENERATIONS
     second = run(plan("self_consistency", "n=4", "order=index"), engine, tmp_path, reuse=[log])
     assert engine.requests == []
-    assert second["out"] != first["out"]
-    assert second["tokens"]["reused"] == second["tokens"]["generated"]
+    assert second.out != first.out
+    assert second.tokens.reused == second.tokens.generated
 
 
 def test_repeats_draw_other_samples_and_use_the_bootstrap(tmp_path: Path) -> None:
     summary = run(plan("single", repeats=4), ScriptedEngine(script), tmp_path)
     found = records(summary)
     assert len(found) == 24
-    assert (summary["problems"], summary["repeats"]) == (6, 4)
-    assert len({r.attempts[0].tokens for r in found if r.id == "p0"}) > 1
+    assert (summary.problems, summary.repeats) == (6, 4)
+    assert len({r.samples[0].tokens for r in found if r.id == "p0"}) > 1
     shares = [sum(r.correct is True for r in found if r.id == p.id) / 4 for p in PROBLEMS]
-    assert summary["accuracy"] == pytest.approx(sum(shares) / 6)
-    low, high = summary["ci95"]
-    assert min(shares) <= low <= summary["accuracy"] <= high <= max(shares)
+    assert summary.accuracy == pytest.approx(sum(shares) / 6)
+    low, high = summary.interval
+    assert min(shares) <= low <= summary.accuracy <= high <= max(shares)
 
 
 def test_progress_counts_up_to_the_total(tmp_path: Path) -> None:
@@ -191,6 +237,16 @@ def test_progress_counts_up_to_the_total(tmp_path: Path) -> None:
     assert last.total == 6 and last.seconds_left == 0
     assert last.accuracy is not None and last.interval is not None
     assert last.interval.low <= last.accuracy <= last.interval.high
+
+
+def test_repeats_of_a_problem_count_as_one_while_a_run_lasts(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    made = plan("single", repeats=4)
+    run(made, ScriptedEngine(script), tmp_path, on_progress=seen.append)
+    last = seen[-1]
+    assert last.done == 24 and last.accuracy is not None
+    # Six problems, not 24: as wide as of 6 problems with this share right.
+    assert last.interval == pytest.approx(wilson_interval(last.accuracy * 6, 6))
 
 
 def test_run_budget_holds_over_sessions(tmp_path: Path) -> None:
@@ -234,7 +290,7 @@ def test_budget_that_buys_nothing_is_refused(
 
 def test_a_run_budget_of_one_short_sample_each_is_enough(tmp_path: Path) -> None:
     summary = run(plan(run_budget=Budget(tokens=6 * 16)), ScriptedEngine(script), tmp_path)
-    assert summary["tokens"]["generated"] <= 6 * 16
+    assert 0 < (summary.tokens.generated or 0) <= 6 * 16
 
 
 def test_engine_that_lacks_something_is_refused_before_a_folder_is_made(tmp_path: Path) -> None:
@@ -262,10 +318,10 @@ def test_failed_samples_do_not_end_the_run(tmp_path: Path) -> None:
 
     summary = run(plan(), ScriptedEngine(broken), tmp_path)
     (failed,) = [r for r in records(summary) if r.id == "p2"]
-    assert (failed.answer, failed.correct, failed.attempts) == (None, False, ())
+    assert (failed.answer, failed.correct, failed.samples) == (None, False, ())
     assert "out of luck" in failed.error
-    assert summary["answered"] == 5
-    assert summary["pass_at_k"] == {}
+    assert summary.answered == 5
+    assert summary.pass_at_k == {}
 
 
 def test_run_deadline_ends_what_runs_and_starts_nothing_more(tmp_path: Path) -> None:
@@ -275,7 +331,7 @@ def test_run_deadline_ends_what_runs_and_starts_nothing_more(tmp_path: Path) -> 
     found = records(summary)
     assert len(found) == 120
     assert all("the deadline of 0.2 s passed" in r.error for r in found)
-    assert summary["samples"] == 0 and summary["seconds"] < 30
+    assert summary.samples == 0 and summary.seconds < 30
 
 
 @pytest.mark.parametrize(

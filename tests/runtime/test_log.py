@@ -1,5 +1,8 @@
 """The generation log survives being cut anywhere."""
 
+import json
+import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +19,13 @@ REQUEST = GenerationRequest(Prompt(text="1 + 1"), Sampling(), n=2, seed=7)
 def filled(path: Path) -> list[int]:
     """Write three completions and an abort; returns the file's length after each line."""
     lengths = []
-    with LogFile(path) as log:
+    with LogFile(path) as file:
+        log = file.of("p", 0)
         for index in range(3):
-            log.record("k", 7 + index, replace(completion(index), logprobs=(-0.5,) * 5))
+            drawn = replace(completion(index), logprobs=(-0.5,) * 5)
+            log.record("k", 7 + index, drawn, node="sample")
             lengths.append(path.stat().st_size)
-        log.record_aborted("k", 7, Usage(generated_tokens=9, calls=2))
+        log.record_aborted("k", 7, Usage(generated_tokens=9, calls=2), node="sample")
         lengths.append(path.stat().st_size)
     return lengths
 
@@ -43,9 +48,9 @@ def test_how_a_server_or_a_template_is_asked_is_part_of_a_key() -> None:
 @pytest.mark.parametrize(
     ("prompt", "key"),
     [
-        (Prompt(text="1 + 1"), "897d275198c333b12d0e291bfbf7b191"),
-        (Prompt(token_ids=(3, 1, 2)), "8592afef8fafde10fe70afea0d0cee3f"),
-        (Prompt(messages=(Message("user", "1 + 1 \u00e4"),)), "a0a46d8ca615b193876ee6ebb92097bb"),
+        (Prompt(text="1 + 1"), "c6293c23827a2fe54a2a507cf7317af2"),
+        (Prompt(token_ids=(3, 1, 2)), "fc0027022e94bcb18f948b8d2a537576"),
+        (Prompt(messages=(Message("user", "1 + 1 \u00e4"),)), "11bf11caf3b73f14f1be65a6696195a3"),
     ],
 )
 def test_keys_stay_what_they_are(prompt: Prompt, key: str) -> None:
@@ -56,14 +61,30 @@ def test_keys_stay_what_they_are(prompt: Prompt, key: str) -> None:
 
 def test_what_was_recorded_is_found_again_and_marked_as_reused(tmp_path: Path) -> None:
     filled(tmp_path / "log.jsonl")
-    with LogFile(tmp_path / "log.jsonl") as log:
-        found = log.find("k", iter([9, 7, 100]))
+    with LogFile(tmp_path / "log.jsonl") as file:
+        log = file.of("p", 0)
+        found = log.find("k", [9, 7, 100])
         assert [seed for seed, _ in found] == [7, 9], "recorded order, missing ones left out"
         assert found[0][1].logprobs == (-0.5,) * 5
         assert found[0][1].token_ids == (1, 2, 3, 4, 5)
         assert found[0][1].usage.reused_tokens == 5
         assert log.find_aborted("k", 7) == Usage(generated_tokens=9, calls=2)
-        assert log.find("other", iter([7])) == []
+        assert log.find("other", [7]) == []
+
+
+def test_lines_say_who_asked_for_what(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    with LogFile(path, seed=5) as file:
+        file.of("p", 7).record("k", 11, completion(0, "so it is 4"), node="map/sample")
+    (line,) = map(json.loads, path.read_text().splitlines())
+    assert line["kind"] == "completion" and line["text"] == "so it is 4"
+    assert (line["problem"], line["repeat"], line["node"], line["seed"]) == (
+        "p",
+        2,
+        "map/sample",
+        11,
+    )
+    assert "logprobs" not in line  # what is not known is left out
 
 
 def test_cut_at_every_byte_it_loads_all_whole_lines(tmp_path: Path) -> None:
@@ -73,11 +94,47 @@ def test_cut_at_every_byte_it_loads_all_whole_lines(tmp_path: Path) -> None:
     for cut in range(0, len(data) + 1, 7):
         path.write_bytes(data[:cut])
         whole = sum(length <= cut for length in lengths[:3])
-        with LogFile(path) as log:
-            assert len(log.find("k", iter([7, 8, 9]))) == whole
-            log.record("k", 50, completion(0))
-        with LogFile(path) as log:
-            assert len(log.find("k", iter([7, 8, 9, 50]))) == whole + 1
+        with LogFile(path) as file:
+            assert len(file.of("p", 0).find("k", [7, 8, 9])) == whole
+            file.of("p", 0).record("k", 50, completion(0), node="sample")
+        with LogFile(path) as file:
+            assert len(file.of("p", 0).find("k", [7, 8, 9, 50])) == whole + 1
+
+
+def test_memory_does_not_grow_with_finished_problems(tmp_path: Path) -> None:
+    """2,000 problems of four samples with 500 tokens each, and what is left of them in memory."""
+    drawn = replace(completion(0, "x" * 2_000), token_ids=tuple(range(500)), logprobs=(-0.5,) * 500)
+
+    def solve(log: LogFile, numbers: range) -> None:
+        for number in numbers:
+            one = log.of(f"p{number}", 0)
+            for index in range(4):
+                one.find(f"k{number}", [index])
+                one.record(f"k{number}", index, drawn, node="sample")
+            one.record_aborted(f"k{number}", 0, Usage(calls=1), node="sample")
+            log.forget(f"p{number}", 0)
+
+    with LogFile(tmp_path / "log.jsonl") as log:
+        solve(log, range(10))
+        tracemalloc.start()
+        try:
+            before, _ = tracemalloc.get_traced_memory()
+            solve(log, range(10, 2_010))
+            after, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    # The four texts of each problem alone are 8 kB.
+    assert after - before < 50_000
+
+
+def test_a_resumed_run_reads_no_more_of_finished_problems(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    with LogFile(path, seed=3) as log:
+        for seed in (3, 4):
+            log.of("p", seed).record("k", seed, completion(0), node="sample")
+    with LogFile(path, seed=3, finished={("p", 0)}) as log:
+        assert log.of("p", 3).find("k", [3]) == []
+        assert [seed for seed, _ in log.of("p", 4).find("k", [4])] == [4]
 
 
 def test_a_damaged_line_in_the_middle_is_named(tmp_path: Path) -> None:
@@ -108,8 +165,15 @@ def test_the_key_holds_all_that_decides_the_text_and_nothing_else() -> None:
     assert len({key, *others}) == 5
 
 
-def test_a_log_in_memory_keeps_the_order_of_recording() -> None:
-    log = GenerationLog()
-    log.record("k", 2, completion(2))
-    log.record("k", 1, completion(1))
-    assert [seed for seed, _ in log.find("k", iter([1, 2]))] == [2, 1]
+@pytest.mark.parametrize("make", [lambda _: GenerationLog(), LogFile])
+def test_a_log_keeps_the_order_of_recording_until_it_forgets(
+    make: Callable[[Path], GenerationLog], tmp_path: Path
+) -> None:
+    log = make(tmp_path / "log.jsonl")
+    for name, seeds in (("p", (2, 1)), ("q", (3,))):
+        for seed in seeds:
+            log.of(name, 0).record("k", seed, completion(seed), node="sample")
+    assert [seed for seed, _ in log.of("p", 0).find("k", [1, 2])] == [2, 1]
+    log.forget("p", 0)
+    log.forget("never seen", 0)
+    assert [seed for seed, _ in log.of("q", 0).find("k", [1, 2, 3])] == [3]

@@ -1,11 +1,11 @@
 """pass@k beyond the samples that were drawn, with an interval.
 
-Each problem's chance per sample is drawn from a Beta distribution with an atom at zero for problems
-that the model cannot solve; the chances are integrated out, so that a problem with no success in n
-samples still gives some at k. Source of the Beta law: Schaeffer et al. 2025, "How Do Large Language
-Monkeys Get Their Power (Laws)?", arXiv:2502.17578; the atom is ours, and `ceiling` reports it.
+Each problem's chance per sample is drawn from a Beta distribution; the chances are integrated out,
+so that a problem with no success in n samples still gives some at k. Source: Schaeffer et al. 2025,
+"How Do Large Language Monkeys Get Their Power (Laws)?", arXiv:2502.17578.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,23 +16,17 @@ from tts.errors import InputError, optional_import
 
 with optional_import("a law of coverage"):
     from scipy.optimize import minimize
-    from scipy.special import betaln, expit
+    from scipy.special import betaln
 
 _CONFIDENCE = 0.95
 _MOST_CONCENTRATION = 1e4
 
 
 class Coverage(NamedTuple):
-    """Success per sample, over problems: Beta(a, b), and 0 with weight `hopeless`."""
+    """Success per sample, over problems: Beta(a, b)."""
 
     a: float
     b: float
-    hopeless: float
-
-    @property
-    def ceiling(self) -> float:
-        """pass@k for k without end."""
-        return 1.0 - self.hopeless
 
 
 class Extrapolation(NamedTuple):
@@ -58,9 +52,28 @@ def fit_coverage(num_samples: Sequence[int], num_correct: Sequence[int]) -> Cove
 
 
 def extrapolated_pass_at_k(coverage: Coverage, k: int) -> float:
-    """Return (1 - hopeless) * (1 - B(a, b + k) / B(a, b)), the mean of 1 - (1 - p) ** k."""
+    """Return 1 - B(a, b + k) / B(a, b), the mean of 1 - (1 - p) ** k."""
     missed = np.exp(betaln(coverage.a, coverage.b + k) - betaln(coverage.a, coverage.b))
-    return float(coverage.ceiling * (1.0 - missed))
+    return float(1.0 - missed)
+
+
+def enough_samples(coverage: Coverage, least_gain: float) -> int:
+    """Return the smallest k after which one more sample gains less than `least_gain` in pass@k.
+
+    The gain of sample k + 1 is B(a + 1, b + k) / B(a, b), the mean of p * (1 - p) ** k, which falls
+    with k.
+
+    Raises:
+        InputError: `least_gain` is not positive.
+    """
+    if not least_gain > 0:
+        raise InputError(f"the least gain must be positive, got {least_gain}")
+
+    def gains_less(k: int) -> bool:
+        gain = np.exp(betaln(coverage.a + 1, coverage.b + k) - betaln(coverage.a, coverage.b))
+        return bool(gain < least_gain)
+
+    return bisect_left(range(round(1 / least_gain) + 1), True, key=gains_less)
 
 
 def extrapolate_pass_at_k(
@@ -90,12 +103,10 @@ def extrapolate_pass_at_k(
 
 def _fit(n: NDArray[np.float64], c: NDArray[np.float64]) -> Coverage:
     def loss(parameters: NDArray[np.float64]) -> float:
-        a, b, hopeless = _unpack(parameters)
-        likelihood = np.exp(betaln(a + c, b + n - c) - betaln(a, b)) * (1.0 - hopeless)
-        likelihood = likelihood + hopeless * (c == 0)
-        return -float(np.log(np.maximum(likelihood, 1e-300)).sum())
+        a, b = _unpack(parameters)
+        return -float(np.sum(betaln(a + c, b + n - c) - betaln(a, b)))
 
-    starts = ((0.0, 0.0, -2.0), (-1.0, 0.0, -4.0))
+    starts = ((0.0, 0.0), (-1.0, 0.0))
     fits = [
         minimize(loss, start, method="Nelder-Mead", options={"maxiter": 400}) for start in starts
     ]
@@ -104,8 +115,8 @@ def _fit(n: NDArray[np.float64], c: NDArray[np.float64]) -> Coverage:
 
 def _unpack(parameters: NDArray[np.float64]) -> Coverage:
     limit = np.log(_MOST_CONCENTRATION)
-    a, b = np.exp(np.clip(parameters[:2], -limit, limit))
-    return Coverage(float(a), float(b), float(expit(parameters[2])))
+    a, b = np.exp(np.clip(parameters, -limit, limit))
+    return Coverage(float(a), float(b))
 
 
 def _counts(

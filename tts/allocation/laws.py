@@ -1,11 +1,9 @@
-"""Laws of test-time scaling: where more stops helping, and what a right answer costs.
+"""Laws of test-time scaling: a saturating curve, and the ceiling of an imperfect verifier.
 
-Sources: TTSPM (arXiv:2505.20522), "When To Solve, When To Verify" (arXiv:2504.01005), "Inference
-Scaling fLaws" (arXiv:2411.17501), ARISE (arXiv:2510.06014), cost-of-pass (arXiv:2508.02694).
-Probabilities are shares in [0, 1]; costs are in any one unit.
+Sources: TTSPM (arXiv:2505.20522), "Inference Scaling fLaws" (arXiv:2411.17501). Probabilities are
+shares in [0, 1].
 """
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -34,28 +32,6 @@ def saturating_accuracy(curve: Saturation, n: float) -> float:
     return float(curve.ceiling * (1.0 - (1.0 - curve.rate) ** n))
 
 
-def saturation_point(curve: Saturation, least_gain: float) -> int:
-    """Return the smallest n whose next unit gains less than `least_gain`; 0 if the first does.
-
-    The gain of unit n + 1 is F(n + 1) - F(n) = F_max * p * (1 - p) ** n, so
-    n = floor(ln(least_gain / (F_max * p)) / ln(1 - p)) + 1; TTSPM, arXiv:2505.20522, rounds up
-    instead, which differs where a gain equals the bound. `least_gain` is in the ceiling's unit.
-
-    Raises:
-        InputError: The gain is not positive, or the curve is not one of probabilities.
-    """
-    _check_shares("ceiling and rate", curve)
-    if not least_gain > 0:
-        raise InputError(f"the least gain must be positive, got {least_gain}")
-    first = curve.ceiling * curve.rate
-    if first < least_gain:
-        return 0
-    if curve.rate == 1.0:
-        return 1
-    # A gain that equals the bound, but for rounding, is not below it.
-    return math.floor(math.log(least_gain / first) / math.log1p(-curve.rate) + 1e-9) + 1
-
-
 def fit_saturation(n: Sequence[float], accuracy: Sequence[float]) -> Saturation:
     """Fit ceiling and rate by least squares; TTSPM, arXiv:2505.20522.
 
@@ -79,52 +55,6 @@ def fit_saturation(n: Sequence[float], accuracy: Sequence[float]) -> Saturation:
     return Saturation(float(found.x[0]), float(found.x[1]))
 
 
-def solve_and_verify_cost(
-    num_solutions: int, num_verifications: int, relative_tokens: float
-) -> float:
-    """Return S * (1 + lambda * V) in units of one solution.
-
-    Args:
-        num_solutions: S.
-        num_verifications: V, verdicts on each solution.
-        relative_tokens: lambda, tokens of a verdict over tokens of a solution.
-
-    arXiv:2504.01005. Prompt tokens are left out there: a verdict reads the whole solution.
-    """
-    return num_solutions * (1.0 + relative_tokens * num_verifications)
-
-
-class SolveOrVerify(NamedTuple):
-    """How a budget is split: solutions, verdicts on each, and the accuracy that they reach."""
-
-    num_solutions: int
-    num_verifications: int
-    accuracy: float
-
-
-def solve_or_verify(
-    accuracy: Sequence[tuple[int, int, float]], budget: float, relative_tokens: float
-) -> SolveOrVerify:
-    """Return the measured setting of best accuracy within a budget; the cheaper one of equals.
-
-    Args:
-        accuracy: (S, V, accuracy) as measured; V = 0 is self-consistency.
-        budget: In units of one solution.
-        relative_tokens: As in `solve_and_verify_cost`.
-
-    Raises:
-        InputError: No setting fits into the budget.
-    """
-
-    def cost(setting: tuple[int, int, float]) -> float:
-        return solve_and_verify_cost(setting[0], setting[1], relative_tokens)
-
-    fitting = [setting for setting in accuracy if cost(setting) <= budget]
-    if not fitting:
-        raise InputError(f"no setting costs at most {budget:g} solutions")
-    return SolveOrVerify(*max(fitting, key=lambda setting: (setting[2], -cost(setting))))
-
-
 class Verified(NamedTuple):
     """One problem under an imperfect verifier: chance to pass, and to be right once passed."""
 
@@ -146,16 +76,6 @@ def verified_accuracy(problems: Sequence[Verified], n: float) -> float:
     return float(np.mean(_reach(passes, n) * precision))
 
 
-def verified_reward(problems: Sequence[Verified], n: float, false_positive_cost: float) -> float:
-    """Return the mean reward: 1 for a right answer, minus the cost for a wrong one that passed.
-
-    Mean of (1 - (1 - pass) ** n) * (precision - cost * (1 - precision)); arXiv:2411.17501.
-    """
-    passes, precision = _columns(problems)
-    worth = precision - false_positive_cost * (1.0 - precision)
-    return float(np.mean(_reach(passes, n) * worth))
-
-
 def best_num_samples(
     problems: Sequence[Verified], false_positive_cost: float, *, most: int = 1_000
 ) -> int:
@@ -169,39 +89,6 @@ def best_num_samples(
     n = np.arange(most + 1, dtype=np.float64)
     rewards = np.mean(_reach(passes, n[:, None]) * worth, axis=1)
     return int(np.argmax(rewards > rewards.max() - 1e-12))
-
-
-def cost_of_pass(costs: Sequence[float], correct: Sequence[bool]) -> float:
-    """Return the expected cost of one right answer: mean cost over share of right answers.
-
-    A ratio of means; infinite when nothing was right. arXiv:2508.02694.
-
-    Raises:
-        InputError: No attempts, or not one label each.
-    """
-    if not costs or len(costs) != len(correct):
-        raise InputError("cost of pass needs attempts, each with a cost and a label")
-    num_correct = sum(correct)
-    return math.fsum(costs) / num_correct if num_correct else math.inf
-
-
-def arise(accuracy: Sequence[float], tokens: Sequence[float]) -> float:
-    """Return one problem's ARISE over rising levels of compute; arXiv:2510.06014.
-
-    Sum over levels of (a_j - a_(j-1)) * (t_(j-1) / t_j) ** sign(a_j - a_(j-1)): a gain counts less
-    the more tokens it took, and a loss counts more. A score of a run is the mean over problems.
-
-    Raises:
-        InputError: Fewer than two levels, or tokens that are not positive.
-    """
-    if len(accuracy) != len(tokens) or len(accuracy) < 2 or min(tokens) <= 0:
-        raise InputError("ARISE needs two levels or more, each with positive tokens")
-    total = 0.0
-    for before, (a, t) in enumerate(zip(accuracy[1:], tokens[1:], strict=True)):
-        change = a - accuracy[before]
-        ratio = tokens[before] / t
-        total += change * (ratio if change > 0 else 1.0 / ratio)
-    return total
 
 
 def _columns(problems: Sequence[Verified]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

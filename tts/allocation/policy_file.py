@@ -18,7 +18,7 @@ from tts.allocation.evidence import AnswerModel
 from tts.allocation.optimal_stopping import StoppingRule
 from tts.errors import InputError
 
-SCHEMA = 1
+SCHEMA = 2
 _DEFAULT_PRICE = 1e-3
 _HALF_A_POINT = 0.005
 
@@ -48,28 +48,6 @@ class PricePoint(_Part):
     accuracy: _Chance
     low: _Chance
     high: _Chance
-
-
-class CurvePoint(_Part):
-    """Accuracy and cost of a preset on problems of one difficulty.
-
-    Attributes:
-        difficulty: "easy", "medium", "hard" (terciles of the expected success per sample), "all".
-        samples: Mean samples per problem.
-        tokens: Mean generated tokens per problem.
-        accuracy: Share of right answers.
-        low: Of its 95 % interval.
-        high: The other end.
-        problems: How many there were.
-    """
-
-    difficulty: str
-    samples: float = Field(ge=0)
-    tokens: float | None = Field(None, ge=0)
-    accuracy: _Chance
-    low: _Chance
-    high: _Chance
-    problems: int = Field(ge=1)
 
 
 class BeliefPart(_Part):
@@ -184,8 +162,6 @@ class Policy(_Part):
         provenance: Benchmarks, splits, seeds, presets, versions.
         belief: Of the allocator.
         prices: Rising in price, and so falling in cost.
-        curves: By preset.
-        difficulty: A fitted difficulty model (`tts.allocation.difficulty`); empty if none.
         ladder: Where a verifier's scores were recorded; then `auto` goes by it.
         notes: What to know before trusting it.
     """
@@ -195,8 +171,6 @@ class Policy(_Part):
     provenance: dict[str, Any] = {}
     belief: BeliefPart
     prices: tuple[PricePoint, ...] = ()
-    curves: dict[str, tuple[CurvePoint, ...]] = {}
-    difficulty: dict[str, Any] = {}
     ladder: LadderPart | None = None
     notes: tuple[str, ...] = ()
 

@@ -29,10 +29,13 @@ from tts.console import flags, output
 from tts.console.progress import ProgressView
 from tts.engine.running import POLICY_MEMORY
 from tts.engine.vllm import VLLMEngine
+from tts.errors import InputError
 from tts.evals.calibration.calibrate import calibrate
 from tts.evals.calibration.share import SHARED
-from tts.evals.run_store import GENERATIONS, Record, load_run, read_events
+from tts.evals.records import Record
+from tts.evals.run_store import load_run, log_of, read_events
 from tts.evals.runner import Plan, evaluate
+from tts.evals.summary import Summary
 from tts.parts import build_part
 from tts.pipeline_verifiers import build_verifiers
 from tts.presets.load import Preset, load_preset
@@ -131,8 +134,8 @@ class _Bench:
             runs = [await self._auto(file, share, problems, whole, on) for share in SHARES]
         return _figures(policy, whole, runs)
 
-    def _fit(self, summaries: Sequence[Mapping[str, Any]]) -> tuple[Policy, Path]:
-        runs = [load_run(Path(summary["out"])) for summary in summaries]
+    def _fit(self, summaries: Sequence[Summary]) -> tuple[Policy, Path]:
+        runs = [load_run(Path(summary.out)) for summary in summaries]
         policy, file = calibrate(runs, seed=self._seed), self._out / "policy.yaml"
         save_policy(policy, file)
         return policy, file
@@ -142,12 +145,12 @@ class _Bench:
         policy: Path,
         share: float,
         problems: int,
-        whole: Mapping[str, Any],
+        whole: Summary,
         on: _Engines,
-    ) -> dict[str, Any]:
+    ) -> Summary:
         """Run `auto` under a share of the tokens of the run with all samples."""
-        budget = int(share * whole["tokens"]["generated"])
-        each = SHARED * budget / whole["problems"]
+        budget = int(share * _generated(whole))
+        each = SHARED * budget / whole.problems
         settings = [f"policy={policy}", f"share={each:g}", f"n={self._samples}", _MAX_TOKENS]
         return await self._evaluate(
             load_preset("auto", settings),
@@ -155,7 +158,7 @@ class _Bench:
             problems,
             on,
             run_budget=Budget(tokens=budget),
-            reuse=[Path(whole["out"]) / GENERATIONS],
+            reuse=[log_of(Path(whole.out))],
         )
 
     async def _evaluate(
@@ -167,7 +170,7 @@ class _Bench:
         *,
         run_budget: Budget | None = None,
         reuse: Sequence[Path] = (),
-    ) -> dict[str, Any]:
+    ) -> Summary:
         plan = mixed_plan(preset, split, number, seed=self._seed, run_budget=run_budget)
         await forget((on.engine, *on.rewards.values()))
         with ProgressView(f"{split} {preset.name} {run_budget or ''}") as view:
@@ -207,14 +210,12 @@ def mixed_plan(
     )
 
 
-def _figures(
-    policy: Policy, whole: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
+def _figures(policy: Policy, whole: Summary, runs: Sequence[Summary]) -> dict[str, Any]:
     records = _records(whole)
     fixed, oracle = fixed_curves(records, _VERIFIER), oracle_curve(records)
     auto = auto_curve([_records(run) for run in runs])
     return {
-        "problems": whole["problems"],
+        "problems": whole.problems,
         "calibration_problems": policy.provenance["problems"],
         "curves": [
             {"name": c.name, "tokens": c.tokens, "accuracy": c.accuracy}
@@ -224,24 +225,29 @@ def _figures(
         "equal_tokens": [asdict(found) for found in at_equal_tokens(fixed, auto)],
         "allocator_share": decision_seconds() * max(_decision_rate(run, whole) for run in runs),
         "seconds_per_slice_of_10000": slice_seconds(10_000),
-        "runs": [run["out"] for run in (whole, *runs)],
+        "runs": [run.out for run in (whole, *runs)],
     }
 
 
-def _records(summary: Mapping[str, Any]) -> list[Record]:
+def _records(summary: Summary) -> list[Record]:
     """Return the records of a run by problem, whatever order they ended in."""
-    return sorted(load_run(Path(summary["out"])).records, key=lambda record: record.id)
+    return sorted(load_run(Path(summary.out)).records, key=lambda record: record.id)
 
 
-def _decision_rate(summary: Mapping[str, Any], whole: Mapping[str, Any]) -> float:
+def _decision_rate(summary: Summary, whole: Summary) -> float:
     """Return how many decisions a run took in a second of sampling.
 
     Its samples are replayed from those of `whole`, so its time is taken from its tokens, at the
     pace of that run.
     """
-    decisions = sum(1 for _ in read_events(Path(summary["out"]), "allocate"))
-    pace: float = whole["tokens"]["generated"] / whole["seconds"]
-    return decisions * pace / float(summary["tokens"]["generated"])
+    decisions = sum(1 for _ in read_events(Path(summary.out), "allocate"))
+    return decisions * _generated(whole) / whole.seconds / _generated(summary)
+
+
+def _generated(summary: Summary) -> int:
+    if summary.tokens.generated is None:
+        raise InputError(f"{summary.out}: the engine counted no tokens, which this bench goes by")
+    return summary.tokens.generated
 
 
 def decision_seconds(samples: int = 32, rounds: int = 200) -> float:

@@ -17,10 +17,10 @@ from tts.allocation.curves import interpolate_accuracy, interpolate_cost
 from tts.allocation.evidence import gather_along
 from tts.allocation.fit import draw_orders
 from tts.errors import InputError
-from tts.evals.drafts import (
+from tts.evals.independent_samples import (
+    answer_classes,
     best_at,
-    classes,
-    fewest_drafts,
+    fewest_samples,
     maj_at,
     pass_at,
     powers_of_two,
@@ -28,7 +28,7 @@ from tts.evals.drafts import (
     shares,
 )
 from tts.evals.metrics import Difference, paired_bootstrap
-from tts.evals.run_store import Record
+from tts.evals.records import Record
 
 _PLATEAU = 0.005  # half a point
 _NUM_ORDERS = 32
@@ -191,10 +191,10 @@ def _needed(fixed: Curve, auto: Curve, place: int, problems: NDArray[np.int64]) 
 
 def _sizes(records: Sequence[Record]) -> tuple[list[int], tuple[float, ...]]:
     """Return 1, 2, 4, ... up to the fewest samples, and their mean tokens."""
-    sizes = powers_of_two(fewest_drafts(records))
-    if not sizes or any(draft.tokens is None for r in records for draft in r.drafts):
+    sizes = powers_of_two(fewest_samples(records))
+    if not sizes or any(sample.tokens is None for r in records for sample in r.independent_samples):
         raise InputError("fixed strategies need whole samples with token counts")
-    each = fmean(fmean(float(draft.tokens or 0) for draft in r.drafts) for r in records)
+    each = fmean(fmean(float(s.tokens or 0) for s in r.independent_samples) for r in records)
     return sizes, tuple(size * each for size in sizes)
 
 
@@ -204,7 +204,7 @@ def _table(records: Sequence[Record], sizes: Sequence[int], figure: _Figure) -> 
 
 def _weighted_vote(record: Record, verifier: str, sizes: Sequence[int]) -> _Floats:
     """Return the accuracy at each size, mean over random orders."""
-    groups = [-1 if group is None else group for group in classes(record)]
+    groups = [-1 if index is None else index for index in answer_classes(record)]
     orders = draw_orders(np.random.default_rng(_SEED), _NUM_ORDERS, len(groups))
     evidence = gather_along(groups, shares(record, verifier), orders, sizes)
     won = np.where(evidence.votes > 0, evidence.total, -1.0)

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from tts.bench.long_steps_run import SEARCHES, Case, ReplayFigures, replay
-from tts.bench.tree_run import BASE, Bench, Cell
+from tts.bench.tree_run import BASE, Cell, Settings, measure
 from tts.console import flags, output
 from tts.session import DEFAULT_MODEL
 
@@ -52,19 +52,13 @@ def long_steps(
     Example: tts bench long_steps --trees 10 --blocks 4096
     """
     cells = {name: Cell(task, name, width, "ample") for name, _ in SEARCHES.values()}
-    bench = Bench(
-        problems=problems,
-        verifier=verifier,
-        model=model,
-        kv_bytes=None,
-        out=out,
-        note=output.print_note,
-    )
-    output.run_async(
-        bench.run(list(cells.values())), if_interrupted="interrupted; the same command goes on"
+    settings = Settings(problems, verifier, model, kv_bytes=None, out=out)
+    rows = output.run_async(
+        measure(list(cells.values()), settings, output.print_note),
+        if_interrupted="interrupted; the same command goes on",
     )
     cases = [
-        Case(name, bench.rows[cells[method]].out, size, step_tokens, min(trees, problems))
+        Case(name, rows[cells[method]].out, size, step_tokens, min(trees, problems))
         for size in blocks or (16_384, 4_096, 2_048)
         for name, (method, _) in SEARCHES.items()
     ]
@@ -75,8 +69,8 @@ def long_steps(
         if_interrupted="interrupted; the same command goes on",
     )
     if as_json:
-        rows = [{**asdict(case), **asdict(figures)} for case, figures in measured.items()]
-        output.print_json({"schema": 1, "model": model, "cases": rows})
+        shown = [{**asdict(case), **asdict(figures)} for case, figures in measured.items()]
+        output.print_json({"schema": 1, "model": model, "cases": shown})
         return
     output.print_table(figures_table(measured))
 

@@ -41,10 +41,12 @@ def sparse_quality(
             help="Level of the problems. Repeat it for more [default: 1, 2, 3].",
         ),
     ] = None,
-    budgets: Annotated[
+    kv_tokens: Annotated[
         list[int] | None,
         typer.Option(
-            "--budget", help="KV tokens kept. Repeat it for more [default: 64, 128, 256, 512]."
+            "--kv-tokens",
+            help="KV tokens that a decode step sees. Repeat it for more [default: 64, 128, 256, "
+            "512].",
         ),
     ] = None,
     page: Annotated[int, typer.Option("--page", min=1, help="Tokens in each KV page.")] = 16,
@@ -70,9 +72,9 @@ def sparse_quality(
 
     The same command again goes on where it was interrupted.
 
-    Example: tts bench sparse_quality --problems 100 --distractors 200 --budget 256
+    Example: tts bench sparse_quality --problems 100 --distractors 200 --kv-tokens 256
     """
-    chosen = tuple(budgets or BUDGETS)
+    chosen = tuple(kv_tokens or BUDGETS)
     for budget in chosen:
         try:
             select_budget_pages(budget, page)

@@ -38,6 +38,7 @@ from tts.tasks.labels import is_right
 from tts.types import Problem
 
 _ATTENTION = "tts_kv_budget"
+_SCHEMA = 2
 _PLAN, _CELLS = "plan.json", "cells.jsonl"
 
 
@@ -193,10 +194,10 @@ def measure_cells(
     """
     _claim(out, plan)
     problems = long_problems(plan)
-    lines = read_lines(out / _CELLS)
-    known = {(KVBudget(**line["cell"]), line["id"]): line for line in lines.values}
+    lines = list(read_lines(out / _CELLS))
+    known = {(KVBudget(**line.values["cell"]), line.values["id"]): line.values for line in lines}
     model: BudgetedModel | None = None
-    with closing(LineWriter(out / _CELLS, lines.end)) as file:
+    with closing(LineWriter(out / _CELLS, lines[-1].end if lines else 0)) as file:
         for cell in cells:
             left = [problem for problem in problems if (cell, problem.id) not in known]
             if not left:
@@ -259,7 +260,7 @@ def _claim(out: Path, plan: QualityPlan) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(out, error) from error
-    path, wanted = out / _PLAN, {**asdict(plan), "levels": list(plan.levels)}
+    path, wanted = out / _PLAN, {"schema": _SCHEMA, **asdict(plan), "levels": list(plan.levels)}
     there = read_json(path)
     if there is None:
         write_json(path, wanted)

@@ -188,7 +188,7 @@ async def _run(
     )
     verifiers = build_verifiers([preset.pipeline], rewards)
     summary = await evaluate(plan, engine, root=size.out, verifiers=verifiers)
-    return load_run(Path(summary["out"]))
+    return load_run(Path(summary.out))
 
 
 async def _warm_up(task: str, size: Size, engine: Engine, rewards: dict[str, VLLMEngine]) -> None:

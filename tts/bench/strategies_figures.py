@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any
 
 from pydantic import Field
 
-from tts.evals.compare import compare, voting_curve
+from tts.evals.compare import NothingAtEqualCost, compare, voting_curve
 from tts.evals.metrics import Difference, bootstrap_interval
 from tts.evals.report import accuracy_by_problem, summary_of
 from tts.evals.run_store import StoredRun
+from tts.evals.summary import Summary
 from tts.operators.base import OperatorModel
 from tts.operators.sample import sample
 from tts.operators.vote import vote
@@ -196,8 +196,9 @@ def task_figures(task: str, runs: Runs) -> Figures:
 def curve_rows(base: StoredRun) -> list[Row]:
     """Return voting over 1, 2, 4, ... of the samples; the last was run as it stands."""
     ids = list(accuracy_by_problem(base.records))
-    curve = voting_curve(base, ids, "tokens")
-    if curve is None:
+    try:
+        curve = voting_curve(base, ids, "tokens")
+    except NothingAtEqualCost:
         return []
     rows = []
     for size, cost, marks in zip(*curve, strict=True):
@@ -212,26 +213,26 @@ def curve_rows(base: StoredRun) -> list[Row]:
 def method_row(method: str, base: StoredRun, run: StoredRun) -> Row:
     """Return a method's figures, against the voting curve."""
     summary = summary_of(run)
-    equal = compare(base, run)["equal_cost"]
+    equal = compare(base, run, unit="tokens").equal_cost
     usage = sum_usage(record.usage for record in run.records)
     size = len(run.records)
     return Row(
         method=method,
-        accuracy=summary["accuracy"],
-        low=summary["ci95"][0],
-        high=summary["ci95"][1],
+        accuracy=summary.accuracy,
+        low=summary.interval.low,
+        high=summary.interval.high,
         tokens=(usage.generated_tokens or 0) / size,
         scored=(usage.scored_tokens or 0) / size,
         seconds=run.seconds,
-        gain=None if "reason" in equal else Difference(equal["difference"], *equal["ci95"]),
+        gain=None if equal is None else equal.difference,
     )
 
 
 def saving(method: str, base: StoredRun, run: StoredRun) -> Saving:
     """Return what a vote saves that stops early, against all samples of the same vote."""
-    figures = compare(base, run)
-    whole, spent = figures["tokens_per_problem"]
-    return Saving(method, 1 - spent / whole, Difference(figures["difference"], *figures["ci95"]))
+    figures = compare(base, run, unit="tokens")
+    whole, spent = figures.cost
+    return Saving(method, 1 - (spent or 0.0) / (whole or 1.0), figures.difference)
 
 
 def pace(form: str, runs: Sequence[StoredRun]) -> Pace:
@@ -246,13 +247,13 @@ def pace(form: str, runs: Sequence[StoredRun]) -> Pace:
     )
 
 
-def plot_summaries(runs: Runs) -> list[dict[str, Any]]:
+def plot_summaries(runs: Runs) -> list[Summary]:
     """Return what the plot draws: every method's point, and the curve of the vote alone."""
     summaries = []
     for method in METHODS:
         if method in runs:
-            summary = dict(summary_of(runs[method][0]))
-            summaries.append(summary if method == BASE else {**summary, "maj_at_k": {}})
+            summary = summary_of(runs[method][0])
+            summaries.append(summary if method == BASE else replace(summary, maj_at_k={}))
     return summaries
 
 

@@ -8,14 +8,15 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from tts.bench.tree_figures import Comparison, Outcome, Ratio, compare_searches
+from tts.bench.tree_figures import Comparison, Outcome, Ratio, compare_searches, load_outcomes
 from tts.bench.tree_run import (
     BASE,
     METHODS,
-    Bench,
     Cell,
     CellFigures,
+    Settings,
     default_methods,
+    measure,
     plan_cells,
 )
 from tts.console import flags, output
@@ -70,28 +71,25 @@ def tree(
         for width in widths or ((16, 64, 256) if full else (16, 64))
     }
     plan = plan_cells(tasks or ("chain", "countdown"), chosen)
-    bench = Bench(
-        problems=200 if full else problems,
-        verifier=verifier,
-        model=model,
-        kv_bytes=kv_bytes,
-        out=out,
-        note=output.print_note,
+    settings = Settings(200 if full else problems, verifier, model, kv_bytes, out)
+    measured = output.run_async(
+        measure(plan, settings, output.print_note),
+        if_interrupted="interrupted; the same command goes on",
     )
-    output.run_async(bench.run(plan), if_interrupted="interrupted; the same command goes on")
-    compared = comparisons(plan, {cell: bench.outcomes(cell) for cell in plan})
+    outcomes = {cell: load_outcomes(Path(row.out)) for cell, row in measured.items()}
+    compared = comparisons(plan, outcomes)
     if as_json:
-        output.print_json(_to_json(model, bench.rows, compared))
+        output.print_json(_to_json(model, measured, compared))
         return
-    for title in dict.fromkeys((row.cell.task, row.cell.cache) for row in bench.rows.values()):
-        rows = [row for row in bench.rows.values() if (row.cell.task, row.cell.cache) == title]
+    for title in dict.fromkeys((row.cell.task, row.cell.cache) for row in measured.values()):
+        rows = [row for row in measured.values() if (row.cell.task, row.cell.cache) == title]
         typer.echo(f"\n{title[0]}, {title[1]} KV cache")
         output.print_table(figures_table(rows))
         if any(row.preemptions for row in rows):
             output.print_lines([preempted(rows)])
     if compared:
         typer.echo("\nhow many times less than REBASE, and points of accuracy")
-        output.print_table(comparison_table(compared, bench.rows))
+        output.print_table(comparison_table(compared, measured))
 
 
 def comparisons(

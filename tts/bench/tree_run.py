@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tts.bench.engines import forget, open_reward
-from tts.bench.tree_figures import Outcome, TreeFigures, load_outcomes, search_figures
+from tts.bench.tree_figures import TreeFigures, load_outcomes, search_figures
 from tts.costs.flops import kv_token_bytes
 from tts.engine.running import POLICY_MEMORY
 from tts.engine.vllm import VLLMEngine
+from tts.evals.metrics import Interval
 from tts.evals.runner import Plan, evaluate
+from tts.evals.summary import Summary
 from tts.parts import build_part
 from tts.pipeline_verifiers import build_verifiers
 from tts.presets.load import Preset, load_preset
@@ -105,7 +107,7 @@ class CellFigures:
     samples: int
     problems: int
     accuracy: float
-    interval: tuple[float, float]
+    interval: Interval
     tokens: float | None
     seconds: float
     steps_per_second: float | None
@@ -184,124 +186,135 @@ def task_problems(task: str, number: int) -> tuple[Problem, ...]:
     return tuple(islice((p for p in found if p.metadata.get("level") in LEVELS), number))
 
 
-class Bench:
-    """Runs cells and remembers what came of them.
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What all cells have in common.
 
-    Args:
-        problems: Of each task.
+    Attributes:
+        problems: Problems per task.
         verifier: Scores steps.
-        model: Of the embedded vLLM.
-        kv_bytes: Of the scarce KV cache; None is `SCARCE_BLOCKS` blocks.
+        model: Model of the embedded vLLM.
+        kv_bytes: Size of the scarce KV cache; None is `SCARCE_BLOCKS` blocks.
         out: Holds the runs.
-        note: Told what begins.
     """
 
-    def __init__(
-        self,
-        *,
-        problems: int,
-        verifier: str,
-        model: str,
-        kv_bytes: int | None,
-        out: Path,
-        note: Callable[[str], None],
-    ) -> None:
-        self._problems = problems
-        self._verifier = verifier
-        self._model = model
-        self._kv_bytes = kv_bytes
-        self._out = out
-        self._note = note
-        self.rows: dict[Cell, CellFigures] = {}
+    problems: int
+    verifier: str
+    model: str
+    kv_bytes: int | None
+    out: Path
 
-    async def run(self, plan: Sequence[Cell]) -> None:
-        """Run all cells, or what is left of them, those with a scarce cache on a second engine."""
-        first = cell_preset(plan[0], samples=1, verifier=self._verifier)
-        async with AsyncExitStack() as opened:
-            half = POLICY_MEMORY / 2  # the scarce one runs beside it
-            policy = VLLMEngine(self._model, gpu_memory_utilization=half, block_size=BLOCK_SIZE)
-            engine = await opened.enter_async_context(policy)
-            rewards = await open_reward(self._verifier, opened)
-            verifiers = build_verifiers([first.pipeline], rewards)
-            for cell in plan:
-                if cell.cache == "ample":
-                    await forget((engine, *rewards.values()))
-                    await self._run(cell, engine, verifiers, None)
-            scarce = [cell for cell in plan if cell.cache == "scarce"]
-            if not scarce:
-                return
-            size = self._kv_bytes or SCARCE_BLOCKS * BLOCK_SIZE * kv_token_bytes(engine.info)
-            small = await opened.enter_async_context(
-                VLLMEngine(
-                    self._model,
-                    gpu_memory_utilization=half,
-                    block_size=BLOCK_SIZE,
-                    kv_cache_memory_bytes=size,
-                    max_model_len=SCARCE_CONTEXT,
-                )
+
+async def measure(
+    plan: Sequence[Cell], settings: Settings, note: Callable[[str], None]
+) -> dict[Cell, CellFigures]:
+    """Run all cells, or what is left of them, those with a scarce cache on a second engine.
+
+    Args:
+        plan: The cells; a cell that is measured by REBASE's tokens comes after REBASE's.
+        settings: What they have in common.
+        note: Told what begins.
+    """
+    rows: dict[Cell, CellFigures] = {}
+    first = cell_preset(plan[0], samples=1, verifier=settings.verifier)
+    async with AsyncExitStack() as opened:
+        half = POLICY_MEMORY / 2  # the scarce one runs beside it
+        policy = VLLMEngine(settings.model, gpu_memory_utilization=half, block_size=BLOCK_SIZE)
+        engine = await opened.enter_async_context(policy)
+        rewards = await open_reward(settings.verifier, opened)
+        verifiers = build_verifiers([first.pipeline], rewards)
+        for cell in plan:
+            if cell.cache == "ample":
+                await forget((engine, *rewards.values()))
+                on = _Engines(engine, verifiers, None)
+                rows[cell] = await _run(cell, settings, on, rows, note)
+        scarce = [cell for cell in plan if cell.cache == "scarce"]
+        if not scarce:
+            return rows
+        size = settings.kv_bytes or SCARCE_BLOCKS * BLOCK_SIZE * kv_token_bytes(engine.info)
+        small = await opened.enter_async_context(
+            VLLMEngine(
+                settings.model,
+                gpu_memory_utilization=half,
+                block_size=BLOCK_SIZE,
+                kv_cache_memory_bytes=size,
+                max_model_len=SCARCE_CONTEXT,
             )
-            for cell in scarce:
-                await forget((small, *rewards.values()))
-                await self._run(cell, small, verifiers, size)
-
-    def outcomes(self, cell: Cell) -> dict[str, Outcome]:
-        """Return what came of each problem of a finished cell."""
-        return load_outcomes(Path(self.rows[cell].out))
-
-    async def _run(
-        self, cell: Cell, engine: Engine, verifiers: Mapping[str, Verifier], kv_bytes: int | None
-    ) -> None:
-        samples = cell.width
-        if cell.method == "best_of_n":
-            samples = equal_samples(self.rows.get(replace(cell, method=BASE)), cell.width)
-        plan = Plan(
-            benchmark=cell.task,
-            problems=task_problems(cell.task, self._problems),
-            grade=build_part("benchmark", cell.task, {}).grade,
-            preset=cell_preset(cell, samples=samples, verifier=self._verifier),
-            options={"engine": "vllm", "block_size": BLOCK_SIZE, "kv_bytes": kv_bytes},
         )
-        self._note(f"{cell.task} {cell.method} {samples} {cell.cache}")
-        before = engine.num_preemptions()
-        cpu, loop, wall = time.process_time(), time.thread_time(), time.monotonic()
-        summary = await evaluate(
-            plan,
-            engine,
-            root=self._out,
-            verifiers=verifiers,
-            max_live_kv=MAX_LIVE_KV.get(cell.method),
-        )
-        spent = time.thread_time() - loop
-        session: dict[str, Any] = {
-            "of_wall": spent / (time.monotonic() - wall),
-            "of_cpu": spent / max(1e-9, time.process_time() - cpu),
-        }
-        if before is not None and (after := engine.num_preemptions()) is not None:
-            session["preemptions"] = after - before
-        session = _first_measured(Path(summary["out"]) / _SESSION_FILE, session)
-        self.rows[cell] = cell_figures(cell, samples, summary, session)
+        for cell in scarce:
+            await forget((small, *rewards.values()))
+            on = _Engines(small, verifiers, size)
+            rows[cell] = await _run(cell, settings, on, rows, note)
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Engines:
+    """What a cell runs on; `kv_bytes` is the size of its KV cache where that was given."""
+
+    engine: Engine
+    verifiers: Mapping[str, Verifier]
+    kv_bytes: int | None
+
+
+async def _run(
+    cell: Cell,
+    settings: Settings,
+    on: _Engines,
+    rows: Mapping[Cell, CellFigures],
+    note: Callable[[str], None],
+) -> CellFigures:
+    samples = cell.width
+    if cell.method == "best_of_n":
+        samples = equal_samples(rows.get(replace(cell, method=BASE)), cell.width)
+    plan = Plan(
+        benchmark=cell.task,
+        problems=task_problems(cell.task, settings.problems),
+        grade=build_part("benchmark", cell.task, {}).grade,
+        preset=cell_preset(cell, samples=samples, verifier=settings.verifier),
+        options={"engine": "vllm", "block_size": BLOCK_SIZE, "kv_bytes": on.kv_bytes},
+    )
+    note(f"{cell.task} {cell.method} {samples} {cell.cache}")
+    before = on.engine.num_preemptions()
+    cpu, loop, wall = time.process_time(), time.thread_time(), time.monotonic()
+    summary = await evaluate(
+        plan,
+        on.engine,
+        root=settings.out,
+        verifiers=on.verifiers,
+        max_live_kv=MAX_LIVE_KV.get(cell.method),
+    )
+    spent = time.thread_time() - loop
+    session: dict[str, Any] = {
+        "of_wall": spent / (time.monotonic() - wall),
+        "of_cpu": spent / max(1e-9, time.process_time() - cpu),
+    }
+    if before is not None and (after := on.engine.num_preemptions()) is not None:
+        session["preemptions"] = after - before
+    session = _first_measured(Path(summary.out) / _SESSION_FILE, session)
+    return cell_figures(cell, samples, summary, session)
 
 
 def cell_figures(
-    cell: Cell, samples: int, summary: Mapping[str, Any], session: Mapping[str, Any]
+    cell: Cell, samples: int, summary: Summary, session: Mapping[str, Any]
 ) -> CellFigures:
     """Return the figures of a finished cell from its summary, its folder and its session's own."""
-    search = search_figures(load_outcomes(Path(summary["out"])))
-    generated, seconds = summary["tokens"]["generated"], summary["seconds"]
-    steps = None if search.steps is None else search.steps * summary["problems"]
+    search = search_figures(load_outcomes(Path(summary.out)))
+    seconds = summary.seconds
+    steps = None if search.steps is None else search.steps * summary.problems
     return CellFigures(
         cell=cell,
         samples=samples,
-        problems=summary["problems"],
-        accuracy=summary["accuracy"],
-        interval=(summary["ci95"][0], summary["ci95"][1]),
-        tokens=None if generated is None else generated / summary["problems"],
+        problems=summary.problems,
+        accuracy=summary.accuracy,
+        interval=summary.interval,
+        tokens=summary.cost.tokens,
         seconds=seconds,
         steps_per_second=steps / seconds if steps and seconds else None,
         loop=LoopShare(session["of_wall"], session["of_cpu"]),
         preemptions=session.get("preemptions"),
         search=search,
-        out=summary["out"],
+        out=summary.out,
     )
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from tts.evals.laws import laws_of
-from tts.evals.run_store import Record
+from tts.evals.laws import HeldOut, laws_of
+from tts.evals.records import Record
+
+_NAMES = {"beta-binomial": "the beta-binomial law", "TTSPM": "TTSPM (one rate for all problems)"}
 
 
 def law_lines(name: str, records: Sequence[Record]) -> Iterator[str]:
@@ -11,16 +13,13 @@ def law_lines(name: str, records: Sequence[Record]) -> Iterator[str]:
     laws = laws_of(records)
     if laws is None:
         return
-    for fit in laws.saturating:
-        yield (
-            f"{name}: {fit.figure}@k levels off at {fit.curve.ceiling:.1%}; beyond {fit.enough} "
-            "samples one more gains less than half a point"
-        )
+    for held_out in laws.held_out:
+        yield f"{name}: {_judged(held_out)}"
     if laws.further is not None:
         value, low, high = laws.further
         yield (
-            f"{name}: pass@{laws.further_k} would be {value:.1%} [{low:.1%}, {high:.1%}], "
-            "extrapolated"
+            f"{name}: pass@{laws.further_k} would be {value:.1%} [{low:.1%}, {high:.1%}] by the "
+            "beta-binomial law"
         )
     for ceiling in laws.ceilings:
         yield (
@@ -28,3 +27,13 @@ def law_lines(name: str, records: Sequence[Record]) -> Iterator[str]:
             f"{ceiling.accuracy:.1%}; if a wrong one costs as much as a right one gains, draw "
             f"{ceiling.best_n}"
         )
+
+
+def _judged(law: HeldOut) -> str:
+    said = (
+        f"{_NAMES[law.law]}, fitted to {law.fitted} samples a problem, says {law.figure}@{law.k} "
+        f"is {law.predicted:.1%}; measured {law.measured:.1%} ({100 * law.error:+.1f} points)"
+    )
+    if law.enough is None:
+        return said
+    return f"{said}; beyond {law.enough} samples one more gains less than half a point of pass@k"

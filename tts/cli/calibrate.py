@@ -95,7 +95,7 @@ def calibrate_command(
 async def _run(runtime: Runtime, plans: Sequence[Plan], out: Path) -> list[Path]:
     async with runtime:
         summaries = await run_plans(runtime, plans=plans, out=out, watch=watch)
-    return [Path(summary["out"]) for summary in summaries]
+    return [Path(summary.out) for summary in summaries]
 
 
 def _save_calibrators(runs: Sequence[StoredRun], out: Path) -> dict[str, Path]:

@@ -1,16 +1,20 @@
 """Compare runs with the first one, problem by problem."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from tts.cli._laws import law_lines
-from tts.console import flags, output, tables
+from tts.cli._runs import load_runs
+from tts.console import flags, output
 from tts.errors import InputError
-from tts.evals.compare import compare
-from tts.evals.run_store import load_run
+from tts.evals.compare import Comparison, EqualCost, compare
+from tts.evals.summary import SCHEMA
+from tts.evals.units import amount, parse_unit
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -21,6 +25,7 @@ def compare_command(
         list[Path],
         typer.Argument(help="Run folders; the others are compared with the first.", metavar="RUN"),
     ],
+    unit: flags.UnitFlag = None,
     as_json: flags.JsonFlag = False,
 ) -> None:
     """Compare runs of one benchmark with the first of them.
@@ -29,59 +34,73 @@ def compare_command(
 
     Example: tts compare runs/chain-single-0a1b2c3d4e runs/chain-self_consistency-5f6a7b8c9d
     """
-    if len(runs) < 2:
+    asked = None if unit is None else parse_unit(unit)
+    stored = load_runs(runs)
+    if len(stored) < 2:
         raise InputError("name at least two runs to compare")
-    first, *others = [load_run(folder) for folder in runs]
-    comparisons = [compare(first, other) for other in others]
+    first, *others = stored
+    comparisons = [compare(first, other, unit=asked) for other in others]
     if as_json:
-        output.print_json({"schema": 1, "comparisons": comparisons})
+        found = [asdict(comparison) for comparison in comparisons]
+        output.print_json({"schema": SCHEMA, "comparisons": found})
         return
     typer.echo(f"against {first.folder}")
-    output.print_table(_table(comparisons))
+    # All are of one benchmark, whose name their folders begin with.
+    prefix = f"{first.config['benchmark']}-"
+    names = {str(run.folder): run.folder.name.removeprefix(prefix) for run in stored}
+    output.print_table(_table(comparisons, names))
     for comparison in comparisons:
-        output.print_lines(_equal_cost(comparison))
-    for run in (first, *others):
-        output.print_lines(law_lines(run.folder.name, run.records))
+        output.print_lines(_lines(names[comparison.second], comparison))
+    for run in stored:
+        output.print_lines(law_lines(names[str(run.folder)], run.records))
 
 
-def _table(comparisons: list[dict[str, Any]]) -> Table:
-    numbers = ("problems", "before", "after", "difference", "95 % interval", "tokens")
+def _table(comparisons: Sequence[Comparison], names: Mapping[str, str]) -> Table:
+    numbers = ("before", "after", "difference", "95 % interval", "cost")
     table = output.new_table("run", *numbers, right=numbers)
     for comparison in comparisons:
-        low, high = comparison["ci95"]
-        before, after = comparison["accuracy"]
+        before, after = comparison.accuracy
+        difference, low, high = comparison.difference
         output.add_row(
             table,
-            Path(comparison["second"]).name,
-            tables.count(comparison["problems"]),
+            names[comparison.second],
             f"{before:.1%}",
             f"{after:.1%}",
-            f"{comparison['difference']:+.1%}",
+            f"{difference:+.1%}",
             f"[{low:+.1%}, {high:+.1%}]",
-            _ratio(*comparison["tokens_per_problem"]),
+            _ratio(*comparison.cost),
         )
     return table
 
 
-def _equal_cost(comparison: dict[str, Any]) -> list[str]:
-    """Say what voting over the first run's samples gives at equal cost, and what else differs."""
-    name, equal = Path(comparison["second"]).name, comparison["equal_cost"]
-    lines = [f"note: {name}: {note}" for note in comparison["notes"]]
-    if "reason" in equal:
-        return [*lines, f"equal cost, {name}: {equal['reason']}"]
-    (low, high), unit = equal["ci95"], equal["unit"]
-    before, after = equal["accuracy"]
-    lines.append(f"equal cost, {name}: at {equal['cost']:,.1f} {unit} a problem")
-    lines.append(
-        f"  {after:.1%} against {before:.1%} by voting over the first run's samples: "
-        f"{after - before:+.1%} [{low:+.1%}, {high:+.1%}]"
+def _lines(name: str, comparison: Comparison) -> Iterator[str]:
+    """Say what the runs cost, what voting over the first gives at equal cost, what else differs."""
+    unit = comparison.unit
+    before, after = (amount(value) for value in comparison.cost)
+    yield (
+        f"{name}: on {comparison.problems:,} problems that both finished; {after} {unit} a "
+        f"problem, {before} before"
     )
-    if equal["ratio"] is None:
-        return [*lines, f"  which never reach {after:.1%}"]
-    low, high = equal["ratio_ci95"]
-    same = f"{equal['cost_of_same_accuracy']:,.1f} {unit}"
-    ratio = f"x{equal['ratio']:.2f} [{low:.2f}, {high:.2f}]"
-    return [*lines, f"  which need {same} for {after:.1%}: {ratio}"]
+    yield from (f"note: {name}: {note}" for note in comparison.notes)
+    if comparison.equal_cost is None:
+        yield f"equal cost, {name}: {comparison.reason}"
+    else:
+        yield from _equal_cost(name, comparison.equal_cost, unit)
+
+
+def _equal_cost(name: str, equal: EqualCost, unit: str) -> Iterator[str]:
+    (before, after), (difference, low, high) = equal.accuracy, equal.difference
+    yield f"equal cost, {name}: at {amount(equal.cost)} {unit} a problem"
+    yield (
+        f"  {after:.1%} against {before:.1%} by voting over the first run's samples: "
+        f"{difference:+.1%} [{low:+.1%}, {high:+.1%}]"
+    )
+    if equal.ratio is None:
+        yield f"  which never reach {after:.1%}"
+        return
+    low, high = equal.ratio_interval
+    same = f"{amount(equal.cost_of_same_accuracy)} {unit}"
+    yield f"  which need {same} for {after:.1%}: x{equal.ratio:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _ratio(before: float | None, after: float | None) -> str:

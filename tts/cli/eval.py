@@ -16,12 +16,13 @@ from tts.cli._engine import EngineFlags, with_engine
 from tts.console import flags, output, tables
 from tts.console.progress import watch
 from tts.errors import InputError, MissingExtraError
-from tts.evals.run_store import load_run
+from tts.evals.run_store import load_run, log_of
 from tts.evals.runner import Plan
-from tts.evaluation import Scope, log_of, plan_all, run_plans
+from tts.evals.summary import SCHEMA, Summary
+from tts.evals.units import choose_unit
+from tts.evaluation import Scope, plan_all, run_plans
 from tts.session import DEFAULT_PRESET, Runtime
 
-SCHEMA = 1
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
@@ -125,58 +126,61 @@ def evaluate_command(
     )
     picture = _save_plot(summaries, out)
     if as_json:
-        output.print_json({"schema": SCHEMA, "runs": summaries})
+        runs = [summary.to_json() for summary in summaries]
+        output.print_json({"schema": SCHEMA, "runs": runs})
     else:
         _print(summaries, typed, picture)
-    if not any(summary["samples"] for summary in summaries):
+    if not any(summary.samples for summary in summaries):
         raise InputError(f"no problem could be solved: {_reasons(summaries[0]) or 'no samples'}")
 
 
 async def _run(
     runtime: Runtime, plans: Sequence[Plan], out: Path, logs: Sequence[Path]
-) -> list[dict[str, Any]]:
+) -> list[Summary]:
     async with runtime:
         return await run_plans(runtime, plans=plans, out=out, logs=logs, watch=watch)
 
 
-def _save_plot(summaries: Sequence[dict[str, Any]], out: Path) -> Path | None:
-    if len({summary["preset"] for summary in summaries}) < 2:
+def _save_plot(summaries: Sequence[Summary], out: Path) -> Path | None:
+    if len({summary.preset for summary in summaries}) < 2:
         return None
     digest = hashlib.blake2b(digest_size=4)
     for summary in summaries:
-        digest.update(summary["out"].encode())
-    names = "-".join(dict.fromkeys(summary["benchmark"] for summary in summaries))
+        digest.update(summary.out.encode())
+    names = "-".join(dict.fromkeys(summary.benchmark for summary in summaries))
     path = out / f"{names}-accuracy-{digest.hexdigest()}.png"
+    unit = choose_unit([summary.cost for summary in summaries], models_differ=False)
     try:
         # Loads matplotlib, which one preset alone does not need.
-        import_module("tts.evals.plot").save_plot(summaries, path)
+        import_module("tts.evals.plot").save_plot(summaries, path, unit)
     except MissingExtraError as error:
         output.print_note(f"note: no plot; {error}")
         return None
     return path
 
 
-def _print(summaries: Sequence[dict[str, Any]], typed: _Typed, picture: Path | None) -> None:
+def _print(summaries: Sequence[Summary], typed: _Typed, picture: Path | None) -> None:
     output.print_table(tables.summary_table(summaries))
     typer.echo()
+    output.print_lines(tables.notes(summaries))
     for summary in summaries:
         if reasons := _reasons(summary):
-            typer.echo(f"note: {summary['benchmark']} {summary['preset']}: {reasons}")
-        typer.echo(f"run   {summary['out']}")
-        if read := tables.kv_read(summary):
+            typer.echo(f"note: {summary.benchmark} {summary.preset}: {reasons}")
+        typer.echo(f"run   {summary.out}")
+        if read := tables.kv_read(summary.kv_bytes):
             typer.echo(f"KV    {read}")
     if picture is not None:
         typer.echo(f"plot  {picture}")
     first = summaries[0]
-    typer.echo(f"seed  {typed.scope.seed}, {first['model']} on {first['engine']}")
+    typer.echo(f"seed  {typed.scope.seed}, {first.model} on {first.engine}")
     typer.echo(f"again {typed}")
 
 
-def _reasons(summary: dict[str, Any]) -> str:
+def _reasons(summary: Summary) -> str:
     """Return the most frequent reason for missing answers, with its count."""
-    missing = summary["problems"] * summary["repeats"] - summary["answered"]
+    missing = summary.done - summary.answered
     if not missing:
         return ""
-    records = load_run(Path(summary["out"])).records
+    records = load_run(Path(summary.out)).records
     (reason, count), *_ = Counter(r.error for r in records if r.answer is None).most_common(1)
     return f"{missing} without an answer ({count}: {reason})"

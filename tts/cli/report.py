@@ -1,17 +1,22 @@
-"""Print the figures of runs, or write them as one HTML page."""
+"""Print the figures of runs, draw them, or write them as one HTML page."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from tts.cli._laws import law_lines
+from tts.cli._runs import load_runs
 from tts.console import flags, output, tables
+from tts.evals.compare import models_differ
 from tts.evals.laws import laws_of
 from tts.evals.report import summary_of
-from tts.evals.run_store import load_run
+from tts.evals.run_store import StoredRun
+from tts.evals.summary import SCHEMA
+from tts.evals.units import choose_unit, parse_unit
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -27,29 +32,45 @@ def report(
         typer.Option("--html", help="Write the table and the figure to this HTML page."),
     ] = None,
     png: Annotated[
-        Path | None, typer.Option("--png", help="Write the figure to this picture.")
+        Path | None,
+        typer.Option("--png", help="Write the figure to this picture: FILE.png, .pdf or .svg."),
     ] = None,
+    unit: flags.UnitFlag = None,
     as_json: flags.JsonFlag = False,
 ) -> None:
     """Print the figures of runs, finished or not; write them as a page or a picture.
 
     Example: tts report runs/chain-* --html report.html
     """
-    stored = [load_run(folder) for folder in runs]
-    summaries: list[Any] = [dict(summary_of(run)) for run in stored]
+    asked = None if unit is None else parse_unit(unit)
+    stored = load_runs(runs)
+    summaries = [summary_of(run) for run in stored]
+    differ = models_differ(stored)
+    chosen = asked or choose_unit([summary.cost for summary in summaries], models_differ=differ)
     if png is not None:
         # Loads matplotlib, which the table alone does not need.
-        import_module("tts.evals.plot").save_plot(summaries, png)
+        import_module("tts.evals.plot").save_plot(summaries, png, chosen)
     if html is not None:
-        import_module("tts.evals.page").save_page(summaries, html)
+        import_module("tts.evals.page").save_page(summaries, html, chosen)
     if as_json:
+        figures = [summary.to_json() for summary in summaries]
         laws = [None if (law := laws_of(run.records)) is None else asdict(law) for run in stored]
-        output.print_json({"schema": 1, "runs": summaries, "laws": laws})
+        output.print_json({"schema": SCHEMA, "unit": chosen, "runs": figures, "laws": laws})
         return
-    output.print_table(tables.summary_table(summaries))
+    shown = chosen if asked is not None or differ else None
+    output.print_table(tables.summary_table(summaries, shown))
+    output.print_lines(tables.notes(summaries))
+    output.print_lines(_version_notes(stored))
     for run in stored:
         name = f"{run.config['benchmark']} {run.config['preset']}"
         output.print_lines(law_lines(name, run.records))
     for path in (png, html):
         if path is not None:
             typer.echo(f"wrote {path}")
+
+
+def _version_notes(runs: Sequence[StoredRun]) -> Iterator[str]:
+    for run in runs:
+        for name, version in run.versions.items():
+            if "," in version:
+                yield f"note: {run.folder.name}: its sessions had different {name}: {version}"

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from tts.evals.units import UNITS
+
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 PresetFlag = Annotated[
     list[str] | None,
@@ -41,4 +43,13 @@ OutFlag = Annotated[
 ]
 EmbeddedModelFlag = Annotated[
     str, typer.Option("--model", help="The model, run by the embedded vLLM.", metavar="MODEL")
+]
+UnitFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--unit",
+        help=f"Count costs in this unit: {', '.join(UNITS)} [default: tokens; eflops where models "
+        "differ].",
+        metavar="UNIT",
+    ),
 ]

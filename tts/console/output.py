@@ -7,11 +7,13 @@ from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 import typer
-from rich.console import Console
+from rich.console import Console, JustifyMethod
+from rich.measure import measure_renderables
 from rich.table import Table
 from rich.text import Text
 
 WIDTH = 80
+_UNLIMITED = 10_000
 INTERRUPTED = 130
 _T = TypeVar("_T")
 
@@ -39,10 +41,24 @@ def print_json(value: Any) -> None:
 
 
 def print_table(table: Table) -> None:
-    """Print a table to standard output, at most 80 columns wide."""
+    """Print a table to standard output: as wide as the terminal; 80 columns in a pipe.
+
+    Where numbers and whole words need more, a table in a pipe has more: nothing is cut off.
+    """
     console = Console(highlight=False)
-    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
+    if not console.is_terminal:
+        console.width = max(WIDTH, _least_width(console, table))
     console.print(table)
+
+
+def _least_width(console: Console, table: Table) -> int:
+    """Return the columns that a table takes at least: whole numbers, whole words, gaps of two."""
+    room = console.options.update(max_width=_UNLIMITED)
+    widths = []
+    for column in table.columns:
+        measured = measure_renderables(console, room, [Text(str(column.header)), *column.cells])
+        widths.append(measured.maximum if column.no_wrap else measured.minimum)
+    return sum(widths) + 2 * (len(widths) - 1)
 
 
 def new_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
@@ -50,7 +66,8 @@ def new_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         is_number = column in right
-        table.add_column(column, justify="right" if is_number else "left", no_wrap=is_number)
+        side: JustifyMethod = "right" if is_number else "left"
+        table.add_column(column, justify=side, no_wrap=is_number, overflow="fold")
     return table
 
 

@@ -1,7 +1,7 @@
 """Progress of a run: a bar on a terminal, a line now and then in a pipe."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bars
 
-from tts.evals.runner import Plan, Progress
+from tts.evals.runner import Plan, Progress, Show
 
 _LINE_SECONDS = 10.0  # between lines of a pipe, while problems get finished
 _IDLE_LINE_SECONDS = 60.0
@@ -80,7 +80,7 @@ class ProgressView:
 
 
 @contextmanager
-def watch(plan: Plan) -> Iterator[Callable[[Progress], None]]:
+def watch(plan: Plan) -> Iterator[Show]:
     """Show how far a plan has come while the block runs."""
     with ProgressView(f"{plan.benchmark} {plan.preset.name}") as view:
         yield view.show

@@ -1,47 +1,73 @@
-"""Figures as tables that fit 80 columns."""
+"""Figures of runs as tables."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
 from tts.console.output import add_row, new_table
+from tts.evals.summary import KVBytes, Summary
+from tts.evals.units import Unit, amount
 
 
-def summary_table(summaries: Sequence[Mapping[str, Any]]) -> Table:
-    """Return one row per run: accuracy with its 95 % interval, tokens, seconds."""
-    numbers = ("accuracy", "95 % interval", "tokens", "reused", "seconds")
-    table = new_table("benchmark", "preset", *numbers, right=numbers)
+def summary_table(summaries: Sequence[Summary], unit: Unit | None = None) -> Table:
+    """Return one row per run: accuracy with its 95 % interval, what it cost, seconds.
+
+    Args:
+        summaries: The runs. Their models have a column where they differ, and so has how far runs
+            have come where one is not finished.
+        unit: What a problem and a right answer cost in this unit; in place of it, the generated
+            tokens of the whole run if None.
+    """
+    have_models = len({summary.model for summary in summaries}) > 1
+    are_finished = all(summary.is_finished for summary in summaries)
+    costs = ("tokens", "reused") if unit is None else (f"{unit} a problem", "a right answer")
+    numbers = (*(() if are_finished else ("done",)), "accuracy", "95 % interval", *costs, "seconds")
+    names = ("benchmark", "preset", *(("model",) if have_models else ()))
+    table = new_table(*names, *numbers, right=numbers)
     for summary in summaries:
-        low, high = summary["ci95"]
+        low, high = summary.interval
         add_row(
             table,
-            summary["benchmark"],
-            summary["preset"],
-            f"{summary['accuracy']:.1%}",
+            summary.benchmark,
+            summary.preset,
+            *([summary.model] if have_models else []),
+            *([] if are_finished else [f"{summary.done}/{summary.planned}"]),
+            f"{summary.accuracy:.1%}",
             f"[{low:.1%}, {high:.1%}]",
-            spent(summary),
-            count(summary["tokens"]["reused"]),
-            f"{summary['seconds']:,.1f}",
+            *_costs(summary, unit),
+            "-" if summary.is_replay else f"{summary.seconds:,.1f}",
         )
     return table
 
 
-def kv_read(summary: Mapping[str, Any]) -> str:
+def notes(summaries: Sequence[Summary]) -> Iterator[str]:
+    """Yield what to mind about figures in a table."""
+    for summary in summaries:
+        if not summary.is_finished:
+            yield (
+                f"note: {summary.benchmark} {summary.preset} is unfinished, {summary.done} of "
+                f"{summary.planned}: easy problems finish first, so its accuracy is likely too high"
+            )
+    if any(summary.is_replay for summary in summaries):
+        yield "note: recorded samples have no seconds; replaying them takes those of checking them"
+
+
+def kv_read(kv_bytes: KVBytes) -> str:
     """Return what decoding read of the KV cache beside dense attention; "" where that is all."""
-    found = summary.get("kv_bytes", {})  # runs from before it was counted have none
-    read, dense = found.get("read"), found.get("dense")
+    read, dense = kv_bytes.read, kv_bytes.dense
     if read is None or not dense or read == dense:
         return ""
     return f"{read / 1e6:,.1f} MB where dense decode reads {dense / 1e6:,.1f} ({read / dense:.0%})"
 
 
-def spent(summary: Mapping[str, Any]) -> str:
-    """Return the generated tokens of a run; its samples where tokens were not counted."""
-    tokens = summary["tokens"]["generated"]
-    return f"{summary['samples']:,} samples" if tokens is None else f"{tokens:,}"
-
-
 def count(value: int | None) -> str:
     """Return a count with thousands separators; "?" when it is unknown."""
     return "?" if value is None else f"{value:,}"
+
+
+def _costs(summary: Summary, unit: Unit | None) -> tuple[str, str]:
+    if unit is not None:
+        return amount(summary.cost.of(unit)), amount(summary.cost_of_pass.of(unit))
+    generated = summary.tokens.generated
+    spent = f"{summary.samples:,} samples" if generated is None else f"{generated:,}"
+    return spent, count(summary.tokens.reused)

@@ -1,18 +1,16 @@
-"""Hardware profiles: from operations and bytes to seconds and dollars.
+"""Hardware profiles: from operations and bytes to seconds.
 
-A profile holds what a machine does at best; `fit_hardware` finds what it does in fact, from
-workloads whose seconds were measured. Peak rates are those of the vendors' data sheets: dense
-16-bit tensor cores, SXM modules.
+`fit_hardware` finds what a machine does, from workloads whose seconds were measured.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from tts.costs.flops import Work, Workload, decode_work, prefill_work
+from tts.costs.flops import Workload, decode_work, prefill_work
 from tts.errors import InputError, optional_import
 from tts.types import ModelInfo
 
@@ -26,48 +24,17 @@ class Hardware:
         flops_per_second: Operations.
         bytes_per_second: Memory traffic.
         step_seconds: Fixed time of each engine step: scheduling, launches, sampling.
-        usd_per_hour: None if nobody pays for it.
     """
 
     name: str
     flops_per_second: float
     bytes_per_second: float
     step_seconds: float = 0.0
-    usd_per_hour: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse rates that are not positive."""
         if not (self.flops_per_second > 0 and self.bytes_per_second > 0 <= self.step_seconds):
             raise InputError(f"hardware {self.name!r} needs positive rates")
-
-    @property
-    def intensity(self) -> float:
-        """Operations in the time of one byte; Kinetics' I."""
-        return self.flops_per_second / self.bytes_per_second
-
-
-PROFILES: Mapping[str, Hardware] = {
-    "h200": Hardware("h200", 989.5e12, 4.8e12),
-    "h100": Hardware("h100", 989.5e12, 3.35e12),
-    "a100": Hardware("a100", 312e12, 2.039e12),
-}
-
-
-def work_seconds(hardware: Hardware, work: Work) -> float:
-    """Return the longer of the time of the operations and that of the bytes (the roofline)."""
-    return max(work.flops / hardware.flops_per_second, work.num_bytes / hardware.bytes_per_second)
-
-
-def predicted_seconds(hardware: Hardware, info: ModelInfo, load: Workload) -> float:
-    """Return the time of a workload: prefill, then decode, and a fixed time for each step.
-
-    Raises:
-        InputError: The model's shape is unknown.
-    """
-    prefill, decode = prefill_work(info, load), decode_work(info, load)
-    num_steps = load.generated_tokens + (prefill.flops > 0)
-    busy = work_seconds(hardware, prefill) + work_seconds(hardware, decode)
-    return busy + num_steps * hardware.step_seconds
 
 
 def summed_seconds(hardware: Hardware, info: ModelInfo, load: Workload) -> float:
@@ -79,17 +46,6 @@ def summed_seconds(hardware: Hardware, info: ModelInfo, load: Workload) -> float
     work = prefill_work(info, load) + decode_work(info, load)
     busy = work.flops / hardware.flops_per_second + work.num_bytes / hardware.bytes_per_second
     return busy + (load.generated_tokens + 1) * hardware.step_seconds
-
-
-def rental_usd(hardware: Hardware, seconds: float) -> float:
-    """Return the dollars of a time on hired hardware.
-
-    Raises:
-        InputError: The profile has no price.
-    """
-    if hardware.usd_per_hour is None:
-        raise InputError(f"hardware {hardware.name!r} has no price per hour")
-    return hardware.usd_per_hour * seconds / 3600.0
 
 
 class Accuracy(NamedTuple):

@@ -86,9 +86,12 @@ class Route(OperatorModel):
                 for inlet in inputs:
                     inlet.close()
 
+        draws_anew = any(body is not None and not reads(body) for body in self._branches())
         async with asyncio.TaskGroup() as group:
             async for trajectory in context.merge(inputs):
                 holds = self.when.holds(context.problem, trajectory)
+                if draws_anew:  # so the condition decides how many samples there are
+                    context.stopped(f"route by {self.when.measure}")
                 body = self.then if holds else self.otherwise
                 context.emit("route", id=trajectory.id, holds=holds)
                 if body is None:

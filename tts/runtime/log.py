@@ -1,166 +1,274 @@
 """Generations by content: what makes a killed run resume and a re-vote free.
 
 A completion's key is a hash of all that decides its text: engine fingerprint, prompt, sampling and
-seed. Each line of the file carries a checksum; a torn last line (the process was killed in the
-middle of a write) is dropped, a damaged line elsewhere is an error.
+seed. Who asked for it (problem, repeat, node) is written beside it, so that the lines of a file
+join those of the run's other files, and so that what a finished problem asked can be forgotten.
 """
 
 import hashlib
 import json
-import zlib
-from collections.abc import Iterator
-from dataclasses import is_dataclass, replace
+import os
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, NamedTuple, Self
 
 from tts.errors import StoreError
-from tts.storage.json_bytes import encode_json
+from tts.storage.sealed_lines import LineWriter, decode_line, encode_line, read_lines
 from tts.types import PER_TOKEN, Completion, GenerationRequest, Usage
 
 
 def request_key(fingerprint: str, request: GenerationRequest) -> str:
-    """Return the key of a request, its seed and `n` left out."""
-    content: list[Any] = [fingerprint, request.prompt, request.sampling]
-    if request.keep_free:  # without it, keys are as they were before there was such a thing
-        content.append(request.keep_free)
+    """Return the key of a request, its seed and `n` left out.
+
+    Fields that have their default do not enter, so that a field which is added later leaves the
+    keys of logs on disk as they are.
+    """
+    content = [fingerprint, request.prompt, request.sampling, request.keep_free]
     text = _KEY_JSON.encode(content)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 class GenerationLog:
-    """Completions in memory, by key; `LogFile` keeps them on disk as well."""
+    """Completions by key, in memory; `LogFile` keeps them on disk instead."""
 
     def __init__(self) -> None:
-        self._finished: dict[str, tuple[int, Completion]] = {}
+        self._places: dict[str, tuple[int, Any]] = {}  # of completions: their order, and where
         self._aborted: dict[str, Usage] = {}
-        self._position = 0
+        self._problems: dict[tuple[str, int], ProblemLog] = {}
+        self._count = 0
 
-    def find(self, key: str, seeds: Iterator[int]) -> list[tuple[int, Completion]]:
+    def of(self, problem_id: str, seed: int) -> "ProblemLog":
+        """Return the log as one problem sees it.
+
+        Args:
+            problem_id: Of the problem.
+            seed: That its job runs with; repeats of a problem have different ones.
+        """
+        return self._problems.setdefault((problem_id, seed), ProblemLog(self, problem_id, seed))
+
+    def forget(self, problem_id: str, seed: int) -> None:
+        """Drop from memory all that a problem asked for: it is finished."""
+        known = self._problems.pop((problem_id, seed), None)
+        for name in () if known is None else known.names:
+            self._places.pop(name, None)
+            self._aborted.pop(name, None)
+
+    def find(self, names: Mapping[str, int]) -> list[tuple[int, Completion]]:
+        """Return (seed, completion) of the names that are recorded, in their recorded order."""
+        found = [(self._places[name], seed) for name, seed in names.items() if name in self._places]
+        found.sort(key=lambda entry: entry[0][0])
+        return [(seed, self._read(place)) for (_, place), seed in found]
+
+    def find_aborted(self, name: str) -> Usage | None:
+        """Return what the aborted part of a request had cost."""
+        return self._aborted.get(name)
+
+    def record(self, entry: "Entry", completion: Completion) -> None:
+        """Keep a finished completion."""
+        self._put(entry.name, completion)
+
+    def record_aborted(self, entry: "Entry", usage: Usage) -> None:
+        """Keep what the aborted part of a request had cost."""
+        self._aborted[entry.name] = usage
+
+    def _put(self, name: str, place: Any) -> None:
+        self._places[name] = (self._count, place)
+        self._count += 1
+
+    def _read(self, place: Any) -> Completion:
+        completion: Completion = place
+        return completion
+
+
+class Entry(NamedTuple):
+    """What a line of a log is about.
+
+    Attributes:
+        problem_id: Of the problem.
+        problem_seed: That the problem's job runs with.
+        node: Path of the node that asked.
+        key: Of the request.
+        seed: Of the sample; of an aborted request, its base seed.
+    """
+
+    problem_id: str
+    problem_seed: int
+    node: str
+    key: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """What it is found by."""
+        return _name(self.key, self.seed)
+
+
+class ProblemLog:
+    """A generation log as one problem sees it; it remembers what the problem asked for."""
+
+    def __init__(self, log: GenerationLog, problem_id: str, seed: int) -> None:
+        self.names: set[str] = set()
+        self._log = log
+        self._problem_id = problem_id
+        self._seed = seed
+
+    def find(self, key: str, seeds: Iterable[int]) -> list[tuple[int, Completion]]:
         """Return the recorded (seed, completion) pairs of a request, in their recorded order."""
-        found = [(seed, self._finished.get(f"{key}-{seed}")) for seed in seeds]
-        ordered = sorted((hit[0], seed, hit[1]) for seed, hit in found if hit is not None)
-        return [(seed, completion) for _, seed, completion in ordered]
+        names = {_name(key, seed): seed for seed in seeds}
+        self.names.update(names)
+        return self._log.find(names)
 
     def find_aborted(self, key: str, seed: int) -> Usage | None:
-        """Return what the aborted part of a request had cost."""
-        return self._aborted.get(f"{key}-{seed}")
+        """Return what the aborted part of the request with this base seed had cost."""
+        return self._log.find_aborted(_name(key, seed))
 
-    def record(self, key: str, seed: int, completion: Completion) -> None:
-        """Keep a finished completion."""
-        self._finished[f"{key}-{seed}"] = (self._position, completion)
-        self._position += 1
+    def record(self, key: str, seed: int, completion: Completion, *, node: str) -> None:
+        """Keep a finished completion of a node; with a `LogFile`, on disk before it is seen."""
+        self._log.record(self._entry(node, key, seed), completion)
 
-    def record_aborted(self, key: str, seed: int, usage: Usage) -> None:
+    def record_aborted(self, key: str, seed: int, usage: Usage, *, node: str) -> None:
         """Keep what the aborted part of the request with this base seed had cost."""
-        self._aborted[f"{key}-{seed}"] = usage
+        self._log.record_aborted(self._entry(node, key, seed), usage)
+
+    def _entry(self, node: str, key: str, seed: int) -> Entry:
+        entry = Entry(self._problem_id, self._seed, node, key, seed)
+        self.names.add(entry.name)
+        return entry
+
+
+class _Place(NamedTuple):
+    """Where a completion's line lies: file descriptor, first byte, bytes."""
+
+    file: int
+    start: int
+    size: int
 
 
 class LogFile(GenerationLog):
-    """A generation log that appends to a JSON Lines file.
+    """A generation log in a JSON Lines file; memory holds only where each line lies.
+
+    Args:
+        path: The file; made if missing.
+        seed: Of the run's first repeat: that of repeat r is r more.
+        finished: (problem, repeat) whose lines are not wanted any more.
 
     Raises:
         StoreError: The file cannot be opened, or a line other than the last is damaged.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, seed: int = 0, finished: Collection[tuple[str, int]] = ()
+    ) -> None:
         super().__init__()
         self.path = path
-        try:
-            valid_bytes = self.load(path) if path.exists() else 0
-            self._file: BinaryIO = path.open("ab")
-            self._file.truncate(valid_bytes)
-        except OSError as error:
-            raise StoreError(f"{path}: cannot be opened for writing: {error.strerror}") from error
+        self._seed = seed
+        self._files: list[int] = []
+        end = self.load(path, finished=finished) if path.exists() else 0
+        self._writer = LineWriter(path, end)
+        self._own = self._open(path)
 
-    def load(self, path: Path) -> int:
+    def load(self, path: Path, *, finished: Collection[tuple[str, int]] = ()) -> int:
         """Add the generations of a file, another run's or this one's; returns its valid length.
+
+        Args:
+            path: The file.
+            finished: (problem, repeat) whose lines are passed over.
 
         Raises:
             StoreError: The file cannot be read, or a line other than the last is damaged.
         """
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
-        position = 0
-        for number, line in enumerate(data.splitlines(keepends=True), start=1):
-            entry = _decode(line)
-            if entry is None:
-                if position + len(line) < len(data):
-                    raise StoreError(
-                        f"{path}:{number}: damaged line; delete it to draw that sample again"
-                    )
-                break
-            position += len(line)
-            if entry["kind"] == "completion":
-                super().record(entry["key"], entry["seed"], _to_completion(entry["value"]))
+        file, end = self._open(path), 0
+        for start, end, values in read_lines(path):
+            if (values["problem"], values["repeat"]) in finished:
+                continue
+            name = _name(values["key"], values["seed"])
+            if values["kind"] == "completion":
+                self._put(name, _Place(file, start, end - start))
             else:
-                super().record_aborted(entry["key"], entry["seed"], Usage(**entry["value"]))
-        return position
+                self._aborted[name] = Usage(**values["usage"])
+        return end
 
-    def record(self, key: str, seed: int, completion: Completion) -> None:
+    def record(self, entry: Entry, completion: Completion) -> None:
         """Keep a finished completion, on disk before anybody acts on it."""
-        self._append("completion", key, seed, completion)
-        super().record(key, seed, completion)
+        said = {f: v for f in _COMPLETION if (v := getattr(completion, f)) not in _NOTHING}
+        start = self._writer.size
+        self._append("completion", entry, said)
+        self._put(entry.name, _Place(self._own, start, self._writer.size - start))
 
-    def record_aborted(self, key: str, seed: int, usage: Usage) -> None:
+    def record_aborted(self, entry: Entry, usage: Usage) -> None:
         """Keep what an aborted request had cost."""
-        self._append("aborted", key, seed, usage)
-        super().record_aborted(key, seed, usage)
-
-    def _append(self, kind: str, key: str, seed: int, value: Completion | Usage) -> None:
-        body = encode_json({"kind": kind, "key": key, "seed": seed, "value": value})
-        try:
-            self._file.write(b"%08x %b\n" % (zlib.crc32(body), body))
-            self._file.flush()
-        except OSError as error:
-            raise StoreError(
-                f"{self.path}: cannot be written: {error.strerror}; what was finished is kept, "
-                "make room and run the same command again"
-            ) from error
+        self._append("aborted", entry, {"usage": usage})
+        super().record_aborted(entry, usage)
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the files."""
+        self._writer.close()
+        while self._files:
+            os.close(self._files.pop())
 
     def __enter__(self) -> Self:
         """Return the log."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the file."""
+        """Close the files."""
         self.close()
 
+    def _append(self, kind: str, entry: Entry, said: Mapping[str, Any]) -> None:
+        ids = {
+            "kind": kind,
+            "problem": entry.problem_id,
+            "repeat": entry.problem_seed - self._seed,
+            "node": entry.node,
+            "seed": entry.seed,
+            "key": entry.key,
+        }
+        self._writer.append(encode_line({**ids, **said}))
 
-def _decode(line: bytes) -> dict[str, Any] | None:
-    if not line.endswith(b"\n") or line[8:9] != b" ":
-        return None
-    body = line[9:-1]
-    if f"{zlib.crc32(body):08x}".encode() != line[:8]:
-        return None
-    entry: dict[str, Any] = json.loads(body)
-    return entry
+    def _read(self, place: _Place) -> Completion:
+        values = decode_line(os.pread(place.file, place.size, place.start))
+        if values is None:
+            raise StoreError(f"{self.path}: changed while the run was reading it; run it again")
+        return _to_completion(values)
+
+    def _open(self, path: Path) -> int:
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
+        self._files.append(file)
+        return file
+
+
+_COMPLETION = tuple(f.name for f in fields(Completion))
+_SEQUENCES = ("prompt_token_ids", "token_ids", "step_scores", *PER_TOKEN)
+_NOTHING = (None, ())
+
+
+def _name(key: str, seed: int) -> str:
+    return f"{key}-{seed}"
+
+
+def _to_completion(values: Mapping[str, Any]) -> Completion:
+    said = {name: values[name] for name in _COMPLETION if name in values}
+    sequences = {name: tuple(said[name]) for name in _SEQUENCES if name in said}
+    usage = Usage(**values["usage"])
+    usage = replace(usage, reused_tokens=usage.generated_tokens or 0)
+    return Completion(**{**said, **sequences, "usage": usage})
 
 
 def _plain(value: Any) -> Any:
     """Return what a key's JSON has in place of a dataclass, or of what it does not know."""
-    if not is_dataclass(value):
+    if not is_dataclass(value) or isinstance(value, type):
         return str(value)
-    fields = {name: getattr(value, name) for name in value.__dataclass_fields__}
-    if fields.get("certainties") is False:  # keys are as they were before there was such a thing
-        del fields["certainties"]
-    return fields
+    held = ((field, getattr(value, field.name)) for field in fields(value))
+    return {field.name: part for field, part in held if part != _default(field)}
+
+
+def _default(field: Field[Any]) -> Any:
+    """Return what a dataclass's field is where nothing is said; no value where that is refused."""
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 _KEY_JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=_plain)
-
-
-def _to_completion(value: dict[str, Any]) -> Completion:
-    sequences = {
-        name: tuple(value[name])
-        for name in ("prompt_token_ids", "token_ids", "step_scores", *PER_TOKEN)
-        if value.get(name) is not None
-    }
-    completion = Completion(**{**value, **sequences, "usage": Usage(**value["usage"])})
-    spent = completion.usage.generated_tokens or 0
-    return replace(completion, usage=replace(completion.usage, reused_tokens=spent))

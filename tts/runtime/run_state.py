@@ -8,7 +8,7 @@ from tts.runtime.fact_log import FactLog
 from tts.runtime.job import Job
 from tts.runtime.kv_market import Market
 from tts.runtime.ledger import Ledger
-from tts.runtime.log import GenerationLog
+from tts.runtime.log import ProblemLog
 from tts.runtime.stream import RequestStream, Services
 from tts.runtime.trace import Trace
 from tts.types import GenerationRequest, Problem, Trajectory
@@ -20,7 +20,7 @@ class RunState:
     Args:
         job: What is to be done.
         ledger: What may be spent.
-        log: Generations to reuse and to add to.
+        log: This problem's generations, to reuse and to add to.
         engines: By name; the empty one is the run's own.
         verifiers: By name.
         kv_markets: Where searches meet, by the name of their engine.
@@ -33,7 +33,7 @@ class RunState:
         job: Job,
         *,
         ledger: Ledger,
-        log: GenerationLog,
+        log: ProblemLog,
         engines: Mapping[str, Engine],
         verifiers: Mapping[str, Verifier],
         kv_markets: Mapping[str, Market],

@@ -117,7 +117,7 @@ class Runtime:
         state = RunState(
             replace(job, sampling=self.check(job)),
             ledger=Ledger(job.budget, parent=self.ledger),
-            log=self.log,
+            log=self.log.of(job.problem.id, job.seed),
             engines=self.engines,
             verifiers=self.verifiers,
             kv_markets=self.kv_markets,

@@ -10,7 +10,7 @@ from tts.errors import EngineError
 from tts.protocols import CompletionStream, Engine
 from tts.runtime.fact_log import FactLog
 from tts.runtime.ledger import Grant, Ledger
-from tts.runtime.log import GenerationLog, request_key
+from tts.runtime.log import ProblemLog, request_key
 from tts.types import Completion, GenerationRequest, Prompt, Usage, sum_usage
 
 _DECISION_SECONDS = 1.0  # for a reader to close a replayed stream, as it had in the recorded run
@@ -31,7 +31,7 @@ class Services:
 
     engine: Engine
     ledger: Ledger
-    log: GenerationLog
+    log: ProblemLog
     facts: FactLog
     on_progress: Callable[[], None]
     priority: int = 0
@@ -124,7 +124,7 @@ class RequestStream:
             raise
         if completion.finish_reason != "error":
             seed = begun.request.seed + completion.index
-            self._services.log.record(begun.key, seed, completion)
+            self._services.log.record(begun.key, seed, completion, node=self._node)
         return self._settle(begun, completion)
 
     async def aclose(self) -> Usage:
@@ -161,7 +161,7 @@ class RequestStream:
         request = replace(asked, sampling=sampling, n=grant.n, priority=services.priority)
         key = request_key(info.fingerprint, request)
         seeds = range(request.seed, request.seed + request.n)
-        recorded = services.log.find(key, iter(seeds))
+        recorded = services.log.find(key, seeds)
         known = {seed for seed, _ in recorded}
         missing = [seed - request.seed for seed in seeds if seed not in known]
         self._running.add(self)
@@ -206,6 +206,7 @@ class RequestStream:
             "completion",
             self._node,
             index=completion.index,
+            seed=begun.request.seed + completion.index,
             tokens=usage.generated_tokens,
             cached=usage.cached_tokens,
             finish_reason=completion.finish_reason,
@@ -232,7 +233,7 @@ class RequestStream:
         if begun.live is None and (past := services.log.find_aborted(key, seed)) is not None:
             aborted = replace(past, reused_tokens=past.generated_tokens or 0)
         elif aborted.calls and not self._is_abandoned:
-            services.log.record_aborted(key, seed, aborted)
+            services.log.record_aborted(key, seed, aborted, node=self._node)
         if aborted.calls:
             info, marked = services.engine.info, self._marked(aborted)
             tokens = services.ledger.abandon(begun.grant, info, marked).generated_tokens

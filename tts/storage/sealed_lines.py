@@ -1,70 +1,96 @@
 """JSON Lines that can be cut off at any byte, and JSON files that are there or not at all.
 
-Every line is a JSON object whose last key, `crc32`, is the checksum of the rest. A line that was
-cut off fails its checksum; at the end of a file it is dropped, elsewhere it is an error.
+Every line is one JSON object whose last key, `crc32`, is the checksum of the bytes before it. A
+line that was cut off fails its checksum: at the end of a file it is dropped, elsewhere it is an
+error.
 """
 
 import json
 import os
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tts.errors import StoreError
+from tts.storage.json_bytes import encode_json
 
-_SEAL = b', "crc32": "'
-_TAIL_BYTES = len(_SEAL) + 8 + len(b'"}')
+_SEAL = b',"crc32":"'
+_TAIL_BYTES = len(_SEAL) + 8 + len(b'"}\n')
 
 
 def encode_line(values: Mapping[str, Any]) -> bytes:
-    """Return a sealed line; `values` must not be empty."""
-    body = json.dumps(values).encode()[:-1]
-    return body + _seal(body) + b"\n"
+    """Return a sealed line.
+
+    Args:
+        values: JSON values, tuples and dataclasses; not empty.
+    """
+    body = encode_json(values)[:-1]
+    return body + _seal(body)
 
 
 def decode_line(line: bytes) -> dict[str, Any] | None:
     """Return what was sealed, without its checksum; None if the line is not whole."""
-    sealed = line[:-1]
-    body = sealed[:-_TAIL_BYTES]
-    if not line.endswith(b"\n") or sealed[len(body) :] != _seal(body):
-        return None
-    values: dict[str, Any] = json.loads(body + b"}")
-    return values
+    return _values(line) if _is_whole(line) else None
 
 
-def _seal(body: bytes) -> bytes:
-    return _SEAL + f'{zlib.crc32(body):08x}"}}'.encode()
+class Line(NamedTuple):
+    """A whole line of a file.
 
+    Attributes:
+        start: Position of its first byte.
+        end: Position of the byte after it.
+        values: What it says.
+    """
 
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """What a file of sealed lines holds: its objects, and where the last whole line ends."""
-
-    values: tuple[dict[str, Any], ...]
+    start: int
     end: int
+    values: dict[str, Any]
 
 
-def read_lines(path: Path) -> Lines:
-    """Read a file of sealed lines; a missing file is an empty one.
+def read_lines(path: Path, *, holding: str = "") -> Iterator[Line]:
+    """Yield the whole lines of a file, one in memory at a time; a missing file has none.
+
+    A last line that was cut off is passed over: its writer was killed.
+
+    Args:
+        path: The file.
+        holding: Only lines that hold this text, which saves decoding the others.
 
     Raises:
         StoreError: The file cannot be read, or a line other than the last is damaged.
     """
-    data = _read(path)
-    values: list[dict[str, Any]] = []
-    end = 0
-    for number, line in enumerate(data.split(b"\n"), start=1):
-        whole = line + data[end + len(line) : end + len(line) + 1]
-        entry = decode_line(whole)
-        if entry is None:
-            if end + len(whole) < len(data):
-                raise StoreError(f"{path}:{number}: damaged line; delete it to do that part again")
-            break
-        values.append(entry)
-        end += len(whole)
-    return Lines(tuple(values), end)
+    wanted, start = holding.encode(), 0
+    try:
+        with path.open("rb") as file:
+            for number, data in enumerate(file, start=1):
+                if not _is_whole(data):
+                    if file.read(1):
+                        raise StoreError(
+                            f"{path}:{number}: damaged line; delete it to do that part again"
+                        )
+                    return
+                end = start + len(data)
+                if wanted in data:
+                    yield Line(start, end, _values(data))
+                start = end
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _seal(body: bytes) -> bytes:
+    return b'%b%08x"}\n' % (_SEAL, zlib.crc32(body))
+
+
+def _is_whole(line: bytes) -> bool:
+    return line[-_TAIL_BYTES:] == _seal(line[:-_TAIL_BYTES])
+
+
+def _values(line: bytes) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(line[:-_TAIL_BYTES] + b"}")
+    return values
 
 
 class LineWriter:
@@ -155,12 +181,3 @@ def cannot_write(path: Path, error: OSError) -> StoreError:
         f"{path}: cannot be written: {error.strerror}; what was finished is kept: make room "
         f"(or choose another --out) and run the same command again"
     )
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error

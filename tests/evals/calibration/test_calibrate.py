@@ -9,7 +9,8 @@ import pytest
 
 from tts.errors import InputError
 from tts.evals.calibration.calibrate import calibrate
-from tts.evals.run_store import Attempt, Record, StoredRun
+from tts.evals.records import Record, Sample
+from tts.evals.run_store import StoredRun
 from tts.types import Usage
 
 CONFIG = {
@@ -23,10 +24,10 @@ CONFIG = {
 
 
 def record(name: str, groups: list[int | None], right: int, *, is_cut: bool = False) -> Record:
-    attempts = tuple(Attempt(str(g), g, g == right, 10) for g in groups)
+    samples = tuple(Sample(str(g), g, g == right, 10) for g in groups)
     usage = Usage(generated_tokens=10 * len(groups), calls=len(groups))
     won = max(set(groups), key=groups.count) == right
-    return Record(name, 0, "a", won, usage, 1.0, "", attempts, is_cut)
+    return Record(name, 0, "a", won, usage, 1.0, "", samples, is_cut)
 
 
 def stored(records: list[Record], **config: Any) -> StoredRun:
@@ -43,7 +44,7 @@ def mixed(number: int = 24) -> list[Record]:
     ]
 
 
-def test_a_policy_has_belief_prices_and_curves() -> None:
+def test_a_policy_has_belief_and_prices() -> None:
     policy = calibrate([stored(mixed()), stored(mixed(), preset="single")])
     assert (policy.model, policy.in_tokens) == ("m", True)
     samples = [point.samples for point in policy.prices]
@@ -52,12 +53,6 @@ def test_a_policy_has_belief_prices_and_curves() -> None:
     assert policy.prices[-1].tokens == pytest.approx(10 * samples[-1])
     trust = policy.belief.trust
     assert trust[0] < 0.4 < 0.8 < trust[-1]
-    easy, hard = (
-        next(p for p in policy.curves["self_consistency"] if p.difficulty == name)
-        for name in ("easy", "hard")
-    )
-    assert easy.accuracy > hard.accuracy
-    assert set(policy.difficulty["features"]) >= {"leader_share", "vote_entropy"}
     assert policy.provenance["problems"] == 24
     assert policy.notes == ("only 24 problems: intervals are wide",)
 
@@ -68,18 +63,12 @@ def test_samples_of_other_engines_are_none_of_the_models_own() -> None:
     mixture = stored(others, preset="mixture", samplers=["draft"])
     both, alone = calibrate([mixture, own]), calibrate([own])
     assert (both.belief, both.prices) == (alone.belief, alone.prices)
-    assert set(both.curves) == {"mixture", "self_consistency"}
 
 
 def test_budgets_are_in_samples_where_tokens_were_not_counted() -> None:
     records = mixed()
     bare = [
-        Record(
-            **{
-                **_fields(r),
-                "attempts": tuple(Attempt(a.answer, a.group, a.correct, None) for a in r.attempts),
-            }
-        )
+        replace(r, samples=tuple(replace(sample, tokens=None) for sample in r.samples))
         for r in records
     ]
     assert not calibrate([stored(bare)]).in_tokens
@@ -89,7 +78,6 @@ def test_budgets_are_in_samples_where_tokens_were_not_counted() -> None:
 def test_one_sided_data_give_a_policy_with_a_note(right: int) -> None:
     policy = calibrate([stored([record(f"p{i}", [0] * 8, right) for i in range(8)])])
     assert "every sample is right, or every one wrong" in policy.notes[0]
-    assert policy.difficulty == {}
     assert 0.0 < policy.belief.trust[-1] < 1.0
 
 
@@ -97,14 +85,12 @@ def test_one_sided_data_give_a_policy_with_a_note(right: int) -> None:
 def test_a_verifier_that_left_samples_out_gives_no_ladder_but_a_note(last: Any) -> None:
     records = [record(f"p{i}", [0, 1, 0, 2], 0) for i in range(8)]
     given = [
-        replace(
-            r, attempts=tuple(replace(a, scores={"prm": 0.5, "judge": 0.5}) for a in r.attempts)
-        )
+        replace(r, samples=tuple(replace(a, scores={"prm": 0.5, "judge": 0.5}) for a in r.samples))
         for r in records
     ]
     assert calibrate([stored(given)]).ladder is not None
-    first = given[0].attempts
-    given[0] = replace(given[0], attempts=(replace(first[0], scores=last), *first[1:]))
+    first = given[0].samples
+    given[0] = replace(given[0], samples=(replace(first[0], scores=last), *first[1:]))
     policy = calibrate([stored(given)])
     assert policy.ladder is None
     assert any("no ladder by prm: 1 of 32 samples" in note for note in policy.notes)
@@ -124,7 +110,3 @@ def test_a_verifier_that_left_samples_out_gives_no_ladder_but_a_note(last: Any) 
 def test_data_that_teach_nothing_are_refused(runs: list[StoredRun], message: str) -> None:
     with pytest.raises(InputError, match=message):
         calibrate(runs)
-
-
-def _fields(one: Record) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in one.__slots__}

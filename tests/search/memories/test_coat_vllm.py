@@ -8,7 +8,7 @@ import pytest
 from tts.engine.vllm import VLLMEngine
 from tts.protocols import Context, VerifierSpec
 from tts.runtime.job import Job
-from tts.runtime.log import GenerationLog
+from tts.runtime.log import Entry, GenerationLog
 from tts.runtime.runtime import Runtime
 from tts.search.memories import function
 from tts.search.memories.base import Cue
@@ -36,9 +36,9 @@ class Kept(GenerationLog):
         super().__init__()
         self.completions: list[Completion] = []
 
-    def record(self, key: str, seed: int, completion: Completion) -> None:
+    def record(self, entry: Entry, completion: Completion) -> None:
         self.completions.append(completion)
-        super().record(key, seed, completion)
+        super().record(entry, completion)
 
 
 async def recall(cue: Cue) -> str:

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from tts.evals.drafts import (
+from tts.evals.independent_samples import (
+    answer_classes,
     answered,
     best_at,
-    classes,
     common_verifiers,
-    fewest_drafts,
+    fewest_samples,
     maj_at,
     missing_scores,
     pass_at,
@@ -17,18 +17,18 @@ from tts.evals.drafts import (
     right_classes,
     shares,
 )
-from tts.evals.run_store import Attempt, Record
+from tts.evals.records import Record, Sample
 from tts.types import Usage
 
 # Answers 5, 5, 7, none; a revision of the third says 7, once more and right.
-ATTEMPTS = (
-    Attempt("5", 0, False, 10, {"prm": 0.2, "length": 31.0}),
-    Attempt("5", 0, False, 10, {"prm": 0.4, "length": 2.0}),
-    Attempt("7", 1, True, 10, {"prm": 0.9, "judge": 1.0}),
-    Attempt(None, None, False, 10),
-    Attempt("7", 1, True, 10, {}, is_draft=False),
+SAMPLES = (
+    Sample("5", 0, False, 10, {"prm": 0.2, "length": 31.0}),
+    Sample("5", 0, False, 10, {"prm": 0.4, "length": 2.0}),
+    Sample("7", 1, True, 10, {"prm": 0.9, "judge": 1.0}),
+    Sample(None, None, False, 10),
+    Sample("7", 1, True, 10, {}, is_independent=False),
 )
-RECORD = Record("p", 0, "7", True, Usage(), 1.0, "", ATTEMPTS, False)
+RECORD = Record("p", 0, "7", True, Usage(), 1.0, "", SAMPLES, False)
 
 
 @pytest.mark.parametrize(
@@ -39,13 +39,13 @@ def test_powers_of_two(most: int, expected: list[int]) -> None:
 
 
 def test_samples_are_what_was_drawn_in_view_of_no_other() -> None:
-    assert fewest_drafts([RECORD]) == 4
-    assert fewest_drafts([RECORD, replace(RECORD, attempts=ATTEMPTS[:3])]) == 3
-    assert fewest_drafts([RECORD, replace(RECORD, is_cut=True)]) == fewest_drafts([]) == 0
+    assert fewest_samples([RECORD]) == 4
+    assert fewest_samples([RECORD, replace(RECORD, samples=SAMPLES[:3])]) == 3
+    assert fewest_samples([RECORD, replace(RECORD, is_cut=True)]) == fewest_samples([]) == 0
 
 
 def test_what_k_samples_are_worth_by_hand() -> None:
-    assert classes(RECORD) == [0, 0, 1, None] and set(right_classes(RECORD)) == {1}
+    assert answer_classes(RECORD) == [0, 0, 1, None] and set(right_classes(RECORD)) == {1}
     assert pass_at(RECORD, 2) == pytest.approx(1 / 2)  # 3 of 6 pairs hold the right one
     # Pairs 5-5, 5-7 twice, 5-none twice, 7-none: half of the two ties, and the last.
     assert maj_at(RECORD, 2) == pytest.approx((2 * 0.5 + 1) / 6)

@@ -1,0 +1,116 @@
+"""What came of one problem in one repeat, with its samples: a line of `problems.jsonl`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+from tts.types import RunFacts, Trajectory, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One finished sample of a problem.
+
+    Attributes:
+        answer: As it was written; None when there is none.
+        answer_class: Equal answers of one problem and repeat have the same class, counted from 0;
+            None without an answer.
+        correct: Whether it equals the reference.
+        tokens: Generated tokens; None where the engine did not count them.
+        scores: By verifier: the probability, else the value; failed ones are left out.
+        is_independent: It was drawn in view of no other sample: it is no revision, comparison or
+            continuation.
+        id: Of the trajectory, unique within the problem and repeat.
+        node: Path of the node that drew it; with `seed`, what joins it to the lines of
+            `generations.jsonl`.
+        seed: That it was drawn with.
+    """
+
+    answer: str | None
+    answer_class: int | None
+    correct: bool
+    tokens: int | None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    is_independent: bool = True
+    id: str = ""
+    node: str = ""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What came of one problem in one repeat.
+
+    Attributes:
+        id: The problem's.
+        repeat: From 0.
+        answer: Final answer; None when there is none.
+        correct: Whether it is right; None when nobody can tell.
+        usage: Everything spent on it.
+        seconds: Wall time from its start to its end, in the session that finished it and with
+            other problems in flight.
+        error: Why there is no answer, or what is missing from a partial one; empty otherwise.
+        samples: Every finished sample, in order.
+        is_cut: A rule or a limit decided how many samples there are, so `samples` are no fair draw.
+        facts: What happened: stopping rules, warnings, limits, figures of tree searches.
+        sequential_tokens: Generated tokens on the longest chain of samples of which each was drawn
+            in view of the one before it; None where tokens were not counted.
+    """
+
+    id: str
+    repeat: int
+    answer: str | None
+    correct: bool | None
+    usage: Usage
+    seconds: float | None
+    error: str
+    samples: tuple[Sample, ...]
+    is_cut: bool
+    facts: RunFacts = field(default_factory=RunFacts)
+    sequential_tokens: int | None = None
+
+    @property
+    def independent_samples(self) -> tuple[Sample, ...]:
+        """Those drawn in view of no other, as pass@k and maj@k need them."""
+        return tuple(sample for sample in self.samples if sample.is_independent)
+
+    @classmethod
+    def from_line(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_line` wrote."""
+        kept = {f.name: values[f.name] for f in fields(cls) if f.name != "id"}
+        kept["usage"] = Usage(**values["usage"])
+        kept["samples"] = tuple(Sample(**sample) for sample in values["samples"])
+        kept["facts"] = RunFacts.from_values(values["facts"])
+        return cls(id=values["problem"], **kept)
+
+    def to_line(self, trace_end: int) -> dict[str, Any]:
+        """Return the line's values; `trace_end` is the trace's length with this problem's part."""
+        values = asdict(self)
+        return {"problem": values.pop("id"), **values, "trace_end": trace_end}
+
+
+def sequential_tokens(samples: Sequence[Trajectory]) -> int | None:
+    """Return the generated tokens on the longest chain of dependent samples.
+
+    A sample comes after its parents; the tokens of a search's solution are those of its whole path.
+    Work beside the samples (judges, comparisons without a sample) is not counted.
+
+    Args:
+        samples: Of one problem.
+
+    Returns:
+        None where tokens were not counted.
+    """
+    if any(sample.usage.generated_tokens is None for sample in samples):
+        return None
+    by_id = {sample.id: sample for sample in samples}
+    known: dict[str, int] = {}
+
+    def until(sample: Trajectory) -> int:
+        if sample.id not in known:
+            own = max(sample.usage.generated_tokens or 0, len(sample.token_ids))
+            parents = (by_id[name] for name in sample.parents if name in by_id)
+            known[sample.id] = own + max(map(until, parents), default=0)
+        return known[sample.id]
+
+    return max(map(until, samples), default=0)

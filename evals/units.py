@@ -1,0 +1,128 @@
+"""What accuracy may be set against: tokens, time, operations or money, for one problem."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from statistics import fmean
+from typing import Any, Literal, Self, get_args
+
+from tts.costs.flops import Work, effective_flops
+from tts.errors import InputError
+from tts.evals.records import Record
+from tts.types import Usage
+
+Unit = Literal["tokens", "calls", "seconds", "flops", "eflops", "usd", "sequential"]
+UNITS: tuple[Unit, ...] = get_args(Unit)
+INTENSITY = 562.5  # operations for a byte, of a B200: Kinetics, arXiv:2506.05333
+LABELS: Mapping[Unit, str] = {
+    "tokens": "generated tokens per problem",
+    "calls": "samples per problem",
+    "seconds": "seconds to an answer, with other problems in flight",
+    "flops": "FLOPs per problem",
+    "eflops": "eFLOPs per problem",
+    "usd": "dollars per problem",
+    "sequential": "generated tokens one after the other, per problem",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one problem and repeat cost; None where it is not known.
+
+    Attributes:
+        tokens: Generated tokens.
+        calls: Sequences asked of engines.
+        seconds: Wall time from the problem's start to its end, with others in flight. On recorded
+            samples that is the time of checking them, and so is not known.
+        flops: Predicted operations of all models.
+        eflops: The operations and the traffic of the KV cache, a byte as 562.5 operations
+            (Kinetics, arXiv:2506.05333); the weights' traffic is left out: a batch shares it.
+        usd: Dollars; None where no price is known.
+        sequential: Generated tokens on the longest chain of dependent samples.
+    """
+
+    tokens: float | None = None
+    calls: float | None = None
+    seconds: float | None = None
+    flops: float | None = None
+    eflops: float | None = None
+    usd: float | None = None
+    sequential: float | None = None
+
+    def of(self, unit: Unit) -> float | None:
+        """Return the cost in a unit."""
+        value: float | None = getattr(self, unit)
+        return value
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """Read a mapping of units to values."""
+        return cls(**{f.name: values[f.name] for f in fields(cls)})
+
+
+def cost_of(record: Record, *, is_replay: bool) -> Cost:
+    """Return what a problem cost.
+
+    Args:
+        record: What came of it.
+        is_replay: Its samples were recorded earlier, so its seconds are not those of sampling.
+    """
+    usage = record.usage
+    return Cost(
+        tokens=usage.generated_tokens,
+        calls=usage.calls,
+        seconds=None if is_replay else record.seconds,
+        flops=usage.flops or None,
+        eflops=_eflops(usage),
+        usd=usage.usd or None,
+        sequential=record.sequential_tokens,
+    )
+
+
+def mean_cost(costs: Iterable[Cost]) -> Cost:
+    """Return the mean of each unit over problems; None where it is not known of one of them."""
+    rows = list(costs)
+    return Cost(**{unit: _mean([cost.of(unit) for cost in rows]) for unit in UNITS})
+
+
+def choose_unit(costs: Sequence[Cost], *, models_differ: bool) -> Unit:
+    """Return the unit in which runs stand side by side if none is asked for.
+
+    eFLOPs where models differ, since a token of one costs more than one of another; generated
+    tokens where they do not; samples where tokens were not counted.
+    """
+    order: tuple[Unit, ...] = ("eflops", "flops") if models_differ else ()
+    known = [u for u in (*order, *_PLAIN) if all(cost.of(u) for cost in costs)]
+    return known[0] if known else "calls"
+
+
+def amount(value: float | None) -> str:
+    """Return a cost in four digits or whole ones; "?" when it is unknown."""
+    if value is None:
+        return "?"
+    return f"{value:,.0f}" if 1_000 <= value < 1e7 else f"{value:.4g}"
+
+
+def parse_unit(text: str) -> Unit:
+    """Return the unit of a name.
+
+    Raises:
+        InputError: There is no such unit.
+    """
+    for unit in UNITS:
+        if unit == text:
+            return unit
+    raise InputError(f"there is no unit {text!r}; there are {', '.join(UNITS)}")
+
+
+_PLAIN: tuple[Unit, ...] = ("tokens", "calls")
+
+
+def _eflops(usage: Usage) -> float | None:
+    if not usage.flops or usage.kv_bytes is None:
+        return None
+    return effective_flops(Work(usage.flops, 0.0, usage.kv_bytes), INTENSITY)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known and len(known) == len(values) else None
