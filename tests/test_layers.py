@@ -35,15 +35,16 @@ MAY: dict[str, Room] = {
     "tts.lazy": Room(),
     "tts.seeds": Room(),
     "tts.arrays": Room(),
-    "tts.parameters": Room(),
-    "tts.budget": Room("errors"),
     "tts.card": Room(),
     "tts.usage": Room(),
     "tts.facts": Room(),
     "tts.events": Room(),
-    "tts.types": Room("budget card facts usage", names="arrays"),
+    "tts.prompt_options": Room(),
+    "tts.budget": Room("errors"),
+    "tts.types": Room("budget card facts prompt_options usage", names="arrays"),
     "tts.engine_protocol": Room("types"),
     "tts.protocols": Room("engine_protocol types", names="pipeline"),
+    "tts.parameters": Room("errors"),
     "tts.scoring": Room("errors protocols types"),
     "tts.prompts": Room("types"),
     "tts.answers": Room("types"),
@@ -58,48 +59,76 @@ MAY: dict[str, Room] = {
     "tts.kernels": Room(),
     "tts.bundled": Room("errors prompts tasks types"),
     "tts.engine": Room("answers arrays bundled costs errors kernels prompts protocols types"),
+    # The catalogue: parts are found by name; it imports none of them.
+    "tts.plugins": Room("errors"),
+    "tts.catalog": Room(
+        "errors plugins",
+        names="evals.benchmarks operators search.memories strategies verifiers",
+    ),
+    "tts.parts": Room("catalog errors parameters", names="pipeline"),
     # Algorithms: they know engines, verifiers and the runtime by their protocols alone.
-    "tts.pipeline": Room("errors protocols types"),
-    "tts.search.memories": Room("errors ngrams prompts protocols types"),
+    "tts.engine_needs": Room("errors protocols types"),
+    "tts.pipeline": Room("catalog engine_needs errors protocols types"),
+    "tts.search.memories": Room("errors ngrams parameters plugins prompts protocols types"),
     "tts.search": Room(
-        "answers arrays errors parameters prompts protocols scoring search.memories trajectories"
-        " types"
+        "answers arrays errors parameters parts prompts protocols scoring search.memories"
+        " trajectories types",
     ),
     "tts.operators": Room(
-        "allocation answers errors parameters pipeline prompts protocols scoring search"
-        " trajectories types voting",
-        names="strategies",
+        "allocation answers errors lazy parameters parts pipeline prompts protocols scoring"
+        " search trajectories types voting",
     ),
-    "tts.strategies": Room("allocation arrays errors ngrams operators pipeline prompts search"),
-    "tts.verifiers": Room("answers errors prompts protocols scoring tasks types voting"),
+    "tts.strategies": Room(
+        "allocation arrays catalog errors lazy ngrams operators parameters parts pipeline"
+        " prompts search",
+    ),
+    "tts.verifiers": Room(
+        "answers catalog errors lazy parameters prompts protocols scoring tasks types voting",
+        names="parts",
+    ),
+    # What runs them.
     "tts.runtime": Room("answers budget costs errors facts pipeline protocols seeds storage types"),
-    # Putting it together.
-    "tts.catalog": Room("errors", names="evals.benchmarks operators strategies verifiers"),
-    "tts.presets": Room("catalog errors pipeline protocols trajectories types"),
-    "tts.session": Room("catalog engine errors pipeline protocols"),
-    "tts.api": Room("engine errors presets runtime session types"),
-    "tts": Room("version", names="api engine operators pipeline presets runtime session types"),
+    "tts.presets": Room("catalog errors parameters parts pipeline protocols types"),
+    "tts.pipeline_verifiers": Room("catalog errors parts pipeline protocols"),
+    "tts.arguments": Room("errors pipeline presets runtime types"),
+    "tts.opening": Room("arguments catalog engine errors pipeline pipeline_verifiers protocols"),
+    "tts.session": Room(
+        "arguments budget engine errors opening pipeline presets protocols runtime types",
+    ),
+    "tts.kept": Room("errors session"),
+    "tts.api": Room("arguments budget kept pipeline presets runtime session types"),
     # Measuring.
     "tts.evals": Room(
-        "allocation answers errors presets protocols runtime storage tasks types version"
+        "allocation answers errors presets protocols runtime storage tasks types version",
     ),
-    "tts.evals.benchmarks": Room("answers engine errors evals tasks types"),
-    "tts.evals.calibration": Room("allocation errors evals presets types"),
+    "tts.evals.benchmarks": Room("answers engine errors evals parameters tasks types"),
+    "tts.evals.calibration": Room("allocation errors evals presets strategies types"),
+    "tts.evaluation": Room(
+        "arguments budget engine errors evals evals.calibration kept opening parts pipeline"
+        " presets session types",
+    ),
     "tts.console": Room("evals"),
     "tts.bench": Room(
-        "allocation answers api catalog console costs engine errors evals evals.calibration kernels"
-        " operators pipeline presets prompts protocols runtime search seeds session storage tasks"
-        " trajectories types voting"
+        "allocation answers console costs engine errors evals evals.calibration kernels"
+        " operators parts pipeline pipeline_verifiers presets prompts protocols runtime search"
+        " seeds session storage tasks types voting",
     ),
     "tts.cli": Room(
-        "allocation api bench bundled catalog console costs engine errors evals evals.calibration"
-        " pipeline presets runtime session storage types verifiers version"
+        "allocation arguments bench budget bundled catalog console costs engine errors evals"
+        " evals.calibration evaluation parts plugins presets runtime session storage types"
+        " verifiers version",
     ),
     "tts.__main__": Room("cli"),
-    # Users: the public doors, and nothing behind them.
-    "examples": Room("tts"),
+    # Doors, and those who use them.
+    "tts.engines": Room("lazy", names="engine protocols types"),
+    "tts": Room(
+        "lazy version",
+        names="api budget engines errors evaluation operators pipeline plugins presets session"
+        " strategies types verifiers",
+    ),
+    "examples": Room("engines operators tts"),
     "tests.support": Room(
-        "catalog engine operators pipeline presets protocols runtime search seeds types"
+        "engine operators parts pipeline presets protocols runtime search seeds types",
     ),
 }
 
