@@ -23,6 +23,7 @@ from contextlib import contextmanager
 EXTRAS: Mapping[str, str] = {
     "datasets": "evals",
     "matplotlib": "plots",
+    "networkx": "graphs",
     "scipy": "optimize",
     "vllm": "cpu",
 }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tts import catalog
 from tts.engine_needs import check_node, engines_asked, reporting, verifiers_asked
-from tts.errors import CapabilityError, PipelineError
+from tts.errors import CapabilityError, PipelineError, optional_import
 from tts.protocols import Engine, Operator, State, Verifier
 from tts.types import Sampling
 
@@ -122,8 +122,13 @@ class Pipeline:
 
     @cached_property
     def graph(self) -> "nx.DiGraph[str]":
-        """The graph for networkx: nodes by name, each with its `node`."""
-        networkx = import_module("networkx")  # takes 0.2 s, and only this needs it
+        """The graph for networkx: nodes by name, each with its `node`.
+
+        Raises:
+            MissingExtraError: networkx is not installed.
+        """
+        with optional_import("a pipeline's `graph`"):
+            networkx = import_module("networkx")  # takes 0.2 s, and only this needs it
         graph: nx.DiGraph[str] = networkx.DiGraph()
         for name, node in self:
             graph.add_node(name, node=node)

@@ -7,7 +7,7 @@ import typer
 from tts import catalog, plugins
 from tts.cli._parameters import paragraphs, parameters
 from tts.console import flags, output
-from tts.errors import InputError
+from tts.errors import InputError, MissingExtraError
 from tts.parts import parameters_of
 
 app = typer.Typer(
@@ -82,11 +82,9 @@ def _sources() -> list[tuple[str, str, str]]:
 
 
 def _row(kind: str, name: str, source: str) -> dict[str, Any]:
-    module = plugins.named(kind, name) if kind == "plug-in" else catalog.load(kind, name)
-    return {
-        "kind": kind,
-        "name": name,
-        "from": source,
-        "summary": catalog.summary(module),
-        "arxiv": catalog.papers(module),
-    }
+    row = {"kind": kind, "name": name, "from": source}
+    try:
+        module = plugins.named(kind, name) if kind == "plug-in" else catalog.load(kind, name)
+    except MissingExtraError as error:
+        return {**row, "summary": str(error), "arxiv": []}
+    return {**row, "summary": catalog.summary(module), "arxiv": catalog.papers(module)}
