@@ -22,12 +22,8 @@ def run(server: Server, use: Use, run_budget: Budget | None = None, **options: f
     async def main() -> None:
         async with server.running():
             engine = OpenAIEngine("m", base_url=server.url, **options)  # type: ignore[arg-type]
-            runtime = Runtime(engine, run_budget=run_budget)
-            try:
+            async with engine, Runtime(engine, run_budget=run_budget) as runtime:
                 await use(runtime, server)
-            finally:
-                await engine.aclose()
-                await runtime.aclose()
 
     asyncio.run(asyncio.wait_for(main(), 60))
 

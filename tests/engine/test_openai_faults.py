@@ -586,7 +586,9 @@ def test_what_the_user_asked_for_is_never_left_out() -> None:
 
     async def use(engine: OpenAIEngine) -> None:
         with pytest.raises(EngineError, match="chat_template_kwargs is not supported"):
-            await read(engine, ask(3, extra={"chat_template_kwargs": {"enable_thinking": False}}))
+            await read(
+                engine, ask(3, extra_body={"chat_template_kwargs": {"enable_thinking": False}})
+            )
 
     run(server, use, max_n=1)
 

@@ -86,7 +86,7 @@ async def check_counts(engine: OpenAIEngine, url: str) -> None:
     assert generated_tokens(url) - before == total.generated_tokens
 
     before = generated_tokens(url)
-    endless = engine.generate(ask(4, max_tokens=1500, extra={"ignore_eos": True}))
+    endless = engine.generate(ask(4, max_tokens=1500, extra_body={"ignore_eos": True}))
     (first,) = await read(engine, ask(max_tokens=3))
     assert first.finish_reason == "length"
     await asyncio.sleep(0.2)
@@ -139,7 +139,7 @@ def test_vllms_own_server_agrees_with_the_embedded_engine(
 
             # 2048 tokens of context: all but 2000 and the prompt's are left for this completion.
             used = len(theirs.prompt_token_ids)
-            going_on = ask(max_tokens=1500, extra={"ignore_eos": True})
+            going_on = ask(max_tokens=1500, extra_body={"ignore_eos": True})
             for roomy in (going_on, replace(going_on, prompt=ids)):
                 (short,) = await read(engine, replace(roomy, keep_free=2000))
                 assert len(short.token_ids) == 2048 - 2000 - used
