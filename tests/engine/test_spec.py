@@ -139,12 +139,8 @@ def test_options_are_handed_on_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
         async def start(self) -> "Client":
             return self
 
-    async def only_model(base_url: str, api_key_env: str | None) -> str:
-        return f"the model of {base_url}, by {api_key_env}"
-
     monkeypatch.setattr("tts.engine.openai.OpenAIEngine", Client)
     monkeypatch.setattr(running, "VLLMEngine", Client)
-    monkeypatch.setattr(running, "only_model", only_model)
 
     async def make() -> None:
         await make_engine(EngineSpec.parse("m@http://x/v1", {"timeout": 3, "max_n": 2}))
@@ -154,10 +150,7 @@ def test_options_are_handed_on_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(make())
     assert made == [
         ("m", {"base_url": "http://x/v1", "timeout": 3.0, "max_n": 2}),
-        (
-            "the model of http://x/v1, by KEY",
-            {"base_url": "http://x/v1", "api_key_env": "KEY"},
-        ),
+        ("", {"base_url": "http://x/v1", "api_key_env": "KEY"}),
         ("m", {"runner": "pooling", "dtype": "float32"}),
     ]
 

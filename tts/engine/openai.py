@@ -271,9 +271,12 @@ class OpenAIEngine(BaseEngine):
         if not endpoint.model and len(names) == 1:
             endpoint.model = names[0]
         if not endpoint.model or (facts.is_vllm and endpoint.model not in names):
-            served = ", ".join(names) or "no list of models"
+            served = ", ".join(names) or "no models that it lists"
             wanted = f"no model {endpoint.model!r}" if endpoint.model else "none was named"
-            raise ModelError(endpoint.mask(f"{self.base_url} serves {served}, and {wanted}"))
+            hint = f"write MODEL@{self.base_url} for one of them"
+            raise ModelError(
+                endpoint.mask(f"{self.base_url} serves {served}, and {wanted}; {hint}")
+            )
         is_vllm = facts.is_vllm
         endpoint.dialect = replace(endpoint.dialect, is_vllm=is_vllm, folds_seeds=not is_vllm)
         length = facts.find(endpoint.model).get("max_model_len")

@@ -8,7 +8,6 @@ from typing import Any
 
 from tts.engine.build import resolve_model
 from tts.engine.replay import ReplayEngine
-from tts.engine.served import only_model
 from tts.engine.spec import EngineSpec
 from tts.engine.vllm import VLLMEngine
 from tts.errors import InputError
@@ -113,9 +112,7 @@ async def make_engine(spec: EngineSpec) -> Engine:
     elif spec.kind == "openai":
         # Loads the client, which an embedded engine does not need.
         client = import_module("tts.engine.openai").OpenAIEngine
-        key = spec.options.get("api_key_env")
-        model = spec.model or await only_model(spec.base_url or "", key)
-        engine = client(model, base_url=spec.base_url, **spec.options)
+        engine = client(spec.model, base_url=spec.base_url, **spec.options)
     else:
         engine = VLLMEngine(spec.model, runner=spec.runner, **spec.options)
     try:
