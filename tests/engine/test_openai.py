@@ -338,6 +338,11 @@ def test_an_empty_name_is_the_only_model_that_is_served() -> None:
             with pytest.raises(ModelError, match="serves a, b, and none was named"):
                 await engine.start()
             await engine.aclose()
+            server.lists = refusal(401, "no list for you")
+            engine = OpenAIEngine("", base_url=server.url)
+            with pytest.raises(ModelError, match="no models that it lists, and none was named"):
+                await engine.start()
+            await engine.aclose()
 
     asyncio.run(main())
 

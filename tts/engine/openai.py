@@ -273,10 +273,8 @@ class OpenAIEngine(BaseEngine):
         if not endpoint.model or (facts.is_vllm and endpoint.model not in names):
             served = ", ".join(names) or "no models that it lists"
             wanted = f"no model {endpoint.model!r}" if endpoint.model else "none was named"
-            hint = f"write MODEL@{self.base_url} for one of them"
-            raise ModelError(
-                endpoint.mask(f"{self.base_url} serves {served}, and {wanted}; {hint}")
-            )
+            told = f"{self.base_url} serves {served}, and {wanted}; write MODEL@{self.base_url}"
+            raise ModelError(endpoint.mask(told))
         is_vllm = facts.is_vllm
         endpoint.dialect = replace(endpoint.dialect, is_vllm=is_vllm, folds_seeds=not is_vllm)
         length = facts.find(endpoint.model).get("max_model_len")
