@@ -1,36 +1,54 @@
 """Runs an attempt's Python code against the problem's tests, in a sandbox.
 
-`problem.metadata["tests"]` is a list: a text is code that fails by raising, such as
-"assert solve(3) == 4", run after the attempt; a mapping with `input` and `output` runs the attempt
-as a program and compares what it prints, trailing spaces apart. The score is the share of tests
-passed, with one value per test. Each test has a process of its own.
+`problem.metadata["tests"]` is a list. A text is code that fails by raising, such as
+"assert solve(3) == 4", or HumanEval's `def check(candidate): ...` with a call of it. A mapping with
+`input` and `output` runs the attempt as a program and compares what it prints, spaces at the ends
+of lines apart. The score is the share of tests passed, with one value per test.
 
-A passed assertion is known by a word of chance that only the end of the program prints. Code that
-reads its own file could print it early: the sandbox protects the machine, not the score.
+Each test has two processes, one for the attempt and one for the test. A test is run as it stands;
+what it names of the attempt is called in the attempt's process, and arguments and results cross as
+values. So results are compared by an interpreter that the attempt cannot reach, it never holds a
+test, and only a test that runs to its end passes. A program's output is compared outside of both.
+
+What this cannot prevent: an attempt that answers the very inputs of a test; a test that compares
+two results of the attempt with each other (`decode(encode(x)) == x`), hands it the expected value
+as an argument, compares with an argument that the attempt may change, or relies on a helper that
+the attempt defines too. Of an object of the attempt's own class a test sees attributes, methods,
+items and operators between two such objects; an operator between such an object and a value of the
+test's is refused, and equality between them is false. A test cannot hand an object of a class of
+its own to the attempt, derive a class from one of the attempt's, or await its coroutines; such a
+test fails and says so, since running it in the attempt's process would let the attempt decide.
 """
 
 import asyncio
 import os
-import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
 
+from tts.errors import VerifierError
 from tts.parameters import Parameters
 from tts.protocols import Context, VerifierSpec
 from tts.types import Score, Trajectory
-from tts.verifiers._sandbox import Limits, Sandbox
+from tts.verifiers._sandbox.sandbox import Assertions, Limits, Outcome, Program, Sandbox
+
 
 
 class Config(Parameters):
-    """Options of execution; the limits are for each test."""
+    """Options of execution; the limits are for each test, all its processes together."""
 
-    seconds: float = Field(5.0, gt=0, le=600, description="seconds of wall time")
-    memory_mb: int = Field(512, ge=64, description="memory of a process")
+    seconds: float = Field(5.0, gt=0, le=600, description="wall time, and CPU time")
+    memory_mb: int = Field(512, ge=64, description="memory")
     disk_mb: int = Field(16, ge=1, description="all files together")
     processes: int = Field(16, ge=2, description="processes and threads at once")
-    parallel: int | None = Field(None, ge=1, description="tests at once; the CPUs if none")
+    sockets: bool = Field(
+        False,
+        description="let code open UNIX and internet sockets; in namespaces they reach nobody",
+    )
+    parallel: int | None = Field(
+        None, ge=1, description="attempts that are run at once; as many as CPUs if not given"
+    )
     unsafe: bool = Field(False, description="run without isolation where there is none")
 
 
@@ -40,9 +58,11 @@ class Execution:
     def __init__(self, config: Config) -> None:
         limits = Limits(
             seconds=config.seconds,
+            cpu_seconds=config.seconds,
             memory_bytes=config.memory_mb * 2**20,
             disk_bytes=config.disk_mb * 2**20,
             processes=config.processes,
+            sockets=config.sockets,
         )
         self._sandbox = Sandbox(limits, unsafe=config.unsafe)
         self._slots = asyncio.Semaphore(config.parallel or os.cpu_count() or 1)
@@ -63,28 +83,25 @@ class Execution:
         if problem := _problem_with(tests):
             error = f"problem {context.problem.id!r}: {problem}"
             return [Score(None, error=error) for _ in trajectories]
-        return [await self._score(trajectory, tests or ()) for trajectory in trajectories]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._score(t.answer, tests or ())) for t in trajectories]
+        return [task.result() for task in tasks]
 
     async def aclose(self) -> None:
         """Nothing runs between calls."""
 
-    async def _score(self, trajectory: Trajectory, tests: Sequence[Any]) -> Score:
-        if not trajectory.answer:
+    async def _score(self, code: str | None, tests: Sequence[Any]) -> Score:
+        if not code:
             return Score(None, error="the trajectory has no code")
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._passes(trajectory.answer, test)) for test in tests]
-        passed = tuple(float(task.result()) for task in tasks)
+        try:
+            async with self._slots:
+                outcomes = await self._sandbox.run(code, [_to_test(test) for test in tests])
+        except VerifierError as error:
+            return Score(None, error=str(error))
+        passed = tuple(
+            float(_passes(test, outcome)) for test, outcome in zip(tests, outcomes, strict=True)
+        )
         return Score(sum(passed) / len(passed), steps=passed)
-
-    async def _passes(self, code: str, test: str | Mapping[str, Any]) -> bool:
-        async with self._slots:
-            if isinstance(test, str):
-                word = secrets.token_hex(16)
-                outcome = await self._sandbox.run(f"{code}\n\n{test}\n\nprint()\nprint({word!r})\n")
-                return outcome.exit_code == 0 and outcome.output.rstrip().endswith(word)
-            outcome = await self._sandbox.run(code, text=str(test.get("input", "")))
-            wanted = _trimmed(str(test["output"]))
-            return outcome.exit_code == 0 and _trimmed(outcome.output) == wanted
 
 
 def _problem_with(tests: Any) -> str:
@@ -94,6 +111,16 @@ def _problem_with(tests: Any) -> str:
         if not isinstance(test, str) and not (isinstance(test, Mapping) and "output" in test):
             return f"a test is code, or has `input` and `output`; got {test!r:.80}"
     return ""
+
+
+def _to_test(test: str | Mapping[str, Any]) -> Assertions | Program:
+    return Assertions(test) if isinstance(test, str) else Program(str(test.get("input", "")))
+
+
+def _passes(test: str | Mapping[str, Any], outcome: Outcome) -> bool:
+    if outcome.exit_code != 0:
+        return False
+    return isinstance(test, str) or _trimmed(outcome.output) == _trimmed(str(test["output"]))
 
 
 def _trimmed(text: str) -> list[str]:

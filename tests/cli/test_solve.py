@@ -9,7 +9,7 @@ from tests.support.commands import Outcome
 from tts.engine import running
 from tts.engine.scripted import ScriptedEngine, lines
 from tts.engine.spec import EngineSpec
-from tts.verifiers._sandbox import Sandbox
+from tts.verifiers._sandbox.sandbox import Sandbox
 
 Tts = Callable[..., Outcome]
 
@@ -19,6 +19,16 @@ def test_answer_alone_goes_to_standard_output(tts: Tts) -> None:
     assert (outcome.code, outcome.out) == (0, "7\n")  # 6 of 9 seeds are right
     assert outcome.err.startswith("6 of 9 votes")
     assert "self_consistency, seed 0, scripted" in outcome.err
+
+
+def test_an_answer_cannot_command_the_terminal(tts: Tts, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def make_engine(spec: EngineSpec) -> ScriptedEngine:
+        return ScriptedEngine(lines("it is \\boxed{\x1b]0;mine\x07 it}"))
+
+    monkeypatch.setattr(running, "make_engine", make_engine)
+    outcome = tts("solve", "Which?", "--preset", "single")
+    assert outcome.code == 0 and "\x1b" not in outcome.out + outcome.err
+    assert "\\x1b]0;mine\\x07" in outcome.out
 
 
 def test_json_is_one_result(tts: Tts) -> None:
@@ -62,7 +72,8 @@ def test_model_that_says_nothing_is_a_failure(tts: Tts, monkeypatch: pytest.Monk
 def test_code_is_run_without_a_sandbox_only_if_that_is_said(
     tts: Tts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(Sandbox, "_works", lambda self, mode: False)
+    try_one = Sandbox._try
+    monkeypatch.setattr(Sandbox, "_try", lambda s, m: try_one(s, m) if m == "unsafe" else None)
     preset = tmp_path / "code.yaml"
     preset.write_text(
         "pipeline:\n"

@@ -1,0 +1,321 @@
+"""Runs untrusted Python code against tests, where it can do no harm, or not at all.
+
+A sandbox shuts itself in by what works here, the first of these:
+
+- as root, namespaces and a user id of its own; where CAP_SYS_ADMIN is missing, as in a plain
+  container, those of a user namespace;
+- as another user, a user namespace, or bubblewrap;
+- Landlock (Linux 6.2 or later), which takes all files but some away, without any privilege.
+
+In each, code sees read-only system folders and one folder of its own, has no capability and an
+empty environment, may open no socket of any family, and is limited in time, memory, processes, open
+files and output, all its processes together; `inside/` holds what does that. All of it ends when
+this process does, however that ends. Only `unsafe` runs code without isolation of files: with the
+same filter of system calls and the same limits, and where it can as a user of no rights.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from tts.errors import VerifierError
+from tts.verifiers._sandbox.inside import frames, namespaces
+
+Mode = Literal["root", "user", "bwrap", "landlock", "unsafe"]
+_FOLDER = Path(__file__).parent
+_SYSTEM = ("/usr", "/bin", "/lib", "/lib64")
+_FIRST_UID, _NUM_UIDS = 50_000, 10_000
+_START_SECONDS, _SPARE_SECONDS, _END_SECONDS = 30.0, 5.0, 2.0
+_MAX_FRAME_BYTES = 64 * 2**20
+_COMMAND = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+from inside.start import main
+del sys.path[0]
+main()
+"""
+# Prints what it should not be able to open; nothing if it is shut in.
+_PROBE = """
+import _socket
+for family in (1, 2, 10, 16, 40):
+    try:
+        print("socket", _socket.socket(family, 1))
+    except PermissionError:
+        pass
+"""
+_PROTECTION: dict[Mode, str] = {
+    "root": "namespaces and a user id of its own, no sockets, limits on all its processes",
+    "user": "a user namespace of its own, no sockets, limits on all its processes",
+    "bwrap": "bubblewrap, no sockets, limits on all its processes",
+    "landlock": "Landlock (no files but its own), no sockets, limits on all its processes",
+    "unsafe": "nothing that keeps it from files: no sockets, limits on all its processes",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the code of one test may use, all its processes together.
+
+    Attributes:
+        seconds: Wall time.
+        cpu_seconds: CPU time; rounded up to whole seconds.
+        memory_bytes: Memory.
+        disk_bytes: All its files; with Landlock or without isolation, each of them.
+        processes: Processes and threads at once.
+        files: Open files, of each process.
+        output_bytes: What a program prints.
+        sockets: Sockets of AF_UNIX, AF_INET and AF_INET6 may be opened. In namespaces there is
+            nobody to connect to; with Landlock or without isolation there is this machine's
+            network.
+    """
+
+    seconds: float = 5.0
+    cpu_seconds: float = 5.0
+    memory_bytes: int = 512 * 2**20
+    disk_bytes: int = 16 * 2**20
+    processes: int = 16
+    files: int = 64
+    output_bytes: int = 2**20
+    sockets: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Assertions:
+    """Code that raises where the code under test is wrong, and that names what that defines."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The code is run as a program, which reads this from standard input."""
+
+    input: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a test went.
+
+    Attributes:
+        exit_code: 0 where all assertions hold, else 1; of a program its own; None if a limit or a
+            signal ended it.
+        output: What a program printed.
+        error: Why it is not 0, in words.
+        stderr: The last of what the code wrote to standard error.
+        seconds: Wall time.
+        memory_bytes: The most that its first process had.
+    """
+
+    exit_code: int | None
+    output: str = ""
+    error: str = ""
+    stderr: str = ""
+    seconds: float = 0.0
+    memory_bytes: int = 0
+
+
+class Sandbox:
+    """A place to run code.
+
+    Args:
+        limits: Of every test.
+        unsafe: Run without isolation where there is none to be had; limits still hold.
+
+    Raises:
+        VerifierError: Nothing here isolates code, and `unsafe` is not set.
+    """
+
+    def __init__(self, limits: Limits, *, unsafe: bool = False) -> None:
+        self.limits = limits
+        self._python = os.path.realpath(sys.executable)
+        self._numbers = itertools.count(os.getpid() * 64)
+        self.mode, self._user = self._find_mode(unsafe)
+
+    @property
+    def protection(self) -> str:
+        """What protects from the code, for people."""
+        return _PROTECTION[self.mode] + (", but as root" if self._user == 0 else "")
+
+    async def run(self, code: str, tests: Sequence[Assertions | Program]) -> list[Outcome]:
+        """Run code against each test; cancelling this ends all that runs.
+
+        Each test has processes and a folder of its own, and sees nothing of the others.
+
+        Args:
+            code: Python source.
+            tests: One after the other.
+
+        Raises:
+            VerifierError: The sandbox cannot start.
+        """
+        async with self.open() as cell:
+            await cell.load(code)
+            return [await cell.run(test) for test in tests]
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator["Cell"]:
+        """Start the first process of a sandbox, which runs tests until it is closed.
+
+        Raises:
+            VerifierError: It cannot start.
+        """
+        with tempfile.TemporaryDirectory(prefix="tts-code-", ignore_cleanup_errors=True) as folder:
+            process = await asyncio.create_subprocess_exec(
+                *self._command(self.mode, self.limits),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env={},
+                cwd=folder,
+                start_new_session=True,
+            )
+            cell = Cell(process, self.limits)
+            try:
+                await cell.wait_until_ready()
+                yield cell
+            finally:
+                await cell.close()
+
+    def _find_mode(self, unsafe: bool) -> tuple[Mode, int]:
+        candidates: list[Mode] = ["user", "bwrap", "landlock"]
+        if os.geteuid() == 0:
+            candidates = ["root", "user", "landlock"]
+        if unsafe:
+            candidates.append("unsafe")
+        for mode in candidates:
+            user = self._try(mode)
+            if user is not None:
+                return mode, user
+        raise VerifierError(
+            "nothing here isolates untrusted code: it takes user namespaces "
+            "(sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns), "
+            "bubblewrap, or Linux 6.2 with Landlock; --unsafe-execution, or "
+            "execution(unsafe=True), runs it all the same"
+        )
+
+    def _try(self, mode: Mode) -> int | None:
+        """Return the user that code runs as in a mode; None where it does not work here."""
+        if mode == "bwrap" and shutil.which("bwrap") is None:
+            return None
+        limits = replace(self.limits, seconds=10.0, cpu_seconds=10.0, sockets=False)
+        asked = frames.frame(frames.CODE, _PROBE.encode()) + frames.frame(frames.PROGRAM, b"")
+        with tempfile.TemporaryDirectory(prefix="tts-code-") as folder:
+            try:
+                done = subprocess.run(
+                    self._command(mode, limits),
+                    input=asked,
+                    env={},
+                    cwd=folder,
+                    capture_output=True,
+                    timeout=_START_SECONDS,
+                )
+            except (OSError, subprocess.TimeoutExpired):
+                return None
+        (first, said), (second, verdict) = [*frames.split(done.stdout), (b"", b""), (b"", b"")][:2]
+        if (first, second) != (frames.READY, frames.VERDICT):
+            return None
+        outcome = Outcome(**json.loads(verdict))
+        is_shut_in = outcome.exit_code == 0 and not outcome.output
+        return int(said) if is_shut_in or mode == "unsafe" else None
+
+    def _command(self, mode: Mode, limits: Limits) -> Sequence[str]:
+        folders = [*_SYSTEM, sys.base_prefix]
+        changes_user = os.geteuid() == 0 and mode != "bwrap"
+        options = {
+            **asdict(limits),
+            "mode": mode,
+            "parent": 0 if mode == "bwrap" else os.getpid(),
+            "uid": _FIRST_UID + next(self._numbers) % _NUM_UIDS if changes_user else 0,
+            "folders": folders,
+        }
+        first = [self._python, "-I", "-S", "-X", "utf8", "-c", _COMMAND]
+        command = [*first, str(_FOLDER), json.dumps(options)]
+        return [*self._bubblewrap(folders), *command] if mode == "bwrap" else command
+
+    def _bubblewrap(self, folders: Sequence[str]) -> list[str]:
+        bound = [part for f in folders if os.path.isdir(f) for part in ("--ro-bind", f, f)]
+        return [
+            shutil.which("bwrap") or "bwrap",
+            *("--unshare-all", "--die-with-parent", "--new-session", "--clearenv", *bound),
+            *("--ro-bind", str(_FOLDER), str(_FOLDER), "--dev-bind", "/dev/null", "/dev/null"),
+            *("--proc", "/proc", "--size", str(self.limits.disk_bytes), "--tmpfs", namespaces.WORK),
+            *("--chdir", namespaces.WORK),
+        ]
+
+
+class Cell:
+    """A sandbox that has started, and runs tests one after the other."""
+
+    def __init__(self, process: asyncio.subprocess.Process, limits: Limits) -> None:
+        assert process.stdin and process.stdout and process.stderr
+        self._process, self._limits = process, limits
+        self._input, self._output, self._errors = process.stdin, process.stdout, process.stderr
+
+    async def wait_until_ready(self) -> None:
+        """Wait until it has shut itself in.
+
+        Raises:
+            VerifierError: It cannot.
+        """
+        if await self._receive(frames.READY, _START_SECONDS) is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            lines = (await self._errors.read()).decode("utf-8", "replace").splitlines()
+            raise VerifierError(f"the sandbox cannot start: {lines[-1] if lines else 'no reason'}")
+
+    async def load(self, code: str) -> None:
+        """Take code for the tests that follow."""
+        await self._send(frames.CODE, code)
+
+    async def run(self, test: Assertions | Program) -> Outcome:
+        """Run a test."""
+        if isinstance(test, Assertions):
+            await self._send(frames.ASSERTIONS, test.text)
+        else:
+            await self._send(frames.PROGRAM, test.input)
+        verdict = await self._receive(frames.VERDICT, self._limits.seconds + _SPARE_SECONDS)
+        if verdict is None:
+            return Outcome(None, error="its sandbox ended")
+        return Outcome(**json.loads(verdict))
+
+    async def close(self) -> None:
+        """End it, and all that runs in it."""
+        self._input.close()
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+        try:
+            async with asyncio.timeout(_END_SECONDS):
+                await self._process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+
+    async def _send(self, kind: bytes, text: str) -> None:
+        # What is not sent because it has ended shows when its verdict is read.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._input.write(frames.frame(kind, text.encode("utf-8", "surrogatepass")))
+            await self._input.drain()
+
+    async def _receive(self, wanted: bytes, seconds: float) -> bytes | None:
+        try:
+            async with asyncio.timeout(seconds):
+                head = await self._output.readexactly(frames.HEAD.size)
+                kind, size = frames.HEAD.unpack(head)
+                if kind != wanted or size > _MAX_FRAME_BYTES:
+                    return None
+                return await self._output.readexactly(size)
+        except (TimeoutError, asyncio.IncompleteReadError, ConnectionResetError):
+            return None
