@@ -45,6 +45,12 @@ def test_budgets_that_cannot_be_read_are_refused(text: str) -> None:
         Budget.parse(text)
 
 
+@pytest.mark.parametrize("text", ["1e400", "$1e400", "8k,1e999s", "9e307Gflops", "9" * 400])
+def test_budgets_without_end_are_refused_in_a_sentence(text: str) -> None:
+    with pytest.raises(BudgetError, match="is too large a number"):
+        Budget.parse(text)
+
+
 @given(
     tokens=st.none() | st.integers(1, 10**9),
     calls=st.none() | st.integers(1, 10**6),

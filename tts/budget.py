@@ -1,5 +1,6 @@
 """Budgets: hard limits, and how people write them."""
 
+import math
 import re
 from dataclasses import dataclass, fields
 from typing import Any
@@ -31,11 +32,11 @@ class Budget:
     calls: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse limits that are not positive."""
+        """Refuse limits that are not positive, or are without end."""
         for f in fields(self):
             value = getattr(self, f.name)
-            if value is not None and not value > 0:
-                raise BudgetError(f"a budget's {f.name} must be positive, got {value}")
+            if value is not None and not 0 < value < math.inf:
+                raise BudgetError(f"a budget's {f.name} must be positive and finite, got {value}")
 
     @classmethod
     def parse(cls, text: str) -> "Budget":
@@ -77,6 +78,8 @@ def _parse_limit(part: str, whole: str) -> tuple[str, float]:
             "write 8k (generated tokens), 30s, 2e15flops, $0.05, 64calls, joined by commas"
         )
     value = float(match["number"]) * {"k": 1e3, "M": 1e6, "G": 1e9, None: 1.0}[match["scale"]]
+    if not math.isfinite(value):
+        raise BudgetError(f"{part!r} in budget {whole!r} is too large a number")
     return ("usd" if match["usd"] else _BUDGET_UNITS[unit or "tokens"]), value
 
 

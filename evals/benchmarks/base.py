@@ -188,9 +188,12 @@ def _unreachable_hub() -> str:
 
     if constants.HF_HUB_OFFLINE or urllib.request.getproxies():
         return ""
-    address = urlsplit(constants.ENDPOINT)
+    try:
+        address = urlsplit(constants.ENDPOINT)
+        port = address.port or (443 if address.scheme == "https" else 80)
+    except ValueError as error:
+        raise ProblemError(f"HF_ENDPOINT {constants.ENDPOINT!r} is no address: {error}") from error
     host = address.hostname or ""
-    port = address.port or (443 if address.scheme == "https" else 80)
     try:
         socket.create_connection((host, port), timeout=_PROBE_SECONDS).close()
     except OSError:

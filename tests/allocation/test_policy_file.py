@@ -60,6 +60,7 @@ def test_chances_of_a_dearer_strategy_are_probabilities() -> None:
         (("model: m", "modell: m"), "modell"),
         (("belief:", "believe:"), "no policy"),
         (("model: m", "model: ["), "cannot be read"),
+        (("model: m", "model: &m [*m]"), "nested more than 40 levels deep, or within itself"),
     ],
 )
 def test_a_bad_file_is_refused(change: tuple[str, str], message: str, tmp_path: Path) -> None:

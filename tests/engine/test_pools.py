@@ -1,11 +1,13 @@
 """Pools: series, statements, and errors that say where."""
 
+import gzip
 import json
 from pathlib import Path
 
 import pytest
 
 from tests.support.pools import row, write_pool
+from tts.engine import pools
 from tts.engine.pools import load_pool, load_series
 from tts.errors import ProblemError
 
@@ -63,3 +65,29 @@ def test_a_file_that_is_not_compressed_or_not_there(tmp_path: Path) -> None:
     for name in (path, tmp_path / "nothing.jsonl"):
         with pytest.raises(ProblemError, match="cannot read the pool"):
             load_series(name)
+
+
+def test_a_pool_that_grows_without_measure_when_it_is_unpacked_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "_FREE_BYTES", 10_000)
+    path = tmp_path / "pool.jsonl.gz"
+    lines = json.dumps(row("a", ["4"])).encode() + b"\n" + (b" " * 999 + b"\n") * 2_000
+    path.write_bytes(gzip.compress(lines))
+    assert path.stat().st_size < 10_000  # so that a hundred times that is half of the lines
+    with pytest.raises(ProblemError, match=r"pool.jsonl.gz:\d+: unpacked it is 100 times as larg"):
+        load_series(path)
+    monkeypatch.setattr(pools, "_FREE_BYTES", 3_000_000)
+    assert len(load_pool(str(path)).problems) == 1
+
+
+@pytest.mark.parametrize("name", ["pool.jsonl", "pool.jsonl.gz"])
+def test_a_line_without_end_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "_MAX_LINE_BYTES", 2**20)
+    path = tmp_path / name
+    data = b"\n" + b"[" * (2**20 + 1)
+    path.write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+    with pytest.raises(ProblemError, match=r":2: a line of more than 1 MiB"):
+        load_series(path)

@@ -75,6 +75,12 @@ def test_overrides(tmp_path: Path) -> None:
     [
         ("strategy: [", r"mine\.yaml:1: not valid YAML"),
         ("- 1\n", "expected a mapping"),
+        ("a: 1\nb: &b [*b]\n", r"mine\.yaml:2: not valid YAML: nested more than 40 levels deep"),
+        ("a: " + "[" * 10_000, r"mine\.yaml:1: not valid YAML: nested more than 40 levels deep"),
+        ("strategy: single\nx: 2026-13-01\n", r"mine\.yaml:2: not valid YAML: month must be"),
+        ("strategy: !own single\n", r"mine\.yaml:1: not valid YAML: could not determine"),
+        ("#" * 2_000_000, r"mine\.yaml: not valid YAML: longer than 1,048,576 characters"),
+        ("strategy: single\nbudget: 1e400\n", r"mine\.yaml:2: '1e400' .*is too large a number"),
         ("strategy: single\nstrategy: single\n", r"mine\.yaml:2: 'strategy' is given twice"),
         (
             "strategi: single\n",
@@ -92,6 +98,7 @@ def test_overrides(tmp_path: Path) -> None:
         ("strategy: single\nbudget: 8x\n", r"mine\.yaml:2: cannot read '8x'"),
         ("strategy: single\nbudget: {token: 8}\n", "did you mean 'tokens'"),
         ("strategy: single\nbudget: {tokens: lots}\n", "must be a number"),
+        ("strategy: single\nbudget: {tokens: .inf}\n", r"mine\.yaml:2: .*positive and finite"),
         ("extends: nothing\n", r"mine\.yaml:1: extends 'nothing'"),
         ("extends: mine.yaml\n", "extend each other in a circle"),
         ("pipeline: {}\n", "expected nodes"),
@@ -124,6 +131,7 @@ def test_errors_name_file_line_and_remedy(tmp_path: Path, text: str, message: st
         ("n", "write KEY=VALUE"),
         ("m=3", "--set m=3: strategy 'self_consistency' has no 'm'"),
         ("n=[", "cannot read the value"),
+        ("n=" + "[" * 1_000, "cannot read the value .*nested more than 40 levels deep"),
         ("n=0", "--set n=0: .*greater than or equal to 1"),
         ("sampling.temprature=1", "did you mean 'temperature'"),
     ],

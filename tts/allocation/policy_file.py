@@ -17,6 +17,7 @@ from tts.allocation.allocator import Belief
 from tts.allocation.evidence import AnswerModel
 from tts.allocation.optimal_stopping import StoppingRule
 from tts.errors import InputError
+from tts.storage import bounded_yaml
 
 SCHEMA = 2
 _DEFAULT_PRICE = 1e-3
@@ -225,7 +226,7 @@ def load_policy(path: Path) -> Policy:
         InputError: It cannot be read, is of another version, or is no policy.
     """
     try:
-        values = yaml.safe_load(path.read_text("utf-8"))
+        values = bounded_yaml.load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: cannot be read as a policy: {error}") from error
     if not isinstance(values, dict) or "belief" not in values:

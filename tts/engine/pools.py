@@ -12,6 +12,7 @@ several is read as "FILE#model" or, with a configuration, "FILE#model {"effort":
 
 import gzip
 import hashlib
+import itertools
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tts.errors import ProblemError
 from tts.types import AnswerType, Problem
 
+_MAX_LINE_BYTES = 64 * 2**20
+_MAX_RATIO = 100  # texts of models are packed to a tenth or so
+_FREE_BYTES = 64 * 2**20  # up to here any ratio will do
 _ANSWER_TYPES: tuple[AnswerType, ...] = get_args(AnswerType)
 
 
@@ -154,9 +158,24 @@ def _series_of(row: Mapping[str, Any]) -> str:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a pool while they are no longer, and not more, than those of one are."""
     try:
+        limit = max(_FREE_BYTES, _MAX_RATIO * path.stat().st_size)
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            yield from file
+            for number in itertools.count(1):
+                line = file.readline(_MAX_LINE_BYTES + 1)
+                limit -= len(line)
+                if not line:
+                    return
+                if len(line) > _MAX_LINE_BYTES:
+                    size = f"{_MAX_LINE_BYTES >> 20} MiB"
+                    raise ProblemError(f"{path}:{number}: a line of more than {size}")
+                if limit < 0:
+                    raise ProblemError(
+                        f"{path}:{number}: unpacked it is {_MAX_RATIO} times as large as packed, "
+                        "which no recorded samples are; unpack it yourself if you trust it"
+                    )
+                yield line
     except (OSError, EOFError, zlib.error) as error:
         raise ProblemError(f"cannot read the pool {path}: {error}") from error
 

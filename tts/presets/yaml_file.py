@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from tts.errors import PresetError
+from tts.storage import bounded_yaml
 
 KeyPath = tuple[str, ...]
 
@@ -37,16 +38,14 @@ def load_document(path: Path) -> Document:
         PresetError: The file cannot be read, is no valid YAML, is no mapping, or repeats a key.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(bounded_yaml.MAX_CHARS + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise PresetError(f"{path}: cannot be read: {error}") from error
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise PresetError(f"{path}:{line}: not valid YAML: {error.problem}") from error
+        node = bounded_yaml.compose(text)
     except yaml.YAMLError as error:
-        raise PresetError(f"{path}: not valid YAML: {error}") from error
+        raise _not_yaml(path, error) from error
     if not isinstance(node, yaml.MappingNode):
         raise PresetError(f"{path}: expected a mapping of keys to values")
     places: dict[KeyPath, str] = {(): f"{path}:1"}
@@ -60,9 +59,17 @@ def parse_value(text: str) -> Any:
         PresetError: The text is no valid YAML.
     """
     try:
-        return yaml.safe_load(text)
+        return bounded_yaml.load(text)
     except yaml.YAMLError as error:
-        raise PresetError(f"cannot read the value {text!r}") from error
+        problem = getattr(error, "problem", None) or str(error)
+        raise PresetError(f"cannot read the value {text!r:.200}: {problem}") from error
+
+
+def _not_yaml(path: Path, error: yaml.YAMLError) -> PresetError:
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return PresetError(f"{path}: not valid YAML: {error}")
+    line = error.problem_mark.line + 1 if error.problem_mark else 1
+    return PresetError(f"{path}:{line}: not valid YAML: {error.problem}")
 
 
 def _read_mapping(
@@ -84,8 +91,7 @@ def _read(node: yaml.Node, file: Path, path: KeyPath, places: dict[KeyPath, str]
         return _read_mapping(node, file, path, places)
     if isinstance(node, yaml.SequenceNode):
         return [_read(item, file, path, places) for item in node.value]
-    loader = yaml.SafeLoader("")
     try:
-        return loader.construct_object(node)
-    finally:
-        loader.dispose()
+        return bounded_yaml.construct(node)
+    except yaml.YAMLError as error:
+        raise _not_yaml(file, error) from error
