@@ -11,6 +11,7 @@ from tts.evals.units import LABELS, Unit
 from tts.storage.sealed_lines import cannot_write
 
 with optional_import("a picture"):
+    from matplotlib import rc_context
     from matplotlib.axes import Axes
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -27,6 +28,7 @@ _MAX_INSIDE = 6  # names that have room among the points
 _LONGEST_INSIDE = 40  # characters of such a name
 
 
+@rc_context({"text.parse_math": False})  # a $ in a name is a dollar sign
 def plot_accuracy(summaries: Sequence[Summary], unit: Unit = "tokens") -> Figure:
     """Draw one panel per benchmark, one point per run, with 95 % intervals.
 
@@ -56,7 +58,7 @@ def plot_accuracy(summaries: Sequence[Summary], unit: Unit = "tokens") -> Figure
     figure.set_figheight(4.2 + 0.22 * below)
     if missing := [summary.preset for summary in summaries if not summary.cost.of(unit)]:
         names = ", ".join(dict.fromkeys(missing))
-        figure.supxlabel(f"left out, cost not known: {_plain(names)}", fontsize=8, color=_GREY)
+        figure.supxlabel(f"left out, cost not known: {names}", fontsize=8, color=_GREY)
     return figure
 
 
@@ -97,7 +99,7 @@ def _draw_panel(axes: Axes, summaries: Sequence[Summary], unit: Unit) -> None:
             _draw_curve(axes, summary, unit, name, _COLOURS[colour])
     first = summaries[0]
     title = f"{first.benchmark}, {first.problems} problems, {', '.join(models)}"
-    axes.set_title(_plain(title), loc="left", fontsize=10, pad=10, wrap=True)
+    axes.set_title(title, loc="left", fontsize=10, pad=10, wrap=True)
     axes.set_xscale("log", base=2 if unit in ("tokens", "calls", "sequential") else 10)
     axes.set_xlabel(LABELS[unit])
     axes.set_ylabel("accuracy")
@@ -148,7 +150,7 @@ def _draw_point(
         capsize=3.5,
         elinewidth=1.6,
         alpha=0.85,
-        label=_plain(f"{name}{state}"),
+        label=f"{name}{state}",
         zorder=3,
     )
 
@@ -165,15 +167,10 @@ def _draw_curve(axes: Axes, summary: Summary, unit: Unit, name: str, colour: str
         alpha=0.5,
         linewidth=1.4,
         marker=".",
-        label=_plain(f"{name}: maj@1 to maj@{max(curve)}"),
+        label=f"{name}: maj@1 to maj@{max(curve)}",
         zorder=2,
     )
 
 
 def _tick(value: float, _: float | None = None) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:g}"
-
-
-def _plain(text: str) -> str:
-    """Return a text in which a dollar sign is one, and begins no formula."""
-    return text.replace("$", r"\$")

@@ -34,7 +34,6 @@ from tts.types import Score, Trajectory
 from tts.verifiers._sandbox.sandbox import Assertions, Limits, Outcome, Program, Sandbox
 
 
-
 class Config(Parameters):
     """Options of execution; the limits are for each test, all its processes together."""
 

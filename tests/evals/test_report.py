@@ -149,7 +149,7 @@ def test_unfinished_runs_and_other_models_are_named() -> None:
     half = summary(record("p", "ra"), preset="one", problems=2, model="a")
     (axes,) = plot_accuracy([half, summary(record("p", "r"), preset="two", model="$b$")]).axes
     labels = axes.get_legend_handles_labels()[1]
-    assert "one, a (unfinished, 1 of 2)" in labels and r"two, \$b\$" in labels
+    assert "one, a (unfinished, 1 of 2)" in labels and "two, $b$" in labels
     hollow, full = (container[0].get_markerfacecolor() for container in axes.containers)
     assert hollow == "none" != full
 
@@ -163,6 +163,18 @@ def test_a_cost_that_is_not_known_is_no_white_picture() -> None:
     assert figure.get_supxlabel() == "left out, cost not known: bare"
     (axes,) = plot_accuracy([bare], "calls").axes
     assert axes.get_xlabel() == "samples per problem" and len(axes.containers) == 1
+
+
+@pytest.mark.parametrize("name", ["costs $5", "$x_$", "$\\frac{$", "a $b_{c} $d", "50 % of _^\\"])
+def test_a_name_is_drawn_as_it_is(name: str) -> None:
+    runs = [summary(record("p", "ra"), preset=name, benchmark=name)]
+    (axes,) = plot_accuracy(runs).axes
+    legend = axes.get_legend()
+    assert legend is not None
+    texts = [axes.title, *legend.get_texts()]
+    assert not any(text.get_parse_math() for text in texts)
+    assert legend.get_texts()[-1].get_text() == name
+    assert render_plot(runs).startswith(b"\x89PNG")
 
 
 def test_page_is_complete_and_escapes_names() -> None:

@@ -1,7 +1,12 @@
-"""What every subcommand prints with: results to standard output, the rest to standard error."""
+"""What every subcommand prints with: results to standard output, the rest to standard error.
+
+All text for people goes through `clean`: what a model, a server or a file wrote cannot move the
+cursor, set the title, fill the clipboard, or turn the direction of a line.
+"""
 
 import asyncio
 import json
+import re
 import textwrap
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
@@ -16,23 +21,43 @@ WIDTH = 80
 _UNLIMITED = 10_000
 INTERRUPTED = 130
 _T = TypeVar("_T")
+# Control characters of ASCII and Latin-1 but tabs and line ends, separators of lines, marks of
+# direction, and halves of surrogate pairs, which cannot be printed at all.
+_UNSAFE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def clean(text: str) -> str:
+    r"""Return text whose control characters are written out, such as `\x1b` for an escape."""
+    return _UNSAFE.sub(_written_out, text.replace("\r\n", "\n"))
+
+
+def _written_out(found: re.Match[str]) -> str:
+    code = ord(found.group())
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
+def print_text(text: str = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print text for people to standard output or standard error."""
+    typer.echo(clean(text), err=err, nl=nl)
 
 
 def print_error(message: str) -> None:
     """Print one message to standard error."""
     typer.secho("error: ", fg=typer.colors.RED, bold=True, err=True, nl=False)
-    typer.echo(message, err=True)
+    print_text(message, err=True)
 
 
 def print_note(message: str) -> None:
     """Print a remark to standard error."""
-    typer.echo(message, err=True)
+    print_text(message, err=True)
 
 
 def print_lines(lines: Iterable[str]) -> None:
     """Print lines to standard output, folded at 80 columns; what is folded is indented."""
     for line in lines:
-        typer.echo(textwrap.fill(line, WIDTH, subsequent_indent="  "))
+        print_text(textwrap.fill(clean(line), WIDTH, subsequent_indent="  "))
 
 
 def print_json(value: Any) -> None:
@@ -73,7 +98,7 @@ def new_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
 
 def add_row(table: Table, *cells: str) -> None:
     """Add a row of plain text: brackets are brackets, not markup."""
-    table.add_row(*map(Text, cells))
+    table.add_row(*(Text(clean(cell)) for cell in cells))
 
 
 def run_async(work: Coroutine[Any, Any, _T], *, if_interrupted: str) -> _T:
