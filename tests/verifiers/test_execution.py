@@ -46,7 +46,7 @@ def test_a_score_is_of_the_attempt_alone_however_many_are_run_at_once() -> None:
     problem = Problem("p", "?", answer_type="code", metadata={"tests": ["assert f(2) == 4"]})
     codes = [f"def f(x): return x * {n}" for n in range(4)]
     engine = ScriptedEngine(lambda ask: Line(f"```python\n{codes[ask.index]}\n```"))
-    result = solve(engine, sample(4) >> score("execution(parallel=2)"), problem=problem)
+    result = solve(engine, sample(n=4) >> score(verifier="execution(parallel=2)"), problem=problem)
     values = {t.answer: t.scores["execution(parallel=2)"].value for t in result.trajectories}
     assert values == dict(zip(codes, [0.0, 0.0, 1.0, 0.0], strict=True))
 
