@@ -53,7 +53,7 @@ MAY: dict[str, Room] = {
     "tts.costs": Room("errors types"),
     "tts.storage": Room("errors"),
     "tts.voting": Room("protocols types"),
-    "tts.allocation": Room("errors"),
+    "tts.allocation": Room("errors storage"),
     "tts.trajectories": Room("answers errors protocols types"),
     # What runs models.
     "tts.kernels": Room(),
@@ -82,14 +82,17 @@ MAY: dict[str, Room] = {
         "allocation arrays catalog errors lazy ngrams operators parameters parts pipeline"
         " prompts search",
     ),
+    "tts.verifiers._sandbox.inside": Room(),  # runs where this package is not
+    "tts.verifiers._sandbox": Room("errors verifiers._sandbox.inside"),
     "tts.verifiers": Room(
-        "answers catalog errors lazy parameters prompts protocols scoring tasks types voting",
+        "answers catalog errors lazy parameters prompts protocols scoring tasks types"
+        " verifiers._sandbox voting",
         names="parts",
     ),
     # What runs them.
     "tts.runtime": Room("answers budget costs errors facts pipeline protocols seeds storage types"),
-    "tts.presets": Room("catalog errors parameters parts pipeline protocols types"),
-    "tts.pipeline_verifiers": Room("catalog errors parts pipeline protocols"),
+    "tts.presets": Room("catalog errors parameters parts pipeline protocols storage types"),
+    "tts.pipeline_verifiers": Room("bundled catalog errors parts pipeline protocols"),
     "tts.arguments": Room("errors pipeline presets runtime types"),
     "tts.opening": Room("arguments catalog engine errors pipeline pipeline_verifiers protocols"),
     "tts.session": Room(
@@ -99,7 +102,8 @@ MAY: dict[str, Room] = {
     "tts.api": Room("arguments budget kept pipeline presets runtime session types"),
     # Measuring.
     "tts.evals": Room(
-        "allocation answers errors presets protocols runtime storage tasks types version",
+        "allocation answers card costs errors presets protocols runtime storage tasks types"
+        " version",
     ),
     "tts.evals.benchmarks": Room("answers engine errors evals parameters tasks types"),
     "tts.evals.calibration": Room("allocation errors evals presets strategies types"),
@@ -128,7 +132,8 @@ MAY: dict[str, Room] = {
     ),
     "examples": Room("engines operators tts"),
     "tests.support": Room(
-        "engine operators parts pipeline presets protocols runtime search seeds types",
+        "engine errors operators parts pipeline presets protocols runtime search seeds types"
+        " verifiers._sandbox",
     ),
 }
 

@@ -77,8 +77,9 @@ def _called(function: ast.expr) -> str:
 def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:
     if isinstance(node, ast.Import):
         names = [alias.name for alias in node.names]
+    elif node.level:  # within a room; only code that runs without this package does it
+        names = []
     else:
-        assert node.level == 0, f"line {node.lineno}: a relative import"
         names = [f"{node.module}.{alias.name}" for alias in node.names]
     return [name for name in names if name.split(".")[0] in ("tts", "tests")]
 
