@@ -55,10 +55,16 @@ MAY: dict[str, Room] = {
     "tts.voting": Room("protocols types"),
     "tts.allocation": Room("errors storage"),
     "tts.trajectories": Room("answers errors protocols types"),
+    "tts.buffered_stream": Room("errors types"),
+    "tts.logprobs": Room(),
     # What runs models.
     "tts.kernels": Room(),
     "tts.bundled": Room("errors prompts tasks types"),
-    "tts.engine": Room("answers arrays bundled costs errors kernels prompts protocols types"),
+    "tts.engine.remote": Room("buffered_stream errors logprobs types"),
+    "tts.engine": Room(
+        "answers arrays buffered_stream bundled costs engine.remote errors kernels logprobs prompts"
+        " protocols types"
+    ),
     # The catalogue: parts are found by name; it imports none of them.
     "tts.plugins": Room("errors"),
     "tts.catalog": Room(

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tts.engine.logprobs import confidence, confidences, floored
+from tts.logprobs import confidence, confidences, floored
 
 NAN, INF = math.nan, math.inf
 

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tts import prompts
+from tts.buffered_stream import BufferedStream
 from tts.bundled import resolve
 from tts.engine import build, host, kv
 from tts.engine.context_room import check_context
@@ -22,7 +23,6 @@ from tts.engine.encoder import PromptEncoder
 from tts.engine.requests import RequestTable, _Entry
 from tts.engine.reward_format import RewardFormat
 from tts.engine.stepper import Stepper
-from tts.engine.stream import BufferedStream
 from tts.engine.translate import Finished, folder_digest, right_column
 from tts.errors import CapabilityError, ContextError, EngineError, ModelError
 from tts.types import Completion, Message, Problem, Prompt, Usage

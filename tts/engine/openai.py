@@ -7,16 +7,16 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Self
 
+from tts.buffered_stream import as_error
 from tts.engine.context_room import check_context
-from tts.engine.openai_wire import check_prompt, to_text
-from tts.engine.remote_address import read_address
-from tts.engine.remote_endpoint import Endpoint
-from tts.engine.remote_faults import Fault
-from tts.engine.remote_http import Limits, Transport
-from tts.engine.remote_pace import Pace
-from tts.engine.remote_request import Connection, RemoteRequest, Stream
-from tts.engine.remote_server import ServerFacts, ask_server
-from tts.engine.stream import as_error
+from tts.engine.remote.address import read_address
+from tts.engine.remote.endpoint import Endpoint
+from tts.engine.remote.faults import Fault
+from tts.engine.remote.http import Limits, Transport
+from tts.engine.remote.pace import Pace
+from tts.engine.remote.request import Connection, RemoteRequest, Stream
+from tts.engine.remote.server import ServerFacts, ask_server
+from tts.engine.remote.wire import check_prompt, to_text
 from tts.errors import CapabilityError, EngineError, InputError, ModelError, innermost
 from tts.protocols import BaseEngine, Capabilities
 from tts.types import (

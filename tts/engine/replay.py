@@ -19,8 +19,8 @@ from typing import Self
 
 from tts import prompts
 from tts.answers.groups import extract_answer
+from tts.buffered_stream import as_error
 from tts.engine.pools import Pool, RecordedProblem, RecordedSample, load_pool
-from tts.engine.stream import as_error
 from tts.errors import CapabilityError, EngineError, ProblemError, TTSError
 from tts.protocols import BaseEngine, Capabilities, CompletionStream
 from tts.types import (

@@ -26,7 +26,7 @@ from typing import Self
 
 import numpy as np
 
-from tts.engine.stream import BufferedStream
+from tts.buffered_stream import BufferedStream
 from tts.errors import CapabilityError, ContextError, EngineError, TTSError
 from tts.protocols import BaseEngine, Capabilities, CompletionStream
 from tts.types import (

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from tts.buffered_stream import as_error
 from tts.engine import host
-from tts.engine.stream import as_error
 from tts.errors import EngineError, TTSError
 
 T = TypeVar("T")

@@ -16,9 +16,9 @@ from tts.arrays import FloatArray
 from tts.costs.flops import SparseReading, decode_kv_bytes, sequence_flops
 from tts.engine import kv
 from tts.engine.certainty import Readings
-from tts.engine.logprobs import confidences, floored
 from tts.engine.sparse_config import SparseConfig
 from tts.errors import CapabilityError, EngineError
+from tts.logprobs import confidences, floored
 from tts.types import Completion, FinishReason, ModelInfo, Sampling, Usage
 
 

@@ -16,6 +16,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from tts.buffered_stream import BufferedStream, R, as_error
 from tts.engine import build, kv, options, translate
 from tts.engine.context_room import check_context
 from tts.engine.encoder import PromptEncoder
@@ -25,7 +26,6 @@ from tts.engine.reward_format import FORMATS
 from tts.engine.sparse_config import SparseConfig, to_additional_config
 from tts.engine.step_scores import StepReader
 from tts.engine.stepper import Stepper
-from tts.engine.stream import BufferedStream, R, as_error
 from tts.engine.translate import Finished, Meter
 from tts.errors import CapabilityError, EngineError, TTSError, innermost
 from tts.protocols import BaseEngine, Capabilities, CompletionStream

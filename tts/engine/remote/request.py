@@ -3,15 +3,15 @@
 import asyncio
 from dataclasses import dataclass, field, replace
 
-from tts.engine.openai_wire import Call, estimate_prompt, to_call
-from tts.engine.remote_bill import Bill
-from tts.engine.remote_dialect import Dialect, refuses_logprobs
-from tts.engine.remote_endpoint import Endpoint
-from tts.engine.remote_faults import Fault, Kind
-from tts.engine.remote_http import Transport
-from tts.engine.remote_pace import Pace, Turn, backoff
-from tts.engine.remote_reading import Reading, Sample
-from tts.engine.stream import BufferedStream
+from tts.buffered_stream import BufferedStream
+from tts.engine.remote.bill import Bill
+from tts.engine.remote.dialect import Dialect, refuses_logprobs
+from tts.engine.remote.endpoint import Endpoint
+from tts.engine.remote.faults import Fault, Kind
+from tts.engine.remote.http import Transport
+from tts.engine.remote.pace import Pace, Turn, backoff
+from tts.engine.remote.reading import Reading, Sample
+from tts.engine.remote.wire import Call, estimate_prompt, to_call
 from tts.errors import CapabilityError, TTSError
 from tts.types import Completion, GenerationRequest, Price, Usage, sum_usage
 

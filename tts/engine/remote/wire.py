@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tts.engine.remote_dialect import Dialect
+from tts.engine.remote.dialect import Dialect
 from tts.errors import CapabilityError
 from tts.types import GenerationRequest, Prompt, Sampling
 

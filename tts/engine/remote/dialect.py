@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from tts.engine.remote_faults import Fault
+from tts.engine.remote.faults import Fault
 
 _MOST_SAMPLES = 128  # of one call, the most that OpenAI takes
 _SEED_MASK = 2**31 - 1

@@ -9,7 +9,7 @@ carries the mark that they were all estimated.
 import time
 from dataclasses import dataclass, field
 
-from tts.engine.remote_reading import Reading, Sample
+from tts.engine.remote.reading import Reading, Sample
 from tts.types import Price, Usage
 
 

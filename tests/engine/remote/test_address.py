@@ -20,7 +20,7 @@ from tests.support.server import (
     whole,
 )
 from tts.engine.openai import OpenAIEngine
-from tts.engine.remote_address import Secrets, read_address
+from tts.engine.remote.address import Secrets, read_address
 from tts.errors import InputError, TTSError
 
 KEY = "sk-proj-0123456789abcdef"

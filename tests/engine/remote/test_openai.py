@@ -22,9 +22,9 @@ from tests.support.server import (
     whole,
 )
 from tts.engine.openai import OpenAIEngine
-from tts.engine.remote_address import read_address
-from tts.engine.remote_http import Limits, Transport
-from tts.engine.remote_server import ask_server
+from tts.engine.remote.address import read_address
+from tts.engine.remote.http import Limits, Transport
+from tts.engine.remote.server import ask_server
 from tts.errors import CapabilityError, EngineError, InputError, ModelError
 from tts.types import GenerationRequest, Prompt, Sampling, sum_usage
 

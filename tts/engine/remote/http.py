@@ -15,8 +15,8 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from pydantic_core import from_json
 
-from tts.engine.remote_address import Address
-from tts.engine.remote_faults import Fault, from_response, shorten
+from tts.engine.remote.address import Address
+from tts.engine.remote.faults import Fault, from_response, shorten
 
 Take = Callable[[Any, bool], bool]
 _LARGEST_ERROR = 2**20

@@ -11,10 +11,10 @@ import pytest
 from tests.support.clock import run_at_once
 from tests.support.remote import ask, read, run
 from tests.support.server import Asked, Events, Reply, Server, refusal, talk
-from tts.engine import remote_pace
 from tts.engine.openai import OpenAIEngine
-from tts.engine.remote_faults import wait_seconds
-from tts.engine.remote_pace import Pace, backoff
+from tts.engine.remote import pace
+from tts.engine.remote.faults import wait_seconds
+from tts.engine.remote.pace import Pace, backoff
 
 
 @dataclass
@@ -155,7 +155,7 @@ def test_pauses_double_up_to_half_a_minute() -> None:
 
 
 def test_a_server_that_is_away_for_a_while_loses_no_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_pace, "_FIRST_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(pace, "_FIRST_PAUSE_SECONDS", 0.02)
 
     async def main() -> None:
         server = Server()
@@ -175,7 +175,7 @@ def test_a_server_that_is_away_for_a_while_loses_no_sample(monkeypatch: pytest.M
 def test_a_server_that_stays_away_fails_all_calls_without_asking_each(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(remote_pace, "_FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(pace, "_FIRST_PAUSE_SECONDS", 0.001)
 
     async def main() -> None:
         server = Server()
@@ -187,7 +187,7 @@ def test_a_server_that_stays_away_fails_all_calls_without_asking_each(
             assert {c.finish_reason for c in completions} == {"error"}
             assert "cannot reach" in (completions[-1].error or "")
         async with server.running():
-            monkeypatch.setattr(remote_pace, "_PROBE_SECONDS", 0.0)
+            monkeypatch.setattr(pace, "_PROBE_SECONDS", 0.0)
             connection = next(iter(engine._connections.values()))
             connection.pace.taken()  # as a probe would
             assert (await read(engine, ask()))[0].finish_reason == "stop"
@@ -200,7 +200,7 @@ def test_one_call_that_is_always_refused_does_not_wait_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """OpenAI answers 429 to a prompt that is larger than a minute's tokens, whenever it comes."""
-    monkeypatch.setattr(remote_pace, "_FIRST_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(pace, "_FIRST_PAUSE_SECONDS", 0.0)
 
     def answer(asked: Asked) -> Reply:
         return refusal(429, "too large") if asked.body["seed"] == 101 else talk(asked)

@@ -20,16 +20,16 @@ from tests.support.server import (
     talk,
     whole,
 )
-from tts.engine import remote_http, remote_pace
 from tts.engine.openai import OpenAIEngine
+from tts.engine.remote import http, pace
 from tts.errors import CapabilityError, EngineError, InputError
 from tts.types import Completion, Prompt
 
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_pace, "_FIRST_PAUSE_SECONDS", 0.002)
-    monkeypatch.setattr(remote_http, "_GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(pace, "_FIRST_PAUSE_SECONDS", 0.002)
+    monkeypatch.setattr(http, "_GRACE_SECONDS", 0.05)
 
 
 def said(completions: list[Completion]) -> list[str]:

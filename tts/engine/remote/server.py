@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tts.engine.remote_address import Address
-from tts.engine.remote_faults import Fault
-from tts.engine.remote_http import Transport
-from tts.engine.remote_pace import backoff
+from tts.engine.remote.address import Address
+from tts.engine.remote.faults import Fault
+from tts.engine.remote.http import Transport
+from tts.engine.remote.pace import backoff
 
 _SECONDS = 30.0  # for an answer of this kind
 _RETRIES = 2  # where nobody listens

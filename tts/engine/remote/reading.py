@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tts.engine.logprobs import confidence, floored
-from tts.engine.openai_wire import estimate_tokens
-from tts.engine.remote_faults import Fault, from_error
+from tts.engine.remote.faults import Fault, from_error
+from tts.engine.remote.wire import estimate_tokens
+from tts.logprobs import confidence, floored
 from tts.types import FinishReason
 
 _LENGTH = ("length", "max_tokens", "max_new_tokens", "model_length")

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncio_throttle
 
-from tts.engine.remote_faults import Fault
+from tts.engine.remote.faults import Fault
 
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0

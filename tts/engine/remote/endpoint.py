@@ -2,9 +2,9 @@
 
 import logging
 
-from tts.engine.remote_address import Address
-from tts.engine.remote_dialect import OPTIONAL, Dialect
-from tts.engine.remote_faults import Fault
+from tts.engine.remote.address import Address
+from tts.engine.remote.dialect import OPTIONAL, Dialect
+from tts.engine.remote.faults import Fault
 from tts.errors import ContextError, EngineError, ModelError, TTSError
 
 _LOG = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""OpenAI-compatible servers: addresses, calls, pace, faults, what each server takes."""
