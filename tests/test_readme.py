@@ -77,14 +77,32 @@ def test_python_compiles(text: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.engine
-def test_the_first_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("text", [text for text in of_language("python") if "@http" not in text])
+def test_examples_on_the_bundled_models_run(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     import tts
 
+    monkeypatch.chdir(tmp_path)
     try:
-        exec(of_language("python")[0], {})
+        exec(compile(text, "README.md", "exec"), {"__name__": "__main__"})
     finally:
         tts.shutdown()
-    assert "generated_tokens" in capsys.readouterr().out
+    assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.slow
+@pytest.mark.engine
+def test_the_example_with_a_server_is_the_same_call_with_another_model() -> None:
+    (text,) = [text for text in of_language("python") if "@http" in text]
+    call = text.replace("Qwen/Qwen3-8B@http://localhost:8000/v1", "bundled:reasoner")
+    names: dict[str, Any] = {}
+    exec(compile(call, "README.md", "exec"), names)
+    names["tts"].shutdown()
+    assert [result.problem.statement for result in names["results"]] == [
+        "What is 7 * 8?",
+        "What is 9 * 6?",
+    ]
 
 
 def test_links_lead_somewhere() -> None:
