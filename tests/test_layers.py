@@ -239,6 +239,12 @@ if TYPE_CHECKING:
     ]
 
 
+def test_a_relative_import_that_leaves_its_room_is_refused() -> None:
+    assert list(find_imports("from . import neighbour")) == []
+    with pytest.raises(AssertionError, match="line 1: a relative import that leaves its room"):
+        list(find_imports("from ..runtime import trace"))
+
+
 @pytest.mark.parametrize(
     ("file", "line", "fault"),
     [

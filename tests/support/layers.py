@@ -77,7 +77,8 @@ def _called(function: ast.expr) -> str:
 def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:
     if isinstance(node, ast.Import):
         names = [alias.name for alias in node.names]
-    elif node.level:  # within a room; only code that runs without this package does it
+    elif node.level:  # only code that runs without this package does it, and within its room
+        assert node.level == 1, f"line {node.lineno}: a relative import that leaves its room"
         names = []
     else:
         names = [f"{node.module}.{alias.name}" for alias in node.names]
