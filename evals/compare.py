@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from tts.allocation.curves import interpolate_accuracy, interpolate_cost
 from tts.errors import InputError
 from tts.evals.independent_samples import fewest_samples, maj_at, powers_of_two
-from tts.evals.metrics import Difference, Interval, paired_bootstrap
+from tts.evals.metrics import Difference, paired_bootstrap
 from tts.evals.records import Record
 from tts.evals.report import accuracy_by_problem
 from tts.evals.run_store import StoredRun
-from tts.evals.summary import is_replay
-from tts.evals.units import Cost, Unit, choose_unit, cost_of, mean_cost
+from tts.evals.units import choose_unit, cost_of, mean_cost
+from tts.figures import Cost, Interval, Unit, is_replay
 
 _SEED = 0
 _NUM_RESAMPLES = 500

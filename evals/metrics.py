@@ -14,15 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tts.figures import Interval
+
 _MAX_EXACT_VOTE = 10_000  # n * k; the exact vote then takes at most about 0.1 s
 _CHUNK_ELEMENTS = 4_000_000  # indices drawn at once by a bootstrap, 32 MB
-
-
-class Interval(NamedTuple):
-    """Bounds of a confidence interval."""
-
-    low: float
-    high: float
 
 
 class Difference(NamedTuple):

@@ -6,8 +6,8 @@ from html import escape
 from pathlib import Path
 
 from tts.evals.plot import render_plot
-from tts.evals.summary import Summary
-from tts.evals.units import LABELS, Unit, amount
+from tts.evals.units import LABELS, amount
+from tts.figures import Summary, Unit
 from tts.storage.sealed_lines import cannot_write
 
 _STYLE = """

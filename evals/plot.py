@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tts.errors import InputError, optional_import
-from tts.evals.summary import Summary
-from tts.evals.units import LABELS, Unit
+from tts.evals.units import LABELS
+from tts.figures import Summary, Unit
 from tts.storage.sealed_lines import cannot_write
 
 with optional_import("a picture"):
@@ -25,6 +25,7 @@ _DPI = 160
 _FORMATS = ("png", "pdf", "svg")
 _PARALLEL: Collection[Unit] = ("seconds", "sequential")  # k samples do not cost k times one
 _MAX_INSIDE = 6  # names that have room among the points
+_MAX_TITLE = 2  # models that a title names; the legend names them all
 _LONGEST_INSIDE = 40  # characters of such a name
 
 
@@ -98,8 +99,9 @@ def _draw_panel(axes: Axes, summaries: Sequence[Summary], unit: Unit) -> None:
         if unit not in _PARALLEL:
             _draw_curve(axes, summary, unit, name, _COLOURS[colour])
     first = summaries[0]
-    title = f"{first.benchmark}, {first.problems} problems, {', '.join(models)}"
-    axes.set_title(title, loc="left", fontsize=10, pad=10, wrap=True)
+    shown = ", ".join(models) if len(models) <= _MAX_TITLE else f"{len(models)} models"
+    title = f"{first.benchmark}, {first.problems} problems, {shown}"
+    axes.set_title(title, loc="left", fontsize=10, pad=10)
     axes.set_xscale("log", base=2 if unit in ("tokens", "calls", "sequential") else 10)
     axes.set_xlabel(LABELS[unit])
     axes.set_ylabel("accuracy")

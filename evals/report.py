@@ -9,11 +9,11 @@ from typing import Any
 
 from tts.errors import InputError
 from tts.evals.independent_samples import fewest_samples, maj_at, pass_at, powers_of_two
-from tts.evals.metrics import Interval, bootstrap_interval, wilson_interval
+from tts.evals.metrics import bootstrap_interval, wilson_interval
 from tts.evals.records import Record
 from tts.evals.run_store import StoredRun
-from tts.evals.summary import KVBytes, Summary, Tokens, is_replay
 from tts.evals.units import cost_of, mean_cost
+from tts.figures import Interval, KVBytes, Summary, Tokens, is_replay
 from tts.types import sum_usage
 
 _BOOTSTRAP_SEED = 0

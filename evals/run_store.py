@@ -30,7 +30,7 @@ from typing import Any, Self
 from tts.errors import StoreError
 from tts.evals.environment import describe_machine, versions
 from tts.evals.records import Record
-from tts.evals.summary import Summary, load_summary, save_summary
+from tts.figures import Summary
 from tts.runtime.log import LogFile
 from tts.storage.sealed_lines import (
     LineWriter,
@@ -205,7 +205,7 @@ class RunStore:
         Raises:
             StoreError: They cannot be written.
         """
-        save_summary(summary, self.folder / _SUMMARY)
+        write_json(self.folder / _SUMMARY, summary.to_json())
 
     def close(self) -> None:
         """Note how long the session took and let others in."""
@@ -261,8 +261,11 @@ def _load_head(folder: Path) -> dict[str, Any] | None:
 
 def _whole_summary(folder: Path, num_records: int) -> Summary | None:
     """Return a run's figures, if they are of all records that are there."""
-    summary = load_summary(folder / _SUMMARY)
-    return summary if summary is not None and summary.done == num_records else None
+    values = read_json(folder / _SUMMARY)
+    if values is None:
+        return None
+    summary = Summary.from_json(values, str(folder / _SUMMARY))
+    return summary if summary.done == num_records else None
 
 
 def _versions_of(sessions: Sequence[Mapping[str, Any]]) -> dict[str, str]:

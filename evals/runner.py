@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tts.answers.groups import Groups
-from tts.evals.metrics import Interval, wilson_interval
+from tts.evals.metrics import wilson_interval
 from tts.evals.plan import Plan as Plan
 from tts.evals.records import Record, Sample, sequential_tokens
 from tts.evals.report import summarise
 from tts.evals.run_store import RunStore
-from tts.evals.summary import Summary
+from tts.figures import Interval, Summary
 from tts.protocols import Engine, Verifier
 from tts.runtime.job import Job
 from tts.runtime.runtime import DEFAULT_MAX_LIVE_KV, DEFAULT_MAX_PROBLEMS, Runtime

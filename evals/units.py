@@ -1,17 +1,14 @@
 """What accuracy may be set against: tokens, time, operations or money, for one problem."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from statistics import fmean
-from typing import Any, Literal, Self, get_args
 
 from tts.costs.flops import Work, effective_flops
 from tts.errors import InputError
 from tts.evals.records import Record
+from tts.figures import UNITS, Cost, Unit
 from tts.types import Usage
 
-Unit = Literal["tokens", "calls", "seconds", "flops", "eflops", "usd", "sequential"]
-UNITS: tuple[Unit, ...] = get_args(Unit)
 INTENSITY = 562.5  # operations for a byte, of a B200: Kinetics, arXiv:2506.05333
 LABELS: Mapping[Unit, str] = {
     "tokens": "generated tokens per problem",
@@ -22,41 +19,6 @@ LABELS: Mapping[Unit, str] = {
     "usd": "dollars per problem",
     "sequential": "generated tokens one after the other, per problem",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What one problem and repeat cost; None where it is not known.
-
-    Attributes:
-        tokens: Generated tokens.
-        calls: Sequences asked of engines.
-        seconds: Wall time from the problem's start to its end, with others in flight. On recorded
-            samples that is the time of checking them, and so is not known.
-        flops: Predicted operations of all models.
-        eflops: The operations and the traffic of the KV cache, a byte as 562.5 operations
-            (Kinetics, arXiv:2506.05333); the weights' traffic is left out: a batch shares it.
-        usd: Dollars; None where no price is known.
-        sequential: Generated tokens on the longest chain of dependent samples.
-    """
-
-    tokens: float | None = None
-    calls: float | None = None
-    seconds: float | None = None
-    flops: float | None = None
-    eflops: float | None = None
-    usd: float | None = None
-    sequential: float | None = None
-
-    def of(self, unit: Unit) -> float | None:
-        """Return the cost in a unit."""
-        value: float | None = getattr(self, unit)
-        return value
-
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
-        """Read a mapping of units to values."""
-        return cls(**{f.name: values[f.name] for f in fields(cls)})
 
 
 def cost_of(record: Record, *, is_replay: bool) -> Cost:

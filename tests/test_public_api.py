@@ -20,7 +20,8 @@ HEAVY = ("torch", "vllm", "transformers", "numpy", "scipy", "matplotlib", "datas
 LIGHT = (*HEAVY, "pydantic", "networkx", "openai", "yaml", "asyncio")
 DOORS = ("engines", "errors", "operators", "strategies", "types", "verifiers")
 ROOT = (
-    *("Budget", "Pipeline", "Preset", "Problem", "Result", "Runtime", "Sampling", "TTSError"),
+    *("Budget", "Pipeline", "Preset", "Problem", "Result", "Runtime", "Sampling", "Summary"),
+    "TTSError",
     *("asolve", "evaluate", "load_plugin", "load_preset", "shutdown", "solve", "solve_many"),
 )
 
@@ -203,7 +204,7 @@ def test_wrong_problems_are_refused(problems: Any, message: str) -> None:
         ({"data": 3}, "data: expected a file"),
         ({"benchmarks": ["chain", "countdown"], "data": "x"}, "data belong to one benchmark"),
         ({"reuse": "runs/x"}, "reuse: expected a list of paths"),
-        ({"reuse": ["nowhere"]}, "reuse nowhere: no run here"),
+        ({"reuse": ["nowhere"]}, "nowhere: no run here"),
         ({"engines": {"draft": 3}}, r"engines\['draft'\]: expected an engine, or text"),
         ({"engines": {"draft": "m"}}, "nothing asks an engine of that name"),
         ({"split": "exam"}, "exam"),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tts.api import solve_many as solve_many
     from tts.errors import TTSError as TTSError
     from tts.evaluation import evaluate as evaluate
+    from tts.figures import Summary as Summary
     from tts.pipeline import Pipeline as Pipeline
     from tts.plugins import load_plugin as load_plugin
     from tts.presets.load import Preset as Preset
@@ -49,6 +50,7 @@ open_door(
         "Result": "tts.types",
         "Runtime": "tts.session",
         "Sampling": "tts.types",
+        "Summary": "tts.figures",
         "TTSError": "tts.errors",
         "asolve": "tts.api",
         "evaluate": "tts.evaluation",

@@ -21,7 +21,7 @@ from tts.errors import InputError, ProblemError
 from tts.evals.calibration.share import with_share
 from tts.evals.run_store import log_of
 from tts.evals.runner import Plan, Watch, evaluate_all, unwatched
-from tts.evals.summary import Summary
+from tts.figures import Summary
 from tts.kept import SESSION
 from tts.opening import Parts
 from tts.parts import build_part

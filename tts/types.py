@@ -14,6 +14,11 @@ from tts.facts import Failure as Failure
 from tts.facts import RunFacts as RunFacts
 from tts.facts import SearchFigures as SearchFigures
 from tts.facts import Stop as Stop
+from tts.figures import Cost as Cost
+from tts.figures import Interval as Interval
+from tts.figures import KVBytes as KVBytes
+from tts.figures import Summary as Summary
+from tts.figures import Tokens as Tokens
 from tts.prompt_options import PromptExample as PromptExample
 from tts.prompt_options import PromptOptions as PromptOptions
 from tts.usage import Usage as Usage

@@ -40,7 +40,7 @@ def test_the_whole_benchmark(tts: Callable[..., Outcome], monkeypatch: pytest.Mo
             Engine.num_forgotten += 1
 
     @asynccontextmanager
-    async def engine(model: str, *, memory: float) -> AsyncIterator[ScriptedEngine]:
+    async def engine(model: str, *, gpu_memory_utilization: float) -> AsyncIterator[ScriptedEngine]:
         yield Engine(line)
 
     async def reward(*_: Any) -> dict[str, ScriptedEngine]:

@@ -8,7 +8,7 @@ import pytest
 from tests.evals.test_report import record, stored
 from tts.errors import InputError
 from tts.evals.compare import compare
-from tts.evals.units import Unit
+from tts.figures import Unit
 from tts.types import Usage
 
 

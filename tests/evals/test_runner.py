@@ -14,7 +14,7 @@ from tts.evals.metrics import wilson_interval
 from tts.evals.records import Record
 from tts.evals.run_store import GENERATIONS, load_run
 from tts.evals.runner import Plan, Progress, _max_problems, evaluate, evaluate_all
-from tts.evals.summary import Summary
+from tts.figures import Summary
 from tts.presets.load import load_preset
 from tts.protocols import Capabilities
 from tts.types import Answer, Budget, Grade, Problem

@@ -35,7 +35,7 @@ from tts.evals.calibration.share import SHARED
 from tts.evals.records import Record
 from tts.evals.run_store import load_run, log_of, read_events
 from tts.evals.runner import Plan, evaluate
-from tts.evals.summary import Summary
+from tts.figures import Summary
 from tts.parts import build_part
 from tts.pipeline_verifiers import build_verifiers
 from tts.presets.load import Preset, load_preset

@@ -19,7 +19,7 @@ from tts.costs.hardware import (
     summed_seconds,
 )
 from tts.errors import InputError
-from tts.evals.metrics import Interval
+from tts.figures import Interval
 from tts.types import ModelInfo
 
 _NUM_RESAMPLES = 2_000

@@ -19,7 +19,7 @@ from tts.evals.compare import NothingAtEqualCost, compare, voting_curve
 from tts.evals.metrics import Difference, bootstrap_interval
 from tts.evals.report import accuracy_by_problem, summary_of
 from tts.evals.run_store import StoredRun
-from tts.evals.summary import Summary
+from tts.figures import Summary
 from tts.operators.base import OperatorModel
 from tts.operators.sample import sample
 from tts.operators.vote import vote

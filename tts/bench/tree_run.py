@@ -18,9 +18,8 @@ from tts.bench.tree_figures import TreeFigures, load_outcomes, search_figures
 from tts.costs.flops import kv_token_bytes
 from tts.engine.running import POLICY_MEMORY
 from tts.engine.vllm import VLLMEngine
-from tts.evals.metrics import Interval
 from tts.evals.runner import Plan, evaluate
-from tts.evals.summary import Summary
+from tts.figures import Interval, Summary
 from tts.parts import build_part
 from tts.pipeline_verifiers import build_verifiers
 from tts.presets.load import Preset, load_preset

@@ -13,8 +13,8 @@ from tts.cli._runs import load_runs
 from tts.console import flags, output
 from tts.errors import InputError
 from tts.evals.compare import Comparison, EqualCost, compare
-from tts.evals.summary import SCHEMA
 from tts.evals.units import amount, parse_unit
+from tts.figures import SCHEMA
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

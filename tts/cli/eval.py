@@ -18,9 +18,9 @@ from tts.console.progress import watch
 from tts.errors import InputError, MissingExtraError
 from tts.evals.run_store import load_run, log_of
 from tts.evals.runner import Plan
-from tts.evals.summary import SCHEMA, Summary
 from tts.evals.units import choose_unit
 from tts.evaluation import Scope, plan_all, run_plans
+from tts.figures import SCHEMA, Summary
 from tts.session import DEFAULT_PRESET, Runtime
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

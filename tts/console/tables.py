@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 
 from tts.console.output import add_row, new_table
-from tts.evals.summary import KVBytes, Summary
-from tts.evals.units import Unit, amount
+from tts.evals.units import amount
+from tts.figures import KVBytes, Summary, Unit
 
 
 def summary_table(summaries: Sequence[Summary], unit: Unit | None = None) -> Table:

@@ -1,17 +1,57 @@
-"""The figures of one run, as a value, as JSON and as a card in a notebook."""
+"""The figures of one run: values, as JSON, and a card in a notebook."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 from tts.card import to_html
 from tts.errors import StoreError
-from tts.evals.metrics import Interval
-from tts.evals.units import Cost, amount
-from tts.storage.sealed_lines import read_json, write_json
 
 SCHEMA = 2
+Unit = Literal["tokens", "calls", "seconds", "flops", "eflops", "usd", "sequential"]
+UNITS: tuple[Unit, ...] = get_args(Unit)
+
+
+class Interval(NamedTuple):
+    """Bounds of a confidence interval."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one problem and repeat cost; None where it is not known.
+
+    Attributes:
+        tokens: Generated tokens.
+        calls: Sequences asked of engines.
+        seconds: Wall time from the problem's start to its end, with others in flight. On recorded
+            samples that is the time of checking them, and so is not known.
+        flops: Predicted operations of all models.
+        eflops: The operations and the traffic of the KV cache, a byte as 562.5 operations
+            (Kinetics, arXiv:2506.05333); the weights' traffic is left out: a batch shares it.
+        usd: Dollars; None where no price is known.
+        sequential: Generated tokens on the longest chain of dependent samples.
+    """
+
+    tokens: float | None = None
+    calls: float | None = None
+    seconds: float | None = None
+    flops: float | None = None
+    eflops: float | None = None
+    usd: float | None = None
+    sequential: float | None = None
+
+    def of(self, unit: Unit) -> float | None:
+        """Return the cost in a unit."""
+        value: float | None = getattr(self, unit)
+        return value
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """Read a mapping of units to values."""
+        return cls(**{f.name: values[f.name] for f in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +202,7 @@ class Summary:
     def _repr_html_(self) -> str:
         """Return a short card, as notebooks show it."""
         low, high = self.interval
-        right = f"{self.accuracy:.1%} [{low:.1%}, {high:.1%}]"
+        right, tokens = f"{self.accuracy:.1%} [{low:.1%}, {high:.1%}]", self.cost.tokens
         return to_html(
             (
                 ("benchmark", self.benchmark),
@@ -170,7 +210,7 @@ class Summary:
                 ("model", self.model),
                 ("finished", "all" if self.is_finished else f"{self.done} of {self.planned}"),
                 ("accuracy", f"{right} of {self.problems:,} problems"),
-                ("tokens a problem", amount(self.cost.tokens)),
+                ("tokens a problem", None if tokens is None else f"{tokens:,.0f}"),
                 ("run", self.out),
             )
         )
@@ -182,22 +222,3 @@ _CURVES = ("pass_at_k", "maj_at_k")
 def is_replay(engine: str) -> bool:
     """Return whether an engine of this kind only replays recorded samples."""
     return engine == "replay"
-
-
-def save_summary(summary: Summary, path: Path) -> None:
-    """Write a summary.
-
-    Raises:
-        StoreError: It cannot be written.
-    """
-    write_json(path, summary.to_json())
-
-
-def load_summary(path: Path) -> Summary | None:
-    """Read a summary; None if there is no such file.
-
-    Raises:
-        StoreError: It cannot be read, or is of another version.
-    """
-    values = read_json(path)
-    return None if values is None else Summary.from_json(values, str(path))
