@@ -9,6 +9,8 @@ instruction for solutions, another template.
 import re
 from collections.abc import Sequence
 
+from tts.answers.thoughts import after_thought, solution_of
+from tts.languages import is_in_english
 from tts.types import Message, Problem, Prompt, PromptOptions
 
 SOLVE = "Reason step by step, with a blank line between steps. Put the final answer in \\boxed{}."
@@ -45,10 +47,14 @@ def solve_without_thinking(problem: Problem) -> Prompt:
 
 
 def solve_in_another_language(problem: Problem) -> Prompt:
-    """Ask for a solution in Chinese, or in English if the problem is not in English."""
+    """Ask for a solution in Chinese, or in English if the problem is not in English.
+
+    The problem's language is `language` or `lang` of its metadata ("de", "pt-BR", "English"), else
+    it is told by script and by frequent words.
+    """
     text = problem.messages[-1].content if problem.messages else problem.statement
-    letters = [letter for letter in text if letter.isalpha()]
-    is_english = sum(map(str.isascii, letters)) >= 0.9 * len(letters)
+    named = problem.metadata.get("language") or problem.metadata.get("lang")
+    is_english = str(named).lower().startswith("en") if named else is_in_english(text)
     language = "Chinese" if is_english else "English"
     return _ask(problem, f"{_instruction(problem)} Write in {language}.".lstrip())
 
@@ -187,8 +193,8 @@ MODULES = (
 
 
 def without_thought(text: str) -> str:
-    """Return what follows the last `</think>`, or all of a text that has none."""
-    return text.rpartition("</think>")[2].strip()
+    """Return what follows the thought of a text, or all of a text that has none."""
+    return after_thought(text)
 
 
 def solution_part(text: str) -> str:
@@ -238,8 +244,8 @@ def recall(problem: Problem, steps: Sequence[str], recalled: Sequence[str]) -> P
 
 def parse_recalled(text: str) -> str:
     """Return what an answer recalls; empty if that is nothing, or its thought has no end."""
-    said = without_thought(text)
-    return "" if "<think>" in said or _NOTHING.fullmatch(said) else said
+    said = solution_of(text)
+    return "" if _NOTHING.fullmatch(said) else said
 
 
 def note(recalled: str) -> str:

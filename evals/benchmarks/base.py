@@ -5,6 +5,7 @@ import json
 import logging
 import socket
 import urllib.request
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from tts.answers.groups import AnswerChecker, canonical_form
+from tts.answers.groups import AnswerChecker, Patience, canonical_form
 from tts.errors import ProblemError, optional_import
 from tts.evals import grading
 from tts.evals.benchmarks._rows import read_problems, to_problem
@@ -43,6 +44,7 @@ class ListBenchmark:
         """Remember the function; nothing is read yet."""
         self._list_problems = list_problems
         self._checker = AnswerChecker()
+        self._patience: defaultdict[str, Patience] = defaultdict(Patience)
 
     @classmethod
     def of_test_split(cls, read: Callable[[], Iterable[Problem]]) -> Self:
@@ -65,7 +67,8 @@ class ListBenchmark:
 
     def grade(self, problem: Problem, answer: Answer) -> Grade:
         """Compare an answer with the problem's reference."""
-        return grading.grade(problem, answer, self._checker)
+        patience = self._patience[problem.id]
+        return grading.grade(problem, answer, self._checker, patience=patience)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from tts.answers.groups import canonical_form
 from tts.engine.pools import RecordedProblem, load_pool
 from tts.errors import ProblemError
-from tts.evals import grading
 from tts.evals.benchmarks.base import DataConfig, ListBenchmark
 from tts.types import Answer, Grade, Problem
 
@@ -23,7 +22,7 @@ class PoolBenchmark(ListBenchmark):
         for key in (answer.text, canonical_form(answer.text, problem.answer_type)):
             if key in labels:
                 return Grade(labels[key], "as recorded")
-        return grading.grade(problem, answer, self._checker)
+        return super().grade(problem, answer)
 
     def _read(self, split: str) -> list[Problem]:
         if split != "test":

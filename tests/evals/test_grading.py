@@ -19,6 +19,7 @@ def answer(text: str) -> Answer:
     return Answer(text, text, Support(votes=1, voters=1, weight=1.0, probability=1.0))
 
 
+JUDGED = "a free answer is judged, not compared with a reference"
 TOO_SLOW = Grade(False, "comparing with the reference took too long")
 
 
@@ -32,6 +33,7 @@ TOO_SLOW = Grade(False, "comparing with the reference took too long")
         ("999999999^{9^{9^9}}", "math", "x^{9^{9^9}}+1", TOO_SLOW),
         (None, "math", "5", Grade(None, "the problem has no reference answer")),
         (" ", "math", "5", Grade(None, "the problem has no reference answer")),
+        ("An essay.", "free", "An essay.", Grade(None, JUDGED)),
     ],
 )
 def test_grade(

@@ -6,45 +6,44 @@ Two answers with the same canonical form are the same answer. The converse does 
 
 import re
 from collections.abc import Callable
+from fractions import Fraction
 
+from tts.answers.characters import to_latex
+from tts.answers.words import is_words
 from tts.types import AnswerType
 
 MAX_ANSWER_CHARS = 1_000
 """Longer texts are no answers; they are only trimmed, and never compared symbolically."""
 
 _MAX_PROSE_WORDS = 5
-_DIGITS = re.compile(r"\s*(-?)0*(\d{1,40})\s*")
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d*[1-9])?")
-_SYMBOLS = str.maketrans(
-    {
-        "\N{MINUS SIGN}": "-",
-        "\N{EN DASH}": "-",
-        "\N{MULTIPLICATION SIGN}": r"\times ",
-        "\N{MIDDLE DOT}": r"\cdot ",
-        "\N{DIVISION SIGN}": "/",
-        "\N{GREEK SMALL LETTER PI}": r"\pi ",
-        "\N{INFINITY}": r"\infty ",
-        "\N{DEGREE SIGN}": r"^\circ",
-        "\N{LESS-THAN OR EQUAL TO}": r"\le ",
-        "\N{GREATER-THAN OR EQUAL TO}": r"\ge ",
-        "\N{NOT EQUAL TO}": r"\ne ",
-        "\N{UNION}": r"\cup ",
-        "\N{ELEMENT OF}": r"\in ",
-        "\N{FULLWIDTH COMMA}": ",",
-        "\N{FULLWIDTH LEFT PARENTHESIS}": "(",
-        "\N{FULLWIDTH RIGHT PARENTHESIS}": ")",
-        ";": ",",
-    }
-)
+_DIGITS = re.compile(r"\s*(-?)0*([0-9]{1,40})\s*")
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d*[1-9])?", re.ASCII)
 _SPACES = re.compile(r"(?<!\\)\\[,;: ]|(?<!\\)~|\\q?quad(?![A-Za-z])|\s+")
 _SIZES = re.compile(r"\\(?:left|right|[bB]igg?[lrm]?)(?![A-Za-z])\s*")
 _DELIMITERS = re.compile(r"(?<!\\)\\[()\[\]]|\*\*|\\displaystyle(?![A-Za-z])")
 _DOLLAR = re.compile(r"(?<!\\)\$")
 _CURRENCY = re.compile(r"^(-?)\s*\\?[$€£¥]\s*(?=[\d.])|(?<=\d)\s*\\?[$€£¥]$")
-_GROUPED = re.compile(r"(?<![\d.])\d{1,3}(?:(?:,\s*\\!\s*|\{,\}\s*)\d{3})+(?!\d)")
+_SEPARATOR = (
+    r"(?:,\s*\\!\s*|(?:\\mathord)?\{,\}\s*|\{(?:\\,| )\}|'| "
+    r"|(?:\\[,;:! ]|\\(?:thin|en)space|\\hspace\*?\{[^{}]*\}|~)\s*)"
+)
+_GROUPED = re.compile(rf"(?<![\d.,^_])\d{{1,3}}(?:{_SEPARATOR}\d{{3}})+(?!\d|\s*/)")
+_POWER = re.compile(r"(?<=[\w)}\]])\*\*(?=[\w({\\-])")
+_EMPTY_SET = re.compile(
+    r"\\varnothing(?![A-Za-z])|\\O(?![A-Za-z])|\\\{\s*\\\}|^(?:the )?(?:empty|null) set$"
+)
+_BAR = r"\\(?:overline|bar|dot|overset\{\.\})"
+_REPEATING = re.compile(
+    rf"(?<![\d.])(\d*)\.(\d*)(?:{_BAR}\s*(?:\{{(\d+)\}}|(\d))"
+    rf"(?:(\d*){_BAR}\s*(?:\{{(\d)\}}|(\d)))?|\((\d+)\)$)(?:\.\.\.|\\[lc]?dots)?"
+    r"|(?<![\d.])(\d*)\.(\d*?)(\d)\11\11+\s*(?:\.\.\.|\\[lc]?dots)"
+)
 _COMMA_GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?%?")
 _PLAIN = re.compile(r"([-+]?)0*(\d*)\.?(\d*)")
 _ASSIGNED = re.compile(r"[A-Za-z](?:_(?:\w|\{\w+\}))?\s*(?:=|\\approx)\s*(-?[\d.,]*\d)")
+# TeX takes one token as an argument without braces: \\frac12, \\frac\\pi6, \\frac ab.
+_BARE_ARGUMENT = r"(\d|[A-Za-z]|\\(?!frac|sqrt|text|mathbb)[A-Za-z]+)"
+_BRACED_ARGUMENT = r"\{(?:[^{}]|\{[^{}]*\})*\}"
 _RENAMED = (
     (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
     (re.compile(r"\\(?:leq|leqslant)(?![A-Za-z])|<="), r"\\le "),
@@ -55,23 +54,27 @@ _RENAMED = (
     (re.compile(r"\^\s*\{\s*\\circ\s*\}|\^\\degree(?![A-Za-z])"), r"^\\circ"),
     (re.compile(r"\\(?:text(?:bf|it|rm|normal)|math(?:rm|bf)|mbox)\s*\{"), r"\\text{"),
     (re.compile(r"\\text\s*\{[\s,]*(?:and|or)[\s,]*\}"), ","),
-    (re.compile(r"\\frac\s*(\d)\s*(\d)"), r"\\frac{\1}{\2}"),
-    (re.compile(r"\\frac\s*(\d)\s*\{"), r"\\frac{\1}{"),
-    (re.compile(r"(\\frac\{[^{}]*\})\s*(\d)"), r"\1{\2}"),
-    (re.compile(r"\\sqrt\s*(\d|[A-Za-z](?![A-Za-z]))"), r"\\sqrt{\1}"),
+    (
+        re.compile(rf"\\frac(?![A-Za-z])\s*{_BARE_ARGUMENT}\s*(?={_BARE_ARGUMENT}|\{{)"),
+        r"\\frac{\1}",
+    ),
+    (re.compile(rf"(\\frac{_BRACED_ARGUMENT})\s*{_BARE_ARGUMENT}"), r"\1{\2}"),
+    (re.compile(r"\\sqrt\s*(\d|\\pi|[A-Za-z](?![A-Za-z]))"), r"\\sqrt{\1}"),
     (re.compile(r"([_^])\{([\dA-Za-z])\}"), r"\1\2"),
     (re.compile(r"(?<![\d.^_])(\d+) (\d+)/(\d+)(?!\d)"), r"\1\\frac{\2}{\3}"),
-    (re.compile(r"(?<=\d)\s*\\?(?:%|percent(?:age)?\b|pct\b)"), "%"),
+    (re.compile(r"(?<=[\d}])\s*\\?(?:%|percent(?:age)?\b|pct\b)"), "%"),
+    (re.compile(r"(?<![A-Za-z\\])infinity(?![A-Za-z])", re.IGNORECASE), r"\\infty "),
     (re.compile(r"(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])"), ","),
     (re.compile(r",(?:\s*,)+"), ","),
 )
 _WRAPPER = re.compile(r"\\(?:boxed|fbox|text)\s*\{")
 _ORDINAL = re.compile(r"(?<=\d)\s*(?:\^\{?\s*\\text\{(?:st|nd|rd|th)\}\s*\}?|(?:st|nd|rd|th)\b)")
-_ROOT_SIGN = re.compile(r"√\s*(?:(\d+|[A-Za-z])|\()")
 _TEXT_UNIT = re.compile(r"(?<=[\d})])\s*\\text\{([^{}\d]*)\}(?:\s*\^(?:\d|\{\d\}))?")
 _TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _WORD_UNIT = re.compile(
-    r"(-?\d[\d.,]*)\s*([A-Za-z²³]+(?: [a-z]+){0,4}|[^\x00-\x7f]{1,6})(?:\s*\^(?:\d|\{\d\}))?"
+    r"(?P<number>-?\d[\d.,]*|.*[\d}]|.*\\pi)(?P<space>\s*)"
+    r"(?P<word>(?<![\\A-Za-z])[A-Za-z]+(?: [a-z]+){0,4}|[^\x00-\x7f]{1,6})"
+    r"(?:\s*\^(?:\d|\{\d\}))?"
 )
 _PROSE_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 _OPENING = re.compile(r"(?<!\\)(?:\$|\\[(\[])")
@@ -85,7 +88,9 @@ _NO_UNITS = re.compile(
     r"|percent(?:age)?|pct|sin|cos|tan|cot|sec|csc|log|exp|sqrt|mod|infinity|alpha|beta|gamma|theta"
     r"|phi|not|only|if)\b"
 )
-_SHORT_UNITS = re.compile("[ckm]?m[²³]?|ft²?|[km]?g|m?l|in|yd|mi|lb|oz|hr")
+_ANGLE_FUNCTION = re.compile(r"(?<![A-Za-z])(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])")
+_SHORT_UNITS = re.compile("[ckm]m|ft|[km]g|ml|in|yd|mi|lb|oz|hr|mph")
+_LETTER_UNITS = re.compile("[mglsh]")
 
 
 def canonical_form(answer: str, answer_type: AnswerType) -> str:
@@ -93,20 +98,18 @@ def canonical_form(answer: str, answer_type: AnswerType) -> str:
 
     Numbers lose leading zeros, thousands separators, trailing decimal zeros, a currency sign and
     units (15 cm^2 and 15 are one answer, as in the graders of the MATH benchmark); LaTeX loses
-    delimiters, sizes, spacing and variants of the same command. Case matters, except in "free"
-    answers and in the letter of a "choice".
+    delimiters, sizes, spacing and variants of the same command, and Unicode mathematics becomes
+    LaTeX. Case matters, except in the letter of a "choice".
 
     Args:
         answer: As extracted from a text, or as a benchmark gives it.
-        answer_type: "code" is only trimmed; "free" ignores case, spacing and final punctuation.
+        answer_type: "code" and "free" are only trimmed.
     """
-    if answer_type == "code":
+    if answer_type in ("code", "free"):
         return answer.strip()
     text = " ".join(answer.split())
     if len(text) > MAX_ANSWER_CHARS:
         return text
-    if answer_type == "free":
-        return _repeat(_free_pass, text)
     if answer_type == "countdown":
         return _repeat(_expression_pass, text)
     if digits := _DIGITS.fullmatch(text):
@@ -136,36 +139,47 @@ def _repeat(step: Callable[[str], str], text: str) -> str:
     return text.strip()
 
 
-def _free_pass(text: str) -> str:
-    return _TEXT.sub(r"\1", text).casefold().strip(" .!,;:*\"'")
-
-
 def _expression_pass(text: str) -> str:
-    text = _unwrap(_DELIMITERS.sub("", _DOLLAR.sub("", text.translate(_SYMBOLS)))).strip(" .")
+    text = _unwrap(_DELIMITERS.sub("", _DOLLAR.sub("", to_latex(text)))).strip(" .")
     for command, sign in _OPERATORS:
         text = text.replace(command, sign)
     return text.replace(" ", "")
 
 
 def _math_pass(text: str) -> str:
-    text = text.translate(_SYMBOLS)
-    if _is_prose(text):
+    text = to_latex(text)
+    if is_prose(text):
         return " ".join(text.split()).rstrip(" .")
     if len(_DOLLAR.findall(text)) % 2 == 0:
         text = _DOLLAR.sub("", text)
+    if not text.startswith("**"):
+        text = _POWER.sub("^", text)
     text = _DELIMITERS.sub("", _SIZES.sub("", text))
-    text = _GROUPED.sub(lambda match: re.sub(r"\D", "", match[0]), text)
+    text = _GROUPED.sub(lambda match: re.sub(_SEPARATOR, "", match[0]), text)
+    text = _REPEATING.sub(_repeating_to_fraction, text)
     text = _SPACES.sub(" ", text).replace("\\!", "")
     text = _unwrap(text.rstrip(" .,:").lstrip(" ,:"))
     for pattern, replacement in _RENAMED:
         text = pattern.sub(replacement, text)
-    text = _ROOT_SIGN.sub(lambda m: f"\\sqrt{{{m[1]}}}" if m[1] else "sqrt(", text)
+    text = _EMPTY_SET.sub(r"\\emptyset ", text)
     text = _TEXT.sub(r"\1", _TEXT_UNIT.sub("", _ORDINAL.sub("", text)))
-    text = _LOOSE_SPACE.sub("", " ".join(text.split()))
-    return _plain_number(_strip_unit(_CURRENCY.sub(r"\1", text)))
+    text = _strip_unit(_CURRENCY.sub(r"\1", " ".join(text.split())))
+    return _plain_number(_LOOSE_SPACE.sub("", text))
 
 
-def _is_prose(text: str) -> bool:
+def _repeating_to_fraction(match: re.Match[str]) -> str:
+    r"""Return 0.1\overline{6} and its like as \frac{1}{6}."""
+    whole, fixed = (match[1], match[2]) if match[11] is None else (match[9], match[10])
+    block = match[11] or match[8] or "".join(filter(None, match.group(3, 4, 5, 6, 7)))
+    shift = 10 ** len(fixed)
+    value = Fraction(int(whole or "0")) + Fraction(int(fixed or "0"), shift)
+    value += Fraction(int(block), shift * (10 ** len(block) - 1))
+    if value.denominator == 1:
+        return str(value.numerator)
+    return f"\\frac{{{value.numerator}}}{{{value.denominator}}}"
+
+
+def is_prose(text: str) -> bool:
     """Tell a sentence, perhaps with mathematics in it, from an answer with a unit or a word."""
     if len(_PROSE_WORD.findall(_TEXT.sub("", text))) > _MAX_PROSE_WORDS:
         return True
@@ -192,15 +206,22 @@ def _closes_at_end(text: str, start: int) -> bool:
 
 
 def _strip_unit(text: str) -> str:
-    """Remove a unit after a plain number: words of three letters or more, or a short known unit."""
-    text = re.sub(r"(?<=\d)\^\\circ$", "", text)
+    """Remove a unit after a number: a word, or a short known unit; 2abc and 2m are products."""
+    if not _ANGLE_FUNCTION.search(text):
+        text = re.sub(r"(?<=\d)\^\\circ ?[CF]?$", "", text)
     match = _WORD_UNIT.fullmatch(text)
-    if match is None:
-        return text
-    word = match[2].partition(" ")[0]
-    is_word = len(word) > 2 or not word.isascii()
-    known = _SHORT_UNITS.fullmatch(word) or (is_word and not _NO_UNITS.search(match[2]))
-    return match[1] if known else text
+    return match["number"] if match and _has_unit(*match.group("number", "space", "word")) else text
+
+
+def _has_unit(number: str, space: str, words: str) -> bool:
+    first = words.partition(" ")[0]
+    if not first.isascii() or _SHORT_UNITS.fullmatch(first):
+        return True
+    is_plain = number[-1].isdigit() and not set(number) & set("{\\^_")
+    if len(first) < 3:
+        return bool(space) and is_plain and _LETTER_UNITS.fullmatch(first) is not None
+    is_word = len(first) > 2 + 2 * (not space) + (not is_plain)
+    return is_word and is_words(first.lower()) and not _NO_UNITS.search(words)
 
 
 def _plain_number(text: str) -> str:

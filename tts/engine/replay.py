@@ -216,7 +216,7 @@ def _text(sample: RecordedSample, answer_type: AnswerType) -> str:
         text = sample.text
         return text if text and extract_answer(text, answer_type) is None else ""
     said = [sample.text] if sample.text else []
-    boxed = f"\\boxed{{{sample.answer}}}"
-    forms = [*said, "\n\n".join([*said, boxed]), f"<answer>{sample.answer}</answer>"]
+    boxed = "\n\n".join([*said, f"\\boxed{{{sample.answer}}}"])
+    forms = [*said, boxed, f"<answer>{sample.answer}</answer>", sample.answer]
     same = (form for form in forms if extract_answer(form, answer_type) == sample.answer.strip())
-    return next(same, forms[-2])
+    return next(same, boxed)

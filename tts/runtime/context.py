@@ -128,7 +128,7 @@ class NodeContext:
 
     def answers(self) -> AnswerGroups:
         """Return an empty set of classes of equal answers."""
-        return self.run.new_groups(self.problem)
+        return self.run.answers(self.problem)
 
     def merge(
         self, inputs: Sequence[Inlet], *, order: Literal["arrival", "index"] = "arrival"

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import Self
 from weakref import WeakKeyDictionary
 
-from tts.answers.groups import AnswerChecker, Groups
+from tts.answers.groups import AnswerChecker, Groups, Patience
 from tts.budget import to_budget
 from tts.errors import InputError, innermost
 from tts.pipeline import Pipeline
@@ -121,7 +122,7 @@ class Runtime:
             engines=self.engines,
             verifiers=self.verifiers,
             kv_markets=self.kv_markets,
-            new_groups=self._new_groups,
+            new_groups=partial(self._new_groups, Patience()),
             on_progress=on_progress,
         )
         run_left = self._run_seconds_left()
@@ -194,8 +195,8 @@ class Runtime:
         seconds = self.ledger.budget.seconds
         return None if seconds is None else max(0.0, self._started + seconds - now)
 
-    def _new_groups(self, problem: Problem) -> AnswerGroups:
-        return Groups(self.checker, problem.answer_type)
+    def _new_groups(self, patience: Patience, problem: Problem) -> AnswerGroups:
+        return Groups(self.checker, problem.answer_type, patience=patience)
 
 
 def _new_market(engine: Engine, max_live: float | None) -> Market:
