@@ -121,7 +121,7 @@ TRICKS = {
     ),
     "the harness is patched": (
         "import sys\nfor name, m in list(sys.modules.items()):\n"
-        "    if name.startswith('inside'):\n"
+        "    if '.inside' in name:\n"
         "        for n in ('run_test', '_report', 'main'): setattr(m, n, lambda *_: '')\n"
         "def f(x): return 0"
     ),

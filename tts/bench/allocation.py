@@ -62,12 +62,12 @@ def allocation(
         return
     output.print_table(_table(figures))
     for line in _medians(figures):
-        typer.echo(line)
+        output.print_text(line)
     for entry in left:
-        typer.echo(f"left out: {entry.pool} {entry.series}: {entry.reason}")
+        output.print_text(f"left out: {entry.pool} {entry.series}: {entry.reason}")
     words = " ".join(map(str, pools))
     options = f"--least {least} --orders {orders} --seed {seed}"
-    typer.echo(f"again tts bench allocation {words} {options}")
+    output.print_text(f"again tts bench allocation {words} {options}")
 
 
 def _files(pools: Iterable[Path]) -> list[Path]:

@@ -90,7 +90,7 @@ def auto(
         return
     _print(figures)
     words = f"--problems {problems} --calibration {calibration} --samples {samples} --seed {seed}"
-    typer.echo(f"again tts bench auto {words}")
+    output.print_text(f"again tts bench auto {words}")
 
 
 class _Engines(NamedTuple):
@@ -276,18 +276,18 @@ def slice_seconds(problems: int) -> float:
 
 def _print(figures: Mapping[str, Any]) -> None:
     output.print_table(_curves(figures["curves"]))
-    typer.echo()
+    output.print_text()
     for plateau in figures["plateau"]:
         for line in _plateau_lines(plateau):
-            typer.echo(line)
+            output.print_text(line)
     for found in figures["equal_tokens"]:
         difference, low, high = found["difference"]
-        typer.echo(
+        output.print_text(
             f"at {found['tokens']:,.0f} tokens a problem: auto {found['accuracy']:.1%}, best fixed "
             f"({found['fixed']}) {found['fixed_accuracy']:.1%}"
         )
-        typer.echo(f"  difference {difference:+.1%} [{low:+.1%}, {high:+.1%}]")
-    typer.echo(
+        output.print_text(f"  difference {difference:+.1%} [{low:+.1%}, {high:+.1%}]")
+    output.print_text(
         f"decisions {figures['allocator_share']:.2%} of a run's time at most; a slice for 10,000 "
         f"problems {figures['seconds_per_slice_of_10000']:.3f} s"
     )

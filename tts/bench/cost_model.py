@@ -44,13 +44,13 @@ def cost_model(
         return
     output.print_table(_table(figures))
     rank, error = figures.accuracy
-    typer.echo(
+    output.print_text(
         f"rank correlation {rank:.3f} [{figures.rank_interval.low:.3f}, "
         f"{figures.rank_interval.high:.3f}], median error {error:.0%} "
         f"[{figures.error_interval.low:.0%}, {figures.error_interval.high:.0%}]"
     )
     found = figures.hardware
-    typer.echo(
+    output.print_text(
         f"profile {found.flops_per_second / 1e9:,.2f} GFLOP/s, {found.bytes_per_second / 1e9:,.2f} "
         f"GB/s, {found.step_seconds * 1e3:.2f} ms a step"
     )

@@ -53,7 +53,9 @@ def kernels(
     if as_json:
         output.print_json({"schema": 1, **found})
         return
-    typer.echo(f"{found['device']}, copies {found['copy_rate'] / 1e12:.2f} TB/s; us per layer")
+    output.print_text(
+        f"{found['device']}, copies {found['copy_rate'] / 1e12:.2f} TB/s; us per layer"
+    )
     output.print_table(sparse_table(found["sparse"]))
     output.print_table(tree_table(found["tree"]))
 

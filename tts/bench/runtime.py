@@ -38,7 +38,7 @@ def runtime(
         output.print_json({"schema": 1, "model": model, **asdict(figures)})
         return
     for line in describe(figures):
-        typer.echo(line)
+        output.print_text(line)
 
 
 async def _measure(model: str, size: Size) -> Figures:

@@ -67,7 +67,7 @@ def sparse(
             f"{found[f'{prefix}speedup']:.2f}",
         )
     output.print_table(table)
-    typer.echo(
+    output.print_text(
         f"{batch} requests of {context} tokens, {layers} layers, {threads} threads, {plan.sparse}; "
         f"medians of {steps} steps"
     )

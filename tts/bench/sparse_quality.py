@@ -116,7 +116,7 @@ def sparse_quality(
         output.print_json({"schema": 1, "plan": asdict(plan), "page": page, "cells": found})
     else:
         output.print_table(quality_table(found))
-        typer.echo(f"plot  {picture}")
+        output.print_text(f"plot  {picture}")
 
 
 def quality_table(rows: Sequence[dict[str, Any]]) -> Table:

@@ -140,9 +140,9 @@ def strategies(
         return
     for task in figures:
         _print(task)
-    typer.echo(f"plot  {picture}")
-    typer.echo(f"seed  {seed}, {model} on {_machine()}")
-    typer.echo(f"again {command}")
+    output.print_text(f"plot  {picture}")
+    output.print_text(f"seed  {seed}, {model} on {_machine()}")
+    output.print_text(f"again {command}")
 
 
 async def measure(
@@ -208,13 +208,13 @@ def _print(figures: Figures) -> None:
     for row in figures.rows:
         output.add_row(table, *row_cells(row))
     output.print_table(table)
-    typer.echo()
+    output.print_text()
     if figures.paces:
         output.print_table(_pace_table(figures))
-        typer.echo()
+        output.print_text()
     for line in describe(figures):
-        typer.echo(line)
-    typer.echo()
+        output.print_text(line)
+    output.print_text()
 
 
 def _pace_table(figures: Figures) -> Table:

@@ -83,12 +83,12 @@ def tree(
         return
     for title in dict.fromkeys((row.cell.task, row.cell.cache) for row in measured.values()):
         rows = [row for row in measured.values() if (row.cell.task, row.cell.cache) == title]
-        typer.echo(f"\n{title[0]}, {title[1]} KV cache")
+        output.print_text(f"\n{title[0]}, {title[1]} KV cache")
         output.print_table(figures_table(rows))
         if any(row.preemptions for row in rows):
             output.print_lines([preempted(rows)])
     if compared:
-        typer.echo("\nhow many times less than REBASE, and points of accuracy")
+        output.print_text("\nhow many times less than REBASE, and points of accuracy")
         output.print_table(comparison_table(compared, measured))
 
 

@@ -89,7 +89,7 @@ def calibrate_command(
     files = _save_calibrators(stored, policy)
     _print(fitted, policy)
     for name, file in files.items():
-        typer.echo(f"scores calibrated(verifier={name}, file='{file}') gives probabilities")
+        output.print_text(f"scores calibrated(verifier={name}, file='{file}') gives probabilities")
 
 
 async def _run(runtime: Runtime, plans: Sequence[Plan], out: Path) -> list[Path]:
@@ -126,13 +126,13 @@ def _print(policy: Policy, out: Path) -> None:
             f"[{point.low:.1%}, {point.high:.1%}]",
         )
     output.print_table(table)
-    typer.echo()
+    output.print_text()
     for note in policy.notes:
-        typer.echo(f"note   {note}")
+        output.print_text(f"note   {note}")
     if policy.ladder is not None:
         then = policy.ladder.dearer
         rest = "" if then is None else f", then {then.strategy}"
-        typer.echo(f"ladder samples scored by {policy.ladder.verifier}{rest}")
-    typer.echo(f"policy {out}, {policy.provenance['problems']} problems by {policy.model}")
+        output.print_text(f"ladder samples scored by {policy.ladder.verifier}{rest}")
+    output.print_text(f"policy {out}, {policy.provenance['problems']} problems by {policy.model}")
     unit = "400k" if policy.in_tokens else "2kcalls"
-    typer.echo(f"use    tts eval ... --preset auto --set policy={out} --run-budget {unit}")
+    output.print_text(f"use    tts eval ... --preset auto --set policy={out} --run-budget {unit}")

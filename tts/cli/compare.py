@@ -44,7 +44,7 @@ def compare_command(
         found = [asdict(comparison) for comparison in comparisons]
         output.print_json({"schema": SCHEMA, "comparisons": found})
         return
-    typer.echo(f"against {first.folder}")
+    output.print_text(f"against {first.folder}")
     # All are of one benchmark, whose name their folders begin with.
     prefix = f"{first.config['benchmark']}-"
     names = {str(run.folder): run.folder.name.removeprefix(prefix) for run in stored}

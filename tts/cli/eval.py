@@ -161,19 +161,19 @@ def _save_plot(summaries: Sequence[Summary], out: Path) -> Path | None:
 
 def _print(summaries: Sequence[Summary], typed: _Typed, picture: Path | None) -> None:
     output.print_table(tables.summary_table(summaries))
-    typer.echo()
+    output.print_text()
     output.print_lines(tables.notes(summaries))
     for summary in summaries:
         if reasons := _reasons(summary):
-            typer.echo(f"note: {summary.benchmark} {summary.preset}: {reasons}")
-        typer.echo(f"run   {summary.out}")
+            output.print_text(f"note: {summary.benchmark} {summary.preset}: {reasons}")
+        output.print_text(f"run   {summary.out}")
         if read := tables.kv_read(summary.kv_bytes):
-            typer.echo(f"KV    {read}")
+            output.print_text(f"KV    {read}")
     if picture is not None:
-        typer.echo(f"plot  {picture}")
+        output.print_text(f"plot  {picture}")
     first = summaries[0]
-    typer.echo(f"seed  {typed.scope.seed}, {first.model} on {first.engine}")
-    typer.echo(f"again {typed}")
+    output.print_text(f"seed  {typed.scope.seed}, {first.model} on {first.engine}")
+    output.print_text(f"again {typed}")
 
 
 def _reasons(summary: Summary) -> str:

@@ -30,7 +30,15 @@ class _OneLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return level and message."""
-        return f"{record.levelname.lower()}: {record.getMessage()}"
+        return output.clean(f"{record.levelname.lower()}: {record.getMessage()}")
+
+
+class _Whole(logging.Formatter):
+    """A log record with its stack trace."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return message and stack trace."""
+        return output.clean(super().format(record))
 
 
 class _Commands(typer.core.TyperGroup):
@@ -83,7 +91,7 @@ app = typer.Typer(
 
 def _show_version(is_wanted: bool) -> None:
     if is_wanted:
-        typer.echo(f"tts {VERSION}")
+        output.print_text(f"tts {VERSION}")
         raise typer.Exit
 
 
@@ -106,7 +114,7 @@ def _main(
     ] = None,
 ) -> None:
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter() if verbose else _OneLine())
+    handler.setFormatter(_Whole() if verbose else _OneLine())
     logger = logging.getLogger("tts")
     logger.handlers = [handler]
     logger.setLevel(logging.INFO if verbose else logging.WARNING)

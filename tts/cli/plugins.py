@@ -67,7 +67,7 @@ def show(kind: KindArgument, name: NameArgument, as_json: flags.JsonFlag = False
         output.print_json({**_row(kind, name, source), "parameters": fields})
         return
     for line in paragraphs(module.__doc__ or ""):
-        typer.echo(line)
+        output.print_text(line)
     table = output.new_table("parameter", "default", "meaning")
     for parameter in parameters(model):
         output.add_row(table, parameter.name, parameter.default_text, parameter.meaning)

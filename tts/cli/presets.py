@@ -70,7 +70,7 @@ def show(
         output.print_json({"name": preset.name, **values})
         return
     for line in preset_lines(preset):
-        typer.echo(line)
+        output.print_text(line)
 
 
 @app.command()
@@ -82,7 +82,7 @@ def check(
     Example: tts presets check my_preset.yaml
     """
     preset = load_preset(file)
-    typer.echo(f"{file}: good; {_nodes(preset)}")
+    output.print_text(f"{file}: good; {_nodes(preset)}")
 
 
 @app.command()
@@ -91,7 +91,7 @@ def graph(name: NameArgument) -> None:
 
     Example: tts presets graph self_consistency
     """
-    typer.echo(load_preset(name).pipeline.to_mermaid())
+    output.print_text(load_preset(name).pipeline.to_mermaid())
 
 
 def _nodes(preset: Preset) -> str:

@@ -66,7 +66,7 @@ def report(
         output.print_lines(law_lines(name, run.records))
     for path in (png, html):
         if path is not None:
-            typer.echo(f"wrote {path}")
+            output.print_text(f"wrote {path}")
 
 
 def _version_notes(runs: Sequence[StoredRun]) -> Iterator[str]:

@@ -72,7 +72,7 @@ def _refuse(result: Result) -> None:
 def _print(result: Result) -> None:
     assert result.answer is not None
     usage, support = result.usage, result.answer.support
-    typer.echo(result.answer.text)
+    output.print_text(result.answer.text)
     output.print_note(
         f"{support.votes} of {support.voters} votes, {usage.generated_tokens} tokens generated, "
         f"{usage.seconds or 0.0:.1f} s, {result.preset}, seed {result.seed}, {result.engine}"

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bars
 
+from tts.console.output import clean, print_text
 from tts.evals.runner import Plan, Progress, Show
 
 _LINE_SECONDS = 10.0  # between lines of a pipe, while problems get finished
@@ -25,12 +25,12 @@ class ProgressView:
     """
 
     def __init__(self, title: str) -> None:
-        self._title = title
+        self._title = title = clean(title)
         console = Console(stderr=True)
         self._bars: Bars | None = None
         if console.is_terminal:
             self._bars = Bars(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=8),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[details]}", style="dim"),
@@ -76,7 +76,7 @@ class ProgressView:
     def _print_line(self, progress: Progress) -> None:
         self._last_line, self._num_printed = time.monotonic(), progress.done
         details = describe(progress, is_short=False)
-        typer.echo(f"{self._title}: {progress.done}/{progress.total} done{details}", err=True)
+        print_text(f"{self._title}: {progress.done}/{progress.total} done{details}", err=True)
 
 
 @contextmanager

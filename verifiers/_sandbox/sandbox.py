@@ -38,11 +38,14 @@ _SYSTEM = ("/usr", "/bin", "/lib", "/lib64")
 _FIRST_UID, _NUM_UIDS = 50_000, 10_000
 _START_SECONDS, _SPARE_SECONDS, _END_SECONDS = 30.0, 5.0, 2.0
 _MAX_FRAME_BYTES = 64 * 2**20
+# Makes packages around the folder of `inside`, so that nothing else of ours is imported.
 _COMMAND = """
 import sys
-sys.path.insert(0, sys.argv.pop(1))
-from inside.start import main
-del sys.path[0]
+folders = {"tts": [], "tts.verifiers": [], "tts.verifiers._sandbox": [sys.argv.pop(1)]}
+for name, path in folders.items():
+    package = sys.modules[name] = type(sys)(name)
+    package.__path__ = path
+from tts.verifiers._sandbox.inside.start import main
 main()
 """
 # Prints what it should not be able to open; nothing if it is shut in.

@@ -4,7 +4,7 @@ import os
 import struct
 from collections.abc import Iterable
 
-from .kernel import syscall
+from tts.verifiers._sandbox.inside.kernel import syscall
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every machine
 _GIVE_VERSION, _PATH_BENEATH = 1, 1

@@ -3,7 +3,7 @@
 import os
 import struct
 
-from .kernel import libc, must, syscall
+from tts.verifiers._sandbox.inside.kernel import libc, must, syscall
 
 _NEW_MOUNTS, _NEW_PIDS, _NEW_NETWORK = 0x00020000, 0x20000000, 0x40000000
 _NEW_IPC, _NEW_HOST_NAME, _NEW_USERS = 0x08000000, 0x04000000, 0x10000000

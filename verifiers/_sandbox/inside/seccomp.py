@@ -12,7 +12,7 @@ changes to the owner, mode and times of files.
 import ctypes
 import struct
 
-from .kernel import libc, must
+from tts.verifiers._sandbox.inside.kernel import libc, must
 
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _ALLOW, _DENY, _NO_SUCH_CALL = 0x7FFF0000, 0x00050001, 0x00050026  # the last: ENOSYS is 38

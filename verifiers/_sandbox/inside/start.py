@@ -8,11 +8,11 @@ import os
 import signal
 import sys
 
-from . import kernel
-from .namespaces import build_root, enter
-from .options import Options
-from .processes import Tree
-from .supervisor import Supervisor
+from tts.verifiers._sandbox.inside import kernel
+from tts.verifiers._sandbox.inside.namespaces import build_root, enter
+from tts.verifiers._sandbox.inside.options import Options
+from tts.verifiers._sandbox.inside.processes import Tree
+from tts.verifiers._sandbox.inside.supervisor import Supervisor
 
 
 def main() -> None:

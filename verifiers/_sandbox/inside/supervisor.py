@@ -18,12 +18,12 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from . import frames, kernel, tester, worker
-from .channels import Channel
-from .landlock import restrict_files
-from .options import Options
-from .processes import Tree, TreeUse
-from .seccomp import filter_calls
+from tts.verifiers._sandbox.inside import frames, kernel, tester, worker
+from tts.verifiers._sandbox.inside.channels import Channel
+from tts.verifiers._sandbox.inside.landlock import restrict_files
+from tts.verifiers._sandbox.inside.options import Options
+from tts.verifiers._sandbox.inside.processes import Tree, TreeUse
+from tts.verifiers._sandbox.inside.seccomp import filter_calls
 
 _LOOK_SECONDS = 0.1  # between looks at what the tree of processes uses
 _OWN_PROCESSES = 3  # this one, the test's, and bubblewrap's

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
-from .values import EXCEPTIONS, PLAIN_TYPES, library_module
-from .wire import Broken, Side
+from tts.verifiers._sandbox.inside.values import EXCEPTIONS, PLAIN_TYPES, library_module
+from tts.verifiers._sandbox.inside.wire import Broken, Side
 
 FILE = "test"
 _MAX_REPORT_CHARS = 8_000

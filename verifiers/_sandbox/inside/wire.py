@@ -13,7 +13,14 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from .values import EXCEPTIONS, Decoder, Encoder, Peer, is_a, library_module
+from tts.verifiers._sandbox.inside.values import (
+    EXCEPTIONS,
+    Decoder,
+    Encoder,
+    Peer,
+    is_a,
+    library_module,
+)
 
 MAX_MESSAGE_BYTES = 64 * 2**20
 

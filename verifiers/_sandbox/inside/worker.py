@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from .values import is_a
-from .wire import Broken, Side
+from tts.verifiers._sandbox.inside.values import is_a
+from tts.verifiers._sandbox.inside.wire import Broken, Side
 
 FILE = "main.py"
 _MAX_TRACEBACK_CHARS = 4_000
