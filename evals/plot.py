@@ -1,5 +1,6 @@
 """Accuracy against cost, as a picture. Importing this loads matplotlib."""
 
+import textwrap
 from collections.abc import Collection, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -26,6 +27,7 @@ _FORMATS = ("png", "pdf", "svg")
 _PARALLEL: Collection[Unit] = ("seconds", "sequential")  # k samples do not cost k times one
 _MAX_INSIDE = 6  # names that have room among the points
 _MAX_TITLE = 2  # models that a title names; the legend names them all
+_WIDTH = 84  # characters of a title; what matplotlib wraps, it measures as mathematics
 _LONGEST_INSIDE = 40  # characters of such a name
 
 
@@ -101,7 +103,7 @@ def _draw_panel(axes: Axes, summaries: Sequence[Summary], unit: Unit) -> None:
     first = summaries[0]
     shown = ", ".join(models) if len(models) <= _MAX_TITLE else f"{len(models)} models"
     title = f"{first.benchmark}, {first.problems} problems, {shown}"
-    axes.set_title(title, loc="left", fontsize=10, pad=10)
+    axes.set_title(textwrap.fill(title, _WIDTH), loc="left", fontsize=10, pad=10)
     axes.set_xscale("log", base=2 if unit in ("tokens", "calls", "sequential") else 10)
     axes.set_xlabel(LABELS[unit])
     axes.set_ylabel("accuracy")

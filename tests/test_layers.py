@@ -97,8 +97,6 @@ MAY: dict[str, Room] = {
         " verifiers._sandbox voting",
         names="parts",
     ),
-    "tts.verifiers._sandbox": Room("errors verifiers._sandbox.inside"),
-    "tts.verifiers._sandbox.inside": Room(""),
     # What runs them.
     "tts.runtime": Room("answers budget costs errors facts pipeline protocols seeds storage types"),
     "tts.presets": Room("catalog errors parameters parts pipeline protocols storage types"),

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 import socket
 import urllib.request
 from collections import defaultdict
@@ -167,6 +168,7 @@ def _reference(problem: Problem) -> str:
 def _hub_rows(dataset: str, config: str) -> Sequence[Row]:
     """Return the rows of a data set's test split, or of its only split."""
     advice = "give a copy with --data FILE (JSON Lines with id, problem, answer)"
+    _check_hub_address(os.environ.get("HF_ENDPOINT", ""))
     with optional_import(f"{dataset} from the Hugging Face hub"):
         from datasets import load_dataset  # takes over a second, and only the hub needs it
     if host := _unreachable_hub():
@@ -185,18 +187,23 @@ def _hub_rows(dataset: str, config: str) -> Sequence[Row]:
         ) from error
 
 
+def _check_hub_address(address: str) -> None:
+    """Refuse what the hub's own library would meet with a traceback when it is imported."""
+    try:
+        _ = urlsplit(address).port
+    except ValueError as error:
+        raise ProblemError(f"HF_ENDPOINT {address!r} is no address: {error}") from error
+
+
 def _unreachable_hub() -> str:
     """Return the hub's host when it cannot be reached; its own library would retry for 30 s."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE or urllib.request.getproxies():
         return ""
-    try:
-        address = urlsplit(constants.ENDPOINT)
-        port = address.port or (443 if address.scheme == "https" else 80)
-    except ValueError as error:
-        raise ProblemError(f"HF_ENDPOINT {constants.ENDPOINT!r} is no address: {error}") from error
+    address = urlsplit(constants.ENDPOINT)
     host = address.hostname or ""
+    port = address.port or (443 if address.scheme == "https" else 80)
     try:
         socket.create_connection((host, port), timeout=_PROBE_SECONDS).close()
     except OSError:

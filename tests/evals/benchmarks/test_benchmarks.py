@@ -241,9 +241,7 @@ def test_a_hub_with_other_rows_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("address", ["https://hub:99999", "https://hub:port", "https://[::1"])
 def test_a_hub_that_is_no_address_is_named(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("urllib.request.getproxies", dict)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+    monkeypatch.setenv("HF_ENDPOINT", address)
     with pytest.raises(ProblemError, match=r"HF_ENDPOINT .* is no address: "):
         load("aime25").problems("test")
 
