@@ -110,24 +110,25 @@ MAY: dict[str, Room] = {
     "tts.api": Room("arguments budget kept pipeline presets runtime session types"),
     # Measuring.
     "tts.evals": Room(
-        "allocation answers card costs errors presets protocols runtime storage tasks types"
+        "allocation answers costs errors figures presets protocols runtime storage tasks types"
         " version",
     ),
     "tts.evals.benchmarks": Room("answers engine errors evals parameters tasks types"),
     "tts.evals.calibration": Room("allocation errors evals presets strategies types"),
     "tts.evaluation": Room(
-        "arguments budget engine errors evals evals.calibration kept opening parts pipeline"
+        "arguments budget engine errors evals evals.calibration figures kept opening parts pipeline"
         " presets session types",
     ),
-    "tts.console": Room("evals"),
+    "tts.console": Room("evals figures"),
     "tts.bench": Room(
-        "allocation answers console costs engine errors evals evals.calibration kernels"
-        " operators parts pipeline pipeline_verifiers presets prompts protocols runtime search"
+        "allocation answers console costs engine errors evals evals.calibration figures"
+        "  kernels operators parts pipeline pipeline_verifiers presets prompts protocols runtime"
+        " search"
         " seeds session storage tasks types voting",
     ),
     "tts.cli": Room(
         "allocation arguments bench budget bundled catalog console costs engine errors evals"
-        " evals.calibration evaluation parts plugins presets runtime session storage types"
+        " evals.calibration evaluation figures parts plugins presets runtime session storage types"
         " verifiers version",
     ),
     "tts.__main__": Room("cli"),
@@ -135,7 +136,8 @@ MAY: dict[str, Room] = {
     "tts.engines": Room("lazy", names="engine protocols types"),
     "tts": Room(
         "lazy version",
-        names="api budget engines errors evaluation operators pipeline plugins presets session"
+        names="api budget engines errors evaluation figures operators pipeline plugins presets"
+        " session"
         " strategies types verifiers",
     ),
     "examples": Room("engines operators tts"),
