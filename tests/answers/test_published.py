@@ -131,6 +131,6 @@ def test_extraction_from_what_models_wrote(checker: AnswerChecker, data: Path, n
     answered = [(gold, answer) for gold, _, answer in found if answer is not None]
     right = [pair for pair in answered if checker.are_equal(*pair, kind)]
     assert (len(found), len(answered), len(right)) == (num_texts, num_answered, num_right)
-    recorded = [(s["answer"], answer) for _, s, answer in found if s["correct"]]
-    lost = [pair for pair in recorded if pair[1] is None or not checker.are_equal(*pair, kind)]
+    recorded = [(s["answer"], answer or "") for _, s, answer in found if s["correct"]]
+    lost = [pair for pair in recorded if not checker.are_equal(*pair, kind)]
     assert lost == []

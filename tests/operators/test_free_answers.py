@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from tests.support.solving import answered, solve
-from tts.engine.scripted import Ask, Line, ScriptedEngine
+from tests.support.scripts import answered
+from tests.support.solving import solve
+from tts.engine.scripted import Ask, Line
 from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.select import select
@@ -15,6 +16,8 @@ from tts.types import Problem
 
 PROBLEM = Problem("p", "Write about rain.", answer_type="free")
 ESSAYS = ("Rain is wet.", "Rain is grey.", "Rain is green.")
+PAIRS = "pairwise(mode=mbr)"
+JUDGE = "judge(k=1)"
 
 
 def essay(ask: Ask) -> Line:
@@ -33,26 +36,26 @@ def verdict(ask: Ask) -> Line:
 @pytest.mark.parametrize(
     "chooser",
     [
-        score("checklist") >> select("checklist"),
-        score("pairwise(mode=mbr)") >> select("pairwise(mode=mbr)"),
-        score("judge(k=1)") >> select("judge(k=1)"),
-        score("judge(k=1)") >> vote(weights="judge(k=1)"),
+        score(verifier="checklist") >> select(by="checklist"),
+        score(verifier=PAIRS) >> select(by=PAIRS),
+        score(verifier=JUDGE) >> select(by=JUDGE),
+        score(verifier=JUDGE) >> vote(weights=JUDGE),
     ],
     ids=["checklist", "pairs", "judge", "weighted vote"],
 )
 def test_verifiers_choose_among_free_texts(chooser: Pipeline) -> None:
     script = answered(("Check each step", verdict), ("Attempt 1:", best_is_grey), otherwise=essay)
-    result = solve(ScriptedEngine(script), sample(3) >> chooser, problem=PROBLEM)
+    result = solve(script, sample(n=3) >> chooser, problem=PROBLEM)
     assert result.answer is not None
     assert result.answer.text == "Rain is grey."
 
 
 def test_a_vote_drops_nobody_and_finds_no_two_alike() -> None:
-    result = solve(ScriptedEngine(essay), sample(6) >> vote(), problem=PROBLEM)
+    result = solve(essay, sample(n=6) >> vote(), problem=PROBLEM)
     assert result.answer is not None
     assert (result.answer.support.votes, result.answer.support.voters) == (1, 6)
 
 
 def test_a_thought_that_breaks_off_is_no_answer() -> None:
-    engine = ScriptedEngine(lambda ask: Line("<think>hm"))
-    assert solve(engine, sample(1) >> vote(), problem=PROBLEM).answer is None
+    result = solve(lambda ask: Line("<think>hm"), sample(n=1) >> vote(), problem=PROBLEM)
+    assert result.answer is None
