@@ -333,9 +333,11 @@ def test_nothing_outlives_a_killed_parent(
         assert host.stdout is not None and host.stdout.readline() == "ready\n"
         # The first process, the program and its seven forks, at least.
         wait_for(iter(lambda: len(processes_of(host.pid)) >= 9, None))
+        folders = {Path(f"/proc/{process}/cwd").resolve() for process in processes_of(host.pid)}
         host.send_signal(by)
         host.wait()
         wait_for(iter(lambda: processes_of(host.pid) == [], None))
+    assert not [folder for folder in folders if "tts-code-" in folder.name and folder.exists()]
 
 
 def test_nothing_outlives_a_cancelled_run(sandbox: Sandbox) -> None:

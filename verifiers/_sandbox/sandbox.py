@@ -174,7 +174,7 @@ class Sandbox:
         Raises:
             VerifierError: It cannot start.
         """
-        with tempfile.TemporaryDirectory(prefix="tts-code-", ignore_cleanup_errors=True) as folder:
+        with _folder(self.mode) as folder:
             process = await asyncio.create_subprocess_exec(
                 *self._command(self.mode, self.limits),
                 stdin=asyncio.subprocess.PIPE,
@@ -214,7 +214,7 @@ class Sandbox:
             return None
         limits = replace(self.limits, seconds=10.0, cpu_seconds=10.0, sockets=False)
         asked = frames.frame(frames.CODE, _PROBE.encode()) + frames.frame(frames.PROGRAM, b"")
-        with tempfile.TemporaryDirectory(prefix="tts-code-") as folder:
+        with _folder(mode) as folder:
             try:
                 done = subprocess.run(
                     self._command(mode, limits),
@@ -256,6 +256,13 @@ class Sandbox:
             *("--proc", "/proc", "--size", str(self.limits.disk_bytes), "--tmpfs", namespaces.WORK),
             *("--chdir", namespaces.WORK),
         ]
+
+
+def _folder(mode: Mode) -> contextlib.AbstractContextManager[str]:
+    """Return where the first process starts; without a file system of its own it stays there."""
+    if mode in ("landlock", "unsafe"):
+        return tempfile.TemporaryDirectory(prefix="tts-code-", ignore_cleanup_errors=True)
+    return contextlib.nullcontext("/")
 
 
 class Cell:

@@ -239,12 +239,15 @@ class Supervisor:
                 continue
 
     def _end(self, *_: object) -> None:
+        """End everything, and delete what nobody may be left to delete."""
         self._kill()
-        while True:
-            try:
+        with contextlib.suppress(ChildProcessError):
+            while True:
                 os.wait()
-            except ChildProcessError:
-                os._exit(1)
+        _empty(os.getcwd())
+        with contextlib.suppress(OSError):
+            os.rmdir(os.getcwd())
+        os._exit(1)
 
 
 class _Test:
