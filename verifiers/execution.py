@@ -37,10 +37,12 @@ from tts.verifiers._sandbox.sandbox import Assertions, Limits, Outcome, Program,
 class Config(Parameters):
     """Options of execution; the limits are for each test, all its processes together."""
 
-    seconds: float = Field(5.0, gt=0, le=600, description="wall time, and CPU time")
-    memory_mb: int = Field(512, ge=64, description="memory")
-    disk_mb: int = Field(16, ge=1, description="all files together")
-    processes: int = Field(16, ge=2, description="processes and threads at once")
+    seconds: float = Field(
+        5.0, gt=0, le=600, description="most wall time, and most CPU time, in seconds"
+    )
+    memory_mb: int = Field(512, ge=64, description="most memory of all processes together, in MiB")
+    disk_mb: int = Field(16, ge=1, description="most that all files hold together, in MiB")
+    processes: int = Field(16, ge=2, description="most processes and threads at once")
     sockets: bool = Field(
         False,
         description="let code open UNIX and internet sockets; in namespaces they reach nobody",

@@ -67,11 +67,11 @@ class Side(Peer):
         encoder = Encoder(self)
         self._send(["do", action, encoder.encode(arguments)])
         while True:
-            kind, *rest = self._receive()
-            if kind == "do":
+            verb, *rest = self._receive()
+            if verb == "do":
                 self._answer(*rest)
                 continue
-            return self._unpack(kind, rest, encoder.containers)
+            return self._unpack(verb, rest, encoder.containers)
 
     def serve(self) -> None:
         """Do what the other side asks until it ends.
@@ -80,12 +80,12 @@ class Side(Peer):
             Broken: It has ended.
         """
         while True:
-            kind, *rest = self._receive()
-            if kind != "do":
-                raise Broken(f"an answer that nobody asked for: {kind!r:.40}")
+            verb, *rest = self._receive()
+            if verb != "do":
+                raise Broken(f"an answer that nobody asked for: {verb!r:.40}")
             self._answer(*rest)
 
-    def _unpack(self, kind: str, rest: list[Any], sent: list[Any]) -> Any:
+    def _unpack(self, verb: str, rest: list[Any], sent: list[Any]) -> Any:
         try:
             value, printed = rest
             decoder = Decoder(self, sent)
@@ -95,9 +95,9 @@ class Side(Peer):
             raise ValueError("the code returned a value that is nested too deeply") from None
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
             raise Broken(f"the code sent what is no message: {error}") from error
-        if kind == "error" and isinstance(decoded, BaseException):
+        if verb == "error" and isinstance(decoded, BaseException):
             raise decoded
-        if kind != "ok" or type(decoded) is not tuple or not decoded:
+        if verb != "ok" or type(decoded) is not tuple or not decoded:
             raise Broken("the code sent what is no message")
         return decoded[0]
 
