@@ -24,7 +24,7 @@ from tts.evals.records import Record
 from tts.evals.report import accuracy_by_problem
 from tts.evals.run_store import StoredRun
 from tts.evals.units import choose_unit, cost_of, mean_cost
-from tts.figures import Cost, Interval, Unit, is_replay
+from tts.types.figures import Cost, Interval, Unit, is_replay
 
 _SEED = 0
 _NUM_RESAMPLES = 500

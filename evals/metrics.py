@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tts.figures import Interval
+from tts.types.figures import Interval
 
 _MAX_EXACT_VOTE = 10_000  # n * k; the exact vote then takes at most about 0.1 s
 _CHUNK_ELEMENTS = 4_000_000  # indices drawn at once by a bootstrap, 32 MB

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tts.evals.plot import render_plot
 from tts.evals.units import LABELS, amount
-from tts.figures import Summary, Unit
 from tts.storage.sealed_lines import cannot_write
+from tts.types.figures import Summary, Unit
 
 _STYLE = """
 :root { color-scheme: light dark; }

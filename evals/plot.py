@@ -8,8 +8,8 @@ from typing import Any
 
 from tts.errors import InputError, optional_import
 from tts.evals.units import LABELS
-from tts.figures import Summary, Unit
 from tts.storage.sealed_lines import cannot_write
+from tts.types.figures import Summary, Unit
 
 with optional_import("a picture"):
     from matplotlib import rc_context

@@ -13,8 +13,8 @@ from tts.evals.metrics import bootstrap_interval, wilson_interval
 from tts.evals.records import Record
 from tts.evals.run_store import StoredRun
 from tts.evals.units import cost_of, mean_cost
-from tts.figures import Interval, KVBytes, Summary, Tokens, is_replay
 from tts.types import sum_usage
+from tts.types.figures import Interval, KVBytes, Summary, Tokens, is_replay
 
 _BOOTSTRAP_SEED = 0
 

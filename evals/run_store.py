@@ -30,7 +30,6 @@ from typing import Any, Self
 from tts.errors import StoreError
 from tts.evals.environment import describe_machine, versions
 from tts.evals.records import Record
-from tts.figures import Summary
 from tts.runtime.log import LogFile
 from tts.storage.sealed_lines import (
     LineWriter,
@@ -41,6 +40,7 @@ from tts.storage.sealed_lines import (
     write_json,
 )
 from tts.types import Event, Problem
+from tts.types.figures import Summary
 
 SCHEMA = 2
 GENERATIONS = "generations.jsonl"

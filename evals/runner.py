@@ -18,11 +18,11 @@ from tts.evals.plan import Plan as Plan
 from tts.evals.records import Record, Sample, sequential_tokens
 from tts.evals.report import summarise
 from tts.evals.run_store import RunStore
-from tts.figures import Interval, Summary
 from tts.protocols import Engine, Verifier
 from tts.runtime.job import Job
 from tts.runtime.runtime import DEFAULT_MAX_LIVE_KV, DEFAULT_MAX_PROBLEMS, Runtime
 from tts.types import Answer, Budget, Grade, Problem, Result, Support, Trajectory, sum_usage
+from tts.types.figures import Interval, Summary
 
 _TICK_SECONDS = 1.0
 _RESERVED = 0.1  # of a run's budget, by one sample of each problem in flight

@@ -6,8 +6,8 @@ from statistics import fmean
 from tts.costs.flops import Work, effective_flops
 from tts.errors import InputError
 from tts.evals.records import Record
-from tts.figures import UNITS, Cost, Unit
 from tts.types import Usage
+from tts.types.figures import UNITS, Cost, Unit
 
 INTENSITY = 562.5  # operations for a byte, of a B200: Kinetics, arXiv:2506.05333
 LABELS: Mapping[Unit, str] = {

@@ -10,8 +10,8 @@ parameters by name. To add one, write the module, and its name below for type ch
 
 from typing import TYPE_CHECKING
 
-from tts.catalog import names
 from tts.lazy import open_door
+from tts.parts.catalog import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,5 +58,5 @@ if TYPE_CHECKING:
 open_door(
     __name__,
     {name: f"{__name__}.{name}" for name in names("strategy")},
-    take="tts.parts.strategy_factory",
+    take="tts.parts.build.strategy_factory",
 )

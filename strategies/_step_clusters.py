@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tts.arrays import FloatArray
 from tts.ngrams import embed_texts
+from tts.types.arrays import FloatArray
 
 Cosines = Callable[[Counter[str]], NDArray[np.float64]]
 

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from tts.operators.sample import Mode, sample
 from tts.operators.vote import Certainty, Order, vote
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.pipeline import Pipeline
 
 

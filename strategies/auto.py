@@ -29,8 +29,8 @@ from tts.operators.allocate import allocate
 from tts.operators.escalate import escalate
 from tts.operators.score import score
 from tts.operators.vote import vote
-from tts.parameters import Parameters
-from tts.parts import build_part
+from tts.parts.build import build_part
+from tts.parts.parameters import Parameters
 from tts.pipeline import Pipeline
 
 _SAMPLE = "sample"  # as in the other strategies, so that its samples are theirs

@@ -13,7 +13,7 @@ from pydantic import Field
 from tts import prompts
 from tts.operators.think import think
 from tts.operators.vote import vote
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.pipeline import Pipeline
 
 

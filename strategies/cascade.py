@@ -15,8 +15,8 @@ from tts.operators._condition import Condition
 from tts.operators.route import route
 from tts.operators.sample import sample
 from tts.operators.vote import vote
-from tts.parameters import Parameters
-from tts.parts import build_part
+from tts.parts.build import build_part
+from tts.parts.parameters import Parameters
 from tts.pipeline import Pipeline
 from tts.strategies._base import asked_of
 

@@ -20,7 +20,7 @@ from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.screen import screen
 from tts.operators.vote import vote
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.pipeline import Pipeline
 
 

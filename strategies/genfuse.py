@@ -12,7 +12,7 @@ from pydantic import Field
 
 from tts.operators.fuse import fuse
 from tts.operators.sample import Mode, sample
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.pipeline import Pipeline
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from tts.operators.choose import choose
 from tts.operators.loop import loop
 from tts.operators.sample import Mode, sample
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.pipeline import Pipeline
 
 _MAX_ROUNDS = 32  # windows of two reduce 2**32 attempts to one

@@ -14,7 +14,7 @@ from pydantic import Field
 from tts.operators.follow import follow
 from tts.operators.plan import plan
 from tts.operators.vote import vote
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.pipeline import Pipeline
 
 

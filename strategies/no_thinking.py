@@ -16,7 +16,7 @@ from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.select import select
 from tts.operators.vote import vote
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.pipeline import Pipeline
 from tts.strategies.self_certainty import MEASURE
 

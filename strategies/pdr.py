@@ -17,7 +17,7 @@ from tts.operators.follow import follow
 from tts.operators.fuse import fuse
 from tts.operators.sample import Mode, sample
 from tts.operators.score import score
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.pipeline import Pipeline
 
 

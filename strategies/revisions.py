@@ -16,7 +16,7 @@ from tts.operators.refine import refine
 from tts.operators.sample import Mode, sample
 from tts.operators.score import score
 from tts.operators.vote import vote
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.pipeline import Pipeline
 
 

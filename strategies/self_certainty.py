@@ -17,7 +17,7 @@ from tts.operators.sample import Mode, sample
 from tts.operators.score import score
 from tts.operators.select import select
 from tts.operators.vote import vote
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.pipeline import Pipeline
 
 MEASURE = "confidence(measure=self_certainty)"

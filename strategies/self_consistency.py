@@ -10,7 +10,7 @@ from pydantic import Field
 
 from tts.operators.sample import Mode, sample
 from tts.operators.vote import Order, Stop, vote
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.pipeline import Pipeline
 
 

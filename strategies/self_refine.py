@@ -12,7 +12,7 @@ from pydantic import Field
 from tts.operators.refine import refine
 from tts.operators.sample import Mode, sample
 from tts.operators.vote import vote
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.pipeline import Pipeline
 
 

@@ -1,7 +1,7 @@
 """One sample: the baseline that every other strategy is compared with."""
 
 from tts.operators.sample import Mode, sample
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.pipeline import Pipeline
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.select import select
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.pipeline import Pipeline
 
 

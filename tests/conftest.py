@@ -10,12 +10,12 @@ import pytest
 from hypothesis import settings
 
 from tests.support.commands import Outcome, add_up
-from tts import plugins
 from tts.cli.main import run
 from tts.engine import host, running
 from tts.engine.scripted import ScriptedEngine
 from tts.engine.spec import EngineSpec
 from tts.engine.vllm import VLLMEngine
+from tts.parts import plugins
 
 
 def pytest_configure(config: pytest.Config) -> None:

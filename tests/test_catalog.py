@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tts import catalog
 from tts.errors import InputError
-from tts.parts import load_verifier
+from tts.parts import catalog
+from tts.parts.build import load_verifier
 
 
 @pytest.mark.parametrize(

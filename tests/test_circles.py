@@ -65,7 +65,7 @@ def test_no_file_is_part_of_a_circle() -> None:
         ("tts.operators", ("tts.runtime",)),
         ("tts.search", ("tts.runtime", "tts.operators")),
         ("tts.voting", ("tts.runtime", "tts.operators", "tts.search")),
-        ("tts.runtime", ("tts.operators", "tts.search", "tts.engine", "tts.session")),
+        ("tts.runtime", ("tts.operators", "tts.search", "tts.engine", "tts.session.runtime")),
     ],
 )
 def test_rooms_beside_each_other_know_only_the_protocols(

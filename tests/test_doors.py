@@ -11,7 +11,7 @@ import pytest
 import tts.operators
 import tts.strategies
 import tts.verifiers
-from tts import catalog
+from tts.parts import catalog
 
 DOORS = {"operator": tts.operators, "strategy": tts.strategies, "verifier": tts.verifiers}
 OTHERS = {

@@ -34,18 +34,14 @@ MAY: dict[str, Room] = {
     "tts.errors": Room(),
     "tts.lazy": Room(),
     "tts.seeds": Room(),
-    "tts.arrays": Room(),
-    "tts.card": Room(),
-    "tts.usage": Room(),
-    "tts.facts": Room(),
+    "tts.types": Room("budget errors"),
     "tts.events": Room(),
-    "tts.prompt_options": Room(),
     "tts.budget": Room("errors"),
-    "tts.figures": Room("card errors"),
-    "tts.types": Room("budget card facts figures prompt_options usage", names="arrays"),
-    "tts.engine_protocol": Room("types"),
-    "tts.protocols": Room("engine_protocol types", names="pipeline"),
-    "tts.parameters": Room("errors"),
+    "tts.protocols": Room("types", names="pipeline"),
+    "tts.parts": Room(
+        "errors",
+        names="evals.benchmarks operators pipeline search.memories strategies verifiers",
+    ),
     "tts.scoring": Room("errors protocols types"),
     "tts.languages": Room(),
     "tts.answers": Room("types"),
@@ -64,80 +60,61 @@ MAY: dict[str, Room] = {
     "tts.bundled": Room("errors prompts tasks types"),
     "tts.engine.remote": Room("buffered_stream errors logprobs types"),
     "tts.engine": Room(
-        "answers arrays buffered_stream bundled costs engine.remote errors kernels logprobs prompts"
-        " protocols types"
+        "answers buffered_stream bundled costs engine.remote errors kernels logprobs prompts"
+        " protocols types",
     ),
     # The catalogue: parts are found by name; it imports none of them.
-    "tts.plugins": Room("errors"),
-    "tts.catalog": Room(
-        "errors plugins",
-        names="evals.benchmarks operators search.memories strategies verifiers",
-    ),
-    "tts.parts": Room("catalog errors parameters", names="pipeline"),
     # Algorithms: they know engines, verifiers and the runtime by their protocols alone.
     "tts.engine_needs": Room("errors protocols types"),
-    "tts.pipeline": Room("catalog engine_needs errors protocols types"),
-    "tts.search.memories": Room("errors ngrams parameters plugins prompts protocols types"),
+    "tts.pipeline": Room("engine_needs errors parts protocols types"),
+    "tts.search.memories": Room("errors ngrams parts prompts protocols types"),
     "tts.search": Room(
-        "answers arrays errors parameters parts prompts protocols scoring search.memories"
-        " trajectories types",
+        "answers errors parts prompts protocols scoring search.memories trajectories types",
     ),
     "tts.operators": Room(
-        "allocation answers errors lazy parameters parts pipeline prompts protocols scoring"
-        " search trajectories types voting",
+        "allocation answers errors lazy parts pipeline prompts protocols scoring search"
+        " trajectories types voting",
     ),
     "tts.strategies": Room(
-        "allocation arrays catalog errors lazy ngrams operators parameters parts pipeline"
-        " prompts search",
+        "allocation errors lazy ngrams operators parts pipeline prompts search types",
     ),
     "tts.verifiers._sandbox.inside": Room(),  # runs where this package is not
     "tts.verifiers._sandbox": Room("errors verifiers._sandbox.inside"),
     "tts.verifiers": Room(
-        "answers catalog errors lazy parameters prompts protocols scoring tasks types"
-        " verifiers._sandbox voting",
-        names="parts",
+        "answers errors lazy parts prompts protocols scoring tasks types verifiers._sandbox voting",
     ),
     # What runs them.
-    "tts.runtime": Room("answers budget costs errors facts pipeline protocols seeds storage types"),
-    "tts.presets": Room("catalog errors parameters parts pipeline protocols storage types"),
-    "tts.pipeline_verifiers": Room("bundled catalog errors parts pipeline protocols"),
-    "tts.arguments": Room("errors pipeline presets runtime types"),
-    "tts.opening": Room("arguments catalog engine errors pipeline pipeline_verifiers protocols"),
+    "tts.runtime": Room("answers budget costs errors pipeline protocols seeds storage types"),
+    "tts.presets": Room("errors parts pipeline protocols storage types"),
     "tts.session": Room(
-        "arguments budget engine errors opening pipeline presets protocols runtime types",
+        "budget bundled engine errors parts pipeline presets protocols runtime types",
     ),
-    "tts.kept": Room("errors session"),
-    "tts.api": Room("arguments budget kept pipeline presets runtime session types"),
+    "tts.api": Room("budget pipeline presets runtime session types"),
     # Measuring.
     "tts.evals": Room(
-        "allocation answers costs errors figures presets protocols runtime storage tasks types"
-        " version",
+        "allocation answers costs errors presets protocols runtime storage tasks types version",
     ),
-    "tts.evals.benchmarks": Room("answers engine errors evals parameters tasks types"),
+    "tts.evals.benchmarks": Room("answers engine errors evals parts tasks types"),
     "tts.evals.calibration": Room("allocation errors evals presets strategies types"),
     "tts.evaluation": Room(
-        "arguments budget engine errors evals evals.calibration figures kept opening parts pipeline"
-        " presets session types",
+        "budget engine errors evals evals.calibration parts pipeline presets session types",
     ),
-    "tts.console": Room("evals figures"),
+    "tts.console": Room("evals types"),
     "tts.bench": Room(
-        "allocation answers console costs engine errors evals evals.calibration figures"
-        "  kernels operators parts pipeline pipeline_verifiers presets prompts protocols runtime"
-        " search"
-        " seeds session storage tasks types voting",
+        "allocation answers console costs engine errors evals evals.calibration kernels"
+        " operators parts pipeline presets prompts protocols runtime search seeds session"
+        " storage tasks types voting",
     ),
     "tts.cli": Room(
-        "allocation arguments bench budget bundled catalog console costs engine errors evals"
-        " evals.calibration evaluation figures parts plugins presets runtime session storage types"
-        " verifiers version",
+        "allocation bench budget bundled console costs engine errors evals evals.calibration"
+        " evaluation parts presets runtime session storage types verifiers version",
     ),
     "tts.__main__": Room("cli"),
     # Doors, and those who use them.
     "tts.engines": Room("lazy", names="engine protocols types"),
     "tts": Room(
         "lazy version",
-        names="api budget engines errors evaluation figures operators pipeline plugins presets"
-        " session"
+        names="api budget engines errors evaluation operators parts pipeline presets session"
         " strategies types verifiers",
     ),
     "examples": Room("engines operators tts"),
@@ -202,7 +179,13 @@ def test_algorithms_know_the_runtime_by_its_protocols_alone(room: str) -> None:
     while waiting:
         below |= waiting
         waiting = {other for each in waiting for other in IMPORTS[each]} - below
-    assert not below & {"tts.runtime", "tts.engine", "tts.verifiers", "tts.session", "tts.api"}
+    assert not below & {
+        "tts.runtime",
+        "tts.engine",
+        "tts.verifiers",
+        "tts.session.runtime",
+        "tts.api",
+    }
 
 
 def test_nobody_but_a_user_imports_the_whole_package() -> None:
@@ -215,7 +198,7 @@ def test_nobody_but_a_user_imports_the_whole_package() -> None:
 def test_imports_are_found_wherever_they_stand() -> None:
     source = """
 import tts.cli.main
-from tts import catalog, prompts
+from tts import pipeline, prompts
 from tts.evals.runner import run
 import os.path, numpy
 
@@ -224,7 +207,7 @@ TABLE = {"strategy": "tts.strategies"}
 def later():
     '''A docstring that speaks of tts.engine.vllm and of `tts.api`.'''
     from tts.api import solve
-    importlib.import_module("tts.session")
+    importlib.import_module("tts.session.runtime")
     import_module(f"tts.bench.{name}")
 
 if TYPE_CHECKING:
@@ -232,12 +215,12 @@ if TYPE_CHECKING:
 """
     assert sorted(find_imports(source)) == [
         Found(2, "tts.cli.main", True),
-        Found(3, "tts.catalog", True),
+        Found(3, "tts.pipeline", True),
         Found(3, "tts.prompts", True),
         Found(4, "tts.evals.runner.run", True),
         Found(7, "tts.strategies", False),
         Found(11, "tts.api.solve", True),
-        Found(12, "tts.session", True),
+        Found(12, "tts.session.runtime", True),
         Found(13, "tts.bench", True),
         Found(16, "tts.pipeline.Pipeline", False),
     ]
@@ -259,7 +242,7 @@ def test_a_relative_import_that_leaves_its_room_is_refused() -> None:
             "tts.runtime may not import tts.operators",
         ),
         ("tts/search/tree.py", "from tts import runtime", "tts.search may not import tts.runtime"),
-        ("tts/types.py", "import tts", "tts.types may not import tts"),
+        ("tts/seeds.py", "import tts", "tts.seeds may not import tts"),
         ("kernels/merge.py", 'NAME = "tts.engine.kv"', "tts.kernels may not name tts.engine"),
     ],
 )

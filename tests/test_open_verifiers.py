@@ -14,7 +14,7 @@ from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.presets.load import load_preset
 from tts.protocols import Verifier
-from tts.session import Runtime
+from tts.session.runtime import Runtime
 from tts.verifiers.prm import PRM
 
 

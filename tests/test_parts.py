@@ -11,7 +11,6 @@ import yaml
 import tts.operators
 import tts.strategies
 import tts.verifiers
-from tts import catalog
 from tts.allocation.evidence import AnswerModel
 from tts.errors import InputError, ParameterError
 from tts.operators import (
@@ -37,7 +36,8 @@ from tts.operators import (
     tree_search,
     vote,
 )
-from tts.parts import build_part, load_verifier, parameters_of
+from tts.parts import catalog
+from tts.parts.build import build_part, load_verifier, parameters_of
 from tts.pipeline import Pipeline
 from tts.presets.load import load_preset
 from tts.search.memories import model

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 import tts
-from tts import catalog, plugins
 from tts.errors import InputError, PresetError
-from tts.parts import build_part
-from tts.plugins import load_plugin
+from tts.parts import catalog, plugins
+from tts.parts.build import build_part
+from tts.parts.plugins import load_plugin
 from tts.presets.load import load_preset
 
 STRATEGY = '''"""Two samples."""
 from pydantic import Field
 from tts.operators import sample
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 
 
 class Config(Parameters):
@@ -47,7 +47,7 @@ class Swallow(OperatorModel):
 swallow = node(Swallow)
 '''
 VERIFIER = '''"""Always one half."""
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.types import Score
 from tts.protocols import VerifierSpec
 
@@ -142,7 +142,9 @@ def test_what_a_module_lacks_is_said(module: Callable[[str], str]) -> None:
     load_plugin(half)
     with pytest.raises(InputError, match=f"no strategy: .* {bare} lacks 'Config' and 'build'"):
         catalog.load("strategy", bare)
-    with pytest.raises(InputError, match=f"{half}: Config is no class of tts.parameters.Param"):
+    with pytest.raises(
+        InputError, match=f"{half}: Config is no class of tts.parts.parameters.Param"
+    ):
         build_part("benchmark", half, {})
     with pytest.raises(InputError, match=f"{bare} is no operator: it defines no .*OperatorModel"):
         load_preset(preset(f"pipeline: {{a: {{operator: {bare}}}}}\n"))
@@ -177,9 +179,9 @@ def test_an_installed_distribution_offers_parts(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("strategy: quick\nparameters: {n: 5}\n")
     code = """
 import json
-from tts import catalog
+from tts.parts import catalog
 from tts.errors import InputError
-from tts.parts import load_verifier
+from tts.parts.build import load_verifier
 from tts.presets.load import load_preset
 
 said = []

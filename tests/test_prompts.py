@@ -16,7 +16,7 @@ from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import CapabilityError, PresetError
 from tts.operators import follow, map_parts, plan, sample, vote
 from tts.presets.load import load_preset
-from tts.session import Runtime
+from tts.session.runtime import Runtime
 from tts.types import Message, Problem, Prompt, PromptExample, PromptOptions
 
 SUM = Problem("p", "What is 1 + 1?")

@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from tts.api import solve_many as solve_many
     from tts.errors import TTSError as TTSError
     from tts.evaluation import evaluate as evaluate
-    from tts.figures import Summary as Summary
+    from tts.parts.plugins import load_plugin as load_plugin
     from tts.pipeline import Pipeline as Pipeline
-    from tts.plugins import load_plugin as load_plugin
     from tts.presets.load import Preset as Preset
     from tts.presets.load import load_preset as load_preset
-    from tts.session import Runtime as Runtime
+    from tts.session.runtime import Runtime as Runtime
     from tts.types import Budget as Budget
     from tts.types import Problem as Problem
     from tts.types import Result as Result
     from tts.types import Sampling as Sampling
+    from tts.types.figures import Summary as Summary
 
 __version__ = VERSION
 open_door(
@@ -48,13 +48,13 @@ open_door(
         "Preset": "tts.presets.load",
         "Problem": "tts.types",
         "Result": "tts.types",
-        "Runtime": "tts.session",
+        "Runtime": "tts.session.runtime",
         "Sampling": "tts.types",
-        "Summary": "tts.figures",
+        "Summary": "tts.types.figures",
         "TTSError": "tts.errors",
         "asolve": "tts.api",
         "evaluate": "tts.evaluation",
-        "load_plugin": "tts.plugins",
+        "load_plugin": "tts.parts.plugins",
         "load_preset": "tts.presets.load",
         "shutdown": "tts.api",
         "solve": "tts.api",

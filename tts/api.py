@@ -3,13 +3,13 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from tts.arguments import to_int, to_model, to_problems
 from tts.budget import to_budget
-from tts.kept import SESSION
 from tts.pipeline import Pipeline
 from tts.presets.load import Preset
 from tts.runtime.job import to_problem
-from tts.session import DEFAULT_MODEL, DEFAULT_PRESET, Runtime, choose
+from tts.session.arguments import to_int, to_model, to_problems
+from tts.session.kept import SESSION
+from tts.session.runtime import DEFAULT_MODEL, DEFAULT_PRESET, Runtime, choose
 from tts.types import Budget, Problem, Result
 
 

@@ -7,7 +7,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
-from tts.arguments import (
+from tts.budget import to_budget
+from tts.engine.spec import EngineSpec
+from tts.errors import InputError, ProblemError
+from tts.evals.calibration.share import with_share
+from tts.evals.run_store import log_of
+from tts.evals.runner import Plan, Watch, evaluate_all, unwatched
+from tts.parts.build import build_part
+from tts.pipeline import Pipeline
+from tts.presets.load import Preset
+from tts.session.arguments import (
     to_int,
     to_model,
     to_names,
@@ -15,20 +24,11 @@ from tts.arguments import (
     to_presets,
     to_text,
 )
-from tts.budget import to_budget
-from tts.engine.spec import EngineSpec
-from tts.errors import InputError, ProblemError
-from tts.evals.calibration.share import with_share
-from tts.evals.run_store import log_of
-from tts.evals.runner import Plan, Watch, evaluate_all, unwatched
-from tts.figures import Summary
-from tts.kept import SESSION
-from tts.opening import Parts
-from tts.parts import build_part
-from tts.pipeline import Pipeline
-from tts.presets.load import Preset
-from tts.session import DEFAULT_MODEL, DEFAULT_PRESET, Runtime
+from tts.session.kept import SESSION
+from tts.session.opening import Parts
+from tts.session.runtime import DEFAULT_MODEL, DEFAULT_PRESET, Runtime
 from tts.types import Budget
+from tts.types.figures import Summary
 
 POOL = "pool"  # the benchmark whose problems are those of the recorded samples
 

@@ -13,9 +13,9 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tts import catalog
 from tts.engine_needs import check_node, engines_asked, reporting, verifiers_asked
 from tts.errors import CapabilityError, PipelineError, optional_import
+from tts.parts import catalog
 from tts.protocols import Engine, Operator, State, Verifier
 from tts.types import Sampling
 

@@ -14,8 +14,8 @@ of your own with the members of `Verifier` is handed to a run under a name of yo
 
 from typing import TYPE_CHECKING
 
-from tts.catalog import names
 from tts.lazy import open_door
+from tts.parts.catalog import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,5 +44,5 @@ open_door(
         "VerifierSpec": "tts.protocols",
         **{name: f"{__name__}.{name}" for name in names("verifier")},
     },
-    take="tts.parts.verifier_factory",
+    take="tts.parts.build.verifier_factory",
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import Field
 
 from tts.errors import InputError
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.protocols import Context, VerifierSpec
 from tts.types import Score, Trajectory
 from tts.verifiers._calibration import Calibrator, from_mapping

@@ -10,7 +10,7 @@ import random
 from collections.abc import Sequence
 
 from tts import prompts
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.protocols import Context, VerifierSpec
 from tts.types import Score, Trajectory
 from tts.verifiers._base import EngineName

@@ -23,7 +23,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.protocols import Context, VerifierSpec
 from tts.types import Score, Trajectory
 from tts.voting import confidence

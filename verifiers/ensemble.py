@@ -16,7 +16,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.protocols import Context, VerifierSpec
 from tts.scoring import ask_verifier
 from tts.types import Score, Trajectory

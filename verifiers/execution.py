@@ -28,7 +28,7 @@ from typing import Any
 from pydantic import Field
 
 from tts.errors import VerifierError
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.protocols import Context, VerifierSpec
 from tts.types import Score, Trajectory
 from tts.verifiers._sandbox.sandbox import Assertions, Limits, Outcome, Program, Sandbox

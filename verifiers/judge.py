@@ -19,7 +19,7 @@ from typing import Literal
 from pydantic import Field
 
 from tts import prompts
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.protocols import Context, VerifierSpec
 from tts.types import Completion, GenerationRequest, Prompt, Sampling, Score, Trajectory
 from tts.verifiers._base import EngineName

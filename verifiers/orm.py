@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import Field
 
 from tts import prompts
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.protocols import Context, Engine, VerifierSpec
 from tts.tasks.splits import split_steps
 from tts.types import Problem, Prompt, Score, ScoreRequest, Trajectory

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from tts import prompts
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.protocols import Context, Engine, VerifierSpec
 from tts.tasks.splits import split_steps
 from tts.types import Score, ScoreRequest, Trajectory

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.protocols import Context, VerifierSpec
 from tts.types import RECORDED, Score, Trajectory
 from tts.verifiers._step_reduce import Reduction, reduce_steps

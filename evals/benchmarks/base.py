@@ -19,7 +19,7 @@ from tts.answers.groups import AnswerChecker, Patience, canonical_form
 from tts.errors import ProblemError, optional_import
 from tts.evals import grading
 from tts.evals.benchmarks._rows import read_problems, to_problem
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.types import Answer, AnswerType, Grade, Problem
 
 _LOG = logging.getLogger(__name__)

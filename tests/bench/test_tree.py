@@ -24,7 +24,7 @@ from tts.bench.tree_run import (
 )
 from tts.cli.main import run
 from tts.engine.scripted import Ask, Line, ScriptedEngine
-from tts.figures import Interval
+from tts.types.figures import Interval
 
 
 def figures(tokens: float, solution_tokens: float | None) -> CellFigures:

@@ -12,7 +12,7 @@ from tts.engine import running
 from tts.engine.scripted import ScriptedEngine, lines
 from tts.engine.sparse_config import SparseConfig
 from tts.engine.spec import EngineSpec
-from tts.figures import KVBytes
+from tts.types.figures import KVBytes
 
 Tts = Callable[..., Outcome]
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import Outcome
-from tts import catalog
+from tts.parts import catalog
 from tts.presets.load import load_preset
 
 Tts = Callable[..., Outcome]
 MINE = '''"""Two samples (arXiv:2203.11171)."""
 from pydantic import Field
 from tts.operators import sample
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 
 
 class Config(Parameters):

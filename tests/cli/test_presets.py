@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.support.commands import Outcome
-from tts.catalog import names, preset_files
+from tts.parts.catalog import names, preset_files
 
 Tts = Callable[..., Outcome]
 

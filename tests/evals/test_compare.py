@@ -8,8 +8,8 @@ import pytest
 from tests.evals.test_report import record, stored
 from tts.errors import InputError
 from tts.evals.compare import compare
-from tts.figures import Unit
 from tts.types import Usage
+from tts.types.figures import Unit
 
 
 def spending(problem_id: str, mark: str, tokens: int | None) -> Any:

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from tts.evals.records import Record, Sample, sequential_tokens
-from tts.facts import RunFacts, Stop
 from tts.storage.sealed_lines import decode_line, encode_line
 from tts.types import Origin, Trajectory, Usage
+from tts.types.facts import RunFacts, Stop
 
 
 def test_a_line_is_read_as_it_was_written() -> None:

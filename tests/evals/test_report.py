@@ -14,8 +14,8 @@ from tts.evals.plot import plot_accuracy, render_plot
 from tts.evals.records import Record, Sample
 from tts.evals.report import summarise
 from tts.evals.run_store import StoredRun
-from tts.figures import KVBytes, Summary
 from tts.types import Usage
+from tts.types.figures import KVBytes, Summary
 
 CONFIG = {
     "benchmark": "chain",

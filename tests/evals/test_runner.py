@@ -14,10 +14,10 @@ from tts.evals.metrics import wilson_interval
 from tts.evals.records import Record
 from tts.evals.run_store import GENERATIONS, load_run
 from tts.evals.runner import Plan, Progress, _max_problems, evaluate, evaluate_all
-from tts.figures import Summary
 from tts.presets.load import load_preset
 from tts.protocols import Capabilities
 from tts.types import Answer, Budget, Grade, Problem
+from tts.types.figures import Summary
 
 PROBLEMS = tuple(
     Problem(id=f"p{i}", statement=f"Say {i}.", reference=str(i), answer_type="integer")

@@ -8,8 +8,8 @@ import pytest
 from tests.evals.test_report import record, summary
 from tts.errors import InputError, StoreError
 from tts.evals.units import amount, choose_unit, mean_cost, parse_unit
-from tts.figures import UNITS, Cost, Summary
 from tts.types import Usage
+from tts.types.figures import UNITS, Cost, Summary
 
 
 def test_what_is_written_is_read() -> None:

@@ -83,7 +83,8 @@ def test_the_error_names_the_extra_that_brings_a_module() -> None:
 def test_every_preset_that_needs_no_extra_loads_and_the_others_name_it(endpoint_only: Path) -> None:
     code = """
 import tts
-from tts import catalog, errors
+from tts import errors
+from tts.parts import catalog
 for name in catalog.preset_files():
     try:
         tts.load_preset(name)

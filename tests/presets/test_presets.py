@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tts import catalog
 from tts.errors import PresetError
+from tts.parts import catalog
 from tts.presets.load import load_preset
 from tts.types import Budget
 

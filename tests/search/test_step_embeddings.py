@@ -8,7 +8,6 @@ import pytest
 
 from tests.support.results import noted
 from tests.support.searching import DigitVerifier, digits, expanded, grow, new_tree, search
-from tts.arrays import FloatArray
 from tts.engine.scripted import ALL, ScriptedEngine
 from tts.errors import CapabilityError, ContextError, EngineError, TTSError
 from tts.operators.map_parts import map_parts
@@ -21,6 +20,7 @@ from tts.strategies._step_clusters import cluster_steps, embedding_cosines
 from tts.strategies.ets import Policy as ETS
 from tts.strategies.ets_joint import Policy as ETSJoint
 from tts.types import Budget, Embeddings, Result
+from tts.types.arrays import FloatArray
 
 
 class Embedder(ScriptedEngine):

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from tests.support.results import noted
 from tests.support.searching import PROBLEM, DigitVerifier, digits, search, solutions, steps_of
-from tts import catalog
 from tts.engine.scripted import INFO, Ask, Line, ScriptedEngine
 from tts.errors import CapabilityError, ContextError, EngineError, PresetError
 from tts.operators.map_parts import map_parts
@@ -20,6 +19,7 @@ from tts.operators.plan import plan
 from tts.operators.select import select
 from tts.operators.tree_search import TreeSearch, tree_search
 from tts.operators.vote import vote
+from tts.parts import catalog
 from tts.pipeline import Pipeline
 from tts.presets.load import load_preset
 from tts.protocols import Capabilities

@@ -11,11 +11,11 @@ import pytest
 from tests.allocation.test_policy_file import policy
 from tests.support.solving import PROBLEM
 from tests.support.verifiers import open_verifier
-from tts import catalog
 from tts.allocation.evidence import AnswerModel
 from tts.allocation.policy_file import DearerPart, LadderPart, LadderPoint, save_policy
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import EngineError, TTSError
+from tts.parts import catalog
 from tts.presets.load import Preset, load_preset
 from tts.protocols import Verifier
 from tts.runtime.job import Job

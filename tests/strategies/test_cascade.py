@@ -6,12 +6,12 @@ import pytest
 
 from tests.support.scripts import in_order, says
 from tests.support.solving import solve
-from tts import catalog
 from tts.engine.scripted import ScriptedEngine
 from tts.errors import CapabilityError, InputError
 from tts.operators.delegate import delegate
 from tts.operators.sample import sample
 from tts.operators.vote import vote
+from tts.parts import catalog
 from tts.pipeline import Pipeline
 from tts.types import Budget
 

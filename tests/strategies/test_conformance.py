@@ -11,8 +11,8 @@ import pytest
 
 from tests.support.solving import PROBLEM, solve
 from tests.support.verifiers import open_verifier
-from tts import catalog
 from tts.engine.scripted import Ask, Line, ScriptedEngine
+from tts.parts import catalog
 from tts.pipeline import Pipeline
 from tts.presets.load import load_preset
 from tts.prompts import STEP_TAG

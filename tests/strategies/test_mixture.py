@@ -7,9 +7,9 @@ import pytest
 from tests.support.scripts import says
 from tests.support.solving import solve
 from tests.support.verifiers import ByText
-from tts import catalog
 from tts.engine.scripted import ScriptedEngine
 from tts.errors import BudgetError, CapabilityError
+from tts.parts import catalog
 from tts.pipeline import Pipeline
 from tts.types import Budget
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from tests.support.verifiers import open_verifier
-from tts import catalog
 from tts.engine.vllm import VLLMEngine
 from tts.operators.think import Think
+from tts.parts import catalog
 from tts.pipeline import Pipeline
 from tts.presets.load import Preset, load_preset
 from tts.runtime.job import Job

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from tts.parts import default_model, load_verifier
+from tts.parts.build import default_model, load_verifier
 from tts.protocols import Context, Engine, Verifier, VerifierSpec
 from tts.types import Score, Trajectory
 

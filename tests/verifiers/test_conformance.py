@@ -10,13 +10,13 @@ from _pytest.mark import ParameterSet
 from tests.support.scripts import answered, says
 from tests.support.solving import PROBLEM, solve
 from tests.support.verifiers import open_verifier
-from tts import catalog
 from tts.engine.scripted import Line, ScriptedEngine
 from tts.errors import VerifierError
 from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.select import select
-from tts.parts import default_model
+from tts.parts import catalog
+from tts.parts.build import default_model
 from tts.pipeline import Pipeline
 from tts.protocols import VerifierSpec
 from tts.runtime.job import Job

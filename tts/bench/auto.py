@@ -35,13 +35,13 @@ from tts.evals.calibration.share import SHARED
 from tts.evals.records import Record
 from tts.evals.run_store import load_run, log_of, read_events
 from tts.evals.runner import Plan, evaluate
-from tts.figures import Summary
-from tts.parts import build_part
-from tts.pipeline_verifiers import build_verifiers
+from tts.parts.build import build_part
 from tts.presets.load import Preset, load_preset
 from tts.protocols import Verifier
-from tts.session import DEFAULT_MODEL
+from tts.session.runtime import DEFAULT_MODEL
+from tts.session.verifiers import build_verifiers
 from tts.types import Answer, Budget, Grade, Problem
+from tts.types.figures import Summary
 
 TASKS = ("chain", "countdown")
 SHARES = (1 / 16, 1 / 12, 1 / 8, 1 / 4, 1 / 2)  # of the tokens of all samples

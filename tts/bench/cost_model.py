@@ -17,7 +17,7 @@ from tts.console import flags, output
 from tts.costs.flops import Workload
 from tts.engine.vllm import VLLMEngine
 from tts.protocols import Engine
-from tts.session import DEFAULT_MODEL
+from tts.session.runtime import DEFAULT_MODEL
 from tts.types import GenerationRequest, Prompt, Sampling
 
 _TOKENS = range(300, 1_000)  # ids of plain words in any vocabulary

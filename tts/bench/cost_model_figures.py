@@ -19,8 +19,8 @@ from tts.costs.hardware import (
     summed_seconds,
 )
 from tts.errors import InputError
-from tts.figures import Interval
 from tts.types import ModelInfo
+from tts.types.figures import Interval
 
 _NUM_RESAMPLES = 2_000
 _LEAST = 8

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 from tts.engine.running import REWARD_MEMORY
 from tts.engine.vllm import VLLMEngine
-from tts.pipeline_verifiers import reward_model
+from tts.session.verifiers import reward_model
 
 
 async def open_reward(verifier: str, opened: AsyncExitStack) -> dict[str, VLLMEngine]:

@@ -11,7 +11,7 @@ from rich.table import Table
 from tts.bench.long_steps_run import SEARCHES, Case, ReplayFigures, replay
 from tts.bench.tree_run import BASE, Cell, Settings, measure
 from tts.console import flags, output
-from tts.session import DEFAULT_MODEL
+from tts.session.runtime import DEFAULT_MODEL
 
 
 def long_steps(

@@ -9,7 +9,7 @@ import typer
 from tts.bench.runtime_run import Figures, Size, measure
 from tts.console import flags, output
 from tts.engine.vllm import VLLMEngine
-from tts.session import DEFAULT_MODEL
+from tts.session.runtime import DEFAULT_MODEL
 
 
 def runtime(

@@ -19,7 +19,7 @@ from rich.table import Table
 from tts.console import flags, output
 from tts.errors import ModelError
 from tts.kernels.budget import select_budget_pages
-from tts.session import DEFAULT_MODEL
+from tts.session.runtime import DEFAULT_MODEL
 
 BUDGETS = (64, 128, 256, 512)
 

@@ -36,12 +36,12 @@ from tts.errors import InputError
 from tts.evals.environment import cpu_model, gpus
 from tts.evals.run_store import StoredRun, load_run
 from tts.evals.runner import Plan, evaluate
-from tts.parts import build_part
-from tts.pipeline_verifiers import build_verifiers
+from tts.parts.build import build_part
 from tts.protocols import Engine
 from tts.runtime.job import Job
 from tts.runtime.runtime import Runtime
-from tts.session import DEFAULT_MODEL
+from tts.session.runtime import DEFAULT_MODEL
+from tts.session.verifiers import build_verifiers
 
 BEGIN, END = "<!-- tts bench strategies -->", "<!-- end of tts bench strategies -->"
 _TASKS = ("chain", "countdown")

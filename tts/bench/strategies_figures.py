@@ -19,7 +19,6 @@ from tts.evals.compare import NothingAtEqualCost, compare, voting_curve
 from tts.evals.metrics import Difference, bootstrap_interval
 from tts.evals.report import accuracy_by_problem, summary_of
 from tts.evals.run_store import StoredRun
-from tts.figures import Summary
 from tts.operators.base import OperatorModel
 from tts.operators.sample import sample
 from tts.operators.vote import vote
@@ -27,6 +26,7 @@ from tts.pipeline import Pipeline
 from tts.presets.load import Preset, load_preset
 from tts.protocols import Context, Inlet, Outlet, Spec
 from tts.types import Trajectory, sum_usage
+from tts.types.figures import Summary
 
 BASE = "self_consistency"
 FIXED = "fixed"

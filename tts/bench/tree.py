@@ -20,7 +20,7 @@ from tts.bench.tree_run import (
     plan_cells,
 )
 from tts.console import flags, output
-from tts.session import DEFAULT_MODEL
+from tts.session.runtime import DEFAULT_MODEL
 
 _POOLED = "all"
 

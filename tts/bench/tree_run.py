@@ -19,13 +19,13 @@ from tts.costs.flops import kv_token_bytes
 from tts.engine.running import POLICY_MEMORY
 from tts.engine.vllm import VLLMEngine
 from tts.evals.runner import Plan, evaluate
-from tts.figures import Interval, Summary
-from tts.parts import build_part
-from tts.pipeline_verifiers import build_verifiers
+from tts.parts.build import build_part
 from tts.presets.load import Preset, load_preset
 from tts.protocols import Engine, Verifier
 from tts.runtime.runtime import DEFAULT_MAX_LIVE_KV
+from tts.session.verifiers import build_verifiers
 from tts.types import Problem
+from tts.types.figures import Interval, Summary
 
 LEVELS = (3, 4, 5)
 COVERAGE = {16: 1.5, 64: 1.4, 256: 1.45}  # as published for ETS, by width

@@ -11,7 +11,7 @@ import typer
 from tts.engine.spec import mask_login
 from tts.errors import InputError
 from tts.presets.yaml_file import parse_value
-from tts.session import DEFAULT_MODEL, Runtime
+from tts.session.runtime import DEFAULT_MODEL, Runtime
 
 
 @dataclass(frozen=True, slots=True)

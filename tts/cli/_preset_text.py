@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 
-from tts import catalog
 from tts.cli._parameters import block, plain
 from tts.console.output import WIDTH
-from tts.parts import parameters_of
+from tts.parts import catalog
+from tts.parts.build import parameters_of
 from tts.presets.load import Preset, PromptParameters, SamplingParameters
 from tts.presets.yaml_file import KeyPath
 

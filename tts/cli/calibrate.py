@@ -19,7 +19,7 @@ from tts.evals.environment import versions
 from tts.evals.run_store import StoredRun, load_run
 from tts.evals.runner import Plan
 from tts.evaluation import POOL, Scope, plan_all, run_plans
-from tts.session import DEFAULT_PRESET, Runtime
+from tts.session.runtime import DEFAULT_PRESET, Runtime
 from tts.storage.sealed_lines import write_json
 from tts.verifiers._calibration import fit_isotonic, fit_platt
 

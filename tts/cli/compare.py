@@ -14,7 +14,7 @@ from tts.console import flags, output
 from tts.errors import InputError
 from tts.evals.compare import Comparison, EqualCost, compare
 from tts.evals.units import amount, parse_unit
-from tts.figures import SCHEMA
+from tts.types.figures import SCHEMA
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from tts import bundled, catalog
+from tts import bundled
 from tts.console import flags, output
 from tts.costs.hardware import measure_hardware
 from tts.errors import MissingExtraError, TTSError, VerifierError
 from tts.evals import environment
-from tts.parts import build_part, default_model
+from tts.parts import catalog
+from tts.parts.build import build_part, default_model
 from tts.presets.load import load_preset
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

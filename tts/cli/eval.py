@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 
-from tts import plugins
 from tts.cli._engine import EngineFlags, with_engine
 from tts.console import flags, output, tables
 from tts.console.progress import watch
@@ -20,8 +19,9 @@ from tts.evals.run_store import load_run, log_of
 from tts.evals.runner import Plan
 from tts.evals.units import choose_unit
 from tts.evaluation import Scope, plan_all, run_plans
-from tts.figures import SCHEMA, Summary
-from tts.session import DEFAULT_PRESET, Runtime
+from tts.parts import plugins
+from tts.session.runtime import DEFAULT_PRESET, Runtime
+from tts.types.figures import SCHEMA, Summary
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

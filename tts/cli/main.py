@@ -57,7 +57,7 @@ class _Commands(typer.core.TyperGroup):
         """
         if cmd_name not in self.list_commands(ctx):
             # Loads pydantic, which `tts --help` does without.
-            catalog = import_module("tts.catalog")
+            catalog = import_module("tts.parts.catalog")
             raise InputError(catalog.unknown("command", cmd_name, self.list_commands(ctx)))
         if ctx.meta.get(_Commands, False):
             return typer.core.TyperCommand(cmd_name, help=_first_line(cmd_name))
@@ -127,7 +127,7 @@ def _load_plugin(module: str) -> None:
     """Load a plug-in from where Python looks, or from the current folder."""
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)
-    import_module("tts.plugins").load_plugin(module)
+    import_module("tts.parts.plugins").load_plugin(module)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -4,11 +4,11 @@ from typing import Annotated, Any
 
 import typer
 
-from tts import catalog, plugins
 from tts.cli._parameters import paragraphs, parameters
 from tts.console import flags, output
 from tts.errors import InputError, MissingExtraError
-from tts.parts import parameters_of
+from tts.parts import catalog, plugins
+from tts.parts.build import parameters_of
 
 app = typer.Typer(
     add_completion=False,

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from tts import catalog
 from tts.cli._preset_text import preset_lines
 from tts.console import flags, output
 from tts.errors import MissingExtraError
+from tts.parts import catalog
 from tts.presets.load import Preset, load_preset
 
 app = typer.Typer(

@@ -16,7 +16,7 @@ from tts.evals.laws import laws_of
 from tts.evals.report import summary_of
 from tts.evals.run_store import StoredRun
 from tts.evals.units import choose_unit, parse_unit
-from tts.figures import SCHEMA
+from tts.types.figures import SCHEMA
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

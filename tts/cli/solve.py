@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from tts.arguments import to_preset
 from tts.budget import to_budget
 from tts.cli._engine import EngineFlags, with_engine
 from tts.console import flags, output
 from tts.errors import BudgetError, ContextError, InputError
 from tts.presets.load import Preset
 from tts.runtime.job import to_problem
-from tts.session import DEFAULT_PRESET, Runtime
+from tts.session.arguments import to_preset
+from tts.session.runtime import DEFAULT_PRESET, Runtime
 from tts.types import Budget, Problem, Result
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

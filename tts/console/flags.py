@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tts.figures import UNITS
+from tts.types.figures import UNITS
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 PresetFlag = Annotated[

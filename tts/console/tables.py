@@ -6,7 +6,7 @@ from rich.table import Table
 
 from tts.console.output import add_row, new_table
 from tts.evals.units import amount
-from tts.figures import KVBytes, Summary, Unit
+from tts.types.figures import KVBytes, Summary, Unit
 
 
 def summary_table(summaries: Sequence[Summary], unit: Unit | None = None) -> Table:

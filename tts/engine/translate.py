@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from tts.arrays import FloatArray
 from tts.costs.flops import SparseReading, decode_kv_bytes, sequence_flops
 from tts.engine import kv
 from tts.engine.certainty import Readings
@@ -20,6 +19,7 @@ from tts.engine.sparse_config import SparseConfig
 from tts.errors import CapabilityError, EngineError
 from tts.logprobs import confidences, floored
 from tts.types import Completion, FinishReason, ModelInfo, Sampling, Usage
+from tts.types.arrays import FloatArray
 
 
 @dataclass(frozen=True, slots=True)

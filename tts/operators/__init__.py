@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tts.operators.think import think as think
     from tts.operators.tree_search import tree_search as tree_search
     from tts.operators.vote import vote as vote
-    from tts.parameters import Parameters as Parameters
+    from tts.parts.parameters import Parameters as Parameters
     from tts.pipeline import Node as Node
     from tts.protocols import Context as Context
     from tts.protocols import Inlet as Inlet
@@ -73,7 +73,7 @@ open_door(
         "Condition": f"{__name__}._condition",
         "Node": "tts.pipeline",
         "OperatorModel": f"{__name__}.base",
-        "Parameters": "tts.parameters",
+        "Parameters": "tts.parts.parameters",
         "node": f"{__name__}.base",
         **dict.fromkeys(("Context", "Inlet", "Operator", "Outlet", "Spec"), "tts.protocols"),
         **{name: f"{__name__}.{name}" for name in _OPERATORS},

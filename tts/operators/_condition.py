@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.types import Problem, Trajectory
 
 

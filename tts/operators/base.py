@@ -14,7 +14,7 @@ from typing import ClassVar, ParamSpec, cast
 from pydantic import ValidationError
 
 from tts.errors import ParameterError
-from tts.parameters import Parameters, described, explained
+from tts.parts.parameters import Parameters, described, explained
 from tts.pipeline import Pipeline
 from tts.protocols import Operator
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import field_serializer, field_validator
 
 from tts.operators.base import OperatorModel, node
-from tts.parts import part_of_field, part_to_mapping
+from tts.parts.build import part_of_field, part_to_mapping
 from tts.protocols import Context, Inlet, Outlet, Spec
 from tts.search.driver import Search
 from tts.search.options import SearchOptions

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from tts import catalog
 from tts.errors import InputError, ParameterError, PipelineError, PresetError
-from tts.parameters import Parameters
-from tts.parts import configure_part, parameters_of
+from tts.parts import catalog
+from tts.parts.build import configure_part, parameters_of
+from tts.parts.parameters import Parameters
 from tts.pipeline import Node, Pipeline
 from tts.presets.values import mapping, validate
 from tts.presets.yaml_file import Document, KeyPath

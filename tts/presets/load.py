@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from tts import catalog
 from tts.errors import BudgetError, InputError, PresetError
-from tts.parameters import Parameters, no_such
-from tts.parts import load_verifier
+from tts.parts import catalog
+from tts.parts.build import load_verifier
+from tts.parts.parameters import Parameters, no_such
 from tts.pipeline import Pipeline
 from tts.presets.graph import build_graph, build_strategy
 from tts.presets.values import validate

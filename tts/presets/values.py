@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tts.errors import ParameterError, PresetError
-from tts.parameters import M, checked
+from tts.parts.parameters import M, checked
 from tts.presets.yaml_file import Document, KeyPath
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from tts.facts import Failure, RunFacts, SearchFigures, Stop
 from tts.runtime.trace import Trace
+from tts.types.facts import Failure, RunFacts, SearchFigures, Stop
 
 
 class FactLog:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.protocols import KVDemand
 from tts.search.tree import SearchTree
 

@@ -27,8 +27,8 @@ from pydantic import Field, InstanceOf, field_serializer, field_validator, model
 
 from tts import prompts
 from tts.errors import survivable
-from tts.parameters import Parameters
-from tts.parts import part_of_field, part_to_mapping
+from tts.parts.build import part_of_field, part_to_mapping
+from tts.parts.parameters import Parameters
 from tts.protocols import Context
 from tts.search.account import SearchAccount
 from tts.search.memories.base import AssociativeMemory, Cue

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tts import prompts
 from tts.answers.groups import extract_answer
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.protocols import Context
 from tts.trajectories import per_token
 from tts.types import Completion, FinishReason, Origin, Prompt, Sampling, Step, Trajectory

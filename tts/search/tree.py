@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tts.arrays import FloatArray
 from tts.search.kv_blocks import NO_BLOCK, BlockTrie
+from tts.types.arrays import FloatArray
 
 ROOT = 0
 _ROW = np.dtype(

@@ -17,7 +17,7 @@ import pytest
 from tts.errors import ProblemError
 from tts.evals import benchmarks
 from tts.evals.benchmarks import _rows, base
-from tts.parts import build_part
+from tts.parts.build import build_part
 from tts.protocols import Benchmark
 from tts.types import Answer, Grade, Problem, Support
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.pools import row, write_pool
 from tts.errors import ProblemError
-from tts.parts import build_part
+from tts.parts.build import build_part
 from tts.protocols import Benchmark
 from tts.types import Answer, Support
 

@@ -17,8 +17,8 @@ from tests.support.searching import search, solutions, steps_of
 from tts.engine.scripted import Ask, Line, ScriptedEngine, decode, render
 from tts.errors import CapabilityError, EngineError, PresetError
 from tts.operators.tree_search import TreeSearch
+from tts.parts.plugins import load_plugin
 from tts.pipeline import Pipeline
-from tts.plugins import load_plugin
 from tts.presets.load import load_preset
 from tts.protocols import Context, VerifierSpec
 from tts.runtime.job import Job

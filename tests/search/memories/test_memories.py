@@ -6,9 +6,10 @@ from typing import cast
 
 import pytest
 
-from tts import plugins, prompts
+from tts import prompts
 from tts.errors import InputError, ParameterError
-from tts.parts import build_part
+from tts.parts import plugins
+from tts.parts.build import build_part
 from tts.protocols import Context
 from tts.search.memories import facts, function
 from tts.search.memories.base import AssociativeMemory, Cue

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.protocols import Context
 from tts.types import Problem
 

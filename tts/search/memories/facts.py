@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from tts.errors import InputError
 from tts.ngrams import NgramIndex
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.protocols import Context
 from tts.search.memories.base import AssociativeMemory, Cue
 

@@ -2,7 +2,7 @@
 
 In Python the function itself is given (`memory={"name": "function", "function": recall}`); a preset
 names it by its dotted path, `memory: {name: function, function: package.module.recall}`, and the
-module must have been loaded as a plug-in (`tts.plugins`).
+module must have been loaded as a plug-in (`tts.parts.plugins`).
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
-from tts import plugins
 from tts.errors import InputError
-from tts.parameters import Parameters
+from tts.parts import plugins
+from tts.parts.parameters import Parameters
 from tts.protocols import Context
 from tts.search.memories.base import AssociativeMemory, Cue
 

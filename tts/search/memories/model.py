@@ -11,7 +11,7 @@ from pydantic import Field
 
 from tts import prompts
 from tts.errors import TTSError
-from tts.parameters import Parameters
+from tts.parts.parameters import Parameters
 from tts.protocols import Context
 from tts.search.memories.base import AssociativeMemory, Cue
 from tts.types import GenerationRequest

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tts import catalog
-from tts.arguments import to_mapping, wrong_type
 from tts.engine.running import RunningEngines, reward_engine
 from tts.engine.spec import FORMS, EngineSpec, resolve, split_args
 from tts.errors import CapabilityError, InputError
+from tts.parts import catalog
 from tts.pipeline import Pipeline
-from tts.pipeline_verifiers import FoundVerifiers, find_verifiers, named_verifiers
 from tts.protocols import Engine, Verifier
+from tts.session.arguments import to_mapping, wrong_type
+from tts.session.verifiers import FoundVerifiers, find_verifiers, named_verifiers
 
 
 @dataclass(frozen=True, slots=True)

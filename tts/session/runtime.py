@@ -9,12 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tts.arguments import to_int, to_preset, to_problems, to_text, wrong_type
 from tts.budget import to_budget
 from tts.engine.options import check_extra_body
 from tts.engine.spec import EngineSpec
 from tts.errors import EngineError
-from tts.opening import Opened, to_parts
 from tts.pipeline import Pipeline
 from tts.presets.load import Preset
 from tts.protocols import Engine, Verifier
@@ -22,6 +20,8 @@ from tts.runtime.job import Job
 from tts.runtime.log import GenerationLog, LogFile
 from tts.runtime.runtime import DEFAULT_MAX_LIVE_KV, DEFAULT_MAX_PROBLEMS
 from tts.runtime.runtime import Runtime as Core
+from tts.session.arguments import to_int, to_preset, to_problems, to_text, wrong_type
+from tts.session.opening import Opened, to_parts
 from tts.types import Budget, Problem, Result, Sampling, Usage
 
 DEFAULT_MODEL = "bundled:reasoner"

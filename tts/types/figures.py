@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, NamedTuple, Self, get_args
 
-from tts.card import to_html
 from tts.errors import StoreError
+from tts.types.card import to_html
 
 SCHEMA = 2
 Unit = Literal["tokens", "calls", "seconds", "flops", "eflops", "usd", "sequential"]

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from tts import catalog
 from tts.errors import InputError
-from tts.parameters import Parameters, checked, described
+from tts.parts import catalog
+from tts.parts.parameters import Parameters, checked, described
 
 if TYPE_CHECKING:
     from tts.pipeline import Pipeline
@@ -22,7 +22,7 @@ def parameters_of(kind: str, name: str) -> type[Parameters]:
     """Return the class of a part's parameters.
 
     Args:
-        kind: A key of `tts.catalog.KINDS`.
+        kind: A key of `tts.parts.catalog.KINDS`.
         name: As presets write it.
 
     Raises:
@@ -34,7 +34,9 @@ def parameters_of(kind: str, name: str) -> type[Parameters]:
     holder = catalog.KINDS[kind].parameters
     model = getattr(module, holder)
     if not (isinstance(model, type) and issubclass(model, Parameters)):
-        raise InputError(f"{module.__name__}: {holder} is no class of tts.parameters.Parameters")
+        raise InputError(
+            f"{module.__name__}: {holder} is no class of tts.parts.parameters.Parameters"
+        )
     return model
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from tts.errors import EngineError
-from tts.session import Runtime, Users
+from tts.session.runtime import Runtime, Users
 
 T = TypeVar("T")
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tts import catalog
 from tts.bundled import PREFIX as BUNDLED
 from tts.errors import InputError
-from tts.parts import default_model, load_verifier
+from tts.parts import catalog
+from tts.parts.build import default_model, load_verifier
 from tts.pipeline import Pipeline
 from tts.protocols import Engine, Verifier
 

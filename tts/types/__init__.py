@@ -9,23 +9,23 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from tts.budget import Budget as Budget
-from tts.card import shorten, to_html
-from tts.facts import Failure as Failure
-from tts.facts import RunFacts as RunFacts
-from tts.facts import SearchFigures as SearchFigures
-from tts.facts import Stop as Stop
-from tts.figures import Cost as Cost
-from tts.figures import Interval as Interval
-from tts.figures import KVBytes as KVBytes
-from tts.figures import Summary as Summary
-from tts.figures import Tokens as Tokens
-from tts.prompt_options import PromptExample as PromptExample
-from tts.prompt_options import PromptOptions as PromptOptions
-from tts.usage import Usage as Usage
-from tts.usage import sum_usage as sum_usage
+from tts.types.card import shorten, to_html
+from tts.types.facts import Failure as Failure
+from tts.types.facts import RunFacts as RunFacts
+from tts.types.facts import SearchFigures as SearchFigures
+from tts.types.facts import Stop as Stop
+from tts.types.figures import Cost as Cost
+from tts.types.figures import Interval as Interval
+from tts.types.figures import KVBytes as KVBytes
+from tts.types.figures import Summary as Summary
+from tts.types.figures import Tokens as Tokens
+from tts.types.prompt_options import PromptExample as PromptExample
+from tts.types.prompt_options import PromptOptions as PromptOptions
+from tts.types.usage import Usage as Usage
+from tts.types.usage import sum_usage as sum_usage
 
 if TYPE_CHECKING:
-    from tts.arrays import FloatArray
+    from tts.types.arrays import FloatArray
 
 AnswerType = Literal["math", "integer", "choice", "code", "countdown", "free"]
 FinishReason = Literal["stop", "length", "pruned", "cancelled", "error"]

@@ -19,8 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tts import plugins
 from tts.errors import InputError
+from tts.parts import plugins
 
 _SHARED = {"base"}  # modules that hold what the others share, not an entry
 
@@ -161,5 +161,5 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
 
 def preset_files() -> dict[str, Path]:
     """Return the presets that ship with the package, by name."""
-    folder = Path(__file__).parent / "strategies" / "presets"
+    folder = Path(__file__).parents[1] / "strategies" / "presets"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
-from tts.engine_protocol import BaseEngine as BaseEngine
-from tts.engine_protocol import Capabilities as Capabilities
-from tts.engine_protocol import CompletionStream as CompletionStream
-from tts.engine_protocol import Engine as Engine
+from tts.protocols.engine import BaseEngine as BaseEngine
+from tts.protocols.engine import Capabilities as Capabilities
+from tts.protocols.engine import CompletionStream as CompletionStream
+from tts.protocols.engine import Engine as Engine
 from tts.types import (
     Answer,
     Embeddings,

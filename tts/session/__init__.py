@@ -1,0 +1,1 @@
+"""What a run needs before it begins: engines and verifiers opened, arguments checked."""
