@@ -146,3 +146,11 @@ def test_unknown_presets_are_refused() -> None:
         load_preset("singel")
     with pytest.raises(PresetError, match="no such file"):
         load_preset("nowhere.yaml")
+
+
+def test_a_path_is_a_name_and_what_is_none_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("strategy: single\n")
+    assert load_preset(path).name == "mine"
+    with pytest.raises(PresetError, match=r"expected a preset's name or file, got 3 \(int\)"):
+        load_preset(3)  # type: ignore[arg-type]

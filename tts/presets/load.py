@@ -135,7 +135,7 @@ class PromptParameters(Parameters):
         return None if options == PromptOptions() else options
 
 
-def load_preset(name: str, overrides: Sequence[str] = ()) -> Preset:
+def load_preset(name: str | Path, overrides: Sequence[str] = ()) -> Preset:
     """Load a preset that ships with the package, or a YAML file.
 
     Args:
@@ -146,7 +146,11 @@ def load_preset(name: str, overrides: Sequence[str] = ()) -> Preset:
     Raises:
         PresetError: Anything wrong with it, with file and line and what to do.
     """
-    return _load(name, overrides, depth=0)
+    if not isinstance(name, str | Path):
+        raise PresetError(
+            f"preset: expected a preset's name or file, got {name!r} ({type(name).__name__})"
+        )
+    return _load(str(name), overrides, depth=0)
 
 
 def _load(name: str, overrides: Sequence[str], depth: int) -> Preset:
