@@ -220,3 +220,23 @@ def test_recorded_samples_were_asked_otherwise(tmp_path: Path, change: str, mess
                 await runtime.run("single", recorded.problem, overrides=[change])
 
     asyncio.run(run())
+
+
+def test_programs_are_asked_for_in_a_block_and_other_answers_in_a_box() -> None:
+    code, other = Problem("c", "Square.", answer_type="code"), Problem("m", "Square 3.")
+    for ask in (
+        prompts.solve,
+        lambda p: prompts.revise(p, "a"),
+        lambda p: prompts.revise_last(p, ["a", "b"]),
+        lambda p: prompts.choose(p, ["a"]),
+        lambda p: prompts.fuse(p, ["a"]),
+        lambda p: prompts.follow(p, "n"),
+    ):
+        assert ask(code).messages[-1].content.endswith("in one ```python block.")
+        assert ask(other).messages[-1].content.endswith("Put the final answer in \\boxed{}.")
+
+
+def test_a_preset_s_instruction_stands_for_programs_too() -> None:
+    options = PromptOptions(instruction="Write f.")
+    problem = Problem("c", "Square.", answer_type="code", prompt=options)
+    assert prompts.solve(problem).messages[-1].content == "Square.\n\nWrite f."

@@ -1,9 +1,9 @@
 r"""What the framework asks of a model, in English; small and large models get the same prompts.
 
-Solutions have a blank line between steps and end in `\boxed{...}`. Assistant prefills switch the
-thinking of models that know `<think>`. What a problem's `prompt` options say (a preset's `prompt:`
-block) goes into every prompt but a reward model's: a system message and examples before it, another
-instruction for solutions, another template.
+Solutions have a blank line between steps and end in `\boxed{...}`; a program is one fenced block.
+Assistant prefills switch the thinking of models that know `<think>`. What a problem's `prompt`
+options say (a preset's `prompt:` block) goes into every prompt but a reward model's: a system
+message and examples before it, another instruction for solutions, another template.
 """
 
 import re
@@ -13,14 +13,17 @@ from tts.answers.thoughts import after_thought, solution_of
 from tts.languages import is_in_english
 from tts.types import Message, Problem, Prompt, PromptOptions
 
-SOLVE = "Reason step by step, with a blank line between steps. Put the final answer in \\boxed{}."
-REVISE = "Check this attempt and write a corrected solution. Put the final answer in \\boxed{}."
+_BOXED = "Put the final answer in \\boxed{}."
+_FENCED = "Put the whole program in one ```python block."
+SOLVE = f"Reason step by step, with a blank line between steps. {_BOXED}"
+SOLVE_CODE = f"Write a program that runs as it stands. {_FENCED}"
+REVISE = f"Check this attempt and write a corrected solution. {_BOXED}"
 VERIFY = 'Check each step. End with the line "Verdict: correct" or "Verdict: incorrect".'
 CHECKLIST = (
     "List what a right solution needs and check each attempt against the list. "
     'End with the line "Best: N", N the number of the best attempt.'
 )
-CHOOSE = "Choose the best of these attempts, or merge them. Put the final answer in \\boxed{}."
+CHOOSE = f"Choose the best of these attempts, or merge them. {_BOXED}"
 STEP_TAG = "<extra_0>"  # stands after each step in what a process reward model reads
 NO_THINKING = "<think>\n\n</think>\n\n"
 THINKING = "<think>\n"
@@ -103,6 +106,8 @@ def parse_best(text: str) -> int | None:
 def _ask(problem: Problem, text: str, prefill: str = "") -> Prompt:
     """Put the problem first, so that all requests about it share a prefix."""
     options = problem.prompt or _PLAIN
+    if problem.answer_type == "code" and text.endswith(_BOXED):
+        text = text.removesuffix(_BOXED) + _FENCED
     *before, last = problem.messages or (Message("user", problem.statement),)
     own = Message(last.role, _fill(options.template, last.content, text))
     messages = (*_opening(problem, options, before), *before, own)
@@ -111,7 +116,8 @@ def _ask(problem: Problem, text: str, prefill: str = "") -> Prompt:
 
 def _instruction(problem: Problem) -> str:
     given = None if problem.prompt is None else problem.prompt.instruction
-    return SOLVE if given is None else given
+    plain = SOLVE_CODE if problem.answer_type == "code" else SOLVE
+    return plain if given is None else given
 
 
 def _opening(
@@ -145,11 +151,11 @@ def _fill(template: str, problem: str, instruction: str) -> str:
 
 REVISE_LAST = (
     "Each attempt revises the one before it. Check the last one against the others and write a "
-    "corrected solution. Put the final answer in \\boxed{}."
+    f"corrected solution. {_BOXED}"
 )
 FUSE = (
     "These attempts were made independently. Combine what is right in them, decide where they "
-    "disagree, and write one solution. Put the final answer in \\boxed{}."
+    f"disagree, and write one solution. {_BOXED}"
 )
 SUMMARISE = (
     "Write short notes for a next attempt: where these attempts agree, where they disagree and "
