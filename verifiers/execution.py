@@ -3,7 +3,8 @@
 `problem.metadata["tests"]` is a list. A text is code that fails by raising, such as
 "assert solve(3) == 4", or HumanEval's `def check(candidate): ...` with a call of it. A mapping with
 `input` and `output` runs the attempt as a program and compares what it prints, spaces at the ends
-of lines apart. The score is the share of tests passed, with one value per test.
+of lines apart. The score is the share of tests passed, with one value per test. What is run
+is `tts.programs.to_program` of the attempt's code.
 
 Each test has two processes, one for the attempt and one for the test. A test is run as it stands;
 what it names of the attempt is called in the attempt's process, and arguments and results cross as
@@ -29,8 +30,9 @@ from pydantic import Field
 
 from tts.errors import VerifierError
 from tts.parts.parameters import Parameters
+from tts.programs import to_program
 from tts.protocols import Context, VerifierSpec
-from tts.types import Score, Trajectory
+from tts.types import Problem, Score, Trajectory
 from tts.verifiers._sandbox.sandbox import Assertions, Limits, Outcome, Program, Sandbox
 
 
@@ -85,18 +87,35 @@ class Execution:
             error = f"problem {context.problem.id!r}: {problem}"
             return [Score(None, error=error) for _ in trajectories]
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._score(t.answer, tests or ())) for t in trajectories]
+            tasks = [
+                group.create_task(self.run_tests(context.problem, t.answer, tests or ()))
+                for t in trajectories
+            ]
         return [task.result() for task in tasks]
 
     async def aclose(self) -> None:
         """Nothing runs between calls."""
 
-    async def _score(self, code: str | None, tests: Sequence[Any]) -> Score:
+    async def run_tests(
+        self, problem: Problem, code: str | None, tests: Sequence[str | Mapping[str, Any]]
+    ) -> Score:
+        """Run one attempt's code against tests that the caller chooses.
+
+        Args:
+            problem: What the code is an attempt at; it may give the code's beginning.
+            code: None where the attempt has none.
+            tests: As in `problem.metadata["tests"]`.
+
+        Returns:
+            The share of tests passed, with one value per test.
+        """
         if not code:
             return Score(None, error="the trajectory has no code")
         try:
             async with self._slots:
-                outcomes = await self._sandbox.run(code, [_to_test(test) for test in tests])
+                outcomes = await self._sandbox.run(
+                    to_program(problem, code), [_to_test(test) for test in tests]
+                )
         except VerifierError as error:
             return Score(None, error=str(error))
         passed = tuple(
