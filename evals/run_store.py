@@ -111,6 +111,15 @@ def log_of(folder: Path) -> Path:
     return folder / GENERATIONS
 
 
+def read_statements(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield what a run solves, in order: `problem` (its id), `statement`, `reference`, and so on.
+
+    Raises:
+        StoreError: A line is damaged.
+    """
+    return (line.values for line in read_lines(folder / _STATEMENTS))
+
+
 def read_events(folder: Path, kind: str) -> Iterator[dict[str, Any]]:
     """Yield the events of one kind from a run's trace; each names its `problem` and `repeat`.
 

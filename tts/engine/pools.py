@@ -4,10 +4,11 @@ A line is one problem by one model, with all its samples:
 
     {"problem_id": "a", "model": "m", "gold": "4", "samples": [{"answer": "4", "correct": true}]}
 
-A sample may also have `tokens` (generated), `text`, `seconds`, `score` (higher is better) and
-`step_scores`. A line may have `problem` (the statement), `config` (settings of the model) and any
-other key, which becomes metadata. Lines of one model and configuration are a series; a file with
-several is read as "FILE#model" or, with a configuration, "FILE#model {"effort": "high"}".
+A sample may also have `tokens` (generated), `text`, `seconds`, `score` (higher is better),
+`step_scores`, and of its tokens `token_ids`, `logprobs` and `confidences`. A line may have
+`problem` (the statement), `config` (settings of the model) and any other key, which becomes
+metadata. Lines of one model and configuration are a series; a file with several is read as
+"FILE#model" or, with a configuration, "FILE#model {"effort": "high"}".
 """
 
 import gzip
@@ -42,6 +43,9 @@ class RecordedSample(BaseModel):
         score: Of the verifier that was recorded with it.
         step_scores: Of each step.
         model: Where the samples of one line come from several models.
+        token_ids: Generated; empty if not kept.
+        logprobs: Of each generated token; None if not kept.
+        confidences: Of each, over as many candidates as were asked for when it was recorded.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
@@ -54,6 +58,9 @@ class RecordedSample(BaseModel):
     score: float | None = None
     step_scores: tuple[float, ...] = ()
     model: str | None = None
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] | None = None
+    confidences: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,11 @@ class Pool:
     def has_tokens(self) -> bool:
         """Whether every sample's tokens were counted."""
         return all(s.tokens is not None for p in self.problems for s in p.samples)
+
+    @property
+    def has_logprobs(self) -> bool:
+        """Whether the log-probabilities of every sample's tokens were kept."""
+        return all(s.logprobs is not None for p in self.problems for s in p.samples)
 
     @property
     def is_mixed(self) -> bool:

@@ -59,7 +59,11 @@ class ReplayEngine(BaseEngine):
             raise ProblemError(f"{self.pool.path}: two problems have the same statement")
         self.info = ModelInfo(name=self.pool.series, fingerprint=f"replay:{self.pool.fingerprint}")
         self.capabilities = Capabilities(
-            cancel=True, seed=True, token_counts=self.pool.has_tokens, own_prompts=False
+            cancel=True,
+            seed=True,
+            logprobs=self.pool.has_logprobs,
+            token_counts=self.pool.has_tokens,
+            own_prompts=False,
         )
         self._is_closed = False
 
@@ -143,7 +147,7 @@ class ReplayEngine(BaseEngine):
             raise CapabilityError(
                 f"{self.info.name} is a pool; it takes no extra_body or chat_template_kwargs"
             )
-        if sampling.logprobs is not None:
+        if sampling.logprobs is not None and not self.pool.has_logprobs:
             raise CapabilityError(f"{self.info.name} is a pool without log-probabilities")
         if sampling.stop:
             raise CapabilityError(f"{self.info.name} is a pool; it cannot stop at other strings")
@@ -169,9 +173,13 @@ class ReplayEngine(BaseEngine):
         is_cut = tokens is not None and tokens > limit
         if is_cut and tokens is not None:  # what was written by then, as far as it is known
             text, tokens = sample.text[: len(sample.text) * limit // tokens], limit
+        is_asked = request.sampling.logprobs is not None
         return Completion(
             index=index,
             text=text,
+            token_ids=sample.token_ids[:limit],
+            logprobs=_first(sample.logprobs, limit) if is_asked else None,
+            confidences=_first(sample.confidences, limit) if is_asked else None,
             finish_reason="length" if is_cut else "stop",
             usage=replace(Usage.unknown(), generated_tokens=tokens, seconds=sample.seconds),
             score=None if is_cut else sample.score,
@@ -210,13 +218,20 @@ class ReplayStream:
         return Usage()
 
 
+def _first(values: tuple[float, ...] | None, number: int) -> tuple[float, ...] | None:
+    return None if values is None else values[:number]
+
+
 def _text(sample: RecordedSample, answer_type: AnswerType) -> str:
     """Return a text whose final answer is the recorded one."""
     if sample.answer is None:
         text = sample.text
         return text if text and extract_answer(text, answer_type) is None else ""
     said = [sample.text] if sample.text else []
-    boxed = "\n\n".join([*said, f"\\boxed{{{sample.answer}}}"])
-    forms = [*said, boxed, f"<answer>{sample.answer}</answer>", sample.answer]
-    same = (form for form in forms if extract_answer(form, answer_type) == sample.answer.strip())
-    return next(same, boxed)
+    is_code = answer_type == "code"
+    mark = f"```\n{sample.answer}\n```" if is_code else f"\\boxed{{{sample.answer}}}"
+    marked = "\n\n".join([*said, mark])
+    forms = [*said, marked, f"<answer>{sample.answer}</answer>", sample.answer]
+    answer = sample.answer.strip("\n" if is_code else None)  # code's indentation is part of it
+    same = (form for form in forms if extract_answer(form, answer_type) == answer)
+    return next(same, marked)

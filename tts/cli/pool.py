@@ -1,0 +1,62 @@
+"""Write a run as a pool of recorded samples, which costs nothing to draw from again."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tts.evals.pool_export import export_pool
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help=(
+        "Write pools of recorded samples.\n\n"
+        "Example: tts pool export runs/gsm8k-self_consistency-0f3a -o pool.jsonl.gz"
+    ),
+)
+
+
+@app.callback()
+def _main() -> None:
+    """Keep a single command a subcommand."""
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="The run's folder.", metavar="RUN")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--out",
+            help="The file to write; compressed if it ends in .gz.",
+            metavar="FILE",
+        ),
+    ],
+    token_ids: Annotated[
+        bool, typer.Option("--token-ids", help="Write the ids of generated tokens too.")
+    ] = False,
+    logprobs: Annotated[
+        bool,
+        typer.Option("--logprobs", help="Write log-probabilities and confidences of tokens too."),
+    ] = False,
+) -> None:
+    """Write a run's samples: texts, answers, whether they are right, and token counts.
+
+    Example: tts pool export runs/gsm8k-self_consistency-0f3a -o pool.jsonl.gz
+    """
+    done = export_pool(run, out, token_ids=token_ids, logprobs=logprobs)
+    typer.echo(f"pool   {out}, {done.problems:,} problems, {done.samples:,} samples")
+    if done.without_text:
+        typer.echo(
+            f"note   {done.without_text:,} samples have no text: several completions made them up, "
+            "or the run reused those of another"
+        )
+    if done.cut:
+        typer.echo(
+            f"note   a rule or a limit decided how many samples {done.cut:,} problems have; these "
+            "are no fair draw"
+        )
+    typer.echo(f"use    tts eval pool --model replay:{out}")
