@@ -12,6 +12,7 @@ from tests.support.commands import add_up as answer
 from tts.engine import running
 from tts.engine.scripted import ScriptedEngine
 from tts.engine.spec import EngineSpec
+from tts.evals.code_grading import CodeGrader
 from tts.presets.load import load_preset
 
 
@@ -49,7 +50,7 @@ def test_many_problems_come_back_in_order() -> None:
 def test_an_engine_is_kept_for_the_same_model_and_options(started: list[EngineSpec]) -> None:
     tts.solve("What is 1 plus 2?", preset="single")
     tts.solve_many(["What is 1 plus 2?"], preset="single")
-    tts.evaluate("jsonl", "single", data="sums.jsonl")
+    tts.evaluate("file", "single", data="sums.jsonl")
     assert len(started) == 1
     tts.solve("What is 1 plus 2?", preset="single", engine_args={"max_model_len": 512})
     assert started[1].options["max_model_len"] == 512
@@ -59,7 +60,7 @@ def test_an_engine_is_kept_for_the_same_model_and_options(started: list[EngineSp
 
 def test_benchmarks_by_presets_are_runs_with_folders() -> None:
     presets: list[str | tts.Preset] = ["single", load_preset("self_consistency", ["n=5"])]
-    summaries = tts.evaluate("jsonl", presets, data="sums.jsonl", epochs=2, seed=1)
+    summaries = tts.evaluate("file", presets, data="sums.jsonl", epochs=2, seed=1)
     assert [(s.preset, s.repeats) for s in summaries] == [
         ("single", 2),
         ("self_consistency", 2),
@@ -67,7 +68,7 @@ def test_benchmarks_by_presets_are_runs_with_folders() -> None:
     assert summaries[1].samples == 2 * 2 * 5
     folders = [Path(s.out) for s in summaries]
     assert all(folder.parent == Path("runs") and folder.is_dir() for folder in folders)
-    again = tts.evaluate("jsonl", presets, data="sums.jsonl", epochs=2, seed=1)
+    again = tts.evaluate("file", presets, data="sums.jsonl", epochs=2, seed=1)
     assert [Path(s.out) for s in again] == folders
     assert [s.accuracy for s in again] == [s.accuracy for s in summaries]
 
@@ -75,12 +76,12 @@ def test_benchmarks_by_presets_are_runs_with_folders() -> None:
 def test_the_command_line_does_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     from tts.cli.main import run
 
-    (ours,) = tts.evaluate("jsonl", "single", data="sums.jsonl", limit=1, out="a")
+    (ours,) = tts.evaluate("file", "single", data="sums.jsonl", limit=1, out="a")
     assert (
         run(
             [
                 "eval",
-                "jsonl",
+                "file",
                 "--preset",
                 "single",
                 "--data",
@@ -101,19 +102,47 @@ def test_the_command_line_does_the_same(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_evaluate_works_within_a_running_loop() -> None:
     async def cell_of_a_notebook() -> float:
-        (summary,) = tts.evaluate("jsonl", "single", data="sums.jsonl")
+        (summary,) = tts.evaluate("file", "single", data="sums.jsonl")
         return summary.accuracy
 
     assert 0 <= asyncio.run(cell_of_a_notebook()) <= 1
 
 
 def test_samples_of_another_run_are_not_drawn_again() -> None:
-    (first,) = tts.evaluate("jsonl", "self_consistency", data="sums.jsonl", overrides=["n=4"])
+    (first,) = tts.evaluate("file", "self_consistency", data="sums.jsonl", overrides=["n=4"])
     (then,) = tts.evaluate(
-        "jsonl",
+        "file",
         "self_consistency",
         data="sums.jsonl",
         overrides=["n=4", "order=index"],
         reuse=[first.out],
     )
     assert then.tokens.reused == first.tokens.generated
+
+
+def test_columns_are_mapped() -> None:
+    Path("mine.csv").write_text("question,target\nWhat is 1 plus 2?,3\n")
+    names = {"question": "problem", "target": "answer"}
+    (summary,) = tts.evaluate("file", "single", data="mine.csv", map=names)
+    assert (summary.problems, summary.done) == (1, 1)
+    with pytest.raises(tts.TTSError, match="map: expected a mapping"):
+        tts.evaluate("file", "single", data="mine.csv", map="question=problem")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("benchmark", "reaches"), [("file", True), ("chain", False)])
+def test_programs_are_graded_without_isolation_only_where_that_is_said(
+    benchmark: str, reaches: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[bool] = []
+    build = CodeGrader.__init__
+
+    def watched(grader: CodeGrader, *, unsafe: bool = False) -> None:
+        made.append(unsafe)
+        build(grader, unsafe=unsafe)
+
+    monkeypatch.setattr(CodeGrader, "__init__", watched)
+    for unsafe in (False, True):
+        tts.evaluate(
+            benchmark, "single", data="sums.jsonl", unsafe_execution=unsafe, out=f"runs{unsafe}"
+        )
+    assert made == [False, reaches]  # chain's problems are no programs

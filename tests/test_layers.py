@@ -44,6 +44,7 @@ MAY: dict[str, Room] = {
     ),
     "tts.scoring": Room("errors protocols types"),
     "tts.languages": Room(),
+    "tts.programs": Room("types"),
     "tts.answers": Room("types"),
     "tts.prompts": Room("answers languages types"),
     "tts.ngrams": Room("errors"),
@@ -81,7 +82,8 @@ MAY: dict[str, Room] = {
     "tts.verifiers._sandbox.inside": Room(),  # runs where this package is not
     "tts.verifiers._sandbox": Room("errors verifiers._sandbox.inside"),
     "tts.verifiers": Room(
-        "answers errors lazy parts prompts protocols scoring tasks types verifiers._sandbox voting",
+        "answers errors lazy parts programs prompts protocols scoring tasks types"
+        " verifiers._sandbox voting",
     ),
     # What runs them.
     "tts.runtime": Room("answers budget costs errors pipeline protocols seeds storage types"),
@@ -92,14 +94,15 @@ MAY: dict[str, Room] = {
     "tts.api": Room("budget pipeline presets runtime session types"),
     # Measuring.
     "tts.evals": Room(
-        "allocation answers costs errors presets protocols runtime storage tasks types version",
+        "allocation answers costs errors presets protocols runtime storage tasks types verifiers"
+        " version",
     ),
-    "tts.evals.benchmarks": Room("answers engine errors evals parts tasks types"),
+    "tts.evals.benchmarks": Room("answers engine errors evals parts programs tasks types"),
     "tts.evals.calibration": Room("allocation errors evals presets strategies types"),
     "tts.evaluation": Room(
         "budget engine errors evals evals.calibration parts pipeline presets session types",
     ),
-    "tts.console": Room("evals types"),
+    "tts.console": Room("errors evals types"),
     "tts.bench": Room(
         "allocation answers console costs engine errors evals evals.calibration kernels"
         " operators parts pipeline presets prompts protocols runtime search seeds session"

@@ -1,7 +1,7 @@
 """Benchmarks by presets: what `tts.evaluate` and `tts eval` do."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -13,11 +13,12 @@ from tts.errors import InputError, ProblemError
 from tts.evals.calibration.share import with_share
 from tts.evals.run_store import log_of
 from tts.evals.runner import Plan, Watch, evaluate_all, unwatched
-from tts.parts.build import build_part
+from tts.parts.build import build_part, parameters_of
 from tts.pipeline import Pipeline
 from tts.presets.load import Preset
 from tts.session.arguments import (
     to_int,
+    to_mapping,
     to_model,
     to_names,
     to_paths,
@@ -43,6 +44,7 @@ def evaluate(
     models: Mapping[str, str] | None = None,
     overrides: Sequence[str] = (),
     data: Path | str | None = None,
+    map: Mapping[str, str] | None = None,
     split: str = "test",
     limit: int | None = None,
     epochs: int = 1,
@@ -70,7 +72,9 @@ def evaluate(
         engines: Further engines that presets ask, by name: `{"draft": "bundled:draft"}`.
         models: Model by verifier name.
         overrides: Changes to presets that are given by name.
-        data: JSON Lines in place of the benchmark's download.
+        data: JSON Lines, CSV or Parquet in place of the benchmark's download. Without it, a copy is
+            looked for in the folder that the environment's TTS_DATA_DIR names.
+        map: Our name by a column's in `data`: `{"question": "problem", "target": "answer"}`.
         split: Part of the benchmark.
         limit: Only so many problems, the first.
         epochs: How often each problem is solved; epoch e runs with seed + e.
@@ -79,7 +83,7 @@ def evaluate(
         run_budget: Hard limits for each run as a whole.
         out: Holds the run folders.
         reuse: Run folders whose samples are not drawn again.
-        unsafe_execution: Let the verifier `execution` run code even where nothing isolates it.
+        unsafe_execution: Run code, to score or to grade it, even where nothing isolates it.
 
     Returns:
         One summary for each benchmark and preset, presets within benchmarks.
@@ -97,6 +101,7 @@ def evaluate(
     )
     scope = Scope.of(
         data=data,
+        map=map,
         split=split,
         limit=limit,
         epochs=epochs,
@@ -117,7 +122,8 @@ class Scope:
     """Which problems are solved, how often, and within which limits.
 
     Attributes:
-        data: JSON Lines in place of the benchmark's download.
+        data: A file in place of the benchmark's download.
+        map: Our name by a column's in `data`.
         split: Part of the benchmark; None is the one that the benchmark has for this purpose.
         limit: Only so many problems, the first.
         epochs: How often each is solved.
@@ -127,6 +133,7 @@ class Scope:
     """
 
     data: Path | None = None
+    map: Mapping[str, str] = field(default_factory=dict)
     split: str = "test"
     limit: int | None = None
     epochs: int = 1
@@ -139,6 +146,7 @@ class Scope:
         cls,
         *,
         data: object = None,
+        map: object = None,
         split: object = "test",
         limit: object = None,
         epochs: object = 1,
@@ -153,6 +161,7 @@ class Scope:
         """
         return cls(
             data=None if data is None else Path(to_text(data, "data", "a file")),
+            map=to_mapping(map, "map", '{"question": "problem"}'),
             split=to_text(split, "split", "a name"),
             limit=None if limit is None else to_int(limit, "limit", least=1),
             epochs=to_int(epochs, "epochs", least=1),
@@ -199,8 +208,15 @@ def plan_all(
 def _plans_of(name: str, presets: Sequence[Preset], scope: Scope, parts: Parts) -> list[Plan]:
     own = parts.own
     pool = own.pool if name == POOL and isinstance(own, EngineSpec) else None
-    data = scope.data if pool is None else Path(pool)
-    benchmark = build_part("benchmark", name, {"data": data})
+    options: dict[str, Any] = {"data": scope.data if pool is None else Path(pool)}
+    if scope.map:
+        options["map"] = dict(scope.map)
+    if (
+        parts.unsafe_execution
+        and "unsafe_execution" in parameters_of("benchmark", name).model_fields
+    ):
+        options["unsafe_execution"] = True  # of a plug-in's benchmark, only if it runs code
+    benchmark = build_part("benchmark", name, options)
     problems = tuple(islice(benchmark.problems(scope.split), scope.limit))
     if not problems:
         raise ProblemError(f"{name}: the split {scope.split!r} has no problems")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tts.answers.groups import extract_answer
-from tts.evals.benchmarks.base import DataConfig, ListBenchmark, Published, Row
+from tts.evals.benchmarks.base import DataConfig, ListBenchmark, Part, Published, Row
 
 
 def _to_row(row: Row, index: int) -> dict[str, Any]:
@@ -19,9 +19,14 @@ PUBLISHED = Published(
     name="aime24",
     dataset="math-ai/aime24",
     answer_type="integer",
-    num_problems=30,
-    sha256="21ddf65aa384e4b2444c3cdc0241f2d298baab36f7e2691e7c923e95a7cf5a56",
-    to_row=_to_row,
+    parts={
+        "test": Part(
+            "aime2024.jsonl",
+            _to_row,
+            num_problems=30,
+            sha256="21ddf65aa384e4b2444c3cdc0241f2d298baab36f7e2691e7c923e95a7cf5a56",
+        )
+    },
 )
 
 
@@ -30,5 +35,5 @@ class Config(DataConfig):
 
 
 def build(config: Config) -> ListBenchmark:
-    """Return the benchmark, from a JSON Lines file if one is given."""
-    return PUBLISHED.load(config.data)
+    """Return the benchmark, from a file if one is given."""
+    return PUBLISHED.load(config)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tts.evals.benchmarks.base import DataConfig, ListBenchmark, Published, Row
+from tts.evals.benchmarks.base import DataConfig, ListBenchmark, Part, Published, Row
 
 
 def _to_row(row: Row, index: int) -> dict[str, Any]:
@@ -17,9 +17,14 @@ PUBLISHED = Published(
     name="aime25",
     dataset="math-ai/aime25",
     answer_type="integer",
-    num_problems=30,
-    sha256="3cf55cc13fed73fc31f7a613c068908c85d11e2b54fc9dc83101653b21241365",
-    to_row=_to_row,
+    parts={
+        "test": Part(
+            "aime2025.jsonl",
+            _to_row,
+            num_problems=30,
+            sha256="3cf55cc13fed73fc31f7a613c068908c85d11e2b54fc9dc83101653b21241365",
+        )
+    },
 )
 
 
@@ -28,5 +33,5 @@ class Config(DataConfig):
 
 
 def build(config: Config) -> ListBenchmark:
-    """Return the benchmark, from a JSON Lines file if one is given."""
-    return PUBLISHED.load(config.data)
+    """Return the benchmark, from a file if one is given."""
+    return PUBLISHED.load(config)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tts.evals.benchmarks.base import DataConfig, ListBenchmark, Published, Row
+from tts.evals.benchmarks.base import DataConfig, ListBenchmark, Part, Published, Row
 
 
 def _to_row(row: Row, index: int) -> dict[str, Any]:
@@ -17,9 +17,14 @@ PUBLISHED = Published(
     name="aime26",
     dataset="math-ai/aime26",
     answer_type="integer",
-    num_problems=30,
-    sha256="9e5328ce49c8c02e8e5a70ead66e01b74b5d41019a72ddf344e181bf5298d087",
-    to_row=_to_row,
+    parts={
+        "test": Part(
+            "aime2026.jsonl",
+            _to_row,
+            num_problems=30,
+            sha256="9e5328ce49c8c02e8e5a70ead66e01b74b5d41019a72ddf344e181bf5298d087",
+        )
+    },
 )
 
 
@@ -28,5 +33,5 @@ class Config(DataConfig):
 
 
 def build(config: Config) -> ListBenchmark:
-    """Return the benchmark, from a JSON Lines file if one is given."""
-    return PUBLISHED.load(config.data)
+    """Return the benchmark, from a file if one is given."""
+    return PUBLISHED.load(config)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tts.answers.groups import canonical_form
-from tts.evals.benchmarks.base import DataConfig, ListBenchmark, Published, Row
+from tts.evals.benchmarks.base import DataConfig, ListBenchmark, Part, Published, Row
 
 
 def _to_row(row: Row, index: int) -> dict[str, Any]:
@@ -18,9 +18,14 @@ PUBLISHED = Published(
     name="amc23",
     dataset="math-ai/amc23",
     answer_type="integer",
-    num_problems=40,
-    sha256="3c8fe7344289768661b05a366a4f43c0bb2c30483f1cb957a6b006551a0b7de7",
-    to_row=_to_row,
+    parts={
+        "test": Part(
+            "amc23.jsonl",
+            _to_row,
+            num_problems=40,
+            sha256="3c8fe7344289768661b05a366a4f43c0bb2c30483f1cb957a6b006551a0b7de7",
+        )
+    },
 )
 
 
@@ -29,5 +34,5 @@ class Config(DataConfig):
 
 
 def build(config: Config) -> ListBenchmark:
-    """Return the benchmark, from a JSON Lines file if one is given."""
-    return PUBLISHED.load(config.data)
+    """Return the benchmark, from a file if one is given."""
+    return PUBLISHED.load(config)

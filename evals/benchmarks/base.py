@@ -4,26 +4,25 @@ import hashlib
 import json
 import logging
 import os
-import socket
-import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tts.answers.groups import AnswerChecker, Patience, canonical_form
-from tts.errors import ProblemError, optional_import
+from tts.errors import ProblemError
 from tts.evals import grading
-from tts.evals.benchmarks._rows import read_problems, to_problem
+from tts.evals.benchmarks._hub import hub_rows
+from tts.evals.benchmarks._rows import read_problems_as, to_problem
+from tts.evals.code_grading import HIDDEN_TESTS, CodeGrader
 from tts.parts.parameters import Parameters
 from tts.types import Answer, AnswerType, Grade, Problem
 
+DATA_DIR = "TTS_DATA_DIR"  # names a folder with copies of public data sets
 _LOG = logging.getLogger(__name__)
-_PROBE_SECONDS = 5.0
 
 Row = Mapping[str, Any]
 
@@ -33,22 +32,45 @@ class DataConfig(Parameters):
 
     data: Path | None = Field(
         None,
-        description="JSON Lines file of problems; if none, they are generated, or downloaded from "
-        "the Hugging Face hub",
+        description="file of problems: JSON Lines, .csv or .parquet; if none, they are generated, "
+        "or come from the folder that TTS_DATA_DIR names, or from the Hugging Face hub",
     )
+    map: Mapping[str, str] = Field(
+        default_factory=dict, description="our name (problem, answer, id) by the file's column"
+    )
+    unsafe_execution: bool = Field(
+        False, description="grade programs even where nothing isolates them"
+    )
+
+    @model_validator(mode="after")
+    def _check_map(self) -> Self:
+        if self.map and self.data is None:
+            raise ValueError("map names columns of a file; name the file with --data FILE")
+        names = list(self.map.values())
+        if twice := [name for place, name in enumerate(names) if name in names[:place]]:
+            raise ValueError(f"map gives two columns the name {twice[0]!r}")
+        return self
 
 
 class ListBenchmark:
     """A benchmark that is given by a function from a split to its problems."""
 
-    def __init__(self, list_problems: Callable[[str], Iterable[Problem]]) -> None:
-        """Remember the function; nothing is read yet."""
+    def __init__(
+        self, list_problems: Callable[[str], Iterable[Problem]], *, unsafe: bool = False
+    ) -> None:
+        """Remember the function; nothing is read yet.
+
+        Args:
+            list_problems: Raises ProblemError for a split that there is not.
+            unsafe: Grade programs even where nothing isolates them.
+        """
         self._list_problems = list_problems
         self._checker = AnswerChecker()
         self._patience: defaultdict[str, Patience] = defaultdict(Patience)
+        self._programs = CodeGrader(unsafe=unsafe)
 
     @classmethod
-    def of_test_split(cls, read: Callable[[], Iterable[Problem]]) -> Self:
+    def of_test_split(cls, read: Callable[[], Iterable[Problem]], *, unsafe: bool = False) -> Self:
         """Return a benchmark whose only split is "test"."""
 
         def list_problems(split: str) -> Iterable[Problem]:
@@ -56,97 +78,165 @@ class ListBenchmark:
                 raise ProblemError(f"no split '{split}'; there is only test")
             return read()
 
-        return cls(list_problems)
+        return cls(list_problems, unsafe=unsafe)
 
     def problems(self, split: str) -> Iterator[Problem]:
         """Yield the problems of a split, always in the same order.
 
         Raises:
             ProblemError: The split is unknown, or the data cannot be used.
+            VerifierError: There are programs to grade, and nothing here isolates them.
         """
-        return iter(self._list_problems(split))
+        return self._checked(self._list_problems(split))
 
     def grade(self, problem: Problem, answer: Answer) -> Grade:
-        """Compare an answer with the problem's reference."""
+        """Compare an answer with the problem's reference; run it where it is a program."""
+        if problem.answer_type == "code":
+            return self._programs.grade(problem, answer)
         patience = self._patience[problem.id]
         return grading.grade(problem, answer, self._checker, patience=patience)
+
+    def _checked(self, problems: Iterable[Problem]) -> Iterator[Problem]:
+        for problem in problems:
+            if problem.answer_type == "code":
+                self._programs.check()
+            yield problem
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One split of a public data set.
+
+    Attributes:
+        file: Name of its copy in the folder that TTS_DATA_DIR names.
+        to_row: Turns an upstream row and its position into one with `id`, `problem`, `answer`.
+        hub_split: Its name on the hub.
+        num_problems: How many there are; None where that may differ.
+        sha256: `digest` of the problems; empty where it is not known.
+        keep: Which of the rows belong to it.
+    """
+
+    file: str
+    to_row: Callable[[Row, int], Row]
+    hub_split: str = "test"
+    num_problems: int | None = None
+    sha256: str = ""
+    keep: Callable[[Problem], bool] = lambda _: True
+
+    def mismatch(self, problems: Sequence[Problem]) -> str:
+        """Say how problems differ from the published ones; empty when they do not."""
+        found = digest(problems)
+        is_whole = self.num_problems in (None, len(problems))
+        if is_whole and self.sha256 in ("", found):
+            return ""
+        known = f" with {self.sha256[:16]}" if self.sha256 else ""
+        return (
+            f"{len(problems)} problems with sha256 {found[:16]}, expected {self.num_problems}"
+            f"{known}; figures may not compare with published ones"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
     """A public data set, and how to know it again.
 
+    A file may have the hub's own columns, or `id`, `problem` and `answer`.
+
     Attributes:
         name: The benchmark's name.
         dataset: Name on the Hugging Face hub.
         answer_type: Of all its answers.
-        num_problems: Rows of its test split.
-        sha256: `digest` of its problems.
-        to_row: Turns an upstream row and its position into one with `id`, `problem`, `answer`.
-        config: The data set's configuration; empty for its only one.
+        parts: By the name of our split.
+        configs: The data set's configurations, all of which are read.
+        revision: Commit on the hub; empty for the newest.
     """
 
     name: str
     dataset: str
     answer_type: AnswerType
-    num_problems: int
-    sha256: str
-    to_row: Callable[[Row, int], Row]
-    config: str = ""
+    parts: Mapping[str, Part]
+    configs: tuple[str, ...] = ("",)
+    revision: str = ""
 
-    def load(self, data: Path | None) -> ListBenchmark:
-        """Return the benchmark, read from a JSON Lines file or else from the hub."""
-        return ListBenchmark.of_test_split(
-            lambda: self._from_file(data) if data else self._from_hub()
-        )
+    def load(self, config: DataConfig) -> ListBenchmark:
+        """Return the benchmark: from the file that is given, a local copy, or the hub."""
 
-    def _from_file(self, path: Path) -> list[Problem]:
-        problems = read_problems(path, answer_type=self.answer_type)
-        if problem := self.mismatch(problems):
+        def list_problems(split: str) -> list[Problem]:
+            part = self._part(split)
+            local = _local_copy(part.file)
+            if config.data is not None:
+                return self._from_file(part, config.data, config.map)
+            return self._from_file(part, local, {}) if local else self._from_hub(part)
+
+        return ListBenchmark(list_problems, unsafe=config.unsafe_execution)
+
+    def _part(self, split: str) -> Part:
+        if split not in self.parts:
+            others = "there is only" if len(self.parts) == 1 else "there are"
+            raise ProblemError(f"no split '{split}'; {others} {', '.join(self.parts)}")
+        return self.parts[split]
+
+    def _from_file(self, part: Part, path: Path, names: Mapping[str, str]) -> list[Problem]:
+        def make(row: Row, where: str, index: int) -> Problem:
+            is_ours = "problem" in row and "answer" in row
+            return self._to_problem(row if is_ours else _known(part, row, index), where)
+
+        problems = [p for p in read_problems_as(make, path, names) if part.keep(p)]
+        if problem := part.mismatch(problems):
             _LOG.warning("%s is not the published %s: %s", path, self.name, problem)
         return problems
 
-    def _from_hub(self) -> list[Problem]:
-        rows = _hub_rows(self.dataset, self.config)
-        problems = [self._to_problem(row, index) for index, row in enumerate(rows)]
-        if len(problems) != self.num_problems:
+    def _from_hub(self, part: Part) -> list[Problem]:
+        split, revision = part.hub_split, self.revision
+        parts = (hub_rows(self.dataset, config, split, revision) for config in self.configs)
+        rows = [row for part_rows in parts for row in part_rows]
+        read = (self._from_row(part, row, index) for index, row in enumerate(rows))
+        problems = [problem for problem in read if part.keep(problem)]
+        if part.num_problems not in (None, len(problems)):
             raise ProblemError(
                 f"{self.dataset} has {len(problems)} problems and {self.name} has "
-                f"{self.num_problems}; give a copy of the published set with --data FILE"
+                f"{part.num_problems}; give a copy of the published set with --data FILE"
             )
-        if problem := self.mismatch(problems):
+        if problem := part.mismatch(problems):
             _LOG.warning("%s has changed since its digest was taken: %s", self.dataset, problem)
         return problems
 
-    def _to_problem(self, row: Row, index: int) -> Problem:
+    def _from_row(self, part: Part, row: Row, index: int) -> Problem:
         where = f"{self.dataset}, row {index}"
         try:
-            known = self.to_row(row, index)
+            known = part.to_row(row, index)
         except KeyError as error:
             raise ProblemError(
                 f"{where}: no column {error}, only {', '.join(row)}; the data set has changed, "
                 "so give a copy with --data FILE"
             ) from error
-        return to_problem(known, where, answer_type=self.answer_type)
+        return self._to_problem(known, where)
 
-    def mismatch(self, problems: Sequence[Problem]) -> str:
-        """Say how problems differ from the published ones; empty when they do not."""
-        found = digest(problems)
-        if len(problems) == self.num_problems and found == self.sha256:
-            return ""
-        return (
-            f"{len(problems)} problems with sha256 {found[:16]}, expected {self.num_problems} "
-            f"with {self.sha256[:16]}; figures may not compare with published ones"
-        )
+    def _to_problem(self, row: Row, where: str) -> Problem:
+        return to_problem(row, where, answer_type=self.answer_type)
+
+
+def _known(part: Part, row: Row, index: int) -> Row:
+    """Return a file's row with our columns, if it has the hub's; what lacks is refused later."""
+    try:
+        return part.to_row(row, index)
+    except KeyError:
+        return row
+
+
+def _local_copy(file: str) -> Path | None:
+    folder = os.environ.get(DATA_DIR)
+    path = Path(folder or "") / file
+    return path if folder and path.is_file() else None
 
 
 def digest(problems: Sequence[Problem]) -> str:
     r"""Return the SHA-256, in hexadecimal, of the (problem, answer) pairs, whatever their order.
 
     A pair is a JSON list of statement and reference, non-ASCII characters as they are, ", "
-    between the two. Each run of white space in them is one space, and the reference of an
-    "integer" problem is in canonical form (27.0 is 27). The lines are sorted, joined by "\n" and
-    hashed as UTF-8.
+    between the two. Each run of white space in them is one space, the reference of an "integer"
+    problem is in canonical form (27.0 is 27), and that of a "code" problem is its hidden tests. The
+    lines are sorted, joined by "\n" and hashed as UTF-8.
     """
     lines = sorted(
         json.dumps([_one_spaced(p.statement), _reference(p)], ensure_ascii=False) for p in problems
@@ -160,52 +250,8 @@ def _one_spaced(text: str) -> str:
 
 def _reference(problem: Problem) -> str:
     text = problem.reference or ""
-    return (
-        canonical_form(text, "integer") if problem.answer_type == "integer" else _one_spaced(text)
-    )
-
-
-def _hub_rows(dataset: str, config: str) -> Sequence[Row]:
-    """Return the rows of a data set's test split, or of its only split."""
-    advice = "give a copy with --data FILE (JSON Lines with id, problem, answer)"
-    _check_hub_address(os.environ.get("HF_ENDPOINT", ""))
-    with optional_import(f"{dataset} from the Hugging Face hub"):
-        from datasets import load_dataset  # takes over a second, and only the hub needs it
-    if host := _unreachable_hub():
-        raise ProblemError(
-            f"cannot load {dataset}: {host} cannot be reached; {advice}, or set HF_HUB_OFFLINE=1 "
-            "to use a copy that was downloaded before"
-        )
-    try:
-        splits = load_dataset(dataset, config or None)
-        return list(splits["test"] if "test" in splits else splits[next(iter(splits))])
-    # The library raises what its many parts raise; any of it means that there is no data.
-    except Exception as error:
-        first_line = next(iter(str(error).splitlines()), "")
-        raise ProblemError(
-            f"cannot load {dataset}: {type(error).__name__}: {first_line}; {advice}"
-        ) from error
-
-
-def _check_hub_address(address: str) -> None:
-    """Refuse what the hub's own library would meet with a traceback when it is imported."""
-    try:
-        _ = urlsplit(address).port
-    except ValueError as error:
-        raise ProblemError(f"HF_ENDPOINT {address!r} is no address: {error}") from error
-
-
-def _unreachable_hub() -> str:
-    """Return the hub's host when it cannot be reached; its own library would retry for 30 s."""
-    from huggingface_hub import constants
-
-    if constants.HF_HUB_OFFLINE or urllib.request.getproxies():
-        return ""
-    address = urlsplit(constants.ENDPOINT)
-    host = address.hostname or ""
-    port = address.port or (443 if address.scheme == "https" else 80)
-    try:
-        socket.create_connection((host, port), timeout=_PROBE_SECONDS).close()
-    except OSError:
-        return host
-    return ""
+    if problem.answer_type == "integer":
+        return canonical_form(text, "integer")
+    if problem.answer_type == "code":
+        text = "\n".join(map(str, problem.metadata.get(HIDDEN_TESTS, ())))
+    return _one_spaced(text)

@@ -10,8 +10,10 @@ class Config(DataConfig):
 
 
 def build(config: Config) -> ListBenchmark:
-    """Return the benchmark: generated problems, or those of a JSON Lines file."""
+    """Return the benchmark: generated problems, or those of a file."""
     data = config.data
     if data is None:
         return ListBenchmark(chain.problems)
-    return ListBenchmark.of_test_split(lambda: read_problems(data, answer_type="integer"))
+    return ListBenchmark.of_test_split(
+        lambda: read_problems(data, answer_type="integer", names=config.map)
+    )

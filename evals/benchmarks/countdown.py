@@ -10,7 +10,7 @@ class Config(DataConfig):
 
 
 def build(config: Config) -> ListBenchmark:
-    """Return the benchmark: generated problems, or those of a JSON Lines file.
+    """Return the benchmark: generated problems, or those of a file.
 
     A file's rows also have `numbers` and `target`; they need no answer, because grading calculates.
     """
@@ -18,5 +18,7 @@ def build(config: Config) -> ListBenchmark:
     if data is None:
         return ListBenchmark(countdown.problems)
     return ListBenchmark.of_test_split(
-        lambda: read_problems(data, answer_type="countdown", allow_unanswered=True)
+        lambda: read_problems(
+            data, answer_type="countdown", allow_unanswered=True, names=config.map
+        )
     )

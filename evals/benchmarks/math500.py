@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tts.evals.benchmarks.base import DataConfig, ListBenchmark, Published, Row
+from tts.evals.benchmarks.base import DataConfig, ListBenchmark, Part, Published, Row
 
 
 def _to_row(row: Row, index: int) -> dict[str, Any]:
@@ -18,10 +18,16 @@ def _to_row(row: Row, index: int) -> dict[str, Any]:
 PUBLISHED = Published(
     name="math500",
     dataset="HuggingFaceH4/MATH-500",
+    revision="6e4ed1a2a79af7d8630a6b768ec859cb5af4d3be",
     answer_type="math",
-    num_problems=500,
-    sha256="db657b4eb43f0ece2bce44a32e34b2d895de9d7b98587db1741f8a2880b847df",
-    to_row=_to_row,
+    parts={
+        "test": Part(
+            "math500.jsonl",
+            _to_row,
+            num_problems=500,
+            sha256="db657b4eb43f0ece2bce44a32e34b2d895de9d7b98587db1741f8a2880b847df",
+        )
+    },
 )
 
 
@@ -30,5 +36,5 @@ class Config(DataConfig):
 
 
 def build(config: Config) -> ListBenchmark:
-    """Return the benchmark, from a JSON Lines file if one is given."""
-    return PUBLISHED.load(config.data)
+    """Return the benchmark, from a file if one is given."""
+    return PUBLISHED.load(config)

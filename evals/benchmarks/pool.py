@@ -10,14 +10,14 @@ from tts.types import Answer, Grade, Problem
 class PoolBenchmark(ListBenchmark):
     """Grades an answer as the pool's samples were graded, and by comparison where none gave it."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, unsafe: bool = False) -> None:
         """Remember the pool; it is read when its problems are."""
-        super().__init__(self._read)
+        super().__init__(self._read, unsafe=unsafe)
         self._address = address
         self._labels: dict[str, dict[str, bool]] = {}
 
     def grade(self, problem: Problem, answer: Answer) -> Grade:
-        """Look the answer up among the recorded ones, else compare it with the reference."""
+        """Look the answer up among the recorded ones, else grade it as other benchmarks do."""
         labels = self._labels.get(problem.id, {})
         for key in (answer.text, canonical_form(answer.text, problem.answer_type)):
             if key in labels:
@@ -44,7 +44,9 @@ def build(config: Config) -> PoolBenchmark:
     """
     if config.data is None:
         raise ProblemError("the benchmark pool needs --model replay:FILE[#model]")
-    return PoolBenchmark(str(config.data))
+    if config.map:
+        raise ProblemError("a pool has columns of its own, which --map cannot rename")
+    return PoolBenchmark(str(config.data), unsafe=config.unsafe_execution)
 
 
 def _labels(recorded: RecordedProblem) -> dict[str, bool]:

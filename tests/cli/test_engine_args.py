@@ -66,7 +66,7 @@ def test_servers_take_options_of_a_client(tts: Tts, made: list[EngineSpec]) -> N
 
 
 def test_a_run_records_its_options_and_says_them_again(tts: Tts, data: str) -> None:
-    words = ("eval", "jsonl", "--data", data, "--preset", "single")
+    words = ("eval", "file", "--data", data, "--preset", "single")
     outcome = tts(*words, "--engine-arg", "sparse=budget=1024")
     assert outcome.code == 0, outcome.err
     assert "--engine-arg sparse=budget=1024" in outcome.out.splitlines()[-1]
@@ -81,7 +81,7 @@ def test_a_run_records_its_options_and_says_them_again(tts: Tts, data: str) -> N
 def test_a_password_in_an_address_is_written_nowhere(
     tts: Tts, data: str, made: list[EngineSpec]
 ) -> None:
-    words = ("eval", "jsonl", "--data", data, "--preset", "single")
+    words = ("eval", "file", "--data", data, "--preset", "single")
     outcome = tts(*words, "--model", "m@http://me:secret@localhost:1/v1")
     assert outcome.code == 0, outcome.err
     assert made[0].base_url == "http://me:secret@localhost:1/v1"

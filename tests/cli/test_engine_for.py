@@ -14,7 +14,7 @@ from tts.engine.spec import EngineSpec
 
 Tts = Callable[..., Outcome]
 Made = dict[str, ScriptedEngine]
-CASCADE = ("eval", "jsonl", "--preset", "cascade", "--set", "draft=draft", "--set", "n=4")
+CASCADE = ("eval", "file", "--preset", "cascade", "--set", "draft=draft", "--set", "n=4")
 
 
 def _own(ask: Ask) -> Line:
@@ -94,7 +94,7 @@ def test_an_engine_like_the_runs_own_is_not_loaded_twice(tts: Tts, made: Made) -
 
 
 def test_a_run_on_one_engine_records_no_others(tts: Tts, data: str, made: Made) -> None:
-    tts("eval", "jsonl", "--data", data, "--preset", "single")
+    tts("eval", "file", "--data", data, "--preset", "single")
     (run,) = Path("runs").glob("*/run.json")
     assert "engines" not in json.loads(run.read_text())["config"]
 
@@ -124,7 +124,7 @@ def test_bad_input_is_one_message(
 
 def test_a_policy_is_fitted_to_the_runs_own_samples(tts: Tts, data: str, made: Made) -> None:
     Path("drafted.yaml").write_text("extends: cascade\nparameters: {draft: draft}\n")
-    words = ("calibrate", "jsonl", "--data", data, "--split", "test")
+    words = ("calibrate", "file", "--data", data, "--split", "test")
     outcome = tts(
         *(*words, "--preset", "self_consistency", "--preset", "drafted.yaml"),
         *("--engine-for", "draft=bundled:draft", "--set", "n=4"),

@@ -42,7 +42,7 @@ RUN_SCHEMA: dict[str, type] = {
 
 
 def test_json_is_the_public_contract(tts: Tts, data: str) -> None:
-    outcome = tts("eval", "jsonl", "--data", data, "--preset", "single", "--json")
+    outcome = tts("eval", "file", "--data", data, "--preset", "single", "--json")
     assert outcome.code == 0
     assert set(outcome.json) == {"schema", "runs"} and outcome.json["schema"] == 2
     (run,) = outcome.json["runs"]
@@ -59,11 +59,11 @@ def test_json_is_the_public_contract(tts: Tts, data: str) -> None:
     low, high = run["interval"]
     assert 0 <= low <= run["accuracy"] <= high <= 1
     assert set(run["pass_at_k"]) == {"1"}
-    assert (run["benchmark"], run["preset"], run["problems"]) == ("jsonl", "single", 5)
+    assert (run["benchmark"], run["preset"], run["problems"]) == ("file", "single", 5)
 
 
 def test_run_folder_holds_what_was_promised(tts: Tts, data: str) -> None:
-    run = tts("eval", "jsonl", "--data", data, "--preset", "single", "--json").json["runs"][0]
+    run = tts("eval", "file", "--data", data, "--preset", "single", "--json").json["runs"][0]
     folder = Path(run["out"])
     assert folder.parent == Path("runs")
     assert json.loads((folder / "summary.json").read_text()) == run
@@ -89,7 +89,7 @@ def test_run_folder_holds_what_was_promised(tts: Tts, data: str) -> None:
 
 def test_two_presets_end_with_a_table_and_a_plot(tts: Tts, data: str) -> None:
     outcome = tts(
-        *("eval", "jsonl", "--data", data, "--preset", "single"),
+        *("eval", "file", "--data", data, "--preset", "single"),
         *("--preset", "self_consistency", "--set", "sampling.top_p=0.9"),
     )
     assert outcome.code == 0
@@ -101,12 +101,12 @@ def test_two_presets_end_with_a_table_and_a_plot(tts: Tts, data: str) -> None:
     assert Path(plot).read_bytes().startswith(b"\x89PNG")
     assert "seed  0, scripted on vllm" in rest
     again = rest.splitlines()[-1].removeprefix("again ").split()
-    assert again[:3] == ["tts", "eval", "jsonl"]
+    assert again[:3] == ["tts", "eval", "file"]
     assert tts(*again[1:]).out.splitlines()[-1].split() == ["again", *again]
 
 
 def test_same_command_resumes(tts: Tts, data: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = ("eval", "jsonl", "--data", data, "--preset", "single", "--json")
+    arguments = ("eval", "file", "--data", data, "--preset", "single", "--json")
 
     async def make_dead(spec: EngineSpec) -> ScriptedEngine:
         return ScriptedEngine(lines(r"\boxed{2}"), die_at=1)
@@ -123,7 +123,7 @@ def test_same_command_resumes(tts: Tts, data: str, monkeypatch: pytest.MonkeyPat
 
 
 def test_reuse_of_another_run(tts: Tts, data: str) -> None:
-    common = ("eval", "jsonl", "--data", data, "--json", "--preset", "self_consistency")
+    common = ("eval", "file", "--data", data, "--json", "--preset", "self_consistency")
     first = tts(*common).json["runs"][0]
     again = tts(*common, "--set", "order=index", "--reuse", first["out"]).json["runs"][0]
     assert again["out"] != first["out"]
@@ -138,7 +138,7 @@ def test_several_benchmarks_at_once(tts: Tts) -> None:
 def test_nothing_solved_is_no_success(tts: Tts, data: str) -> None:
     rows = [{"id": "long", "problem": "What is 1 plus 1? " + "x" * 20_000, "answer": "2"}]
     Path(data).write_text(json.dumps(rows[0]) + "\n")
-    outcome = tts("eval", "jsonl", "--data", data, "--preset", "single")
+    outcome = tts("eval", "file", "--data", data, "--preset", "single")
     assert outcome.code == 2
     assert "the context is 10000" in outcome.err
 
@@ -159,8 +159,8 @@ def test_nothing_solved_is_no_success(tts: Tts, data: str) -> None:
             "enough for 0 of 1 problems",
         ),
         (("chain", "--split", "exam"), "exam"),
-        (("jsonl",), "the benchmark jsonl needs a file"),
-        (("jsonl", "--data", "nowhere.jsonl"), "nowhere.jsonl"),
+        (("file",), "the benchmark file needs a file"),
+        (("file", "--data", "nowhere.jsonl"), "nowhere.jsonl"),
         (("chain", "countdown", "--data", "x.jsonl"), "data belong to one benchmark"),
         (("chain", "--reuse", "nowhere"), "nowhere: no run here"),
         (("chain", "--model", "http://localhost"), "write MODEL, MODEL@URL or replay:FILE"),
@@ -194,7 +194,7 @@ def test_bad_input_is_one_message(tts: Tts, arguments: tuple[str, ...], message:
 def test_bad_line_is_named(tts: Tts, line: str, message: str) -> None:
     good = '{"id": "0", "problem": "What is 1 plus 1?", "answer": "2"}'
     Path("bad.jsonl").write_text(f"{good}\n{line}\n")
-    outcome = tts("eval", "jsonl", "--data", "bad.jsonl")
+    outcome = tts("eval", "file", "--data", "bad.jsonl")
     assert outcome.code == 2
     assert message in outcome.err
 
@@ -208,7 +208,7 @@ def test_malformed_preset_is_named_with_its_line(tts: Tts) -> None:
 
 def test_output_folder_that_is_a_file(tts: Tts, data: str) -> None:
     Path("runs").write_text("")
-    outcome = tts("eval", "jsonl", "--data", data)
+    outcome = tts("eval", "file", "--data", data)
     assert outcome.code == 2
     assert "cannot be written" in outcome.err
 
@@ -218,7 +218,7 @@ def test_engine_that_cannot_start(tts: Tts, data: str, monkeypatch: pytest.Monke
         raise EngineError("not enough memory; lower max_model_len")
 
     monkeypatch.setattr(running, "make_engine", make_engine)
-    outcome = tts("eval", "jsonl", "--data", data)
+    outcome = tts("eval", "file", "--data", data)
     assert (outcome.code, outcome.err) == (1, "error: not enough memory; lower max_model_len\n")
 
 
@@ -227,15 +227,15 @@ def test_ctrl_c_says_how_to_go_on(tts: Tts, data: str, monkeypatch: pytest.Monke
         raise KeyboardInterrupt
 
     monkeypatch.setattr(running, "make_engine", make_engine)
-    outcome = tts("eval", "jsonl", "--data", data, "--limit", "3")
+    outcome = tts("eval", "file", "--data", data, "--limit", "3")
     assert outcome.code == 130
-    assert f"tts eval jsonl --data {data} --limit 3 --seed 0" in outcome.err.replace(
+    assert f"tts eval file --data {data} --limit 3 --seed 0" in outcome.err.replace(
         "--preset self_consistency ", ""
     )
 
 
 def test_a_run_names_the_model_of_its_verifiers(tts: Tts, data: str) -> None:
-    words = ("eval", "jsonl", "--data", data, "--preset", "best_of_n", "--set", "n=2", "--json")
+    words = ("eval", "file", "--data", data, "--preset", "best_of_n", "--set", "n=2", "--json")
     (run,) = tts(*words).json["runs"]
     config = json.loads((Path(run["out"]) / "run.json").read_text())["config"]
     assert config["verifiers"] == {"prm": {"model": "scripted", "fingerprint": "scripted"}}
@@ -245,9 +245,37 @@ def test_a_run_names_the_model_of_its_verifiers(tts: Tts, data: str) -> None:
 def test_the_bundled_reward_model_scores_no_other_models_samples_by_default(
     tts: Tts, data: str, preset: str
 ) -> None:
-    words = ("eval", "jsonl", "--data", data, "--preset", preset, "--model", "Qwen/Qwen3-8B")
+    words = ("eval", "file", "--data", data, "--preset", preset, "--model", "Qwen/Qwen3-8B")
     refused = tts(*words)
     assert refused.code == 2 and not Path("runs").exists()
     assert "would score samples of Qwen/Qwen3-8B by bundled:prm" in refused.err
     assert "--verifier prm=MODEL" in refused.err and refused.err.count("\n") == 1
     assert tts(*words, "--verifier", "prm=bundled:prm").code == 0
+
+
+def test_columns_of_a_csv_are_mapped_and_said_again(tts: Tts) -> None:
+    Path("mine.csv").write_text("question,target\nWhat is 1 plus 2?,3\nWhat is 2 plus 2?,4\n")
+    words = ("eval", "file", "--data", "mine.csv", "--map", "question=problem")
+    outcome = tts(*words, "--map", "target=answer", "--preset", "single")
+    assert outcome.code == 0
+    again = outcome.out.splitlines()[-1]
+    assert "--data mine.csv --map question=problem --map target=answer" in again
+    refused = tts(*words)
+    assert refused.code == 2
+    assert "mine.csv:2: no 'answer'" in refused.err and "--map COLUMN=answer" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--map", "question"), "--map question: write COLUMN=NAME, such as question=problem"),
+        (("--map", "a=problem", "--map", "a=id"), "--map a=id: 'a' is problem already"),
+        (("--map", "a=problem", "--map", "b=problem"), "two columns the name 'problem'"),
+    ],
+)
+def test_a_map_that_cannot_be_read(
+    tts: Tts, data: str, words: tuple[str, ...], message: str
+) -> None:
+    outcome = tts("eval", "file", "--data", data, *words)
+    assert outcome.code == 2
+    assert message in outcome.err

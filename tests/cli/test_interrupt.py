@@ -52,7 +52,7 @@ def finished_lines() -> int:
 def test_interrupted_process_is_resumed(tts: Tts, blow: signal.Signals) -> None:
     rows = [{"id": str(i), "problem": f"What is {i} plus 2?", "answer": "2"} for i in range(12)]
     Path("sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    command = ["eval", "jsonl", "--data", "sums.jsonl", "--preset", "self_consistency"]
+    command = ["eval", "file", "--data", "sums.jsonl", "--preset", "self_consistency"]
     command += ["--set", "n=4", "--epochs", "24"]
     process = start(*command)
     deadline = time.monotonic() + 60
@@ -64,7 +64,7 @@ def test_interrupted_process_is_resumed(tts: Tts, blow: signal.Signals) -> None:
     assert 2 <= finished < 288
     if blow is signal.SIGINT:
         assert process.returncode == 130
-        assert "interrupted; what was finished is kept. Go on with:\n  tts eval jsonl" in err
+        assert "interrupted; what was finished is kept. Go on with:\n  tts eval file" in err
     assert "Traceback" not in err
     resumed = tts(*command, "--json")
     (run,) = resumed.json["runs"]

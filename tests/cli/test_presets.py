@@ -59,7 +59,7 @@ def test_doctor_looks_at_everything(tts: Tts) -> None:
 
 def evaluate(tts: Tts, data: str, *presets: str) -> list[dict[str, Any]]:
     flags = [word for preset in presets for word in ("--preset", preset)]
-    runs: list[dict[str, Any]] = tts("eval", "jsonl", "--data", data, "--json", *flags).json["runs"]
+    runs: list[dict[str, Any]] = tts("eval", "file", "--data", data, "--json", *flags).json["runs"]
     return runs
 
 
@@ -110,7 +110,7 @@ def test_report_passes_over_the_picture_that_eval_drew(tts: Tts, data: str) -> N
     assert any(path.endswith(".png") for path in found)
     outcome = tts("report", *found)
     assert outcome.code == 0 and "self_consistency" in outcome.out
-    assert "passed over runs/jsonl-accuracy" in outcome.err
+    assert "passed over runs/file-accuracy" in outcome.err
     (picture,) = [path for path in found if path.endswith(".png")]
     assert "none of these is a run folder" in tts("report", picture).err
 

@@ -49,7 +49,7 @@ def endpoint_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_python(folder: Path, code: str) -> str:
     """Run code with nothing but a folder's packages, elsewhere than in the tree."""
-    env = {**os.environ, "PYTHONPATH": str(folder)}
+    env = {**os.environ, "PYTHONPATH": str(folder), "TTS_DATA_DIR": ""}
     done = subprocess.run(
         [sys.executable, "-S", "-c", code],
         cwd=folder,

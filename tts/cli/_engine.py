@@ -1,15 +1,15 @@
 """The engine flags, declared once: `with_engine` gives them to a command."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from functools import wraps
 from typing import Annotated, Any
 
 import typer
 
+from tts.console.flags import to_pairs
 from tts.engine.spec import mask_login
-from tts.errors import InputError
 from tts.presets.yaml_file import parse_value
 from tts.session.runtime import DEFAULT_MODEL, Runtime
 
@@ -59,7 +59,7 @@ class EngineFlags:
         bool,
         typer.Option(
             "--unsafe-execution",
-            help="Let the verifier `execution` run code even where nothing isolates it.",
+            help="Run code, to score or to grade it, even where nothing isolates it.",
         ),
     ] = False
 
@@ -72,15 +72,17 @@ class EngineFlags:
         """
         args = {
             key: parse_value(text)
-            for key, text in _pairs("--engine-arg", self.engine_arg, "KEY=VALUE, such as seed=1")
+            for key, text in to_pairs(
+                "--engine-arg", self.engine_arg, "KEY=VALUE, such as seed=1"
+            ).items()
         }
-        named = _pairs("--engine-for", self.engine_for, "NAME=SPEC, such as draft=bundled:draft")
-        models = _pairs("--verifier", self.verifier, "NAME=MODEL, such as prm=bundled:prm")
+        named = to_pairs("--engine-for", self.engine_for, "NAME=SPEC, such as draft=bundled:draft")
+        models = to_pairs("--verifier", self.verifier, "NAME=MODEL, such as prm=bundled:prm")
         return Runtime(
             self.model,
             engine_args=args,
-            engines=dict(named),
-            models=dict(models),
+            engines=named,
+            models=models,
             unsafe_execution=self.unsafe_execution,
         )
 
@@ -122,15 +124,3 @@ def with_engine(command: Callable[..., None]) -> Callable[..., None]:
     call.__dict__["__signature__"] = inspect.Signature(parameters)
     call.__annotations__ = {p.name: p.annotation for p in parameters}
     return call
-
-
-def _pairs(flag: str, entries: Iterable[str] | None, form: str) -> Iterable[tuple[str, str]]:
-    read: Mapping[str, str] = {}
-    for entry in entries or ():
-        name, _, value = entry.partition("=")
-        if not name or not value:
-            raise InputError(f"{flag} {entry}: write {form}")
-        if name in read:
-            raise InputError(f"{flag} {entry}: {name!r} is {read[name]} already")
-        read = {**read, name: value}
-    return read.items()

@@ -14,6 +14,7 @@ from tts.cli._engine import EngineFlags, with_engine
 from tts.console import flags, output
 from tts.console.progress import watch
 from tts.evals.calibration.calibrate import calibrate
+from tts.evals.calibration.held_out import check_held_out
 from tts.evals.calibration.samples import labelled_scores
 from tts.evals.environment import versions
 from tts.evals.run_store import StoredRun, load_run
@@ -45,6 +46,7 @@ def calibrate_command(
     ] = None,
     overrides: flags.SetFlag = None,
     data: flags.DataFlag = None,
+    columns: flags.MapFlag = None,
     split: Annotated[
         str | None,
         typer.Option("--split", help="The part of the benchmark [default: calibration]."),
@@ -60,13 +62,14 @@ def calibrate_command(
 ) -> None:
     """Fit the policy that --preset auto reads, from runs on problems kept for calibration.
 
+    A problem of a published test set is refused, whatever file it comes from.
     Its figures are two-fold cross-validated. The same command again goes on where it was
     interrupted.
 
     Example: tts calibrate chain countdown --preset self_consistency --set n=32
     """
     runtime = engine.runtime()
-    scope = Scope.of(data=data, limit=limit, seed=seed)
+    scope = Scope.of(data=data, map=flags.to_map(columns), limit=limit, seed=seed)
     names = tuple(dict.fromkeys(benchmarks))
     scope.check(names)
     plans = [
@@ -80,6 +83,9 @@ def calibrate_command(
             overrides=overrides or (),
         )
     ]
+    for plan in plans:
+        if plan.benchmark != POOL:  # recorded before anybody could choose
+            check_held_out(plan.problems)
     folders = output.run_async(
         _run(runtime, plans, out), if_interrupted="interrupted; the same command goes on"
     )

@@ -156,7 +156,7 @@ def _benchmarks() -> list[Finding]:
 def _benchmark(name: str) -> Finding:
     module = catalog.load("benchmark", name)
     summary = catalog.summary(module)
-    if name == "jsonl":
+    if name == "file":
         return Finding("benchmark", name, True, summary)
     if hasattr(module, "PUBLISHED"):
         source = "downloaded from the Hugging Face hub on first use; offline, --data FILE"

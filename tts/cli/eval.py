@@ -43,7 +43,9 @@ class _Typed:
         scope = self.scope
         pairs: list[tuple[str, Any]] = [("--preset", name) for name in self.presets]
         pairs += [("--set", text) for text in self.overrides]
-        pairs += [("--data", scope.data), ("--split", scope.split), ("--limit", scope.limit)]
+        pairs += [("--data", scope.data)]
+        pairs += [("--map", f"{column}={name}") for column, name in scope.map.items()]
+        pairs += [("--split", scope.split), ("--limit", scope.limit)]
         pairs += [("--epochs", scope.epochs), ("--seed", scope.seed), ("--budget", scope.budget)]
         pairs += [("--run-budget", scope.run_budget), ("--out", self.out)]
         pairs += [("--reuse", path) for path in self.reuse]
@@ -65,6 +67,7 @@ def evaluate_command(
     preset: flags.PresetFlag = None,
     overrides: flags.SetFlag = None,
     data: flags.DataFlag = None,
+    columns: flags.MapFlag = None,
     split: Annotated[
         str, typer.Option("--split", help="The part of the benchmark that is solved.")
     ] = "test",
@@ -99,6 +102,7 @@ def evaluate_command(
     """
     scope = Scope.of(
         data=data,
+        map=flags.to_map(columns),
         split=split,
         limit=limit,
         epochs=epochs,

@@ -1,10 +1,12 @@
 """Flags that several subcommands share, each declared once; those of engines are in `_engine`."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tts.errors import InputError
 from tts.types.figures import UNITS
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -23,7 +25,20 @@ SetFlag = Annotated[
 ]
 DataFlag = Annotated[
     Path | None,
-    typer.Option("--data", help="Read the problems from this JSON Lines file.", metavar="FILE"),
+    typer.Option(
+        "--data",
+        help="Read the problems from this JSON Lines, CSV or Parquet file.",
+        metavar="FILE",
+    ),
+]
+MapFlag = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        help="Say which column of --data is our problem, answer or id, such as question=problem. "
+        "Repeat it for more.",
+        metavar="COLUMN=NAME",
+    ),
 ]
 LimitFlag = Annotated[
     int | None, typer.Option("--limit", min=1, help="Use only the first problems, so many.")
@@ -53,3 +68,34 @@ UnitFlag = Annotated[
         metavar="UNIT",
     ),
 ]
+
+
+def to_pairs(flag: str, entries: Iterable[str] | None, form: str) -> dict[str, str]:
+    """Return the values of a repeated flag NAME=VALUE by name.
+
+    Args:
+        flag: As it is typed.
+        entries: What was typed after it, each time.
+        form: What to write, for people.
+
+    Raises:
+        InputError: An entry is no pair, or names what another has named.
+    """
+    read: dict[str, str] = {}
+    for entry in entries or ():
+        name, _, value = entry.partition("=")
+        if not name or not value:
+            raise InputError(f"{flag} {entry}: write {form}")
+        if name in read:
+            raise InputError(f"{flag} {entry}: {name!r} is {read[name]} already")
+        read[name] = value
+    return read
+
+
+def to_map(entries: Iterable[str] | None) -> dict[str, str]:
+    """Return our name by column, as `--map` says it.
+
+    Raises:
+        InputError: As of `to_pairs`.
+    """
+    return to_pairs("--map", entries, "COLUMN=NAME, such as question=problem")

@@ -36,6 +36,11 @@ class Parts:
     verifiers: Mapping[str, Verifier]
     options: Mapping[str, Mapping[str, Any]]
 
+    @property
+    def unsafe_execution(self) -> bool:
+        """Whether code may be run even where nothing isolates it."""
+        return bool(self.options.get("execution", {}).get("unsafe"))
+
 
 def to_parts(
     engine: object,

@@ -16,7 +16,8 @@ import pytest
 
 from tts.errors import ProblemError
 from tts.evals import benchmarks
-from tts.evals.benchmarks import _rows, base
+from tts.evals.benchmarks import _files, _hub, base
+from tts.evals.test_sets import keys_of, statement_key
 from tts.parts.build import build_part
 from tts.protocols import Benchmark
 from tts.types import Answer, Grade, Problem, Support
@@ -32,13 +33,25 @@ PUBLISHED = {
     "aime26": ("aime2026", 30),
     "amc23": ("amc23", 40),
     "gsm8k": ("gsm8k_test", 1319),
+    "humaneval": ("humaneval", 164),
     "math500": ("math500", 500),
 }
 GOOD = '{"id": "a", "problem": "What is 6 * 7?", "answer": "42", "level": 2}'
 
 
+DATA_DIR = os.environ.get("TTS_DATA_DIR", "")
+
+
+@pytest.fixture(autouse=True)
+def no_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep copies of public data sets out of sight; `DATA_DIR` is where they are."""
+    monkeypatch.delenv("TTS_DATA_DIR", raising=False)
+
+
 def load(name: str, data: Path | None = None, **options: object) -> Benchmark:
-    benchmark: Benchmark = build_part("benchmark", name, {"data": data, **options})
+    """Return a benchmark that grades programs even where nothing isolates them."""
+    given = {"data": data, "unsafe_execution": True, **options}
+    benchmark: Benchmark = build_part("benchmark", name, given)
     return benchmark
 
 
@@ -50,7 +63,7 @@ def write(folder: Path, *lines: str | bytes) -> Path:
 
 
 def test_the_folder_holds_the_benchmarks() -> None:
-    assert {*PUBLISHED, "chain", "countdown", "jsonl"} <= set(NAMES)
+    assert {*PUBLISHED, "chain", "countdown", "file"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -71,7 +84,7 @@ def test_a_row_becomes_a_problem(tmp_path: Path) -> None:
         "",
         '{"id": "b", "problem": "q", "answer": "B", "answer_type": "choice", "subject": "s"}',
     )
-    assert list(load("jsonl", path).problems("test")) == [
+    assert list(load("file", path).problems("test")) == [
         # A byte-order mark is skipped; numbers become text; a foreign type is metadata.
         Problem("7", "p", reference="42", metadata={"answer_type": "Real"}),
         Problem("b", "q", reference="B", answer_type="choice", metadata={"subject": "s"}),
@@ -89,29 +102,31 @@ def test_a_row_becomes_a_problem(tmp_path: Path) -> None:
         ("[" * 100_000, ":2: not JSON"),
         (b'{"id": "\xff"}', ":2: byte 9 is not UTF-8"),
         ('{"id": "b", "problem": "\\ud800", "answer": "1"}', ":2: half of a surrogate pair"),
-        ('{"problem": "p", "answer": "1"}', ":2: no 'id'"),
-        ('{"id": "b", "answer": "1"}', ":2: no 'problem'"),
+        (
+            '{"id": "b", "answer": "1"}',
+            ":2: no 'problem', only id, answer; name its column with --map",
+        ),
         ('{"id": "b", "problem": " ", "answer": "1"}', ":2: no 'problem'"),
         ('{"id": "b", "problem": 5, "answer": "1"}', ":2: 'problem' is a number"),
         ('{"id": true, "problem": "p", "answer": "1"}', ":2: 'id' is true"),
         ('{"id": "b", "problem": "p"}', ":2: no 'answer'"),
         ('{"id": "b", "problem": "p", "answer": null}', ":2: no 'answer'"),
         ('{"id": "b", "problem": "p", "answer": ["1"]}', ":2: 'answer' is a list"),
-        (GOOD, ":2: the id 'a' is already on line 1"),
+        (GOOD, ":2: the id 'a' is already that of .*problems.jsonl:1;"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str | bytes, message: str) -> None:
     path = write(tmp_path, GOOD, line)
     with pytest.raises(ProblemError, match=message) as caught:
-        list(load("jsonl", path).problems("test"))
+        list(load("file", path).problems("test"))
     assert str(caught.value).startswith(f"{path}:2: ")
 
 
 def test_a_huge_line_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_rows, "MAX_LINE_BYTES", 1 << 20)
+    monkeypatch.setattr(_files, "MAX_LINE_BYTES", 1 << 20)
     path = write(tmp_path, GOOD, b"x" * (1 << 21))
     with pytest.raises(ProblemError, match=":2: longer than 1 MiB"):
-        list(load("jsonl", path).problems("test"))
+        list(load("file", path).problems("test"))
 
 
 def test_files_that_hold_nothing(tmp_path: Path) -> None:
@@ -122,14 +137,14 @@ def test_files_that_hold_nothing(tmp_path: Path) -> None:
         (tmp_path, "directory"),
     ]:
         with pytest.raises(ProblemError, match=message):
-            list(load("jsonl", path).problems("test"))
+            list(load("file", path).problems("test"))
     with pytest.raises(ProblemError, match="--data FILE"):
-        load("jsonl")
+        load("file")
 
 
 def test_unanswered_problems_on_request(tmp_path: Path) -> None:
     path = write(tmp_path, '{"id": "a", "problem": "p"}')
-    benchmark = load("jsonl", path, allow_unanswered=True)
+    benchmark = load("file", path, allow_unanswered=True)
     (problem,) = benchmark.problems("test")
     assert benchmark.grade(problem, _answer("1")).correct is None
 
@@ -168,15 +183,20 @@ def test_a_file_that_differs_is_named_and_used(
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_published_files(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    if not os.environ.get("TTS_DATA_DIR"):
+def test_published_files(
+    name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not DATA_DIR:
         pytest.skip("TTS_DATA_DIR does not name a folder with the benchmark files")
     stem, count = PUBLISHED[name]
-    path = Path(os.environ["TTS_DATA_DIR"]) / f"{stem}.jsonl"
+    path = Path(DATA_DIR) / f"{stem}.jsonl"
     with caplog.at_level(logging.WARNING):
         problems = list(load(name, path).problems("test"))
     assert len(problems) == count
     assert caplog.text == ""  # row count and digest are those of the published set
+    assert {statement_key(p) for p in problems} == keys_of(name)
+    monkeypatch.setenv("TTS_DATA_DIR", DATA_DIR)
+    assert list(load(name).problems("test")) == problems  # without --data, from the folder
 
 
 # One row of each data set, with the columns that it has on the hub.
@@ -186,6 +206,17 @@ HUB_ROWS: dict[str, tuple[dict[str, Any], str, str]] = {
     "aime26": ({"id": "0", "problem": "p", "answer": "277"}, "aime26-01", "277"),
     "amc23": ({"id": 0, "question": "p", "answer": 27.0, "url": "u"}, "amc23-01", "27"),
     "gsm8k": ({"question": "p", "answer": "16 - 3 = 13.\n#### 1,013"}, "gsm8k-test-0", "1013"),
+    "humaneval": (
+        {
+            "task_id": "HumanEval/0",
+            "prompt": "def f(x):\n",
+            "canonical_solution": "    return x\n",
+            "test": "def check(candidate):\n    assert candidate(1) == 1\n",
+            "entry_point": "f",
+        },
+        "HumanEval/0",
+        "def f(x):\n    return x\n",
+    ),
     "math500": (
         {
             "problem": "p",
@@ -206,13 +237,16 @@ def fake_hub(
 ) -> None:
     module = ModuleType("datasets")
 
-    def load_dataset(name: str, config: str | None) -> dict[str, Sequence[dict[str, Any]]]:
+    def load_dataset(
+        name: str, config: str | None, *, revision: str | None
+    ) -> dict[str, Sequence[dict[str, Any]]]:
+        assert revision is None or len(revision) == 40
         assert (config == "main") == (name == "openai/gsm8k")
         return {split: rows}
 
     monkeypatch.setattr(module, "load_dataset", load_dataset, raising=False)
     monkeypatch.setitem(sys.modules, "datasets", module)
-    monkeypatch.setattr(base, "_unreachable_hub", lambda: "")
+    monkeypatch.setattr(_hub, "unreachable_hub", lambda: "")
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -226,7 +260,8 @@ def test_rows_from_the_hub(
     fake_hub(monkeypatch, rows, split)
     with caplog.at_level(logging.WARNING):
         first = next(iter(load(name).problems("test")))
-    assert (first.id, first.statement, first.reference) == (problem_id, "p", reference)
+    statement = "def f(x):" if name == "humaneval" else "p"
+    assert (first.id, first.reference) == (problem_id, reference) and statement in first.statement
     assert "has changed since its digest was taken" in caplog.text
 
 
@@ -260,7 +295,7 @@ def test_without_a_network_it_fails_at_once(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_failure_in_the_library_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     fake_hub(monkeypatch, [])
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("first line\nsecond line")
 
     monkeypatch.setattr(sys.modules["datasets"], "load_dataset", fail)
@@ -270,5 +305,17 @@ def test_a_failure_in_the_library_is_one_message(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_example_in_messages_is_a_good_line(tmp_path: Path) -> None:
-    assert json.loads(_rows._EXAMPLE)
-    assert list(load("jsonl", write(tmp_path, _rows._EXAMPLE)).problems("test"))
+    assert json.loads(_files.EXAMPLE)
+    assert list(load("file", write(tmp_path, _files.EXAMPLE)).problems("test"))
+
+
+def test_math_leaves_the_test_problems_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    math = importlib.import_module("tts.evals.benchmarks.math")
+    monkeypatch.setattr(math, "keys_of", lambda _: {statement_key(Problem("", "In the test."))})
+    rows = [
+        {"problem": "In  the test.", "solution": r"\boxed{1}", "level": "Level 1", "type": "t"},
+        {"problem": "Not.", "solution": r"So \boxed{1} or \boxed{2}.", "level": "L", "type": "t"},
+    ]
+    path = write(tmp_path, *map(json.dumps, rows))
+    (problem,) = load("math", path).problems("calibration")
+    assert (problem.id, problem.statement, problem.reference) == ("math-1", "Not.", "1, 2")

@@ -1,0 +1,194 @@
+"""Rows of a user's file: JSON Lines, CSV or Parquet, with errors that say where and what to do."""
+
+import csv
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tts.errors import ProblemError, optional_import
+
+MAX_LINE_BYTES = 8 << 20
+EXAMPLE = '{"id": "1", "problem": "What is 6 * 7?", "answer": "42"}'
+
+
+class FileRow(NamedTuple):
+    """A row of a file.
+
+    Attributes:
+        where: File and line, as errors name them.
+        values: By column.
+    """
+
+    where: str
+    values: Mapping[str, Any]
+
+
+def read_rows(path: Path, names: Mapping[str, str]) -> Iterator[FileRow]:
+    """Yield the rows of a file: CSV by ".csv", Parquet by ".parquet", anything else JSON Lines.
+
+    Args:
+        path: The file; text is UTF-8.
+        names: New name by column; a column that had the new name before is dropped.
+
+    Raises:
+        ProblemError: The file cannot be read, or a row lacks a column of `names`; the message
+            begins with file and line.
+        MissingExtraError: The file is Parquet, and what reads it is not installed.
+    """
+    read = _READERS.get(path.suffix.lower(), _json_rows)
+    try:
+        for row in read(path):
+            yield _renamed(row, names)
+    except OSError as error:
+        raise ProblemError(
+            f"cannot read {path}: {error.strerror}; --data takes JSON Lines, CSV or Parquet"
+        ) from error
+
+
+def _renamed(row: FileRow, names: Mapping[str, str]) -> FileRow:
+    if missing := [name for name in names if name not in row.values]:
+        raise ProblemError(
+            f"{row.where}: no column {missing[0]!r} to map, only {', '.join(row.values)}"
+        )
+    kept = {k: v for k, v in row.values.items() if k not in names and k not in names.values()}
+    return FileRow(row.where, {**kept, **{new: row.values[old] for old, new in names.items()}})
+
+
+def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield place and content of each line, the blank ones too."""
+    with path.open("rb") as file:
+        number = 0
+        while line := file.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            if len(line) > MAX_LINE_BYTES:
+                raise ProblemError(
+                    f"{path}:{number}: longer than {MAX_LINE_BYTES >> 20} MiB; "
+                    "this is not one problem a line"
+                )
+            yield f"{path}:{number}", line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+
+
+def _decoded(line: bytes, where: str) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise ProblemError(
+            f"{where}: byte {error.start + 1} is not UTF-8; convert the file to UTF-8"
+        ) from error
+
+
+def _json_rows(path: Path) -> Iterator[FileRow]:
+    for where, line in _lines(path):
+        if line.strip():
+            yield FileRow(where, _object(_decoded(line, where), where))
+
+
+def _object(line: str, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line.rstrip("\r\n"), parse_constant=_refuse_constant)
+        check_writable(row, where)
+    except (json.JSONDecodeError, RecursionError, ValueError) as error:
+        raise ProblemError(
+            f"{where}: not JSON ({_reason(error)}); each line is one object, such as {EXAMPLE}"
+        ) from error
+    if not isinstance(row, dict):
+        raise ProblemError(
+            f"{where}: {kind_of(row)} instead of an object; each line is one, such as {EXAMPLE}"
+        )
+    return row
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at column {error.colno}"
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def check_writable(row: object, where: str) -> None:
+    """Refuse what could not be written into a run's files later.
+
+    Raises:
+        ProblemError: A string holds half of a surrogate pair, or a value has no form in JSON.
+    """
+    try:
+        json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError as error:
+        raise ProblemError(
+            f"{where}: half of a surrogate pair in a string; convert the file to UTF-8"
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise ProblemError(f"{where}: {error}; keep texts, numbers and lists of them") from error
+
+
+def kind_of(value: object) -> str:
+    """Return what a JSON value is, for people."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, str):
+        return "a text"
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    return "a number"
+
+
+def _csv_rows(path: Path) -> Iterator[FileRow]:
+    """Yield the rows below the header; an empty cell is a column that the row does not have."""
+    reader = csv.reader((_decoded(line, where) for where, line in _lines(path)), strict=True)
+    header = _csv_header(path, reader)
+    while True:
+        where = f"{path}:{reader.line_num + 1}"
+        cells = _next_cells(reader, where)
+        if cells is None:
+            return
+        if len(cells) > len(header):
+            raise ProblemError(
+                f"{where}: {len(cells)} cells below {len(header)} column names; put cells that "
+                "hold commas in double quotes"
+            )
+        if cells:
+            yield FileRow(where, {k: v for k, v in zip(header, cells, strict=False) if v})
+
+
+def _csv_header(path: Path, reader: Any) -> list[str]:
+    header = [name.strip() for name in _next_cells(reader, f"{path}:1") or ()]
+    if twice := [name for place, name in enumerate(header) if name in header[:place]]:
+        raise ProblemError(f"{path}:1: two columns are named {twice[0]!r}; rename one")
+    return header
+
+
+def _next_cells(reader: Any, where: str) -> list[str] | None:
+    try:
+        cells: list[str] | None = next(reader, None)
+    except csv.Error as error:
+        raise ProblemError(f"{where}: not CSV ({error})") from error
+    return cells
+
+
+def _parquet_rows(path: Path) -> Iterator[FileRow]:
+    path.open("rb").close()  # a missing file is named as those of other kinds are
+    with optional_import("a Parquet file"):
+        from datasets import Dataset  # takes over a second, and only Parquet and the hub need it
+    with tempfile.TemporaryDirectory() as cache:
+        try:
+            table = Dataset.from_parquet(str(path), cache_dir=cache, keep_in_memory=True)
+        # The library raises what its many parts raise; any of it means that there is no data.
+        except Exception as error:
+            first_line = next(iter(str(error).splitlines()), "")
+            raise ProblemError(f"{path}: not Parquet ({first_line})") from error
+    for index, values in enumerate(table):
+        where = f"{path}, row {index}"
+        row = {key: value for key, value in values.items() if value is not None}
+        check_writable(row, where)
+        yield FileRow(where, row)
+
+
+_READERS: Mapping[str, Callable[[Path], Iterator[FileRow]]] = {
+    ".csv": _csv_rows,
+    ".parquet": _parquet_rows,
+}
