@@ -20,7 +20,12 @@ _BOOTSTRAP_SEED = 0
 
 
 def summarise(
-    config: Mapping[str, Any], records: Sequence[Record], *, seconds: float, out: Path
+    config: Mapping[str, Any],
+    records: Sequence[Record],
+    *,
+    seconds: float,
+    out: Path,
+    lost: int = 0,
 ) -> Summary:
     """Return the figures of a run.
 
@@ -29,6 +34,7 @@ def summarise(
         records: What is finished; at least one.
         seconds: Wall time of its sessions.
         out: Its folder.
+        lost: Generated tokens that were in flight when a session was killed.
     """
     usage = sum_usage(record.usage for record in records)
     shares = accuracy_by_problem(records)
@@ -58,6 +64,7 @@ def summarise(
             generated=usage.generated_tokens,
             wasted=usage.wasted_tokens,
             reused=usage.reused_tokens,
+            lost=lost,
         ),
         kv_bytes=KVBytes(read=usage.kv_bytes, dense=usage.dense_kv_bytes),
         seconds=round(seconds, 3),
@@ -75,7 +82,9 @@ def summary_of(run: StoredRun) -> Summary:
         return replace(run.summary, out=str(run.folder))
     if not run.records:
         raise InputError(f"{run.folder}: no problem is finished yet")
-    return summarise(run.config, run.records, seconds=run.seconds, out=run.folder)
+    return summarise(
+        run.config, run.records, seconds=run.seconds, out=run.folder, lost=run.lost_tokens
+    )
 
 
 def accuracy_by_problem(records: Iterable[Record]) -> dict[str, float]:

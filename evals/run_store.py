@@ -3,7 +3,8 @@
 DIR/<benchmark>-<preset>-<hash of its configuration>/
     run.json            configuration, versions, environment, sessions
     statements.jsonl    every problem: its statement, reference and metadata
-    generations.jsonl   every finished completion with its text (`tts.runtime.log`)
+    generations.jsonl   requests as they are sent, and every finished completion with its text
+                        (`tts.runtime.log`); `kind` tells which
     problems.jsonl      one line per finished problem and repeat, with its samples
     trace.jsonl         what happened to each finished problem
     summary.json        the figures, once every problem is finished
@@ -60,6 +61,8 @@ class StoredRun:
         summary: The figures, if it was finished.
         versions: Of the packages that ran and graded it; several, with commas between, where its
             sessions had different ones.
+        lost_tokens: Generated tokens that were in flight when a session ended, as the last session
+            found them; partly an estimate.
     """
 
     folder: Path
@@ -68,6 +71,7 @@ class StoredRun:
     seconds: float
     summary: Summary | None
     versions: Mapping[str, str] = field(default_factory=dict)
+    lost_tokens: int = 0
 
     @property
     def is_finished(self) -> bool:
@@ -97,6 +101,7 @@ def load_run(folder: Path) -> StoredRun:
         seconds=sum(_session_seconds(folder, session) for session in head["sessions"]),
         summary=_whole_summary(folder, len(records)),
         versions=_versions_of(head["sessions"]),
+        lost_tokens=head["sessions"][-1].get("lost_tokens", 0),
     )
 
 
@@ -172,11 +177,13 @@ class RunStore:
             }
             self.summary = _whole_summary(self.folder, len(self.records))
             self._started = time.monotonic()
-            self._head = head if self.summary is not None else self._with_session(head)
-            _write_statements(self.folder / _STATEMENTS, problems)
+            for session in head["sessions"]:  # before opening the files makes them younger
+                session["seconds"] = _session_seconds(self.folder, session)
             seed, finished = int(config["seed"]), self.records.keys()
             self.log = LogFile(self.folder / GENERATIONS, seed=seed, finished=finished)
             opened.callback(self.log.close)
+            self._head = head if self.summary is not None else self._with_session(head)
+            _write_statements(self.folder / _STATEMENTS, problems)
             self._problems = LineWriter(self.folder / _PROBLEMS, lines[-1].end if lines else 0)
             opened.callback(self._problems.close)
             trace_end = lines[-1].values["trace_end"] if lines else 0
@@ -245,9 +252,13 @@ class RunStore:
         return head
 
     def _with_session(self, head: dict[str, Any]) -> dict[str, Any]:
-        for session in head["sessions"]:
-            session["seconds"] = _session_seconds(self.folder, session)
-        now = {"started": time.time(), "seconds": None, "process": os.getpid()}
+        lost = self.log.lost.generated_tokens or 0
+        now = {
+            "started": time.time(),
+            "seconds": None,
+            "process": os.getpid(),
+            "lost_tokens": lost,
+        }
         head["sessions"].append({**now, "versions": versions()})
         write_json(self.folder / _RUN, head)
         return head

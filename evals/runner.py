@@ -140,7 +140,13 @@ async def _evaluate(
         ) as runtime:
             await _Session(plan, store, runtime, show).run()
         records = list(store.records.values())
-        summary = summarise(config, records, seconds=store.seconds, out=store.folder)
+        summary = summarise(
+            config,
+            records,
+            seconds=store.seconds,
+            out=store.folder,
+            lost=store.log.lost.generated_tokens or 0,
+        )
         store.finish(summary)
     return summary
 
@@ -232,7 +238,8 @@ class _Session:
     async def run(self) -> None:
         """Solve and grade what is not yet finished."""
         before = sum_usage(record.usage for record in self._store.records.values())
-        self._runtime.ledger.record(self._runtime.engine.info, before)
+        for paid in (before, self._store.log.lost):
+            self._runtime.ledger.record(self._runtime.engine.info, paid)
         self._tokens_before = _fresh_tokens(self._runtime)
         results = self._runtime.run_many(self._open_jobs())
         async with _every(_TICK_SECONDS, self._show), results:

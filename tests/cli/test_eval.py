@@ -55,6 +55,7 @@ def test_json_is_the_public_contract(tts: Tts, data: str) -> None:
         "generated",
         "wasted",
         "reused",
+        "lost",
     }
     low, high = run["interval"]
     assert 0 <= low <= run["accuracy"] <= high <= 1
@@ -75,7 +76,11 @@ def test_run_folder_holds_what_was_promised(tts: Tts, data: str) -> None:
     assert {"problem", "repeat", "answer", "correct", "usage", "seconds", "error"} <= set(rows[0])
     drawn = [json.loads(line) for line in (folder / "generations.jsonl").read_text().splitlines()]
     places = ("problem", "repeat", "node", "seed")
-    texts = {tuple(row[name] for name in places): row["text"] for row in drawn}
+    texts = {
+        tuple(row[name] for name in places): row["text"]
+        for row in drawn
+        if row["kind"] == "completion"
+    }
     for row in rows:  # every sample finds its text, and every problem its statement
         for sample in row["samples"]:
             text = texts[row["problem"], row["repeat"], sample["node"], sample["seed"]]

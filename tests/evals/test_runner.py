@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tts.console.tables import notes
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import BudgetError, CapabilityError, EngineError, ProblemError
 from tts.evals.metrics import wilson_interval
@@ -344,3 +345,25 @@ def test_what_is_in_flight_reserves_little_of_the_run_budget(
     made = plan("single", run_budget=budget)
     sampling = replace(made.preset.sampling, max_tokens=500)
     assert _max_problems(replace(made, preset=replace(made.preset, sampling=sampling))) == expected
+
+
+def test_what_was_in_flight_at_a_kill_counts_against_the_runs_budget(tmp_path: Path) -> None:
+    """24 samples of at most 100 tokens; 12 of them were asked for when the process was killed."""
+    made = plan(
+        "self_consistency", "n=4", "sampling.max_tokens=100", run_budget=Budget(tokens=2_400)
+    )
+    whole = run(made, ScriptedEngine(script), tmp_path)
+    assert whole.tokens.lost == 0
+    folder = Path(whole.out)
+    for name in ("problems.jsonl", "summary.json"):
+        (folder / name).unlink()
+    log = folder / GENERATIONS
+    lines = [line for line in log.read_bytes().splitlines(True) if b'"kind":"sent"' in line]
+    log.write_bytes(b"".join(lines[:3]))  # three problems of four samples, none of which came
+    engine = ScriptedEngine(script)
+    again = run(made, engine, tmp_path)
+    assert again.tokens.lost == 1_200
+    assert (again.tokens.generated or 0) + 1_200 <= 2_400
+    assert load_run(folder).lost_tokens == 1_200
+    (note,) = notes([again])
+    assert "stopped with calls in flight; they count as up to 1,200 tokens more" in note

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.logs import cut_log
 from tests.support.results import events
 from tests.support.solving import solve
 from tts.engine.scripted import Ask, Line, ScriptedEngine
@@ -84,8 +85,7 @@ def test_it_resumes_chunk_by_chunk(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     with LogFile(path) as log:
         first = solve(ScriptedEngine(going_on), PIPELINE, log=log)
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(lines[:6]))
+    cut_log(path, 6)
     engine = ScriptedEngine(going_on)
     with LogFile(path) as log:
         second = solve(engine, PIPELINE, log=log)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.logs import cut_log
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import BudgetError, ContextError, EngineError
 from tts.operators.base import OperatorModel
@@ -301,7 +302,7 @@ def test_a_killed_run_samples_only_what_is_missing(tmp_path: Path, kept: int) ->
     path = tmp_path / "log.jsonl"
     with LogFile(path) as log:
         whole = solve(by_seed(texts), voted(), log=log)
-    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:kept]))
+    cut_log(path, kept)
     engine = by_seed(texts)
     with LogFile(path) as log:
         resumed = solve(engine, voted(), log=log)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.support.logs import cut_log, num_completions
 from tests.support.results import noted
 from tests.support.searching import PROBLEM, DigitVerifier, digits, search, solutions, steps_of
 from tts.engine.scripted import INFO, Ask, Line, ScriptedEngine
@@ -382,12 +383,12 @@ def test_a_killed_search_resumes_with_the_same_decisions(tmp_path: Path, name: s
     path = tmp_path / "log.jsonl"
     with LogFile(path) as log:
         whole = search(ScriptedEngine(digits(depth=3)), POLICIES[name], log=log)
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(lines[: len(lines) // 2]))
+    drawn = num_completions(path)
+    cut_log(path, drawn // 2)
     engine = ScriptedEngine(digits(depth=3))
     with LogFile(path) as log:
         resumed = search(engine, POLICIES[name], log=log)
-    assert sum(request.n for request in engine.requests) == len(lines) - len(lines) // 2
+    assert sum(request.n for request in engine.requests) == drawn - drawn // 2
     assert figures(resumed)["tree"] == figures(whole)["tree"]
     assert resumed.usage.generated_tokens == whole.usage.generated_tokens
 

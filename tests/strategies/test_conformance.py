@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.logs import cut_log
 from tests.support.solving import PROBLEM, solve
 from tests.support.verifiers import open_verifier
 from tts.engine.scripted import Ask, Line, ScriptedEngine
@@ -152,8 +153,7 @@ def test_a_killed_run_resumes_to_the_same_result(name: str, kept: int, tmp_path:
     path = tmp_path / "log.jsonl"
     with LogFile(path) as log:
         whole = solve(speaker(), pipeline_of(name), log=log)
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(lines[:kept]))
+    cut_log(path, kept)
     engine = speaker()
     with LogFile(path) as log:
         resumed = solve(engine, pipeline_of(name), log=log)

@@ -48,6 +48,11 @@ def notes(summaries: Sequence[Summary]) -> Iterator[str]:
                 f"note: {summary.benchmark} {summary.preset} is unfinished, {summary.done} of "
                 f"{summary.planned}: easy problems finish first, so its accuracy is likely too high"
             )
+        if summary.tokens.lost:
+            yield (
+                f"note: {summary.benchmark} {summary.preset} was stopped with calls in flight; "
+                f"they count as up to {summary.tokens.lost:,} tokens more in its run budget"
+            )
     if any(summary.is_replay for summary in summaries):
         yield "note: recorded samples have no seconds; replaying them takes those of checking them"
 

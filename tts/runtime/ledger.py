@@ -75,6 +75,12 @@ class Ledger:
         self._is_expired = True
 
     @property
+    def limits(self) -> str:
+        """What it is held against, time left out; empty where nothing is limited."""
+        budgets = (replace(ledger.budget, seconds=None) for ledger in self._line())
+        return " within ".join(str(budget) for budget in budgets if budget != Budget())
+
+    @property
     def usage(self) -> Usage:
         """Everything settled so far."""
         if len(self._settled) > 1:
@@ -94,10 +100,38 @@ class Ledger:
             share = self._share(info, n, max_tokens, prompt_tokens)
         if share < least:
             return Grant(n=0, max_tokens=0, open=0)
-        flops = sequence_flops(info, prompt_tokens, share) or 0.0
-        worst = Usage(prompt_tokens=prompt_tokens, generated_tokens=share)
+        return self._grant(info, n, share, prompt_tokens)
+
+    def renew(
+        self, info: ModelInfo, *, n: int, recorded: int, max_tokens: int, prompt_tokens: int = 0
+    ) -> Grant:
+        """Reserve again what an earlier session had been granted, each at its full length.
+
+        Those that are recorded have been paid and get their place in any case; of the others, as
+        many as there is room for.
+
+        Args:
+            info: The model.
+            n: Completions that were granted.
+            recorded: Those of them that are in the log.
+            max_tokens: Limit of each.
+            prompt_tokens: Most that each reads.
+        """
+        grant = self._grant(info, recorded, max_tokens, prompt_tokens)
+        missing = n - recorded
+        while missing and self._share(info, missing, max_tokens, prompt_tokens) < max_tokens:
+            missing -= 1
+        grant.n += missing
+        grant.open += missing
+        self._hold(grant, missing)
+        return grant
+
+    def _grant(self, info: ModelInfo, n: int, max_tokens: int, prompt_tokens: int) -> Grant:
+        """Reserve, whether there is room or not."""
+        flops = sequence_flops(info, prompt_tokens, max_tokens) or 0.0
+        worst = Usage(prompt_tokens=prompt_tokens, generated_tokens=max_tokens)
         usd = price_usd(info.price, worst) or 0.0
-        grant = Grant(n=n, max_tokens=share, open=n, flops=flops, usd=usd)
+        grant = Grant(n=n, max_tokens=max_tokens, open=n, flops=flops, usd=usd)
         self._hold(grant, n)
         return grant
 

@@ -3,6 +3,10 @@
 A completion's key is a hash of all that decides its text: engine fingerprint, prompt, sampling and
 seed. Who asked for it (problem, repeat, node) is written beside it, so that the lines of a file
 join those of the run's other files, and so that what a finished problem asked can be forgotten.
+
+Requests are written when they are sent, so that after a kill it is known what was in flight. A
+session that follows charges it (`GenerationLog.lost`), and grants what had been granted, so that
+what was recorded is found under its key whatever is left of the budget by then.
 """
 
 import hashlib
@@ -14,7 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from tts.errors import StoreError
-from tts.storage.sealed_lines import LineWriter, decode_line, encode_line, read_lines
+from tts.runtime.in_flight import InFlight
+from tts.storage.sealed_lines import Line, LineWriter, decode_line, encode_line, read_lines
 from tts.types import PER_TOKEN, Completion, GenerationRequest, Usage
 
 
@@ -29,10 +34,38 @@ def request_key(fingerprint: str, request: GenerationRequest) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
+class Sent(NamedTuple):
+    """A request as it was sent.
+
+    Attributes:
+        seeds: Of the completions that the engine was asked for.
+        n: Completions that the budget let through, recorded ones included.
+        max_tokens: Limit of each.
+        prompt_tokens: Most that each reads.
+        asked_key: Key of the request before the budget shortened its completions.
+        asked: Completions that the node wanted.
+        limits: The budgets that it was held against; empty where there were none.
+    """
+
+    seeds: tuple[int, ...]
+    n: int
+    max_tokens: int
+    prompt_tokens: int
+    asked_key: str
+    asked: int
+    limits: str
+
+
 class GenerationLog:
-    """Completions by key, in memory; `LogFile` keeps them on disk instead."""
+    """Completions by key, in memory; `LogFile` keeps them on disk instead.
+
+    Attributes:
+        lost: What earlier sessions had asked for, paid and never seen the end of.
+    """
 
     def __init__(self) -> None:
+        self.lost = Usage()
+        self._sent: dict[str, Sent] = {}  # by the key of what was asked for, and its base seed
         self._places: dict[str, tuple[int, Any]] = {}  # of completions: their order, and where
         self._aborted: dict[str, Usage] = {}
         self._problems: dict[tuple[str, int], ProblemLog] = {}
@@ -53,6 +86,7 @@ class GenerationLog:
         for name in () if known is None else known.names:
             self._places.pop(name, None)
             self._aborted.pop(name, None)
+            self._sent.pop(name, None)
 
     def find(self, names: Mapping[str, int]) -> list[tuple[int, Completion]]:
         """Return (seed, completion) of the names that are recorded, in their recorded order."""
@@ -63,6 +97,21 @@ class GenerationLog:
     def find_aborted(self, name: str) -> Usage | None:
         """Return what the aborted part of a request had cost."""
         return self._aborted.get(name)
+
+    def find_sent(self, name: str) -> Sent | None:
+        """Return how a request with limits was sent before."""
+        return self._sent.get(name)
+
+    def record_sent(self, entry: "Entry", sent: Sent) -> None:
+        """Keep that a request is about to be sent."""
+        if sent.limits:
+            self._sent[_name(sent.asked_key, entry.seed)] = sent
+
+    def record_lost(self, entry: "Entry", usage: Usage) -> None:
+        """Note what a request had cost that was given up with the run, and gave nothing to keep."""
+
+    def record_failed(self, entry: "Entry", usage: Usage, error: str) -> None:
+        """Note what a completion that failed had cost."""
 
     def record(self, entry: "Entry", completion: Completion) -> None:
         """Keep a finished completion."""
@@ -123,6 +172,25 @@ class ProblemLog:
         """Return what the aborted part of the request with this base seed had cost."""
         return self._log.find_aborted(_name(key, seed))
 
+    def find_sent(self, asked_key: str, seed: int) -> Sent | None:
+        """Return how the request with this base seed was sent before, if a budget limited it."""
+        name = _name(asked_key, seed)
+        self.names.add(name)
+        return self._log.find_sent(name)
+
+    def record_sent(self, key: str, seed: int, sent: Sent, *, node: str) -> None:
+        """Keep that the request with this base seed is about to be sent."""
+        self._log.record_sent(self._entry(node, key, seed), sent)
+
+    def record_lost(self, key: str, seed: int, usage: Usage, *, node: str) -> None:
+        """Note what a request had cost that was given up with the run."""
+        self._log.record_lost(self._entry(node, key, seed), usage)
+
+    def record_failed(self, key: str, seed: int, completion: Completion, *, node: str) -> None:
+        """Note what a completion that failed had cost."""
+        entry = self._entry(node, key, seed)
+        self._log.record_failed(entry, completion.usage, completion.error or "")
+
     def record(self, key: str, seed: int, completion: Completion, *, node: str) -> None:
         """Keep a finished completion of a node; with a `LogFile`, on disk before it is seen."""
         self._log.record(self._entry(node, key, seed), completion)
@@ -163,31 +231,46 @@ class LogFile(GenerationLog):
         super().__init__()
         self.path = path
         self._seed = seed
+        self._session = 1
         self._files: list[int] = []
-        end = self.load(path, finished=finished) if path.exists() else 0
+        end = self._resume(path, finished) if path.exists() else 0
         self._writer = LineWriter(path, end)
         self._own = self._open(path)
 
-    def load(self, path: Path, *, finished: Collection[tuple[str, int]] = ()) -> int:
-        """Add the generations of a file, another run's or this one's; returns its valid length.
-
-        Args:
-            path: The file.
-            finished: (problem, repeat) whose lines are passed over.
+    def load(self, path: Path) -> None:
+        """Add the completions of another run's file.
 
         Raises:
             StoreError: The file cannot be read, or a line other than the last is damaged.
         """
-        file, end = self._open(path), 0
-        for start, end, values in read_lines(path):
-            if (values["problem"], values["repeat"]) in finished:
-                continue
-            name = _name(values["key"], values["seed"])
-            if values["kind"] == "completion":
-                self._put(name, _Place(file, start, end - start))
-            else:
-                self._aborted[name] = Usage(**values["usage"])
+        file = self._open(path)
+        for line in read_lines(path):
+            self._keep(file, line)
+
+    def _resume(self, path: Path, finished: Collection[tuple[str, int]]) -> int:
+        """Read what this run has written so far; returns the file's valid length."""
+        file, end, flights = self._open(path), 0, InFlight()
+        for line in read_lines(path):
+            end, place = line.end, (line.values["problem"], line.values["repeat"])
+            _follow(flights, place, line.values)
+            if place not in finished:
+                self._keep(file, line)
+        self._session = flights.session + 1
+        self.lost = flights.lost(finished)
         return end
+
+    def _keep(self, file: int, line: Line) -> None:
+        """Remember where a completion lies, or what else a line says."""
+        start, end, values = line
+        name = _name(values["key"], values["seed"])
+        if values["kind"] == "completion":
+            self._put(name, _Place(file, start, end - start))
+        elif values["kind"] == "aborted":
+            self._aborted[name] = Usage(**values["usage"])
+        elif values["kind"] == "sent" and file == self._files[0]:
+            sent = _to_sent(values)
+            if sent.limits:
+                self._sent[_name(sent.asked_key, values["seed"])] = sent
 
     def record(self, entry: Entry, completion: Completion) -> None:
         """Keep a finished completion, on disk before anybody acts on it."""
@@ -200,6 +283,20 @@ class LogFile(GenerationLog):
         """Keep what an aborted request had cost."""
         self._append("aborted", entry, {"usage": usage})
         super().record_aborted(entry, usage)
+
+    def record_sent(self, entry: Entry, sent: Sent) -> None:
+        """Keep that a request is about to be sent, on disk before it is."""
+        said = {**sent._asdict(), "session": self._session}
+        self._append("sent", entry, {f: v for f, v in said.items() if v != ""})
+        super().record_sent(entry, sent)
+
+    def record_lost(self, entry: Entry, usage: Usage) -> None:
+        """Keep what a request had cost that was given up with the run."""
+        self._append("lost", entry, {"usage": usage})
+
+    def record_failed(self, entry: Entry, usage: Usage, error: str) -> None:
+        """Keep what a completion that failed had cost."""
+        self._append("failed", entry, {"usage": usage, "error": error})
 
     def close(self) -> None:
         """Close the files."""
@@ -239,6 +336,34 @@ class LogFile(GenerationLog):
             raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
         self._files.append(file)
         return file
+
+
+def _follow(flights: InFlight, place: tuple[str, int], values: Mapping[str, Any]) -> None:
+    """Tell a line of a log to what follows the calls in flight."""
+    kind, key, seed = values["kind"], values["key"], values["seed"]
+    if kind == "sent":
+        sent = _to_sent(values)
+        each = Usage(
+            prompt_tokens=sent.prompt_tokens,
+            generated_tokens=sent.max_tokens,
+            calls=1,
+            estimated_tokens=sent.max_tokens,
+            estimated_calls=1,
+        )
+        flights.sent(place, values["session"], key, seed, sent.seeds, each)
+    elif kind == "completion":
+        flights.came(place, key, seed)
+    elif kind == "failed":
+        flights.failed(place, key, seed, Usage(**values["usage"]))
+    elif kind == "lost":
+        flights.closed(place, key, seed, Usage(**values["usage"]))
+    else:
+        flights.decided(place, key, seed)
+
+
+def _to_sent(values: Mapping[str, Any]) -> Sent:
+    said = {name: values.get(name, "") for name in Sent._fields}
+    return Sent(**{**said, "seeds": tuple(values["seeds"])})
 
 
 _COMPLETION = tuple(f.name for f in fields(Completion))

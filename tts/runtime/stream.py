@@ -6,11 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
-from tts.errors import EngineError
+from tts.errors import EngineError, StoreError
 from tts.protocols import CompletionStream, Engine
 from tts.runtime.fact_log import FactLog
 from tts.runtime.ledger import Grant, Ledger
-from tts.runtime.log import ProblemLog, request_key
+from tts.runtime.log import ProblemLog, Sent, request_key
 from tts.types import Completion, GenerationRequest, Prompt, Usage, sum_usage
 
 _DECISION_SECONDS = 1.0  # for a reader to close a replayed stream, as it had in the recorded run
@@ -122,9 +122,11 @@ class RequestStream:
         except EngineError:
             self.abandon()
             raise
-        if completion.finish_reason != "error":
-            seed = begun.request.seed + completion.index
-            self._services.log.record(begun.key, seed, completion, node=self._node)
+        log, seed = self._services.log, begun.request.seed + completion.index
+        if completion.finish_reason == "error":
+            log.record_failed(begun.key, seed, completion, node=self._node)
+        else:
+            log.record(begun.key, seed, completion, node=self._node)
         return self._settle(begun, completion)
 
     async def aclose(self) -> Usage:
@@ -152,18 +154,17 @@ class RequestStream:
     def _begin(self) -> _Begun:
         """Reserve what the budget allows and look up what was generated before."""
         services, asked = self._services, self._asked
-        info, limit = services.engine.info, asked.sampling.max_tokens
-        bound = prompt_token_bound(asked.prompt)
-        grant = services.ledger.reserve(info, n=asked.n, max_tokens=limit, prompt_tokens=bound)
+        before = self._sent_before()
+        grant, n = self._reserve() if before is None else self._renew(before)
         sampling, granted = asked.sampling, max(1, grant.max_tokens)
-        if granted != limit:
+        if granted != sampling.max_tokens:
             sampling = replace(sampling, max_tokens=granted)
-        request = replace(asked, sampling=sampling, n=grant.n, priority=services.priority)
-        key = request_key(info.fingerprint, request)
-        seeds = range(request.seed, request.seed + request.n)
-        recorded = services.log.find(key, seeds)
+        request = replace(asked, sampling=sampling, n=n, priority=services.priority)
+        key = request_key(services.engine.info.fingerprint, request)
+        recorded = services.log.find(key, _seeds(request))
         known = {seed for seed, _ in recorded}
-        missing = [seed - request.seed for seed in seeds if seed not in known]
+        missing = [seed - request.seed for seed in _seeds(request) if seed not in known]
+        del missing[grant.n - len(recorded) :]
         self._running.add(self)
         services.facts.requested(
             self._node,
@@ -173,6 +174,46 @@ class RequestStream:
             recorded=len(recorded),
         )
         return _Begun(request, grant, key, recorded, missing)
+
+    def _sent_before(self) -> Sent | None:
+        """Return what the same request was granted in an earlier session, under the same limits.
+
+        What is left of a budget differs from session to session. What was granted does not, and so
+        the recorded completions are found.
+        """
+        services, asked = self._services, self._asked
+        if not (limits := services.ledger.limits):
+            return None
+        key = request_key(services.engine.info.fingerprint, asked)
+        sent = services.log.find_sent(key, asked.seed)
+        return sent if sent is not None and (sent.asked, sent.limits) == (asked.n, limits) else None
+
+    def _reserve(self) -> tuple[Grant, int]:
+        """Return leave for what is asked for, and for how many."""
+        services, asked = self._services, self._asked
+        grant = services.ledger.reserve(
+            services.engine.info,
+            n=asked.n,
+            max_tokens=asked.sampling.max_tokens,
+            prompt_tokens=prompt_token_bound(asked.prompt),
+        )
+        return grant, grant.n
+
+    def _renew(self, sent: Sent) -> tuple[Grant, int]:
+        """Return leave for what was sent before, and how many there were then."""
+        services, asked = self._services, self._asked
+        info = services.engine.info
+        sampling = replace(asked.sampling, max_tokens=sent.max_tokens)
+        key = request_key(info.fingerprint, replace(asked, sampling=sampling))
+        recorded = services.log.find(key, _seeds(replace(asked, n=sent.n)))
+        grant = services.ledger.renew(
+            info,
+            n=sent.n,
+            recorded=len(recorded),
+            max_tokens=sent.max_tokens,
+            prompt_tokens=sent.prompt_tokens,
+        )
+        return grant, sent.n
 
     async def _let_reader_decide(self, begun: _Begun) -> None:
         """Wait until the reader closes, where it had closed at this point of the recorded run.
@@ -189,6 +230,8 @@ class RequestStream:
     def _ask(self, begun: _Begun) -> list[_Part]:
         """Ask the engine for what is missing, one request per run of neighbouring seeds."""
         request, engine = begun.request, self._services.engine
+        if begun.missing:
+            self._note_sent(begun)
         if 0 < request.n == len(begun.missing):
             return [_Part(0, engine.generate(request))]
         parts = []
@@ -197,6 +240,21 @@ class RequestStream:
             part = replace(request, n=len(run), seed=seed, start=start)
             parts.append(_Part(run[0], engine.generate(part)))
         return parts
+
+    def _note_sent(self, begun: _Begun) -> None:
+        """Write down what is about to be sent, for the session that follows a kill."""
+        services, asked, request = self._services, self._asked, begun.request
+        limits = services.ledger.limits
+        sent = Sent(
+            seeds=tuple(request.seed + index for index in begun.missing),
+            n=request.n,
+            max_tokens=begun.grant.max_tokens,
+            prompt_tokens=prompt_token_bound(asked.prompt),
+            asked_key=request_key(services.engine.info.fingerprint, asked) if limits else "",
+            asked=asked.n,
+            limits=limits,
+        )
+        services.log.record_sent(begun.key, request.seed, sent, node=self._node)
 
     def _settle(self, begun: _Begun, completion: Completion) -> Completion:
         """Charge a completion; returns it with its cost."""
@@ -234,6 +292,8 @@ class RequestStream:
             aborted = replace(past, reused_tokens=past.generated_tokens or 0)
         elif aborted.calls and not self._is_abandoned:
             services.log.record_aborted(key, seed, aborted, node=self._node)
+        elif begun.live is not None and self._is_abandoned:
+            self._note_lost(begun, aborted)
         if aborted.calls:
             info, marked = services.engine.info, self._marked(aborted)
             tokens = services.ledger.abandon(begun.grant, info, marked).generated_tokens
@@ -243,9 +303,18 @@ class RequestStream:
         services.on_progress()
         return aborted
 
+    def _note_lost(self, begun: _Begun, usage: Usage) -> None:
+        # A run whose log cannot be written ends for that reason, which is said elsewhere.
+        with suppress(StoreError):
+            self._services.log.record_lost(begun.key, begun.request.seed, usage, node=self._node)
+
     def _marked(self, usage: Usage) -> Usage:
         """Return what a verifier spent as such."""
         return replace(usage, checking_tokens=usage.generated_tokens) if self._is_check else usage
+
+
+def _seeds(request: GenerationRequest) -> range:
+    return range(request.seed, request.seed + request.n)
 
 
 def prompt_token_bound(prompt: Prompt) -> int:

@@ -65,6 +65,8 @@ class Tokens:
         generated: Sampled, those of pruned and cancelled samples included.
         wasted: The part of `generated` that reached no answer.
         reused: The part of `generated` that came from a log of earlier samples.
+        lost: Beside `generated`: of calls that were in flight when a session was killed or
+            interrupted; what nobody had counted by then is taken to be all that was asked for.
     """
 
     prompt: int | None
@@ -73,6 +75,7 @@ class Tokens:
     generated: int | None
     wasted: int | None
     reused: int
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.logs import cut_log, num_completions
 from tests.support.results import noted
 from tests.support.searching import search, solutions, steps_of
 from tts.engine.scripted import Ask, Line, ScriptedEngine, decode, render
@@ -319,11 +320,11 @@ def test_a_killed_search_resumes_and_recalls_the_same(tmp_path: Path, source: st
 
     path = tmp_path / "log.jsonl"
     whole = go(ScriptedEngine(say))
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(lines[: len(lines) // 2]))
+    drawn = num_completions(path)
+    cut_log(path, drawn // 2)
     engine = ScriptedEngine(say)
     resumed = go(engine)
-    assert 0 < sum(request.n for request in engine.requests) < len(lines)
+    assert 0 < sum(request.n for request in engine.requests) < drawn
     assert nodes(resumed) == nodes(whole)
     assert resumed.usage.generated_tokens == whole.usage.generated_tokens
 
