@@ -7,12 +7,21 @@ replays its recorded completions.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tts.answers.groups import Groups
+from tts.errors import EngineError
 from tts.evals.metrics import wilson_interval
 from tts.evals.plan import Plan as Plan
 from tts.evals.records import Record, Sample, sequential_tokens
@@ -75,10 +84,12 @@ async def evaluate_all(
     reuse: Sequence[Path] = (),
     max_live_kv: float | None = DEFAULT_MAX_LIVE_KV,
     watch: Watch = unwatched,
+    forget: Callable[[], Awaitable[None]] | None = None,
 ) -> list[Summary]:
     """Run plans one after the other, or what is left of them, and return the figures of each.
 
-    All of them are checked before the first token is spent.
+    All of them are checked before the first token is spent. Before each, the engines
+    forget what they have read, so that the cost of a plan does not depend on what came before.
 
     Args:
         plans: What to run.
@@ -89,6 +100,8 @@ async def evaluate_all(
         reuse: Generation logs of other runs, whose completions are not sampled again.
         max_live_kv: Part of a KV cache that search trees in flight may fill (`Runtime`).
         watch: What shows a plan's progress: called once a second and after each problem.
+        forget: Empties the caches of all engines, those of verifiers included; by default those of
+            `engine` and `engines` alone.
 
     Raises:
         InputError: A plan cannot run on these engines, or its folder cannot be used.
@@ -97,7 +110,12 @@ async def evaluate_all(
     for plan in plans:
         plan.check(engine, verifiers or {}, engines)
     on = _Engines(engine, verifiers or {}, engines or {}, max_live_kv)
-    return [await _evaluate(plan, on, root, reuse, watch) for plan in plans]
+    summaries = []
+    for plan in plans:
+        with suppress(EngineError):  # somebody else's requests run; a dead engine is met below
+            await (forget or on.forget)()
+        summaries.append(await _evaluate(plan, on, root, reuse, watch))
+    return summaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +126,11 @@ class _Engines:
     verifiers: Mapping[str, Verifier]
     engines: Mapping[str, Engine]
     max_live_kv: float | None
+
+    async def forget(self) -> None:
+        """Empty the caches of the engines."""
+        for engine in (self.engine, *self.engines.values()):
+            await engine.forget()
 
     def others(self, plan: Plan) -> dict[str, Engine]:
         """Return the further engines that a plan asks."""

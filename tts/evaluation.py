@@ -277,4 +277,5 @@ async def run_plans(
             engines={name: engine for name, engine in core.engines.items() if name},
             reuse=logs,
             watch=watch,
+            forget=runtime.forget,
         )

@@ -58,6 +58,15 @@ class RunningEngines:
             raise
         return {asked: self._engines[spec] for asked, spec in shared.items()}
 
+    async def forget(self) -> None:
+        """Drop what earlier requests left in any of them, such as scores of known texts.
+
+        Raises:
+            EngineError: Requests are running.
+        """
+        for engine in self._engines.values():
+            await engine.forget()
+
     async def aclose(self) -> None:
         """Close all, also where one of them fails at it."""
         async with AsyncExitStack() as closing:

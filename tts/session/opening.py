@@ -217,6 +217,16 @@ class Opened:
         self.verifiers = {**self._parts.verifiers, **self.verifiers, **built}
         self._rewards = dict(wanted.rewards)
 
+    async def forget(self) -> None:
+        """Drop what earlier requests left in the engines, those of reward models included.
+
+        Raises:
+            EngineError: Requests are running.
+        """
+        for engine in self._given.values():
+            await engine.forget()
+        await self._running.forget()
+
     async def aclose(self) -> None:
         """Close everything, also where a part of it fails at that."""
         async with AsyncExitStack() as closing:

@@ -229,6 +229,17 @@ class Runtime:
             self._check_sampling(preset.sampling)
         self._opened.check_asked(self._opened.find([preset.pipeline for preset in presets]))
 
+    async def forget(self) -> None:
+        """Drop what earlier requests left in the engines, so that what follows owes them nothing.
+
+        Cached prefixes go, and scores of texts that a reward model has read. Engines of verifiers
+        that were given as objects stay as they are.
+
+        Raises:
+            EngineError: Requests are running.
+        """
+        await self._opened.forget()
+
     def _check_sampling(self, sampling: Sampling) -> None:
         own = self.parts.own
         if isinstance(own, EngineSpec) and own.kind == "vllm":
