@@ -6,9 +6,12 @@ cursor, set the title, fill the clipboard, or turn the direction of a line.
 
 import asyncio
 import json
+import os
 import re
+import signal
 import textwrap
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from types import FrameType
 from typing import Any, TypeVar
 
 import typer
@@ -102,9 +105,52 @@ def add_row(table: Table, *cells: str) -> None:
 
 
 def run_async(work: Coroutine[Any, Any, _T], *, if_interrupted: str) -> _T:
-    """Run a coroutine; on Ctrl-C let it clean up, print a line and exit with 130."""
+    """Run a coroutine; on Ctrl-C let it clean up, print a line and exit with 130.
+
+    A second Ctrl-C does not wait for that.
+    """
+    interrupts = _Interrupts(if_interrupted)
+    before = signal.signal(signal.SIGINT, interrupts)
+    if before is not signal.default_int_handler:  # somebody else's, or ignored in the background
+        signal.signal(signal.SIGINT, before)
     try:
-        return asyncio.run(work)
-    except KeyboardInterrupt:
+        return asyncio.run(interrupts.watch(work))
+    except (KeyboardInterrupt, asyncio.CancelledError):
         print_note(f"\n{if_interrupted}")
         raise typer.Exit(INTERRUPTED) from None
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Interrupts:
+    """Handles Ctrl-C: the first cancels the work, the second ends the process.
+
+    Args:
+        message: Printed before the process ends.
+    """
+
+    def __init__(self, message: str) -> None:
+        self._message = message
+        self._has_come = False
+        self._cancel: Callable[[], object] = _ignore
+
+    async def watch(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Do work that the first interrupt cancels."""
+        loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
+        self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+        if self._has_come:
+            task.cancel()
+        return await task
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Take an interrupt."""
+        if self._has_come:
+            print_note(f"\n{self._message}")
+            # What is finished is on disk; tasks that are torn apart would each complain.
+            os._exit(INTERRUPTED)
+        self._has_come = True
+        self._cancel()
+
+
+def _ignore() -> None:
+    """Do nothing."""

@@ -142,6 +142,8 @@ class RequestStream:
             return await asyncio.shield(self._closing)
         except asyncio.CancelledError:
             await asyncio.wait([self._closing])
+            if not self._closing.cancelled():
+                self._closing.exception()  # seen: the run ends anyway, and says why once
             raise
 
     def abandon(self) -> None:

@@ -1,6 +1,7 @@
 """The runtime that `tts.solve` keeps between calls, in a thread with an event loop of its own."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
@@ -83,6 +84,7 @@ class Session:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._kept = Kept()
+        self._process = os.getpid()  # in which the thread runs; a fork has the loop without it
 
     def call(self, runtime: Runtime, work: Callable[[Runtime], Awaitable[T]]) -> T:
         """Work in the session's loop and wait for it; an interrupt ends the work."""
@@ -98,14 +100,33 @@ class Session:
         return await asyncio.wrap_future(self._submit(runtime, work))
 
     def _submit(self, runtime: Runtime, work: Callable[[Runtime], Awaitable[T]]) -> Future[T]:
+        self._check_process()
         with self._lock:
             if self._loop is None:
+                self._process = os.getpid()
                 self._loop, self._kept = asyncio.new_event_loop(), Kept()
                 threading.Thread(target=_serve, args=(self._loop,), name="tts", daemon=True).start()
             return asyncio.run_coroutine_threadsafe(self._kept.call(runtime, work), self._loop)
 
+    def _check_process(self) -> None:
+        """Refuse to wait for a thread that only the parent has.
+
+        Without the lock, which may have been held when the process was forked.
+        """
+        if self._loop is not None and self._process != os.getpid():
+            raise EngineError(
+                f"this process was forked from process {self._process}, which holds the engines of "
+                "tts.solve; start it by multiprocessing.get_context('spawn'), or call "
+                "tts.shutdown() before the fork"
+            )
+
     def shutdown(self) -> None:
-        """Free the engines and end the thread."""
+        """Free the engines and end the thread.
+
+        Raises:
+            EngineError: They belong to the process from which this one was forked.
+        """
+        self._check_process()
         with self._lock:
             loop, self._loop = self._loop, None
         if loop is None:
