@@ -113,6 +113,19 @@ class KVMarket(Protocol):
         ...
 
 
+class Arrivals(Protocol):
+    """The order in which a node deals with what arrives: as recorded, then as it comes."""
+
+    @property
+    def expected(self) -> str:
+        """Name of what the recorded run dealt with next; empty after its end."""
+        ...
+
+    def note(self, name: str) -> None:
+        """Say what is dealt with next; where that is not what was expected, the rest is void."""
+        ...
+
+
 class Context(Protocol):
     """What an operator sees of the run."""
 
@@ -159,6 +172,14 @@ class Context(Protocol):
         """Like the engine's, within the budget, through the log, into the trace.
 
         The stream may hold fewer than `n` completions, or shorter ones, when the budget binds.
+        """
+        ...
+
+    def arrivals(self, what: str) -> "Arrivals":
+        """Return the order in which this node deals with what arrives, kept in the run's log.
+
+        Args:
+            what: What the node does, in words that change when its decisions may.
         """
         ...
 

@@ -10,6 +10,7 @@ from tts.protocols import AnswerGroups, Branch, CompletionStream, Engine, Inlet,
 from tts.runtime.channels import ChannelInlet, NodeBranch, merge
 from tts.runtime.kv_market import Market
 from tts.runtime.ledger import Reservation
+from tts.runtime.log import Arrivals, request_key
 from tts.runtime.run_state import RunState
 from tts.runtime.stream import prompt_token_bound
 from tts.seeds import derive_seed
@@ -109,6 +110,13 @@ class NodeContext:
     def generate(self, request: GenerationRequest) -> CompletionStream:
         """Like the engine's, within the budget, through the log, into the trace."""
         return self.run.open_stream(request, self.node, self.engine_name, is_check=self.is_check)
+
+    def arrivals(self, what: str) -> Arrivals:
+        """Return the order in which this node deals with what arrives, kept in the run's log."""
+        text = f"{self.problem.statement}\0{what}"
+        request = GenerationRequest(Prompt(text=text), self.sampling)
+        key = request_key(self.engine.info.fingerprint, request)
+        return self.run.log.arrivals(key, self.seed("arrivals"), node=self.node)
 
     def reserve(self, prompt: Prompt, *, n: int, max_tokens: int) -> Reservation:
         """Keep up to `n` completions free for later requests."""

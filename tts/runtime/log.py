@@ -65,6 +65,7 @@ class GenerationLog:
 
     def __init__(self) -> None:
         self.lost = Usage()
+        self._arrivals: dict[str, list[str]] = {}
         self._sent: dict[str, Sent] = {}  # by the key of what was asked for, and its base seed
         self._places: dict[str, tuple[int, Any]] = {}  # of completions: their order, and where
         self._aborted: dict[str, Usage] = {}
@@ -87,6 +88,7 @@ class GenerationLog:
             self._places.pop(name, None)
             self._aborted.pop(name, None)
             self._sent.pop(name, None)
+            self._arrivals.pop(name, None)
 
     def find(self, names: Mapping[str, int]) -> list[tuple[int, Completion]]:
         """Return (seed, completion) of the names that are recorded, in their recorded order."""
@@ -101,6 +103,14 @@ class GenerationLog:
     def find_sent(self, name: str) -> Sent | None:
         """Return how a request with limits was sent before."""
         return self._sent.get(name)
+
+    def find_arrivals(self, name: str) -> list[str]:
+        """Return what a node has dealt with, in order."""
+        return self._arrivals.get(name, [])
+
+    def record_arrival(self, entry: "Entry", place: int, name: str) -> None:
+        """Keep what a node deals with next, at a place in its order; what was after it goes."""
+        self._arrivals.setdefault(entry.name, [])[place:] = [name]
 
     def record_sent(self, entry: "Entry", sent: Sent) -> None:
         """Keep that a request is about to be sent."""
@@ -178,6 +188,11 @@ class ProblemLog:
         self.names.add(name)
         return self._log.find_sent(name)
 
+    def arrivals(self, key: str, seed: int, *, node: str) -> "Arrivals":
+        """Return the order in which a node deals with what arrives, past and to come."""
+        entry = self._entry(node, key, seed)
+        return Arrivals(self._log, entry)
+
     def record_sent(self, key: str, seed: int, sent: Sent, *, node: str) -> None:
         """Keep that the request with this base seed is about to be sent."""
         self._log.record_sent(self._entry(node, key, seed), sent)
@@ -203,6 +218,33 @@ class ProblemLog:
         entry = Entry(self._problem_id, self._seed, node, key, seed)
         self.names.add(entry.name)
         return entry
+
+
+class Arrivals:
+    """The order in which one node deals with what arrives: as recorded, then as it comes.
+
+    Args:
+        log: Keeps it.
+        entry: The node.
+    """
+
+    def __init__(self, log: GenerationLog, entry: Entry) -> None:
+        self._log = log
+        self._entry = entry
+        self._past = tuple(log.find_arrivals(entry.name))
+        self._next = 0
+
+    @property
+    def expected(self) -> str:
+        """Name of what the recorded run dealt with next; empty after its end."""
+        return self._past[self._next] if self._next < len(self._past) else ""
+
+    def note(self, name: str) -> None:
+        """Say what is dealt with next; where that is not what was expected, the rest is void."""
+        if name != self.expected:
+            self._past = self._past[: self._next]
+            self._log.record_arrival(self._entry, self._next, name)
+        self._next += 1
 
 
 class _Place(NamedTuple):
@@ -267,7 +309,11 @@ class LogFile(GenerationLog):
             self._put(name, _Place(file, start, end - start))
         elif values["kind"] == "aborted":
             self._aborted[name] = Usage(**values["usage"])
-        elif values["kind"] == "sent" and file == self._files[0]:
+        elif file != self._files[0]:  # what follows concerns the run itself
+            return
+        elif values["kind"] == "arrived":
+            self._arrivals.setdefault(name, [])[values["place"] :] = [values["what"]]
+        elif values["kind"] == "sent":
             sent = _to_sent(values)
             if sent.limits:
                 self._sent[_name(sent.asked_key, values["seed"])] = sent
@@ -289,6 +335,11 @@ class LogFile(GenerationLog):
         said = {**sent._asdict(), "session": self._session}
         self._append("sent", entry, {f: v for f, v in said.items() if v != ""})
         super().record_sent(entry, sent)
+
+    def record_arrival(self, entry: Entry, place: int, name: str) -> None:
+        """Keep what a node deals with next, on disk before it does."""
+        self._append("arrived", entry, {"place": place, "what": name})
+        super().record_arrival(entry, place, name)
 
     def record_lost(self, entry: Entry, usage: Usage) -> None:
         """Keep what a request had cost that was given up with the run."""
@@ -357,7 +408,7 @@ def _follow(flights: InFlight, place: tuple[str, int], values: Mapping[str, Any]
         flights.failed(place, key, seed, Usage(**values["usage"]))
     elif kind == "lost":
         flights.closed(place, key, seed, Usage(**values["usage"]))
-    else:
+    elif kind == "aborted":
         flights.decided(place, key, seed)
 
 

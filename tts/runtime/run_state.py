@@ -43,6 +43,7 @@ class RunState:
     ) -> None:
         self.job = job
         self.ledger = ledger
+        self.log = log
         self.engines = engines
         self.verifiers = verifiers
         self.kv_markets = kv_markets

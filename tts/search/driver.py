@@ -1,27 +1,33 @@
-"""One tree search as it runs: does what its policy decides, and asks again when that may change."""
+"""One tree search as it runs: does what its policy decides, and asks again when that may change.
+
+What arrives (a step, a reward, the end of a request) waits until the search deals with it, and is
+then part of the tree. A policy that is asked at any time sees another tree when things come in
+another order; so that order is in the run's log, and a resumed search keeps to it.
+"""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tts.errors import ContextError, innermost
-from tts.protocols import CompletionStream, Context, Outlet
+from tts.protocols import Arrivals, CompletionStream, Context, Outlet
 from tts.search.grown import GrownTree
 from tts.search.options import SearchOptions
 from tts.search.policy import Decision
-from tts.search.rewards import StepJudge
+from tts.search.rewards import StepJudge, Verdict
 from tts.search.tree import ROOT, NodeState
-from tts.types import GenerationRequest
+from tts.types import Completion, GenerationRequest, Trajectory
 
 
 class Search:
     """Drives a policy.
 
     Every child that was asked for runs until its step has arrived and has its reward. What was
-    given up meanwhile is not looked at again: `GrownTree.is_running` tells, after each wait.
+    given up meanwhile is not looked at again: `GrownTree.is_running` tells.
 
     Args:
         context: The node's context.
@@ -39,6 +45,8 @@ class Search:
         self._streams: dict[range, CompletionStream] = {}  # by the children that they bring
         self._changed = asyncio.Event()
         self._group = asyncio.TaskGroup()
+        self._arrived: dict[str, Callable[[], bool]] = {}  # and whether the policy is to be asked
+        self._order = None if self._policy.by_level else context.arrivals(repr(options))
         self._num_running = 0
         self._is_spent = False
         self._recorded = {ROOT}
@@ -62,13 +70,33 @@ class Search:
             self._grown.account.close()
 
     async def _drive(self) -> None:
-        while True:
-            if not self._is_spent:
-                await self._act(self._decision())
-            if not self._num_running:
-                return
+        await self._act(self._decision())
+        while self._num_running or self._arrived:
             await self._changed.wait()
             self._changed.clear()
+            if self._take() and not self._is_spent:
+                await self._act(self._decision())
+
+    def _take(self) -> bool:
+        """Deal with what has arrived; returns whether the policy is to be asked."""
+        if self._order is None:
+            for name in tuple(self._arrived):
+                self._arrived.pop(name)()
+            return not self._num_running
+        return self._take_next(self._order)
+
+    def _take_next(self, order: Arrivals) -> bool:
+        """Deal with what comes next, alone: had two come at once, they might not the next time."""
+        name = order.expected
+        if name not in self._arrived:
+            if (name and self._num_running) or not self._arrived:
+                return False  # what was dealt with next in the recorded run is still to come
+            name = next(iter(self._arrived))
+        order.note(name)
+        is_asked = self._arrived.pop(name)()
+        if self._arrived:
+            self._changed.set()
+        return is_asked
 
     def _decision(self) -> Decision:
         """Ask the policy, at the market's price where it bids for KV blocks."""
@@ -122,12 +150,12 @@ class Search:
 
     def _end(self, _: asyncio.Task[None]) -> None:
         self._num_running -= 1
-        self._wake()
+        self._changed.set()
 
-    def _wake(self) -> None:
-        """Have the policy asked, if this is a moment for it."""
-        if not (self._num_running and self._policy.by_level):
-            self._changed.set()
+    def _arrive(self, name: str, deal: Callable[[], bool]) -> None:
+        """Have something dealt with in its turn; `deal` returns whether to ask the policy then."""
+        self._arrived[name] = deal
+        self._changed.set()
 
     async def _expand(self, parent: int, children: range) -> None:
         """Generate the children of one node as one request, so that they share its KV blocks."""
@@ -140,19 +168,23 @@ class Search:
                     node = children[completion.index]
                     missing.discard(node)
                     seed = request.seed + completion.index
-                    if not self._grown.arrive(node, before, completion, seed):
-                        self._wake()
-                    elif missing:
-                        self._begin(self._reward(node))
-                    else:  # nothing to wait for meanwhile
-                        await self._reward(node)
+                    self._arrive(
+                        f"step {node}", partial(self._step, node, before, completion, seed)
+                    )
             except ContextError as error:
                 if parent == ROOT:
                     raise
                 refusal = str(error)
             finally:
                 del self._streams[children]
-        self._miss(missing, refusal)
+        self._arrive(f"end {children[0]}", partial(self._miss, missing, refusal))
+
+    def _step(self, node: int, before: Trajectory, completion: Completion, seed: int) -> bool:
+        """Add a step to the tree, and have it scored."""
+        if not self._grown.arrive(node, before, completion, seed):
+            return True
+        self._begin(self._reward(node))
+        return False
 
     def _request(self, parent: int, children: range) -> GenerationRequest:
         tree, before = self._grown.tree, self._grown.trajectories[parent]
@@ -164,16 +196,23 @@ class Search:
             seed=self._context.seed(before.id) + int(tree.place[children[0]]),
         )
 
-    def _miss(self, nodes: set[int], refusal: str) -> None:
+    def _miss(self, nodes: set[int], refusal: str) -> bool:
         """Give up children that never came: the prompt is too long, or the budget ended."""
         for node in filter(self._grown.is_running, sorted(nodes)):
             self._grown.fail(node, refusal or "the budget is spent")
             self._is_spent = self._is_spent or not refusal
+        return True
 
     async def _reward(self, node: int) -> None:
+        verdict = await self._judge.judge(node)
+        self._arrive(f"reward {node}", partial(self._settle, node, verdict))
+
+    def _settle(self, node: int, verdict: Verdict) -> bool:
+        """Give a node its reward, and send it if it is a solution."""
         is_finished = self._grown.trajectories[node].finish_reason is not None
-        if await self._judge.judge(node) and is_finished and not self._policy.holds_finished:
+        if self._judge.settle(node, verdict) and is_finished and not self._policy.holds_finished:
             self._send(node)
+        return True
 
     def _send(self, node: int) -> None:
         trajectories = self._grown.trajectories

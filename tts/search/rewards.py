@@ -1,6 +1,7 @@
 """What a step of a tree search is worth: the verifier's score, and what it calls to mind."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from tts.search.grown import GrownTree
 from tts.search.recall import Recaller
@@ -8,6 +9,18 @@ from tts.search.step_embeddings import StepEmbedder
 from tts.search.step_scores import StepScorer
 from tts.trajectories import ask
 from tts.types import Score, Trajectory
+
+
+class Verdict(NamedTuple):
+    """What a step is worth.
+
+    Attributes:
+        score: The verifier's.
+        gain: What the step calls to mind adds to it.
+    """
+
+    score: Score
+    gain: float
 
 
 class StepJudge:
@@ -26,12 +39,8 @@ class StepJudge:
             context, options, tree=grown.tree, account=grown.account, scorer=self._scorer
         )
 
-    async def judge(self, node: int) -> bool:
-        """Give a running node its reward, or have it fail.
-
-        Returns:
-            False if the policy has given the node up meanwhile; it is then left as it is.
-        """
+    async def judge(self, node: int) -> Verdict:
+        """Return what a node is worth."""
         grown = self._grown
         trajectory = grown.trajectories[node]
         is_finished = trajectory.finish_reason is not None
@@ -42,13 +51,24 @@ class StepJudge:
         gain = 0.0
         if score.value is not None and not is_finished and grown.is_running(node):
             gain = await self._recaller.recall(node, trajectory)
+        return Verdict(score, gain)
+
+    def settle(self, node: int, verdict: Verdict) -> bool:
+        """Give a running node its reward, or have it fail.
+
+        Returns:
+            False if the policy has given the node up meanwhile; it is then left as it is.
+        """
+        grown, score = self._grown, verdict.score
         if not grown.is_running(node):
             return False
+        trajectory = grown.trajectories[node]
         if score.value is None:
             grown.fail(node, f"no score: {score.error}")
         else:
-            grown.tree.score(node, score.value + gain, is_finished=is_finished)
-        grown.account.scored(node, grown.trajectories[node])
+            is_finished = trajectory.finish_reason is not None
+            grown.tree.score(node, score.value + verdict.gain, is_finished=is_finished)
+        grown.account.scored(node, trajectory)
         return True
 
     async def _score(self, node: int, trajectory: Trajectory) -> Score:
