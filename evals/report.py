@@ -26,6 +26,7 @@ def summarise(
     seconds: float,
     out: Path,
     lost: int = 0,
+    unanswered: Sequence[str] = (),
 ) -> Summary:
     """Return the figures of a run.
 
@@ -35,6 +36,7 @@ def summarise(
         seconds: Wall time of its sessions.
         out: Its folder.
         lost: Generated tokens that were in flight when a session was killed.
+        unanswered: Problems that a server has left without answers.
     """
     usage = sum_usage(record.usage for record in records)
     shares = accuracy_by_problem(records)
@@ -69,6 +71,8 @@ def summarise(
         kv_bytes=KVBytes(read=usage.kv_bytes, dense=usage.dense_kv_bytes),
         seconds=round(seconds, 3),
         out=str(out),
+        short=sum(record.facts.failed > 0 for record in records),
+        unanswered=tuple(unanswered),
     )
 
 

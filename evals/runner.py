@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tts.answers.groups import Groups
-from tts.errors import EngineError
+from tts.errors import EngineError, OutageError
 from tts.evals.metrics import wilson_interval
 from tts.evals.plan import Plan as Plan
 from tts.evals.records import Record, Sample, sequential_tokens
@@ -105,6 +105,7 @@ async def evaluate_all(
 
     Raises:
         InputError: A plan cannot run on these engines, or its folder cannot be used.
+        OutageError: A server answered so little that no problem of a plan is finished.
         EngineError: The engine died; what was finished is kept.
     """
     for plan in plans:
@@ -161,16 +162,21 @@ async def _evaluate(
             max_problems=_max_problems(plan),
             max_live_kv=on.max_live_kv,
         ) as runtime:
-            await _Session(plan, store, runtime, show).run()
+            session = _Session(plan, store, runtime, show)
+            await session.run()
         records = list(store.records.values())
+        if not records:
+            raise OutageError(f"{plan.benchmark} {plan.preset.name}: {session.outage()}")
         summary = summarise(
             config,
             records,
             seconds=store.seconds,
             out=store.folder,
             lost=store.log.lost.generated_tokens or 0,
+            unanswered=sorted(session.unanswered),
         )
-        store.finish(summary)
+        if summary.is_finished:
+            store.finish(summary)
     return summary
 
 
@@ -256,6 +262,7 @@ class _Session:
         self._num_before = len(store.records)
         self._tally = _Tally(store.records.values())
         self._tokens_before = 0
+        self.unanswered: dict[str, str] = {}  # problems without their samples, and why
         self._started = time.monotonic()
 
     async def run(self) -> None:
@@ -267,10 +274,27 @@ class _Session:
         results = self._runtime.run_many(self._open_jobs())
         async with _every(_TICK_SECONDS, self._show), results:
             async for result in results:
+                if result.facts.unanswered:
+                    # Not a mistake of the model: what came is in the log, the rest is asked again.
+                    self._leave(result)
+                    continue
                 record = await self._record(result)
                 self._store.add(record, result.trace)
                 self._tally.add(record)
                 self._show()
+
+    def _leave(self, result: Result) -> None:
+        repeat = result.seed - self._plan.seed
+        name = f"{result.problem.id} ({repeat})" if self._plan.repeats > 1 else result.problem.id
+        self.unanswered[name] = result.reason
+
+    def outage(self) -> str:
+        """Return, for people, that problems lack samples, and why."""
+        reason = next(iter(self.unanswered.values()), "")
+        return (
+            f"{len(self.unanswered)} problems lack samples that the server did not give "
+            f"({reason}); the same command tries them again"
+        )
 
     def _open_jobs(self) -> Iterator[Job]:
         finished = set(self._store.records)

@@ -10,6 +10,7 @@ TTSError
 │   └── StoreError        a run folder that cannot be read or written
 ├── EngineError           an engine cannot start or has died
 │   ├── ModelError        the model cannot be found or loaded
+│   ├── OutageError       a server gave no answers; the same command tries again
 │   ├── ContextError      the prompt does not fit into the model's context
 │   └── CapabilityError   the engine lacks what a node needs
 ├── VerifierError         a verifier cannot work at all (one failed score is data, not this)
@@ -75,6 +76,10 @@ class EngineError(TTSError):
 
 class ModelError(EngineError):
     """A model cannot be found or loaded."""
+
+
+class OutageError(EngineError):
+    """A server was away for so long that nothing came of a run; the command line exits with 3."""
 
 
 class ContextError(EngineError):

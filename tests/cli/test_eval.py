@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.commands import Outcome
+from tests.support.commands import Outcome, add_up
 from tts.engine import running
-from tts.engine.scripted import ScriptedEngine, lines
+from tts.engine.scripted import Ask, Line, ScriptedEngine, lines
 from tts.engine.spec import EngineSpec
 from tts.errors import EngineError
 
@@ -38,6 +38,8 @@ RUN_SCHEMA: dict[str, type] = {
     "kv_bytes": dict,
     "seconds": float,
     "out": str,
+    "short": int,
+    "unanswered": list,
 }
 
 
@@ -284,3 +286,28 @@ def test_a_map_that_cannot_be_read(
     outcome = tts("eval", "file", "--data", data, *words)
     assert outcome.code == 2
     assert message in outcome.err
+
+
+def test_an_outage_ends_with_a_code_of_its_own(
+    tts: Tts, monkeypatch: pytest.MonkeyPatch, data: str
+) -> None:
+    left = [3]
+
+    def say(ask: Ask) -> Line:
+        left[0] -= 1
+        return add_up(ask) if left[0] >= 0 else Line("", error="503", is_unanswered=True)
+
+    async def make_engine(spec: EngineSpec) -> ScriptedEngine:
+        return ScriptedEngine(say)
+
+    monkeypatch.setattr(running, "make_engine", make_engine)
+    command = ("eval", "jsonl", "--data", data, "--preset", "single")
+    cut = tts(*command)
+    assert cut.code == 3
+    assert "2 problems lack samples that the server did not give: s3, s4" in " ".join(
+        cut.out.split()
+    )
+    left[0] = 0
+    assert tts(*command).code == 3
+    left[0] = 100
+    assert tts(*command).code == 0

@@ -134,6 +134,8 @@ def evaluate_command(
         output.print_json({"schema": SCHEMA, "runs": runs})
     else:
         _print(summaries, typed, picture)
+    if any(summary.unanswered for summary in summaries):
+        raise typer.Exit(output.UNFINISHED)
     if not any(summary.samples for summary in summaries):
         raise InputError(f"no problem could be solved: {_reasons(summaries[0]) or 'no samples'}")
 

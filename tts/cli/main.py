@@ -18,7 +18,7 @@ import typer.core
 import typer.main
 
 from tts.console import output
-from tts.errors import CapabilityError, ContextError, InputError, ModelError, TTSError
+from tts.errors import CapabilityError, ContextError, InputError, ModelError, OutageError, TTSError
 from tts.version import VERSION
 
 _BAD_INPUT = (InputError, CapabilityError, ContextError, ModelError)
@@ -131,15 +131,24 @@ def _load_plugin(module: str) -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line and return its exit code: 0 success, 2 bad use, 1 anything else."""
+    """Run the command line and return its exit code: 0 success, 2 bad use, 1 anything else.
+
+    A run that a server left unfinished gives 3, one that was interrupted 130.
+    """
     try:
         typer.main.get_command(app).main(list(arguments), prog_name="tts")
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
     except TTSError as error:
         output.print_error(str(error))
-        return 2 if isinstance(error, _BAD_INPUT) else 1
+        return _exit_code(error)
     return 0
+
+
+def _exit_code(error: TTSError) -> int:
+    if isinstance(error, OutageError):
+        return output.UNFINISHED
+    return 2 if isinstance(error, _BAD_INPUT) else 1
 
 
 def main() -> None:

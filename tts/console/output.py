@@ -23,6 +23,7 @@ from rich.text import Text
 WIDTH = 80
 _UNLIMITED = 10_000
 INTERRUPTED = 130
+UNFINISHED = 3  # a server did not give all samples; the same command tries again
 _T = TypeVar("_T")
 # Control characters of ASCII and Latin-1 but tabs and line ends, separators of lines, marks of
 # direction, and halves of surrogate pairs, which cannot be printed at all.

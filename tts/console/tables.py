@@ -8,6 +8,8 @@ from tts.console.output import add_row, new_table
 from tts.evals.units import amount
 from tts.types.figures import KVBytes, Summary, Unit
 
+_NAMED = 10  # problems in a note
+
 
 def summary_table(summaries: Sequence[Summary], unit: Unit | None = None) -> Table:
     """Return one row per run: accuracy with its 95 % interval, what it cost, seconds.
@@ -47,6 +49,19 @@ def notes(summaries: Sequence[Summary]) -> Iterator[str]:
             yield (
                 f"note: {summary.benchmark} {summary.preset} is unfinished, {summary.done} of "
                 f"{summary.planned}: easy problems finish first, so its accuracy is likely too high"
+            )
+        if summary.unanswered:
+            shown = ", ".join(summary.unanswered[:_NAMED])
+            more = len(summary.unanswered) - _NAMED
+            yield (
+                f"note: {summary.benchmark} {summary.preset}: {len(summary.unanswered)} problems "
+                f"lack samples that the server did not give: {shown}"
+                f"{f' and {more} more' if more > 0 else ''}; the same command tries them again"
+            )
+        if summary.short:
+            yield (
+                f"note: {summary.benchmark} {summary.preset}: {summary.short} of {summary.done} "
+                "finished problems have fewer samples than were asked for, since calls failed"
             )
         if summary.tokens.lost:
             yield (

@@ -85,6 +85,7 @@ class Line:
         ticks: When it arrives; None is when the last token is there, a larger number is later.
         hangs: It generates its text and then never ends.
         error: It ends with this error.
+        is_unanswered: That is for want of an answer, as of a server that is away.
         logprobs: Of the tokens; None is -0.5 each.
         confidences: Of the tokens; None is 1.0 each.
         entropies: Of the tokens; None is an engine that cannot tell.
@@ -96,6 +97,7 @@ class Line:
     ticks: int | None = None
     hangs: bool = False
     error: str | None = None
+    is_unanswered: bool = False
     logprobs: tuple[float, ...] | None = None
     confidences: tuple[float, ...] | None = None
     entropies: tuple[float, ...] | None = None
@@ -286,6 +288,7 @@ class ScriptedEngine(BaseEngine):
             entropies=line.entropies if request.sampling.certainties else None,
             self_certainties=line.self_certainties if request.sampling.certainties else None,
             error=line.error,
+            is_unanswered=line.is_unanswered,
             score=line.score,
         )
 

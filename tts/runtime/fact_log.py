@@ -20,6 +20,8 @@ class FactLog:
         self._asked = 0
         self._granted = 0
         self._aborted = 0
+        self._failed = 0
+        self._unanswered = 0
         self._is_short = False
         self._is_expired = False
         self._warnings: list[str] = []
@@ -43,6 +45,11 @@ class FactLog:
         """Note completions that were ended before the engine had finished them."""
         self._aborted += calls
         self.trace.emit("abort", node, calls=calls, tokens=tokens)
+
+    def call_failed(self, *, is_unanswered: bool) -> None:
+        """Note a completion that failed."""
+        self._failed += 1
+        self._unanswered += is_unanswered
 
     def expired(self) -> None:
         """Note that the deadline has passed."""
@@ -88,4 +95,6 @@ class FactLog:
             failures=tuple(self._failures),
             errors=tuple(sorted(set(errors))),
             searches=tuple(self._searches),
+            failed=self._failed,
+            unanswered=self._unanswered,
         )

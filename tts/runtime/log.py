@@ -417,7 +417,7 @@ def _to_sent(values: Mapping[str, Any]) -> Sent:
     return Sent(**{**said, "seeds": tuple(values["seeds"])})
 
 
-_COMPLETION = tuple(f.name for f in fields(Completion))
+_COMPLETION = tuple(f.name for f in fields(Completion) if f.name != "is_unanswered")
 _SEQUENCES = ("prompt_token_ids", "token_ids", "step_scores", *PER_TOKEN)
 _NOTHING = (None, ())
 

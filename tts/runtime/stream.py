@@ -124,6 +124,7 @@ class RequestStream:
             raise
         log, seed = self._services.log, begun.request.seed + completion.index
         if completion.finish_reason == "error":
+            self._services.facts.call_failed(is_unanswered=completion.is_unanswered)
             log.record_failed(begun.key, seed, completion, node=self._node)
         else:
             log.record(begun.key, seed, completion, node=self._node)

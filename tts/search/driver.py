@@ -46,7 +46,7 @@ class Search:
         self._changed = asyncio.Event()
         self._group = asyncio.TaskGroup()
         self._arrived: dict[str, Callable[[], bool]] = {}  # and whether the policy is to be asked
-        self._order = None if self._policy.by_level else context.arrivals(repr(options))
+        self._order = None if self._policy.by_level else context.arrivals(options.model_dump_json())
         self._num_running = 0
         self._is_spent = False
         self._recorded = {ROOT}

@@ -77,11 +77,21 @@ class RecallOptions(Stepwise, Association):
 
 
 @dataclass(frozen=True, slots=True)
-class _Note:
-    """What a step calls to mind; nothing if `token_ids` is empty."""
+class Note:
+    """What a step calls to mind; nothing if `token_ids` is empty.
+
+    Attributes:
+        text: It.
+        token_ids: As it stands after the step.
+        gain: What it adds to the step's reward.
+    """
 
     text: str = ""
     token_ids: tuple[int, ...] = ()
+    gain: float = 0.0
+
+
+NOTHING = Note()
 
 
 class Recaller:
@@ -110,11 +120,11 @@ class Recaller:
         self._tree = tree
         self._account = account
         self._scorer = scorer
-        self._known: Once[_Note] = Once()
+        self._known: Once[Note] = Once()
         self._num_tokens: dict[int, int] = {}
 
-    async def recall(self, node: int, trajectory: Trajectory) -> float:
-        """Add to a running node what its step calls to mind; returns what its reward gains.
+    async def recall(self, node: int, trajectory: Trajectory) -> Note:
+        """Return what the step of a running node calls to mind.
 
         A memory that fails is a warning, and the step calls nothing to mind.
 
@@ -128,17 +138,21 @@ class Recaller:
         association = self._options
         memory, separator = association.memory, association.separator
         if memory is None or separator is None or not trajectory.text.endswith(separator):
-            return 0.0
+            return NOTHING
         cue = self._cue(node)
         note = await self._known.get((cue.steps, cue.recalled), partial(self._ask, memory, cue))
-        if not note.token_ids or not self._tree.is_in(node, NodeState.RUNNING):
-            return 0.0
-        self._num_tokens[node] = len(note.token_ids)
-        self._tree.add_memory(node, note.token_ids, note.text)
-        self._account.recalled(node, len(note.token_ids))
-        if not association.association_weight:
-            return 0.0
-        return association.association_weight * await self._quality(trajectory, note.text)
+        is_running = self._tree.is_in(node, NodeState.RUNNING)
+        if not (note.token_ids and is_running and association.association_weight):
+            return note
+        quality = await self._quality(trajectory, note.text)
+        return replace(note, gain=association.association_weight * quality)
+
+    def add(self, node: int, note: Note) -> None:
+        """Add to a running node what its step calls to mind."""
+        if note.token_ids:
+            self._num_tokens[node] = len(note.token_ids)
+            self._tree.add_memory(node, note.token_ids, note.text)
+            self._account.recalled(node, len(note.token_ids))
 
     def _cue(self, node: int) -> Cue:
         tree, association = self._tree, self._options
@@ -151,9 +165,9 @@ class Recaller:
             max_tokens=min(association.memory_tokens, association.path_memory_tokens - spent),
         )
 
-    async def _ask(self, memory: AssociativeMemory, cue: Cue) -> _Note:
+    async def _ask(self, memory: AssociativeMemory, cue: Cue) -> Note:
         if cue.max_tokens < 1:
-            return _Note()
+            return NOTHING
         try:
             words = (await memory.recall(self._asking, cue)).split()
             return await self._fit(words, cue.max_tokens)
@@ -161,17 +175,17 @@ class Recaller:
             error = survivable(raised)
             message = f"a step calls nothing to mind: {type(error).__name__}: {error}"
             self._context.warn(message)
-            return _Note()
+            return NOTHING
 
-    async def _fit(self, words: list[str], room: int) -> _Note:
+    async def _fit(self, words: list[str], room: int) -> Note:
         """Return as many of the words as there is room for, found by bisection."""
-        best = _Note()
+        best = NOTHING
         fitting, beyond, count = 0, len(words) + 1, len(words)
         while fitting + 1 < beyond:
             text = " ".join(words[:count])
             token_ids = await self._context.engine.tokenize(prompts.note(text))
             if len(token_ids) <= room:
-                fitting, best = count, _Note(text, token_ids)
+                fitting, best = count, Note(text, token_ids)
             else:
                 beyond = count
             count = (fitting + beyond) // 2

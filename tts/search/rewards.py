@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from tts.search.grown import GrownTree
-from tts.search.recall import Recaller
+from tts.search.recall import NOTHING, Note, Recaller
 from tts.search.step_embeddings import StepEmbedder
 from tts.search.step_scores import StepScorer
 from tts.trajectories import ask
@@ -16,11 +16,11 @@ class Verdict(NamedTuple):
 
     Attributes:
         score: The verifier's.
-        gain: What the step calls to mind adds to it.
+        note: What the step calls to mind.
     """
 
     score: Score
-    gain: float
+    note: Note
 
 
 class StepJudge:
@@ -48,10 +48,10 @@ class StepJudge:
         if grown.options.policy.step_embedder and not is_finished:
             await self._embedder.embed(grown.tree.texts[node])
         grown.trajectories[node] = trajectory.with_score(grown.options.verifier, score)
-        gain = 0.0
+        note = NOTHING
         if score.value is not None and not is_finished and grown.is_running(node):
-            gain = await self._recaller.recall(node, trajectory)
-        return Verdict(score, gain)
+            note = await self._recaller.recall(node, trajectory)
+        return Verdict(score, note)
 
     def settle(self, node: int, verdict: Verdict) -> bool:
         """Give a running node its reward, or have it fail.
@@ -62,12 +62,13 @@ class StepJudge:
         grown, score = self._grown, verdict.score
         if not grown.is_running(node):
             return False
+        self._recaller.add(node, verdict.note)
         trajectory = grown.trajectories[node]
         if score.value is None:
             grown.fail(node, f"no score: {score.error}")
         else:
             is_finished = trajectory.finish_reason is not None
-            grown.tree.score(node, score.value + verdict.gain, is_finished=is_finished)
+            grown.tree.score(node, score.value + verdict.note.gain, is_finished=is_finished)
         grown.account.scored(node, trajectory)
         return True
 

@@ -185,6 +185,8 @@ class Completion:
         self_certainties: Of the same distributions, -(1/V) sum_j log(V p_j) over all V tokens (Kang
             et al. 2025, arXiv:2502.18581).
         error: What went wrong, exactly when `finish_reason` is "error".
+        is_unanswered: It failed for want of an answer (the server was away, busy, broken or
+            silent), so that another time it may well succeed.
         score: A verifier's score that came with the completion, such as a recorded one.
         step_scores: The same for each step.
     """
@@ -203,6 +205,7 @@ class Completion:
     error: str | None = None
     score: float | None = None
     step_scores: tuple[float, ...] = ()
+    is_unanswered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,9 @@ class RunFacts:
         warnings: What went wrong without a node's failure, each once, in order.
         failures: Nodes that failed.
         errors: What the engine said of completions that failed, each once, sorted.
+        failed: Completions that failed.
+        unanswered: Those of them that a server left without an answer: another time they may well
+            succeed.
         searches: Figures of each tree search, in the order in which they ended.
     """
 
@@ -107,6 +110,8 @@ class RunFacts:
     failures: tuple[Failure, ...] = ()
     errors: tuple[str, ...] = ()
     searches: tuple[SearchFigures, ...] = ()
+    failed: int = 0
+    unanswered: int = 0
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Self:

@@ -120,6 +120,10 @@ class Summary:
         kv_bytes: Of the whole run.
         seconds: Wall time of the run's sessions up to its end; later openings change nothing.
         out: The run's folder.
+        short: Finished problems and repeats that have fewer samples than were asked for, since
+            calls failed.
+        unanswered: Problems, with their repeat, that are not finished since a server left calls
+            without an answer; the same command tries them again.
     """
 
     benchmark: str
@@ -143,6 +147,8 @@ class Summary:
     kv_bytes: KVBytes
     seconds: float
     out: str
+    short: int = 0
+    unanswered: tuple[str, ...] = ()
 
     @property
     def is_finished(self) -> bool:
@@ -188,13 +194,14 @@ class Summary:
                 f"{source}: a summary of schema {values.get('schema', 1)}, this tts reads "
                 f"{SCHEMA}; run it into a new folder"
             )
-        known = {f.name: values[f.name] for f in fields(cls)}
+        known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
         curves = {name: {int(k): v for k, v in known[name].items()} for name in _CURVES}
         return cls(
             **{
                 **known,
                 **curves,
                 "engines": tuple(known["engines"]),
+                "unanswered": tuple(known.get("unanswered", ())),
                 "interval": Interval(*known["interval"]),
                 "cost": Cost.from_mapping(known["cost"]),
                 "tokens": Tokens(**known["tokens"]),

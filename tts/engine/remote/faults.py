@@ -20,6 +20,8 @@ Kind = Literal[
     "context",  # the prompt does not fit
     "barred",  # it does not want any call of ours
 ]
+# No answer to what was asked, so that another time there may well be one.
+UNANSWERED: frozenset[Kind] = frozenset({"unreachable", "busy", "broken", "odd", "silent", "late"})
 _SHOWN_CHARACTERS = 400
 _BARRED = (401, 402, 404, 405, 407)
 _BUSY = (429, 502, 503, 504, 520, 521, 522, 523, 524, 529)

@@ -7,7 +7,7 @@ from tts.buffered_stream import BufferedStream
 from tts.engine.remote.bill import Bill
 from tts.engine.remote.dialect import Dialect, refuses_logprobs
 from tts.engine.remote.endpoint import Endpoint
-from tts.engine.remote.faults import Fault, Kind
+from tts.engine.remote.faults import UNANSWERED, Fault, Kind
 from tts.engine.remote.http import Transport
 from tts.engine.remote.pace import Pace, Turn, backoff
 from tts.engine.remote.reading import Reading, Sample
@@ -304,7 +304,8 @@ class RemoteRequest:
             flops=None,
         )
         error = self._endpoint.explain(fault)
-        self._put(Completion(index, "", "error", usage, error=error))
+        is_unanswered = fault.kind in UNANSWERED
+        self._put(Completion(index, "", "error", usage, error=error, is_unanswered=is_unanswered))
 
     def _put(self, completion: Completion) -> None:
         """Hand a completion on, with what failed attempts had cost before it."""
