@@ -6,6 +6,7 @@
 
 COMMANDS = (
     "allocation",
+    "answers",
     "auto",
     "cost_model",
     "kernels",
