@@ -9,6 +9,7 @@ COMMANDS = (
     "answers",
     "auto",
     "cost_model",
+    "faults",
     "kernels",
     "long_steps",
     "runtime",
