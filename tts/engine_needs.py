@@ -7,6 +7,11 @@ from tts.errors import CapabilityError, PipelineError
 from tts.protocols import Engine, Spec, Verifier, VerifierSpec
 from tts.types import Sampling
 
+_HINTS = {
+    "embeddings": "MODEL?pooling names one that does",
+    "thoughts": "its chat template knows none, so choose another preset or a model that thinks",
+}
+
 
 def check_node(
     spec: Spec, engines: Mapping[str, Engine], verifiers: Mapping[str, Verifier]
@@ -100,7 +105,7 @@ def _check_engine(name: str, needs: frozenset[str], engines: Mapping[str, Engine
         )
     engine = engines[name]
     if missing := engine.capabilities.missing(needs):
-        hint = "; MODEL?pooling names one that does" if "embeddings" in missing else ""
+        hint = "".join(f"; {words}" for need, words in _HINTS.items() if need in missing)
         raise CapabilityError(
             f"needs {', '.join(missing)}, which {type(engine).__name__} "
             f"({engine.info.name}) does not offer{hint}"

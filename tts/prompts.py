@@ -1,9 +1,10 @@
 r"""What the framework asks of a model, in English; small and large models get the same prompts.
 
-Solutions have a blank line between steps and end in `\boxed{...}`; a program is one fenced block.
-Assistant prefills switch the thinking of models that know `<think>`. What a problem's `prompt`
-options say (a preset's `prompt:` block) goes into every prompt but a reward model's: a system
-message and examples before it, another instruction for solutions, another template.
+Solutions have a blank line between steps and end in `\boxed{...}`; a program is one fenced block. A
+prompt says whether a thought is opened or skipped, and the engine how its model does that. What a
+problem's `prompt` options say (a preset's `prompt:` block) goes into every prompt but a reward
+model's: a system message and examples before it, another instruction for solutions, another
+template.
 """
 
 import re
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 
 from tts.answers.thoughts import after_thought, solution_of
 from tts.languages import is_in_english
+from tts.thought import Thought
 from tts.types import Message, Problem, Prompt, PromptOptions
 
 _BOXED = "Put the final answer in \\boxed{}."
@@ -25,8 +27,8 @@ CHECKLIST = (
 )
 CHOOSE = f"Choose the best of these attempts, or merge them. {_BOXED}"
 STEP_TAG = "<extra_0>"  # stands after each step in what a process reward model reads
-NO_THINKING = "<think>\n\n</think>\n\n"
-THINKING = "<think>\n"
+THINKING = Thought("open")
+NO_THINKING = Thought("skipped")
 _PLAIN = PromptOptions()
 _PLACES = re.compile(r"(\{problem\}|\{instruction\})")
 _BEST = re.compile(r"best:\W*(?:attempt\W*)?(\d+)", re.IGNORECASE)
@@ -103,7 +105,7 @@ def parse_best(text: str) -> int | None:
     return int(found[-1]) if found else None
 
 
-def _ask(problem: Problem, text: str, prefill: str = "") -> Prompt:
+def _ask(problem: Problem, text: str, thought: Thought | None = None) -> Prompt:
     """Put the problem first, so that all requests about it share a prefix."""
     options = problem.prompt or _PLAIN
     if problem.answer_type == "code" and text.endswith(_BOXED):
@@ -111,7 +113,7 @@ def _ask(problem: Problem, text: str, prefill: str = "") -> Prompt:
     *before, last = problem.messages or (Message("user", problem.statement),)
     own = Message(last.role, _fill(options.template, last.content, text))
     messages = (*_opening(problem, options, before), *before, own)
-    return Prompt(messages=messages, prefill=prefill)
+    return Prompt(messages=messages, thought=thought)
 
 
 def _instruction(problem: Problem) -> str:

@@ -1,5 +1,7 @@
 """The wave on reflection words, by hand; presets that name it, engines that lack it."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.support.scripts import says
@@ -8,7 +10,6 @@ from tts.engine.reflection import Bias, Schedule, spellings, wave
 from tts.engine.scripted import ALL, ScriptedEngine
 from tts.errors import CapabilityError, PresetError
 from tts.presets.load import load_preset
-from tts.protocols import Capabilities
 from tts.runtime.checks import check_job
 from tts.runtime.job import Job
 from tts.types import Budget, Reflection
@@ -69,7 +70,7 @@ def test_a_preset_names_the_wave() -> None:
 
 
 def test_an_engine_without_logits_processors_refuses_it() -> None:
-    lacking = Capabilities(token_ids=True)
+    lacking = replace(ALL, logits_processors=False)
     preset = load_preset("cyclic_reflex")
     job = Job(preset.pipeline, PROBLEM, preset.sampling)
     for capabilities, refuses in ((ALL, False), (lacking, True)):

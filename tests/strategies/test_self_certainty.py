@@ -4,7 +4,6 @@ import pytest
 
 from tests.support.scripts import sure
 from tests.support.solving import solve
-from tts import prompts
 from tts.engine.scripted import ScriptedEngine
 from tts.pipeline import Pipeline
 from tts.strategies import no_thinking, self_certainty
@@ -41,4 +40,4 @@ def test_no_thinking_opens_with_an_empty_thought(pipeline: Pipeline, answer: str
     engine = ScriptedEngine(sure(*PAIRS))
     result = solve(engine, pipeline)
     assert result.answer is not None and result.answer.text == answer
-    assert engine.requests[0].prompt.prefill == prompts.NO_THINKING
+    assert engine.requests[0].prompt.beginning == "<think>\n\n</think>\n\n"

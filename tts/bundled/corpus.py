@@ -73,7 +73,7 @@ class Tried:
 def render(prompt: Prompt) -> str:
     """Return a prompt as the chat template renders it."""
     turns = [f"<|im_start|>{m.role}\n{m.content}{TURN_END}\n" for m in prompt.messages]
-    return "".join(turns) + "<|im_start|>assistant\n" + prompt.prefill
+    return "".join(turns) + "<|im_start|>assistant\n" + prompt.beginning
 
 
 def draw_task(rng: random.Random, chain_share: float = CHAIN_SHARE) -> Task:

@@ -2,21 +2,25 @@
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
+from tts.engine.chat_template import Thoughts, learn
 from tts.engine.reflection import Schedule, spellings
 from tts.engine.reward_format import RewardFormat
+from tts.engine.template_probes import PROBES
 from tts.errors import CapabilityError, EngineError
-from tts.types import Prompt, Reflection
+from tts.thought import THOUGHT_END
+from tts.types import Message, Prompt, Reflection
 
-THOUGHT_END = "</think>"
 _PROMPTS_REMEMBERED = 4096
 _SCHEDULES_REMEMBERED = 16
 _TAGS_REMEMBERED = 16
+_TEMPLATES_REMEMBERED = 16
 
 
 class PromptEncoder:
@@ -36,6 +40,7 @@ class PromptEncoder:
         self._remembered = lru_cache(maxsize=_PROMPTS_REMEMBERED)(self._encode)
         self._token_ids = lru_cache(maxsize=_PROMPTS_REMEMBERED)(self._tokenize)
         self._schedules = lru_cache(maxsize=_SCHEDULES_REMEMBERED)(self._schedule)
+        self._thoughts = lru_cache(maxsize=_TEMPLATES_REMEMBERED)(self._learn)
         self._divides = lru_cache(maxsize=_TAGS_REMEMBERED)(self._is_divider)
 
     def encode(
@@ -48,12 +53,25 @@ class PromptEncoder:
             template_kwargs: Passed to the chat template, such as `enable_thinking`.
 
         Raises:
-            CapabilityError: The prompt is a chat and the model has no chat template.
+            CapabilityError: The prompt is a chat and the model has no chat template, or it opens or
+                skips a thought and the template knows none.
             EngineError: The chat template refuses the messages.
         """
-        # Text, because a mapping cannot be remembered by.
-        given = json.dumps(template_kwargs, sort_keys=True) if template_kwargs else ""
-        return prompt.token_ids or self._remembered(prompt, given)
+        return prompt.token_ids or self._remembered(prompt, _as_key(template_kwargs))
+
+    def thoughts(
+        self, template_kwargs: Mapping[str, Any] = MappingProxyType({})
+    ) -> Thoughts | None:
+        """Return how the model writes thoughts; None if neither template nor tokenizer knows any.
+
+        Args:
+            template_kwargs: Passed to the chat template; they can switch thoughts off.
+        """
+        return self._thoughts(_as_key(template_kwargs))
+
+    def is_special(self, token: str) -> bool:
+        """Return whether texts of completions leave a token out."""
+        return token in self._tokenizer.all_special_tokens
 
     def tokenize(self, text: str) -> tuple[int, ...]:
         """Return the ids of a text that continues others: without special tokens."""
@@ -132,29 +150,76 @@ class PromptEncoder:
         if not found:
             words = ", ".join(reflection.words)
             raise CapabilityError(f"the model's tokenizer has none of these as one token: {words}")
-        return Schedule(reflection, found, self._token_ids(THOUGHT_END))
+        thoughts = self.thoughts()
+        end = THOUGHT_END if thoughts is None else thoughts.mark
+        return Schedule(reflection, found, self._token_ids(end))
 
     def _encode(self, prompt: Prompt, template_kwargs: str) -> tuple[int, ...]:
-        with self._lock:
-            if prompt.text:
+        if prompt.text:
+            with self._lock:
                 return tuple(self._tokenizer(prompt.text)["input_ids"])
-            given = json.loads(template_kwargs) if template_kwargs else {}
-            text = self._render(prompt, given) + prompt.prefill
+        given = json.loads(template_kwargs) if template_kwargs else {}
         # The template has written the special tokens already.
-        return self._tokenize(text)
+        return self._tokenize(self._write(prompt, given))
 
-    def _render(self, prompt: Prompt, given: dict[str, Any]) -> str:
+    def _write(self, prompt: Prompt, given: dict[str, Any]) -> str:
+        """Return a chat up to the place at which the model goes on."""
+        plain = self._render(prompt.messages, given)
+        if prompt.thought is None:
+            return plain + prompt.prefill
+        thoughts = self.thoughts(given)
+        if thoughts is None:
+            raise CapabilityError(
+                "the model's chat template knows no thoughts that could be opened or skipped; "
+                "choose a preset that needs none, or a model that thinks"
+            )
+        begun = thoughts.begin(prompt.thought)
+        messages = with_system(prompt.messages, begun.system)
+        written = self._render(messages, {**dict(begun.options), **given})
+        return written + begun.tail + prompt.prefill
+
+    def _learn(self, template_kwargs: str) -> Thoughts | None:
+        given = json.loads(template_kwargs) if template_kwargs else {}
+        rendered = {}
+        for probe in PROBES:
+            with suppress(Exception):  # a template need not take every conversation
+                rendered[probe] = self._apply(
+                    probe.to_messages(), {**dict(probe.options), **given}, asks=probe.asks
+                )
+        with self._lock:
+            return learn(rendered, self._tokenizer.get_added_vocab())
+
+    def _render(self, asked: Sequence[Message], given: dict[str, Any]) -> str:
         if self._reward_format is not None:
             given["chat_template"] = self._reward_format.template
         if not given.get("chat_template", getattr(self._tokenizer, "chat_template", None)):
             raise CapabilityError(
                 "the model has no chat template: send text or token ids in place of messages"
             )
-        messages = [{"role": m.role, "content": m.content} for m in prompt.messages]
+        messages = [{"role": m.role, "content": m.content} for m in asked]
         try:
-            rendered: str = self._tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True, **given
-            )
+            return self._apply(messages, given, asks=True)
         except Exception as error:  # jinja's and the template's own, of any class
             raise EngineError(f"the chat template refuses the messages: {error}") from error
+
+    def _apply(self, messages: list[dict[str, Any]], given: dict[str, Any], *, asks: bool) -> str:
+        with self._lock:
+            rendered: str = self._tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=asks, **given
+            )
         return rendered
+
+
+def with_system(messages: tuple[Message, ...], words: str) -> tuple[Message, ...]:
+    """Return a chat with words in its system message, where there are any."""
+    if not words:
+        return messages
+    if messages[0].role == "system":
+        first = replace(messages[0], content=f"{messages[0].content} {words}")
+        return (first, *messages[1:])
+    return (Message("system", words), *messages)
+
+
+def _as_key(template_kwargs: Mapping[str, Any]) -> str:
+    # Text, because a mapping cannot be remembered by.
+    return json.dumps(template_kwargs, sort_keys=True) if template_kwargs else ""

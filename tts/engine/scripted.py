@@ -63,6 +63,7 @@ ALL = Capabilities(
     logits_processors=True,
     rewards=True,
     embeddings=True,
+    thoughts=True,
 )
 
 
@@ -127,7 +128,7 @@ def render(prompt: Prompt) -> str:
     """Return a prompt as the engine's one string."""
     if prompt.messages:
         turns = "".join(f"<{m.role}>{m.content}\n" for m in prompt.messages)
-        return f"{turns}<assistant>{prompt.prefill}"
+        return f"{turns}<assistant>{prompt.beginning}"
     return prompt.text or decode(prompt.token_ids)
 
 

@@ -20,6 +20,7 @@ from tts.buffered_stream import BufferedStream, R, as_error
 from tts.engine import build, kv, options, translate
 from tts.engine.context_room import check_context
 from tts.engine.encoder import PromptEncoder
+from tts.engine.own_marks import to_ours, to_own
 from tts.engine.reflection import EXTRA_KEY
 from tts.engine.requests import RequestTable
 from tts.engine.reward_format import FORMATS
@@ -30,6 +31,7 @@ from tts.engine.translate import Finished, Meter
 from tts.errors import CapabilityError, EngineError, TTSError, innermost
 from tts.protocols import BaseEngine, Capabilities, CompletionStream
 from tts.types import (
+    Completion,
     Embeddings,
     GenerationRequest,
     ModelInfo,
@@ -146,7 +148,7 @@ class VLLMEngine(BaseEngine):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What this engine can do."""
+        """What this engine can do; whether its model thinks is known once it has started."""
         generates = self._runner == "generate"
         return Capabilities(
             token_ids=True,
@@ -158,6 +160,7 @@ class VLLMEngine(BaseEngine):
             rewards=not generates,
             embeddings=not generates,
             certainties=build.reads_logits(self._args),
+            thoughts=generates and (self._encoder is None or self._encoder.thoughts() is not None),
         )
 
     async def start(self) -> Self:
@@ -181,7 +184,7 @@ class VLLMEngine(BaseEngine):
 
     def generate(self, request: GenerationRequest) -> CompletionStream:
         """Start `request.n` completions; errors arrive through the stream."""
-        stream = self._stream(request.n, translate.completion)
+        stream = self._stream(request.n, partial(self._complete, request))
         try:
             if self._runner != "generate":
                 raise CapabilityError(f"{self.model} runs as a pooling model: it cannot generate")
@@ -326,6 +329,9 @@ class VLLMEngine(BaseEngine):
         assert self._encoder is not None
         sampling = request.sampling
         token_ids = self._encoder.encode(request.prompt, sampling.chat_template_kwargs)
+        if thoughts := self._encoder.thoughts(sampling.chat_template_kwargs):
+            is_special = self._encoder.is_special(thoughts.mark)
+            sampling = to_own(sampling, thoughts, is_special=is_special)
         room = check_context(len(token_ids), self.info.context_tokens or 0, request.keep_free)
         params = translate.sampling_params(sampling, max_tokens=min(sampling.max_tokens, room))
         if sampling.reflection is not None:
@@ -340,6 +346,12 @@ class VLLMEngine(BaseEngine):
             priority=request.priority,
             certainties=sampling.certainties,
         )
+
+    def _complete(self, request: GenerationRequest, finished: Finished, meter: Meter) -> Completion:
+        assert self._encoder is not None
+        thoughts = self._encoder.thoughts(request.sampling.chat_template_kwargs)
+        completion = translate.completion(finished, meter)
+        return completion if thoughts is None else to_ours(completion, thoughts)
 
     async def _pool(self, prompt: Prompt, params: Mapping[str, Any]) -> translate.Pooled:
         """Run one prompt through a pooling model."""

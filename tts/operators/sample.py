@@ -48,8 +48,10 @@ class Sample(OperatorModel):
     def spec(self) -> Spec:
         """A source of finished trajectories."""
         is_plain = self.mode == "solve" and not self.greedy_first
-        needs = frozenset[str]() if is_plain else frozenset({"own_prompts"})
-        return Spec(accepts=None, emits="finished", needs=needs, fan_out=self.n)
+        needs = set[str]() if is_plain else {"own_prompts"}
+        if self.mode in ("thinking", "no_thinking"):
+            needs.add("thoughts")
+        return Spec(accepts=None, emits="finished", needs=frozenset(needs), fan_out=self.n)
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
         """Send the trajectories in order of arrival."""

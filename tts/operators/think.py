@@ -8,7 +8,7 @@ Reasoning Programs with Certaindex", arXiv:2412.20993 (probing for the answer at
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -16,6 +16,7 @@ from tts import prompts
 from tts.answers.groups import extract_answer
 from tts.operators.base import OperatorModel, node
 from tts.protocols import AnswerGroups, Context, Inlet, Outlet, Reservation, Spec
+from tts.thought import THOUGHT_END, THOUGHT_START, Thought
 from tts.trajectories import ask, draw
 from tts.types import (
     Completion,
@@ -27,7 +28,6 @@ from tts.types import (
     Usage,
 )
 
-END = "</think>"
 _BOX = "\\boxed{"
 
 
@@ -83,8 +83,8 @@ class Think(OperatorModel):
     @property
     def spec(self) -> Spec:
         """A source of finished trajectories."""
-        needs = frozenset({"own_prompts"} | ({"token_ids"} if self.slice_tokens else set()))
-        return Spec(accepts=None, emits="finished", needs=needs, fan_out=self.n)
+        needs = {"own_prompts", "thoughts", *(["token_ids"] if self.slice_tokens else [])}
+        return Spec(accepts=None, emits="finished", needs=frozenset(needs), fan_out=self.n)
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
         """Draw the first slices from one shared prefill; go on with each as it arrives."""
@@ -117,7 +117,7 @@ class Think(OperatorModel):
     def thinking(self, sampling: Sampling, left: int) -> Sampling:
         """Return how the next slice is drawn."""
         size = min(left, self.slice_tokens or left)
-        return replace(sampling, max_tokens=size, stop=(*sampling.stop, END))
+        return replace(sampling, max_tokens=size, stop=(*sampling.stop, THOUGHT_END))
 
 
 @dataclass(slots=True)
@@ -160,10 +160,11 @@ class _Thought:
             outlet.send(self._trajectory(completion, self.text))
             return
         self.context.emit("think", index=self.index, tokens=self.spent, waits=self.waits)
-        opening = closing(self.text, self.settings.lead)
+        lead = self.settings.lead
+        opening = closing(self.text, lead)
         sampling = replace(self.context.sampling, max_tokens=self.settings.answer_tokens)
         self.room.give_back()
-        answer = await self._ask(self._prefilled(opening), sampling)
+        answer = await self._ask(self._after(Thought("closed", self.text), lead), sampling)
         outlet.send(self._trajectory(answer, opening + (answer.text if answer else "")))
 
     def _take(self, completion: Completion) -> None:
@@ -186,7 +187,7 @@ class _Thought:
             return None
         self.waits += 1
         self.text += self.settings.wait_words
-        return await self._slice(self._prefilled(self.text), sampling)
+        return await self._slice(self._after(Thought("open", self.text)), sampling)
 
     async def _is_settled(self) -> bool:
         repeats = self.settings.max_repeats
@@ -198,7 +199,7 @@ class _Thought:
     async def _probe(self, words: str) -> bool:
         """Ask for the answer so far; returns whether the last ones agree."""
         sampling = Sampling(temperature=0.0, max_tokens=self.settings.probe_tokens)
-        reply = await self._ask(self._prefilled(self.text + words), sampling)
+        reply = await self._ask(self._probing(words), sampling)
         said = "" if reply is None else probed_text(words, reply.text)
         answer = extract_answer(said, self.context.problem.answer_type)
         self.groups = self.groups or self.context.answers()
@@ -209,9 +210,15 @@ class _Thought:
         self.context.emit("thought_end", index=self.index, rule="probe")
         return True
 
-    def _prefilled(self, text: str) -> Prompt:
+    def _after(self, thought: Thought, prefill: str = "") -> Prompt:
         asked = prompts.solve_thinking(self.context.problem)
-        return replace(asked, prefill=asked.prefill + text)
+        return replace(asked, thought=thought, prefill=prefill)
+
+    def _probing(self, words: str) -> Prompt:
+        """Return the thought so far and the words of a probe, which may close it."""
+        inside, closed, answer = words.partition(THOUGHT_END)
+        stage: Literal["open", "closed"] = "closed" if closed else "open"
+        return self._after(Thought(stage, self.text + inside), answer.lstrip("\n"))
 
     async def _slice(self, prompt: Prompt, sampling: Sampling) -> Completion | None:
         return await self._next(prompt, sampling, keep_free=self.settings.answer_room)
@@ -247,9 +254,7 @@ class _Thought:
 
 def closing(text: str, lead: str) -> str:
     """Return a thought with its end, as the answer's opening words."""
-    text = text.rstrip("\N{REPLACEMENT CHARACTER}")
-    newline = "" if text.endswith("\n") or not text else "\n"
-    return f"{text}{newline}{END}\n\n{lead}"
+    return Thought("closed", text).written.removeprefix(f"{THOUGHT_START}\n") + lead
 
 
 def agrees(probed: Sequence[int | None], count: int) -> bool:
@@ -262,7 +267,7 @@ def probed_text(words: str, reply: str) -> str:
     r"""Return what a probe said; nothing where the `\boxed{` that it opened is not closed."""
     before, opened, _ = words.rpartition(_BOX)
     if not opened:
-        return words.rpartition(END)[2] + reply
+        return words.rpartition(THOUGHT_END)[2] + reply
     depth = 1
     inside = words[len(before) + len(opened) :] + reply
     for place, char in enumerate(inside):

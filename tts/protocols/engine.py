@@ -32,6 +32,7 @@ class Capabilities:
         token_counts: Reports how many tokens it generated.
         own_prompts: Answers any prompt, and not only those that were recorded.
         certainties: Reports entropy and self-certainty of generated tokens.
+        thoughts: Its model can be made to think before it answers, or not to.
     """
 
     token_ids: bool = False
@@ -45,6 +46,7 @@ class Capabilities:
     token_counts: bool = True
     own_prompts: bool = True
     certainties: bool = False
+    thoughts: bool = False
 
     def missing(self, needs: frozenset[str]) -> list[str]:
         """Return the names in `needs` that this engine lacks, sorted."""

@@ -328,7 +328,7 @@ def prompt_token_bound(prompt: Prompt) -> int:
     if prompt.token_ids:
         return len(prompt.token_ids)
     template_tokens = 16
-    texts = [prompt.text, prompt.prefill, *(message.content for message in prompt.messages)]
+    texts = [prompt.text, prompt.beginning, *(message.content for message in prompt.messages)]
     return sum(len(text.encode("utf-8", "replace")) for text in texts) + template_tokens * len(
         prompt.messages
     )

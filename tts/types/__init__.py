@@ -23,6 +23,7 @@ from tts.types.prompt_options import PromptExample as PromptExample
 from tts.types.prompt_options import PromptOptions as PromptOptions
 from tts.types.usage import Usage as Usage
 from tts.types.usage import sum_usage as sum_usage
+from tts.thought import Thought as Thought
 
 if TYPE_CHECKING:
     from tts.types.arrays import FloatArray
@@ -72,6 +73,7 @@ class Prompt:
     Attributes:
         messages: A chat; the engine applies the model's template.
         prefill: Opening words of the assistant's turn, with `messages` only.
+        thought: Stands before the prefill, with `messages` only; None leaves it to the template.
         text: Raw text, no template.
         token_ids: Exact ids, no template and no special tokens added.
     """
@@ -80,13 +82,19 @@ class Prompt:
     prefill: str = ""
     text: str = ""
     token_ids: tuple[int, ...] = ()
+    thought: Thought | None = None
+
+    @property
+    def beginning(self) -> str:
+        """The assistant's turn as far as it is given, with our marks of a thought."""
+        return (self.thought.written if self.thought else "") + self.prefill
 
     def __post_init__(self) -> None:
         """Refuse a prompt with none or several of the three forms."""
         if sum(map(bool, (self.messages, self.text, self.token_ids))) != 1:
             raise ValueError("a prompt is exactly one of messages, text or token_ids")
-        if self.prefill and not self.messages:
-            raise ValueError("prefill needs messages")
+        if self.beginning and not self.messages:
+            raise ValueError("prefill and thought need messages")
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ def check_prompt(prompt: Prompt, dialect: Dialect, model: str) -> None:
     Raises:
         CapabilityError: The server cannot take this kind of prompt.
     """
-    if not dialect.is_vllm and (prompt.token_ids or prompt.prefill):
+    if not dialect.is_vllm and (prompt.token_ids or prompt.beginning):
         what = "token ids" if prompt.token_ids else "a prefill"
         raise CapabilityError(f"{model} is not served by vLLM and takes no {what}")
 
@@ -77,9 +77,9 @@ def to_text(prompt: Prompt) -> dict[str, Any]:
     if not prompt.messages:
         return {"prompt": prompt.text}
     messages = [{"role": m.role, "content": m.content} for m in prompt.messages]
-    if not prompt.prefill:
+    if not prompt.beginning:
         return {"messages": messages}
-    messages.append({"role": "assistant", "content": prompt.prefill})
+    messages.append({"role": "assistant", "content": prompt.beginning})
     return {"messages": messages, "continue_final_message": True, "add_generation_prompt": False}
 
 
@@ -102,5 +102,5 @@ def estimate_prompt(prompt: Prompt) -> int:
     """Return how many tokens a prompt has: exactly for token ids, else about."""
     if prompt.token_ids:
         return len(prompt.token_ids)
-    texts = [prompt.text, prompt.prefill, *(message.content for message in prompt.messages)]
+    texts = [prompt.text, prompt.beginning, *(message.content for message in prompt.messages)]
     return sum(map(estimate_tokens, texts))

@@ -1,0 +1,160 @@
+"""Published chat templates: how each model's turn begins with a thought, and without one.
+
+`chat_template_tails.json` holds what follows the question, reviewed against each template.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tts.engine.chat_template import Thoughts, learn
+from tts.engine.template_probes import ASKED, PROBES, THOUGHT
+from tts.thought import Thought
+
+NAMES = {"bos_token": "<s>", "eos_token": "</s>"}
+GOLDEN: dict[str, Any] = json.loads(
+    (Path(__file__).parent / "chat_template_tails.json").read_text(encoding="utf-8")
+)
+
+
+class Template:
+    """A template, rendered as transformers does it."""
+
+    def __init__(self, source: str) -> None:
+        utils = pytest.importorskip("transformers.utils.chat_template_utils")
+        self._render, self._source = utils.render_jinja_template, source
+
+    def render(self, messages: list[dict[str, Any]], *, asks: bool = True, **options: Any) -> str:
+        text: str = self._render(
+            [messages],
+            chat_template=self._source,
+            add_generation_prompt=asks,
+            **NAMES,
+            **options,
+        )[0][0]
+        return text
+
+    def thoughts(self) -> Thoughts | None:
+        rendered = {}
+        for probe in PROBES:
+            try:
+                options = dict(probe.options)
+                rendered[probe] = self.render(probe.to_messages(), asks=probe.asks, **options)
+            except Exception:
+                continue
+        return learn(rendered)
+
+    def turn(self, thoughts: Thoughts, thought: Thought) -> str:
+        begun = thoughts.begin(thought)
+        system = [{"role": "system", "content": begun.system}] if begun.system else []
+        messages = [*system, {"role": "user", "content": ASKED}]
+        text = self.render(messages, **dict(begun.options)) + begun.tail
+        return text.rpartition(ASKED)[2]
+
+
+def published(name: str) -> Template:
+    folder = os.environ.get("TTS_DATA_DIR")
+    if folder is None:
+        pytest.skip("TTS_DATA_DIR does not name a folder with chat_templates/")
+    path = Path(folder) / "chat_templates" / f"{name}.jinja"
+    return Template(path.read_text(encoding="utf-8"))
+
+
+def test_every_published_template_has_a_row() -> None:
+    folder = os.environ.get("TTS_DATA_DIR")
+    if folder is None:
+        pytest.skip("TTS_DATA_DIR does not name a folder with chat_templates/")
+    assert {path.stem for path in (Path(folder) / "chat_templates").glob("*.jinja")} == set(GOLDEN)
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_a_turn_begins_as_the_template_shows_it(name: str) -> None:
+    template, expected = published(name), GOLDEN[name]
+    thoughts = template.thoughts()
+    if not isinstance(expected, Mapping):
+        assert thoughts is None
+        return
+    assert thoughts is not None
+    stages = (Thought("open"), Thought("closed", "hm"), Thought("skipped"))
+    turns = {thought.stage: template.turn(thoughts, thought) for thought in stages}
+    assert {**turns, "mark": thoughts.mark} == expected
+
+
+@pytest.mark.parametrize("name", [n for n, row in GOLDEN.items() if isinstance(row, Mapping)])
+def test_a_written_turn_is_the_template_s_own(name: str) -> None:
+    """Where a template writes a thought that it is given, ours is written alike."""
+    template = published(name)
+    thoughts = template.thoughts()
+    assert thoughts is not None
+    closed = template.turn(thoughts, Thought("closed", THOUGHT))
+    assert (
+        closed.count(thoughts.mark)
+        == template.turn(thoughts, Thought("open")).count(thoughts.mark) + 1
+    )
+    for field in ("reasoning_content", "thinking", "reasoning"):
+        answer = {"role": "assistant", "content": "Qzanswer", field: THOUGHT}
+        messages = [{"role": "user", "content": ASKED}, answer]
+        options = dict(thoughts.open.options)
+        shown = template.render(messages, asks=False, **options).rpartition(ASKED)[2]
+        if template.turn(thoughts, Thought("open", THOUGHT)) in shown:
+            assert shown.startswith(closed + "Qzanswer")
+
+
+R1 = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}" + (
+    "{% if add_generation_prompt %}<bot>TAIL{% endif %}"
+)
+TYPED = (
+    "{% for m in messages %}{% if m.role == 'user' %}[INST]{{ m.content }}[/INST]"
+    "{% elif m.content is string %}{{ m.content }}{{ eos_token }}"
+    "{% else %}{% for part in m.content %}{% if part.type == 'thinking' %}"
+    "[THINK]{{ part.thinking[0].text }}[/THINK]{% else %}{{ part.text }}{% endif %}{% endfor %}"
+    "{{ eos_token }}{% endif %}{% endfor %}"
+)
+PHRASES = (
+    "<sys>{% if thinking %}Write your thoughts after 'Here is my thought process:' and your "
+    "response after 'Here is my response:'.{% endif %}{% for m in messages %}<{{ m.role }}>"
+    "{{ m.content }}{% endfor %}{% if add_generation_prompt %}<bot>{% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "opened", "closed", "skipped"),
+    [
+        (R1.replace("TAIL", "<think>\n"), "<bot><think>\n", "hm\n</think>\n\n", "\n</think>\n\n"),
+        (R1.replace("TAIL", "<thought>\n"), "<bot><thought>\n", "hm\n</thought>\n\n", None),
+        (R1.replace("TAIL", "◁think▷"), "<bot>◁think▷", "hm◁/think▷", "◁/think▷"),
+        (TYPED, "[/INST][THINK]", "hm[/THINK]", "[/THINK]"),
+    ],
+)
+def test_forms_of_marks(source: str, opened: str, closed: str, skipped: str | None) -> None:
+    template = Template(source)
+    thoughts = template.thoughts()
+    assert thoughts is not None
+    assert template.turn(thoughts, Thought("open")) == opened
+    assert template.turn(thoughts, Thought("closed", "hm")) == opened + closed
+    if skipped is not None:
+        assert template.turn(thoughts, Thought("skipped")) == opened + skipped
+
+
+def test_words_of_a_system_prompt_can_be_the_marks() -> None:
+    template = Template(PHRASES)
+    thoughts = template.thoughts()
+    assert thoughts is not None
+    assert dict(thoughts.open.options) == {"thinking": True}
+    closed = template.turn(thoughts, Thought("closed", "hm"))
+    assert closed == "<bot>Here is my thought process:hm\nHere is my response:\n"
+    assert template.turn(thoughts, Thought("skipped")) == "<bot>"
+
+
+def test_a_template_that_is_silent_is_told_by_the_vocabulary() -> None:
+    template = Template(R1.replace("TAIL", ""))
+    assert template.thoughts() is None
+    rendered = {p: template.render(p.to_messages(), asks=p.asks) for p in PROBES if not p.options}
+    thoughts = learn(rendered, {"<think>": 1, "</think>": 2})
+    assert thoughts is not None
+    for thought in (Thought("open"), Thought("closed", "hm"), Thought("skipped")):
+        assert thoughts.begin(thought).tail == thought.written
