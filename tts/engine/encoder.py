@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tts.engine.chat_template import Thoughts, learn
+from tts.engine.own_marks import with_system
 from tts.engine.reflection import Schedule, spellings
 from tts.engine.reward_format import RewardFormat
 from tts.engine.template_probes import PROBES
@@ -208,16 +209,6 @@ class PromptEncoder:
                 messages, tokenize=False, add_generation_prompt=asks, **given
             )
         return rendered
-
-
-def with_system(messages: tuple[Message, ...], words: str) -> tuple[Message, ...]:
-    """Return a chat with words in its system message, where there are any."""
-    if not words:
-        return messages
-    if messages[0].role == "system":
-        first = replace(messages[0], content=f"{messages[0].content} {words}")
-        return (first, *messages[1:])
-    return (Message("system", words), *messages)
 
 
 def _as_key(template_kwargs: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, Self
 
 from tts.buffered_stream import as_error
@@ -17,6 +18,7 @@ from tts.engine.remote.pace import Pace
 from tts.engine.remote.request import Connection, RemoteRequest, Stream
 from tts.engine.remote.server import ServerFacts, ask_server
 from tts.engine.remote.wire import check_prompt, to_text
+from tts.engine.server_template import ServerTemplate
 from tts.errors import CapabilityError, EngineError, InputError, ModelError, innermost
 from tts.protocols import BaseEngine, Capabilities
 from tts.types import (
@@ -105,6 +107,7 @@ class OpenAIEngine(BaseEngine):
             context_tokens=context_tokens,
             price=_price(price_in, price_out),
         )
+        self._template = ServerTemplate()
         self._is_started = False
         self._is_closed = False
         self._connections: dict[asyncio.AbstractEventLoop, Connection] = {}
@@ -135,6 +138,7 @@ class OpenAIEngine(BaseEngine):
             prefix_cache=is_vllm,
             cancel=True,
             seed=is_vllm,
+            thoughts=is_vllm,
         )
 
     async def start(self) -> Self:
@@ -175,7 +179,7 @@ class OpenAIEngine(BaseEngine):
         async def abort() -> Usage:
             return await _stop(owner, drawn)
 
-        stream = Stream(request.n, convert=lambda done: done, abort=abort)
+        stream = Stream(request.n, convert=partial(self._template.to_ours, request), abort=abort)
         owner = stream.loop.create_task(self._run(request, stream, drawn))
         self._owners[owner] = stream, drawn
         owner.add_done_callback(self._owners.pop)
@@ -215,26 +219,30 @@ class OpenAIEngine(BaseEngine):
         Args:
             text: A prompt, or messages, with the options of the server's `/tokenize`.
         """
-        connection = self._connection()
+        try:
+            async with self._connection().pace.turn():
+                found = await self._post("/tokenize", text)
+        except Fault as fault:
+            raise self._endpoint.error(fault) from None
+        with suppress(KeyError, TypeError):
+            return tuple(found["tokens"])
+        raise EngineError(f"{self.base_url} answers /tokenize without tokens")
+
+    async def _post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Return a server's answer, None if there is none, at a path below its root."""
         found: list[Any] = []
 
         def take(answer: Any, _: bool) -> bool:
             found.append(answer)
             return True
 
-        try:
-            async with connection.pace.turn():
-                await connection.transport.post(
-                    f"{self._address.root}/tokenize",
-                    {"model": self.model, **text},
-                    take,
-                    most_bytes=_TOKENIZE_BYTES,
-                )
-        except Fault as fault:
-            raise self._endpoint.error(fault) from None
-        with suppress(IndexError, KeyError, TypeError):
-            return tuple(found[0]["tokens"])
-        raise EngineError(f"{self.base_url} answers /tokenize without tokens")
+        await self._connection().transport.post(
+            f"{self._address.root}{path}",
+            {"model": self.model, **body},
+            take,
+            most_bytes=_TOKENIZE_BYTES,
+        )
+        return found[0] if found else None
 
     async def aclose(self) -> None:
         """Close every stream of this event loop, and the connections."""
@@ -296,7 +304,7 @@ class OpenAIEngine(BaseEngine):
             remote = RemoteRequest(
                 self._endpoint,
                 self._connection(),
-                await self._within_context(request),
+                await self._within_context(await self._in_own_marks(request)),
                 stream,
                 max_n=self._max_n,
                 max_retries=self._max_retries,
@@ -307,6 +315,15 @@ class OpenAIEngine(BaseEngine):
         except* Exception as errors:
             error = as_error(innermost(errors), f"{self.base_url} sent what we cannot read")
             stream.fail(error, drawn[0].lost() if drawn else Usage())
+
+    async def _in_own_marks(self, request: GenerationRequest) -> GenerationRequest:
+        """Return a request whose thought is written as vLLM's server would write it."""
+        if not self._endpoint.dialect.is_vllm:
+            return request
+        try:
+            return await self._template.prepare(request, self._post, self._connection().rendering)
+        except Fault as fault:
+            raise self._endpoint.error(fault) from None
 
     async def _within_context(self, request: GenerationRequest) -> GenerationRequest:
         """Return a request that leaves `keep_free` tokens, where the server counts its prompt.

@@ -6,7 +6,7 @@ from typing import Any
 
 from tts.engine.chat_template import Thoughts
 from tts.thought import THOUGHT_END, THOUGHT_START
-from tts.types import Completion, Sampling
+from tts.types import Completion, Message, Sampling
 
 
 def to_own(sampling: Sampling, thoughts: Thoughts, *, is_special: bool) -> Sampling:
@@ -36,3 +36,13 @@ def to_ours(completion: Completion, thoughts: Thoughts) -> Completion:
         text = f"{before.rstrip()}\n{THOUGHT_END}\n\n{after.lstrip()}"
     own = THOUGHT_END if stop == thoughts.mark else stop
     return replace(completion, text=text, stop_string=own)
+
+
+def with_system(messages: tuple[Message, ...], words: str) -> tuple[Message, ...]:
+    """Return a chat with words in its system message, where there are any."""
+    if not words:
+        return messages
+    if messages[0].role == "system":
+        first = replace(messages[0], content=f"{messages[0].content} {words}")
+        return (first, *messages[1:])
+    return (Message("system", words), *messages)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -26,6 +27,7 @@ from tts.engine.remote.address import read_address
 from tts.engine.remote.http import Limits, Transport
 from tts.engine.remote.server import ask_server
 from tts.errors import CapabilityError, EngineError, InputError, ModelError
+from tts.thought import Thought
 from tts.types import GenerationRequest, Prompt, Sampling, sum_usage
 
 
@@ -142,6 +144,78 @@ def test_only_vllm_is_sent_token_ids_and_prefills() -> None:
                 await read(engine, ask(prompt=prompt))
 
     run(Server(), use)
+
+
+def renders(asked: Asked) -> Reply:
+    """A server whose template opens a thought by itself; its tokens are characters."""
+    if asked.path == "/detokenize":
+        return Json({"prompt": "".join(map(chr, asked.body["tokens"]))})
+    if asked.path != "/tokenize":
+        ended = {"index": 0, "text": "hm[/THINK]56", "finish_reason": "stop"}
+        return Events([{"choices": [ended]}])
+    text = asked.body.get("prompt", "")
+    for message in asked.body.get("messages", ()):
+        if not isinstance(message["content"], str):
+            return refusal(400, "the template takes text alone")
+        text += f"<{message['role']}>{message['content']}"
+    text += "<bot>[THINK]" if asked.body.get("add_generation_prompt") else ""
+    return Json({"tokens": [ord(c) for c in text]})
+
+
+def test_vllm_is_sent_thoughts_as_the_ids_of_its_own_template() -> None:
+    server = vllm()
+    server.answer = renders
+    prompt = Prompt(messages=CHAT.messages, thought=Thought("closed", "hm"), prefill="So")
+    text = f"<user>{CHAT.messages[0].content}<bot>[THINK]hm[/THINK]So"
+
+    async def use(engine: OpenAIEngine) -> None:
+        [completion] = await read(engine, ask(prompt=prompt, stop=("</think>",)))
+        assert completion.text == "hm\n</think>\n\n56"
+        sent = server.asked[-1]
+        assert (sent.path, sent.body["stop"]) == ("/v1/completions", ["[/THINK]"])
+        assert sent.body["prompt"] == [ord(c) for c in text]
+        assert sent.body["skip_special_tokens"] is False
+        count = len(server.asked)
+        await read(engine, ask(prompt=prompt))
+        assert len(server.asked) == count + 4  # rendered (two calls), tokenised, sent
+
+    run(server, use)
+
+
+def test_a_server_that_renders_nothing_continues_a_message() -> None:
+    server = vllm()
+
+    def answer(asked: Asked) -> Reply:
+        return refusal(404, "Not Found") if "tokenize" in asked.path else vllm_talk(asked)
+
+    server.answer = answer
+
+    async def use(engine: OpenAIEngine) -> None:
+        prompt = Prompt(messages=CHAT.messages, thought=Thought("open", "hm"))
+        await read(engine, ask(prompt=prompt))
+        last = {"role": "assistant", "content": "<think>\nhm"}
+        assert server.bodies[-1]["messages"][-1] == last
+        assert server.bodies[-1]["continue_final_message"] is True
+
+    run(server, use)
+
+
+def test_a_server_whose_template_knows_no_thoughts_says_so() -> None:
+    server = vllm()
+
+    def answer(asked: Asked) -> Reply:
+        asks = asked.body.get("add_generation_prompt")
+        plain = replace(asked, body={**asked.body, "add_generation_prompt": False})
+        return Json({"tokens": [60, 62]}) if asks else renders(plain)
+
+    server.answer = answer
+
+    async def use(engine: OpenAIEngine) -> None:
+        prompt = Prompt(messages=CHAT.messages, thought=Thought("open"))
+        with pytest.raises(CapabilityError, match="server's chat template knows no thoughts"):
+            await read(engine, ask(prompt=prompt))
+
+    run(server, use)
 
 
 def test_equal_samples_are_not_asked_for_together() -> None:

@@ -20,6 +20,7 @@ from tts import bundled
 from tts.engine.openai import OpenAIEngine
 from tts.engine.vllm import VLLMEngine
 from tts.errors import ContextError
+from tts.thought import Thought
 from tts.types import Prompt, sum_usage
 
 
@@ -136,6 +137,11 @@ def test_vllms_own_server_agrees_with_the_embedded_engine(
             prefilled = Prompt(messages=CHAT.messages, prefill="7 * 8 =")
             texts = {c.index: c.text for c in await read(engine, ask(3, prefilled, max_tokens=9))}
             assert sorted(texts) == [0, 1, 2]
+
+            for thought in (Thought("open"), Thought("closed", "7 * 8"), Thought("skipped")):
+                prompt = Prompt(messages=CHAT.messages, thought=thought)
+                (thinks,) = await read(engine, ask(prompt=prompt, max_tokens=3))
+                assert thinks.prompt_token_ids == await vllm_engine.encode(prompt)
 
             # 2048 tokens of context: all but 2000 and the prompt's are left for this completion.
             used = len(theirs.prompt_token_ids)

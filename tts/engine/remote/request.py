@@ -30,6 +30,7 @@ class Connection:
     transport: Transport
     pace: Pace
     starting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    rendering: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(slots=True)
