@@ -1,4 +1,4 @@
-"""How a model's turn begins where the model can think, and the marks that our texts use."""
+"""Thoughts: how a turn begins with one, the marks that our texts use, waves on its words."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -34,3 +34,22 @@ class Thought:
         """Refuse words of a thought that is skipped."""
         if self.stage == "skipped" and self.text:
             raise ValueError("a thought that is skipped has no words")
+
+
+@dataclass(frozen=True, slots=True)
+class Reflection:
+    """A triangular wave on the logits of reflection words (`tts.engine.reflection`).
+
+    Attributes:
+        amplitude: Most that is added to a logit, and taken from it.
+        period: Tokens of one wave.
+        shift: Share of a period by which the wave is ahead.
+        until: Generated tokens after which nothing is added.
+        words: In any case, with or without space around; those that are one token take part.
+    """
+
+    amplitude: float = 3.0
+    period: int = 600
+    shift: float = 0.0
+    until: int = 8192
+    words: tuple[str, ...] = ("wait", "but", "alternatively")

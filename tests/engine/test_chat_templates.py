@@ -104,15 +104,48 @@ def test_a_written_turn_is_the_template_s_own(name: str) -> None:
             assert shown.startswith(closed + "Qzanswer")
 
 
-R1 = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}" + (
-    "{% if add_generation_prompt %}<bot>TAIL{% endif %}"
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Qwen-Qwen3-0.6B", True),
+        ("openai-gpt-oss-120b", True),
+        ("llama-cpp-deepseek-r1", True),
+        ("google-gemma-4-31B-it-interleaved", False),  # enable_thinking is off by default
+        ("deepseek-ai-DeepSeek-V3.1", False),
+        ("LFM2.5-Instruct", False),  # only leaves out the thoughts of earlier turns
+    ],
 )
+def test_who_thinks_by_default(name: str, expected: bool) -> None:
+    thoughts = published(name).thoughts()
+    assert thoughts is not None
+    assert thoughts.is_default == expected
+
+
+CHAT = (
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+    "{% if add_generation_prompt %}<bot>{% endif %}"
+)
+
+
+def with_tail(tail: str) -> str:
+    """A template that begins a turn with this and says no more of thoughts."""
+    return CHAT.replace("<bot>", f"<bot>{tail}")
+
+
 TYPED = (
     "{% for m in messages %}{% if m.role == 'user' %}[INST]{{ m.content }}[/INST]"
     "{% elif m.content is string %}{{ m.content }}{{ eos_token }}"
     "{% else %}{% for part in m.content %}{% if part.type == 'thinking' %}"
     "[THINK]{{ part.thinking[0].text }}[/THINK]{% else %}{{ part.text }}{% endif %}{% endfor %}"
     "{{ eos_token }}{% endif %}{% endfor %}"
+)
+WORDED = with_tail("{% if '/no_think' in messages[0].content %}<think>\n\n</think>\n\n{% endif %}")
+NESTED = (
+    "{% for m in messages %}{% if m.role == 'user' %}<user>{{ m.content }}{% else %}<bot>"
+    "{% if m.reasoning_content %}<|open|>think<|sep|>{{ m.reasoning_content }}"
+    "<|close|>think<|sep|>{% endif %}<|open|>say<|sep|>{{ m.content }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<bot>{% if thinking is false %}<|open|>say<|sep|>"
+    "{% else %}<|open|>think<|sep|>{% endif %}{% endif %}"
 )
 PHRASES = (
     "<sys>{% if thinking %}Write your thoughts after 'Here is my thought process:' and your "
@@ -124,20 +157,46 @@ PHRASES = (
 @pytest.mark.parametrize(
     ("source", "opened", "closed", "skipped"),
     [
-        (R1.replace("TAIL", "<think>\n"), "<bot><think>\n", "hm\n</think>\n\n", "\n</think>\n\n"),
-        (R1.replace("TAIL", "<thought>\n"), "<bot><thought>\n", "hm\n</thought>\n\n", None),
-        (R1.replace("TAIL", "◁think▷"), "<bot>◁think▷", "hm◁/think▷", "◁/think▷"),
-        (TYPED, "[/INST][THINK]", "hm[/THINK]", "[/THINK]"),
+        (
+            with_tail("<think>\n"),
+            "<bot><think>\n",
+            "<bot><think>\nhm\n</think>\n\n",
+            "<bot><think>\n\n</think>\n\n",
+        ),
+        (
+            with_tail("<thought>\n"),
+            "<bot><thought>\n",
+            "<bot><thought>\nhm\n</thought>\n\n",
+            "<bot><thought>\n\n</thought>\n\n",
+        ),
+        (
+            with_tail("◁think▷"),
+            "<bot>◁think▷",
+            "<bot>◁think▷hm◁/think▷",
+            "<bot>◁think▷◁/think▷",
+        ),
+        (
+            WORDED,
+            "<bot><think>\n",
+            "<bot><think>\nhm\n</think>\n\n",
+            "<bot><think>\n\n</think>\n\n",
+        ),
+        (
+            NESTED,
+            "<bot><|open|>think<|sep|>",
+            "<bot><|open|>think<|sep|>hm<|close|>think<|sep|><|open|>say<|sep|>",
+            "<bot><|open|>say<|sep|>",
+        ),
+        (TYPED, "[/INST][THINK]", "[/INST][THINK]hm[/THINK]", "[/INST][THINK][/THINK]"),
     ],
 )
-def test_forms_of_marks(source: str, opened: str, closed: str, skipped: str | None) -> None:
+def test_forms_of_marks(source: str, opened: str, closed: str, skipped: str) -> None:
     template = Template(source)
     thoughts = template.thoughts()
     assert thoughts is not None
     assert template.turn(thoughts, Thought("open")) == opened
-    assert template.turn(thoughts, Thought("closed", "hm")) == opened + closed
-    if skipped is not None:
-        assert template.turn(thoughts, Thought("skipped")) == opened + skipped
+    assert template.turn(thoughts, Thought("closed", "hm")) == closed
+    assert template.turn(thoughts, Thought("skipped")) == skipped
 
 
 def test_words_of_a_system_prompt_can_be_the_marks() -> None:
@@ -151,7 +210,7 @@ def test_words_of_a_system_prompt_can_be_the_marks() -> None:
 
 
 def test_a_template_that_is_silent_is_told_by_the_vocabulary() -> None:
-    template = Template(R1.replace("TAIL", ""))
+    template = Template(with_tail(""))
     assert template.thoughts() is None
     rendered = {p: template.render(p.to_messages(), asks=p.asks) for p in PROBES if not p.options}
     thoughts = learn(rendered, {"<think>": 1, "</think>": 2})

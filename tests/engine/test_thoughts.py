@@ -1,6 +1,7 @@
 """Thoughts in prompts become the ids that a model was trained on, and its marks become ours."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ from tts import prompts
 from tts.bundled import resolve
 from tts.engine.chat_template import Beginning, Thoughts
 from tts.engine.encoder import PromptEncoder
-from tts.engine.own_marks import to_ours, to_own
+from tts.engine.own_marks import cut_warning, to_ours, to_own
+from tts.engine.scripted import INFO
 from tts.errors import CapabilityError, EngineError
 from tts.thought import Thought
-from tts.types import Completion, Message, Problem, Prompt, Sampling, Usage
+from tts.types import Completion, GenerationRequest, Message, Problem, Prompt, Sampling, Usage
 
 ASKED = (Message("user", "1 + 1?"),)
 GEMMA = Thoughts(
@@ -110,6 +112,28 @@ def test_a_thought_stops_at_the_model_s_own_mark() -> None:
     assert own.stop == ("Q:", "<channel|>")
     assert own.extra_body == {"skip_special_tokens": False, "a": 1}
     assert to_own(asked, GEMMA, is_special=False).extra_body == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("max_tokens", "context", "thought", "warns"),
+    [
+        (2048, 32_768, None, True),
+        (8192, 32_768, None, False),
+        (2048, 2048, None, False),  # there is no room for more
+        (64, 32_768, None, False),  # a verdict
+        (2048, 32_768, Thought("skipped"), False),
+    ],
+)
+def test_a_limit_that_cuts_thoughts_is_warned_of(
+    max_tokens: int, context: int, thought: Thought | None, warns: bool
+) -> None:
+    prompt = Prompt(messages=ASKED, thought=thought)
+    request = GenerationRequest(prompt, Sampling(max_tokens=max_tokens), n=1, seed=0)
+    info = replace(INFO, context_tokens=context)
+    warning = cut_warning(request, info, replace(GEMMA, is_default=True))
+    assert (warning is not None) == warns
+    assert warning is None or "max_tokens=2048 cuts many thoughts" in warning
+    assert cut_warning(request, info, GEMMA) is None  # thinks only where it is told to
 
 
 @pytest.mark.parametrize(

@@ -49,12 +49,14 @@ class Thoughts:
         skipped: Begins it with the answer: thinking is switched off, or the thought is empty.
         closing: Ends a thought and begins the answer.
         mark: The part of it at which a thought is over.
+        is_default: The model thinks where nothing is said.
     """
 
     open: Beginning
     skipped: Beginning
     closing: str
     mark: str
+    is_default: bool = False
 
     def begin(self, thought: Thought) -> Beginning:
         """Return how to begin a turn with a thought."""
@@ -105,9 +107,7 @@ class _Reader:
     def marks(self) -> Marks | None:
         """Return the marks of a thought, from the surest sign to the weakest."""
         return (
-            self._written_marks()
-            or next(filter(None, map(find_pair, self._turns())), None)
-            or self._open_marks()
+            self._turn_marks()
             or next((marks for marks in KNOWN if self._leaves_out(marks)), None)
             or next(filter(None, map(find_told, self._prompts(((), *probes.ON)))), None)
         )
@@ -124,7 +124,8 @@ class _Reader:
         off = self._switched_off(on, marks)
         if off is None:
             off = Beginning(on, tail=self._empty(turn, opening, closing, marks))
-        return Thoughts(Beginning(on, tail=opening), off, closing, marks.closing)
+        is_default = not on and marks == self._turn_marks()
+        return Thoughts(Beginning(on, tail=opening), off, closing, marks.closing, is_default)
 
     def _turn(self, probe: Probe) -> str | None:
         """Return what a template writes after the question, to the end or to the answer."""
@@ -138,7 +139,8 @@ class _Reader:
 
     def _turns(self) -> Iterable[str]:
         asked = ((), *probes.ON, *probes.OFF)
-        found = [probes.answered(), *map(probes.ask, asked)]
+        told = map(probes.ask_with, probes.OFF_WORDS)
+        found = [probes.answered(), *map(probes.ask, asked), *told]
         return filter(None, map(self._turn, found))
 
     def _prompts(self, asked: Iterable[Options]) -> Iterable[str]:
@@ -156,6 +158,14 @@ class _Reader:
                     return _Written(before, between)
         return None
 
+    def _turn_marks(self) -> Marks | None:
+        """Return the marks that the template itself writes into an assistant's turn."""
+        return (
+            self._written_marks()
+            or next(filter(None, map(find_pair, self._turns())), None)
+            or self._open_marks()
+        )
+
     def _written_marks(self) -> Marks | None:
         if (written := self._history) is None:
             return None
@@ -163,7 +173,9 @@ class _Reader:
         if not opening:
             before, base = written.before, self._base
             opening = before.removeprefix(base) or base.removeprefix(before)
-        return Marks(opening, first_bracketed(written.between))
+        closing = counterpart(opening) if opening else ""
+        is_written = closing and closing in written.between
+        return Marks(opening, closing if is_written else first_bracketed(written.between))
 
     def _open_marks(self) -> Marks | None:
         for turn in self._turns():

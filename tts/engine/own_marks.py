@@ -6,7 +6,10 @@ from typing import Any
 
 from tts.engine.chat_template import Thoughts
 from tts.thought import THOUGHT_END, THOUGHT_START
-from tts.types import Completion, Message, Sampling
+from tts.types import Completion, GenerationRequest, Message, ModelInfo, Sampling
+
+_THOUGHT_TOKENS = 8192  # published thoughts on hard school problems take thousands
+_REPLY_TOKENS = 256  # up to here a request wants a verdict or the like
 
 
 def to_own(sampling: Sampling, thoughts: Thoughts, *, is_special: bool) -> Sampling:
@@ -36,6 +39,26 @@ def to_ours(completion: Completion, thoughts: Thoughts) -> Completion:
         text = f"{before.rstrip()}\n{THOUGHT_END}\n\n{after.lstrip()}"
     own = THOUGHT_END if stop == thoughts.mark else stop
     return replace(completion, text=text, stop_string=own)
+
+
+def cut_warning(request: GenerationRequest, info: ModelInfo, thoughts: Thoughts) -> str | None:
+    """Return what to warn of before a model that thinks is asked; None if its thoughts have room.
+
+    Args:
+        request: What is asked.
+        info: Of the model, whose context may leave no other choice.
+        thoughts: Of the model.
+    """
+    tokens, context = request.sampling.max_tokens, info.context_tokens or 0
+    is_left_to_it = bool(request.prompt.messages) and request.prompt.thought is None
+    is_short = _REPLY_TOKENS < tokens < min(_THOUGHT_TOKENS, context // 2)
+    if not (thoughts.is_default and is_left_to_it and is_short):
+        return None
+    return (
+        f"{info.name} thinks before it answers, and max_tokens={tokens} cuts many thoughts: set "
+        f"sampling.max_tokens to {_THOUGHT_TOKENS} or more, or choose a preset that ends thoughts "
+        "(budget_forcing) or skips them (no_thinking)"
+    )
 
 
 def with_system(messages: tuple[Message, ...], words: str) -> tuple[Message, ...]:

@@ -4,10 +4,18 @@ import re
 from dataclasses import dataclass
 
 _TAG = r"<(?!/)\|?[\w:.-]*(?:think|thought|reason|inner_prefix)[\w:.-]*\|?>"
-_OPENING = re.compile(rf"{_TAG}|\[THINK\]|◁think▷|<\|channel>thought\n", re.IGNORECASE)
+_OPENING = re.compile(
+    rf"{_TAG}|\[THINK\]|◁think▷|<\|channel>thought\n|<\|open\|>\s*think\s*<\|sep\|>", re.IGNORECASE
+)
 _BRACKETED = re.compile(r"<[^<>\s]+>|\[[^\[\]\n]+\]|◁[^◁▷]+▷")
 _ANSWER_TAG = re.compile(r"<(response|answer|solution)>\W*</\1>")
-_TURNS = (("START", "END"), ("start", "end"), ("begin", "end"), ("prefix", "suffix"))
+_TURNS = (
+    ("<|open|>", "<|close|>"),
+    ("START", "END"),
+    ("start", "end"),
+    ("begin", "end"),
+    ("prefix", "suffix"),
+)
 
 
 @dataclass(frozen=True, slots=True)

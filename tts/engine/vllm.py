@@ -6,6 +6,7 @@ abort returns after at most one engine step.
 
 import asyncio
 import copy
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -18,9 +19,10 @@ import numpy as np
 
 from tts.buffered_stream import BufferedStream, R, as_error
 from tts.engine import build, kv, options, translate
+from tts.engine.chat_template import Thoughts
 from tts.engine.context_room import check_context
 from tts.engine.encoder import PromptEncoder
-from tts.engine.own_marks import to_ours, to_own
+from tts.engine.own_marks import cut_warning, to_ours, to_own
 from tts.engine.reflection import EXTRA_KEY
 from tts.engine.requests import RequestTable
 from tts.engine.reward_format import FORMATS
@@ -44,6 +46,7 @@ from tts.types import (
 
 Runner = Literal["generate", "pooling"]
 _AnyStream = BufferedStream[Finished, Any]
+logger = logging.getLogger(__name__)
 
 
 class VLLMEngine(BaseEngine):
@@ -127,6 +130,7 @@ class VLLMEngine(BaseEngine):
         self._info: ModelInfo | None = None
         self._encoder: PromptEncoder | None = None
         self._table = RequestTable()
+        self._has_warned = False  # of thoughts that are cut
         self._preemptions: Callable[[], int] = lambda: 0
         self._steps = StepReader(self._pool_rows)
         self._stepper = Stepper(self._build, deliver=self._table.deliver, bury=self._table.bury)
@@ -332,6 +336,7 @@ class VLLMEngine(BaseEngine):
         if thoughts := self._encoder.thoughts(sampling.chat_template_kwargs):
             is_special = self._encoder.is_special(thoughts.mark)
             sampling = to_own(sampling, thoughts, is_special=is_special)
+            self._warn_of_cuts(request, thoughts)
         room = check_context(len(token_ids), self.info.context_tokens or 0, request.keep_free)
         params = translate.sampling_params(sampling, max_tokens=min(sampling.max_tokens, room))
         if sampling.reflection is not None:
@@ -346,6 +351,12 @@ class VLLMEngine(BaseEngine):
             priority=request.priority,
             certainties=sampling.certainties,
         )
+
+    def _warn_of_cuts(self, request: GenerationRequest, thoughts: Thoughts) -> None:
+        warning = None if self._has_warned else cut_warning(request, self.info, thoughts)
+        if warning is not None:
+            self._has_warned = True
+            logger.warning("%s", warning)
 
     def _complete(self, request: GenerationRequest, finished: Finished, meter: Meter) -> Completion:
         assert self._encoder is not None

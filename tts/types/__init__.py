@@ -23,6 +23,7 @@ from tts.types.prompt_options import PromptExample as PromptExample
 from tts.types.prompt_options import PromptOptions as PromptOptions
 from tts.types.usage import Usage as Usage
 from tts.types.usage import sum_usage as sum_usage
+from tts.thought import Reflection as Reflection
 from tts.thought import Thought as Thought
 
 if TYPE_CHECKING:
@@ -95,25 +96,6 @@ class Prompt:
             raise ValueError("a prompt is exactly one of messages, text or token_ids")
         if self.beginning and not self.messages:
             raise ValueError("prefill and thought need messages")
-
-
-@dataclass(frozen=True, slots=True)
-class Reflection:
-    """A triangular wave on the logits of reflection words (`tts.engine.reflection`).
-
-    Attributes:
-        amplitude: Most that is added to a logit, and taken from it.
-        period: Tokens of one wave.
-        shift: Share of a period by which the wave is ahead.
-        until: Generated tokens after which nothing is added.
-        words: In any case, with or without space around; those that are one token take part.
-    """
-
-    amplitude: float = 3.0
-    period: int = 600
-    shift: float = 0.0
-    until: int = 8192
-    words: tuple[str, ...] = ("wait", "but", "alternatively")
 
 
 @dataclass(frozen=True, slots=True)
