@@ -80,7 +80,7 @@ def test_a_turn_begins_as_the_template_shows_it(name: str) -> None:
         return
     assert thoughts is not None
     stages = (Thought("open"), Thought("closed", "hm"), Thought("skipped"))
-    turns = {thought.stage: template.turn(thoughts, thought) for thought in stages}
+    turns: dict[str, str] = {t.stage: template.turn(thoughts, t) for t in stages}
     assert {**turns, "mark": thoughts.mark} == expected
 
 
@@ -209,11 +209,5 @@ def test_words_of_a_system_prompt_can_be_the_marks() -> None:
     assert template.turn(thoughts, Thought("skipped")) == "<bot>"
 
 
-def test_a_template_that_is_silent_is_told_by_the_vocabulary() -> None:
-    template = Template(with_tail(""))
-    assert template.thoughts() is None
-    rendered = {p: template.render(p.to_messages(), asks=p.asks) for p in PROBES if not p.options}
-    thoughts = learn(rendered, {"<think>": 1, "</think>": 2})
-    assert thoughts is not None
-    for thought in (Thought("open"), Thought("closed", "hm"), Thought("skipped")):
-        assert thoughts.begin(thought).tail == thought.written
+def test_a_template_that_is_silent_knows_no_thoughts() -> None:
+    assert Template(CHAT).thoughts() is None

@@ -85,6 +85,7 @@ def test_options_that_switch_thoughts_off_leave_none_to_open() -> None:
     ("template", "error", "message"),
     [
         (None, CapabilityError, "the model has no chat template"),
+        (CHAT, CapabilityError, "knows no thoughts"),  # whatever the vocabulary has
         ("{{ raise_exception('no') }}", EngineError, "the chat template refuses the messages: no"),
         ("{{ messages | nothing }}", EngineError, "the chat template refuses the messages: "),
     ],

@@ -4,7 +4,7 @@ The probes are rendered by whoever has the template: transformers here, vLLM's s
 `learn` reads from the texts how a thought opens and closes, and which option switches it on or off.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -72,19 +72,16 @@ class Thoughts:
         return text + (self.closing.removeprefix("\n") if is_there else self.closing)
 
 
-def learn(rendered: Mapping[Probe, str], vocabulary: Container[str] = ()) -> Thoughts | None:
-    """Return how a template's model writes thoughts; None if it is not known to have any.
+def learn(rendered: Mapping[Probe, str]) -> Thoughts | None:
+    """Return how a template's model writes thoughts; None if the template knows none.
 
     Args:
         rendered: Texts of `PROBES`; those that the template refuses are left out.
-        vocabulary: Tokens that a tokenizer has of its own; they tell where the template is silent.
     """
     if probes.ask() not in rendered:
         return None
     reader = _Reader(rendered)
-    marks = reader.marks() or next(
-        (m for m in KNOWN if m.opening in vocabulary and m.closing in vocabulary), None
-    )
+    marks = reader.marks()
     return None if marks is None else reader.thoughts(marks)
 
 

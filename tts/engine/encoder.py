@@ -63,7 +63,7 @@ class PromptEncoder:
     def thoughts(
         self, template_kwargs: Mapping[str, Any] = MappingProxyType({})
     ) -> Thoughts | None:
-        """Return how the model writes thoughts; None if neither template nor tokenizer knows any.
+        """Return how the model writes thoughts; None if its template knows none.
 
         Args:
             template_kwargs: Passed to the chat template; they can switch thoughts off.
@@ -187,8 +187,7 @@ class PromptEncoder:
                 rendered[probe] = self._apply(
                     probe.to_messages(), {**dict(probe.options), **given}, asks=probe.asks
                 )
-        with self._lock:
-            return learn(rendered, self._tokenizer.get_added_vocab())
+        return learn(rendered)
 
     def _render(self, asked: Sequence[Message], given: dict[str, Any]) -> str:
         if self._reward_format is not None:

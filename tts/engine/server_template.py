@@ -10,7 +10,6 @@ from tts.engine.chat_template import Thoughts, learn
 from tts.engine.own_marks import to_ours, to_own, with_system
 from tts.engine.remote.faults import Fault
 from tts.engine.template_probes import PROBES, Probe, ask
-from tts.engine.thought_marks import KNOWN
 from tts.errors import CapabilityError, innermost
 from tts.thought import THOUGHT_END
 from tts.types import Completion, GenerationRequest, Prompt
@@ -108,13 +107,7 @@ async def _learn(post: Post, given: Mapping[str, Any]) -> Thoughts | None:
                 group.create_task(render(probe))
     except ExceptionGroup as errors:
         raise innermost(errors) from None
-    return learn(rendered) or learn(rendered, await _single_tokens(post))
-
-
-async def _single_tokens(post: Post) -> set[str]:
-    """Return the known marks that are one token each: they tell where a template is silent."""
-    marks = {text for pair in KNOWN for text in (pair.opening, pair.closing) if text}
-    return {text for text in marks if len(await _tokenize(post, {"prompt": text})) == 1}
+    return learn(rendered)
 
 
 async def _render(
