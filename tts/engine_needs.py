@@ -9,7 +9,10 @@ from tts.types import Sampling
 
 _HINTS = {
     "embeddings": "MODEL?pooling names one that does",
-    "thoughts": "its chat template knows none, so choose another preset or a model that thinks",
+    "thoughts": (
+        "they need a model whose chat template says how to write them, embedded or on vLLM's "
+        "server, or choose another preset"
+    ),
 }
 
 

@@ -1,12 +1,13 @@
 """Jobs of pipelines and presets, of problems and texts; what is refused before an engine starts."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.support.scripts import says
-from tts.engine.scripted import ScriptedEngine
+from tts.engine.scripted import ALL, ScriptedEngine
 from tts.errors import BudgetError, CapabilityError, InputError
 from tts.operators.sample import sample
 from tts.operators.vote import vote
@@ -116,10 +117,22 @@ def test_jobs_that_differ_in_their_problem_alone_are_checked_once(
 def test_a_job_that_cannot_run_is_refused_each_time() -> None:
     async def main() -> None:
         preset = load_preset("cyclic_reflex")
-        bare = ScriptedEngine(says(12), capabilities=type(ScriptedEngine(says(1)).capabilities)())
+        bare = ScriptedEngine(says(12), capabilities=replace(ALL, logits_processors=False))
         async with Runtime(bare) as runtime:
             for _ in range(2):
                 with pytest.raises(CapabilityError, match="logits processors"):
                     await runtime.run(Job.of(preset, PROBLEM))
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("name", ["no_thinking", "budget_forcing", "dynasor", "trimr"])
+def test_presets_about_thoughts_are_refused_where_the_model_has_none(name: str) -> None:
+    async def main() -> None:
+        plain = ScriptedEngine(says(12), capabilities=replace(ALL, thoughts=False))
+        async with Runtime(plain) as runtime:
+            with pytest.raises(CapabilityError, match=r"needs thoughts, which .* does not offer"):
+                await runtime.run(Job.of(load_preset(name), PROBLEM))
+            assert plain.requests == []
 
     asyncio.run(main())

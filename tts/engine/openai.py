@@ -138,7 +138,7 @@ class OpenAIEngine(BaseEngine):
             prefix_cache=is_vllm,
             cancel=True,
             seed=is_vllm,
-            thoughts=is_vllm,
+            thoughts=is_vllm or not self._is_started,
         )
 
     async def start(self) -> Self:
