@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from tts.answers.thoughts import after_thought, solution_of
 from tts.languages import is_in_english
-from tts.thought import Thought
 from tts.types import Message, Problem, Prompt, PromptOptions
+from tts.types.thought import Thought
 
 _BOXED = "Put the final answer in \\boxed{}."
 _FENCED = "Put the whole program in one ```python block."

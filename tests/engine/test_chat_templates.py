@@ -13,7 +13,7 @@ import pytest
 
 from tts.engine.chat_template import Thoughts, learn
 from tts.engine.template_probes import ASKED, PROBES, THOUGHT
-from tts.thought import Thought
+from tts.types.thought import Thought
 
 NAMES = {"bos_token": "<s>", "eos_token": "</s>"}
 GOLDEN: dict[str, Any] = json.loads(

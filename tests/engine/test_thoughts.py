@@ -14,8 +14,8 @@ from tts.engine.encoder import PromptEncoder
 from tts.engine.own_marks import cut_warning, to_ours, to_own
 from tts.engine.scripted import INFO
 from tts.errors import CapabilityError, EngineError
-from tts.thought import Thought
 from tts.types import Completion, GenerationRequest, Message, Problem, Prompt, Sampling, Usage
+from tts.types.thought import Thought
 
 ASKED = (Message("user", "1 + 1?"),)
 GEMMA = Thoughts(

@@ -9,8 +9,8 @@ import pytest
 
 from tests.strategies.test_conformance import speaker, summary
 from tests.support.solving import solve
-from tts.catalog import preset_files
 from tts.operators.tree_search import TreeSearch
+from tts.parts.catalog import preset_files
 from tts.presets.load import load_preset
 from tts.runtime.log import LogFile
 from tts.types import Result

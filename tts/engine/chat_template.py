@@ -20,7 +20,7 @@ from tts.engine.thought_marks import (
     first_bracketed,
     last_opening,
 )
-from tts.thought import Thought
+from tts.types.thought import Thought
 
 _State = Literal["open", "closed", "bare"]
 

@@ -15,8 +15,8 @@ from tts.engine.reflection import Schedule, spellings
 from tts.engine.reward_format import RewardFormat
 from tts.engine.template_probes import PROBES
 from tts.errors import CapabilityError, EngineError
-from tts.thought import THOUGHT_END
 from tts.types import Message, Prompt, Reflection
+from tts.types.thought import THOUGHT_END
 
 _PROMPTS_REMEMBERED = 4096
 _SCHEDULES_REMEMBERED = 16

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from tts.engine.chat_template import Thoughts
-from tts.thought import THOUGHT_END, THOUGHT_START
 from tts.types import Completion, GenerationRequest, Message, ModelInfo, Sampling
+from tts.types.thought import THOUGHT_END, THOUGHT_START
 
 _THOUGHT_TOKENS = 8192  # published thoughts on hard school problems take thousands
 _REPLY_TOKENS = 256  # up to here a request wants a verdict or the like

@@ -11,8 +11,8 @@ from tts.engine.own_marks import to_ours, to_own, with_system
 from tts.engine.remote.faults import Fault
 from tts.engine.template_probes import PROBES, Probe, ask
 from tts.errors import CapabilityError, innermost
-from tts.thought import THOUGHT_END
 from tts.types import Completion, GenerationRequest, Prompt
+from tts.types.thought import THOUGHT_END
 
 _AT_ONCE = 16
 _NOT_SERVED = (404, 405, 501)

@@ -16,7 +16,6 @@ from tts import prompts
 from tts.answers.groups import extract_answer
 from tts.operators.base import OperatorModel, node
 from tts.protocols import AnswerGroups, Context, Inlet, Outlet, Reservation, Spec
-from tts.thought import THOUGHT_END, THOUGHT_START, Thought
 from tts.trajectories import ask, draw
 from tts.types import (
     Completion,
@@ -27,6 +26,7 @@ from tts.types import (
     Trajectory,
     Usage,
 )
+from tts.types.thought import THOUGHT_END, THOUGHT_START, Thought
 
 _BOX = "\\boxed{"
 

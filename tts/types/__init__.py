@@ -21,10 +21,10 @@ from tts.types.figures import Summary as Summary
 from tts.types.figures import Tokens as Tokens
 from tts.types.prompt_options import PromptExample as PromptExample
 from tts.types.prompt_options import PromptOptions as PromptOptions
+from tts.types.thought import Reflection as Reflection
+from tts.types.thought import Thought as Thought
 from tts.types.usage import Usage as Usage
 from tts.types.usage import sum_usage as sum_usage
-from tts.thought import Reflection as Reflection
-from tts.thought import Thought as Thought
 
 if TYPE_CHECKING:
     from tts.types.arrays import FloatArray

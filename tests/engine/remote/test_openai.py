@@ -27,8 +27,8 @@ from tts.engine.remote.address import read_address
 from tts.engine.remote.http import Limits, Transport
 from tts.engine.remote.server import ask_server
 from tts.errors import CapabilityError, EngineError, InputError, ModelError
-from tts.thought import Thought
 from tts.types import GenerationRequest, Prompt, Sampling, sum_usage
+from tts.types.thought import Thought
 
 
 def vllm(**options: object) -> Server:

@@ -20,8 +20,8 @@ from tts import bundled
 from tts.engine.openai import OpenAIEngine
 from tts.engine.vllm import VLLMEngine
 from tts.errors import ContextError
-from tts.thought import Thought
 from tts.types import Prompt, sum_usage
+from tts.types.thought import Thought
 
 
 @pytest.fixture
