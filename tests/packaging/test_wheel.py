@@ -104,7 +104,8 @@ def test_a_wheel_from_the_source_distribution_works_where_it_is_installed(
     with zipfile.ZipFile(wheel) as file:
         file.extractall(tmp_path / "installed")
     code = (
-        "import tts; from tts import catalog, bundled; tts.load_preset('early_stop');"
+        "import tts; from tts import bundled; from tts.parts import catalog;"
+        "tts.load_preset('early_stop');"
         "print(tts.__file__, *catalog.names('benchmark'), bundled.resolve('bundled:reasoner'))"
     )
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
