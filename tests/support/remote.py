@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from tests.support.server import Server
+from tests.support.server import Answer, Server, talk
 from tts.engine.openai import OpenAIEngine
 from tts.types import Completion, GenerationRequest, Message, Prompt, Sampling
 
@@ -46,3 +46,14 @@ def draw(server: Server, n: int = 1, prompt: Prompt = CHAT, **options: Any) -> l
 
     run(server, use, **options)
     return found
+
+
+def said(completions: list[Completion]) -> list[str]:
+    """Return how each completion ended."""
+    return [c.finish_reason for c in completions]
+
+
+def after_one(then: Answer) -> Answer:
+    """Answer the first call as one should, and the others otherwise."""
+    calls = iter(range(10**6))
+    return lambda asked: talk(asked) if next(calls) == 0 else then(asked)

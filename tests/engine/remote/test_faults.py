@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from tests.support.remote import ask, draw, read, run
+from tests.support.remote import after_one, ask, draw, read, run, said
 from tests.support.server import (
     Answer,
     Events,
@@ -22,26 +22,10 @@ from tests.support.server import (
     whole,
 )
 from tts.engine.openai import OpenAIEngine
-from tts.engine.remote import http, pace
 from tts.errors import ContextError, EngineError, ModelError
-from tts.types import Completion, sum_usage
+from tts.types import sum_usage
 
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace, "_FIRST_PAUSE_SECONDS", 0.002)
-    monkeypatch.setattr(http, "_GRACE_SECONDS", 0.05)
-
-
-def said(completions: list[Completion]) -> list[str]:
-    return [c.finish_reason for c in completions]
-
-
-def after_one(then: Answer) -> Answer:
-    """Answer the first call as one should, and the others otherwise."""
-    calls = iter(range(10**6))
-    return lambda asked: talk(asked) if next(calls) == 0 else then(asked)
-
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 # --- samples: too few, too many, none, twice the same
 
