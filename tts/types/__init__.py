@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from tts.budget import Budget as Budget
-from tts.thought import Reflection as Reflection
-from tts.thought import Thought as Thought
 from tts.types.card import shorten, to_html
 from tts.types.facts import Failure as Failure
 from tts.types.facts import RunFacts as RunFacts
