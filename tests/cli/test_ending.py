@@ -35,7 +35,7 @@ async def make_engine(options):
 
 running.make_engine = make_engine
 """
-EVAL = START + "sys.exit(run(['eval', 'jsonl', '--data', 'sums.jsonl', *sys.argv[2:]]))"
+EVAL = START + "sys.exit(run(['eval', 'file', '--data', 'sums.jsonl', *sys.argv[2:]]))"
 FULL = "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
 FULL += "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, resource.RLIM_INFINITY))\n"
 FORKED = """
@@ -82,7 +82,7 @@ def test_a_second_interrupt_ends_the_process_with_a_line() -> None:
     assert process.returncode == 130
     last = [line for line in err.splitlines() if line.strip() and "\r" not in line][-2:]
     assert last[0] == "interrupted; what was finished is kept. Go on with:"
-    assert last[1].startswith("  tts eval jsonl")
+    assert last[1].startswith("  tts eval file")
     assert "Traceback" not in err and "never retrieved" not in err
 
 

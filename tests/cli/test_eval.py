@@ -301,7 +301,7 @@ def test_an_outage_ends_with_a_code_of_its_own(
         return ScriptedEngine(say)
 
     monkeypatch.setattr(running, "make_engine", make_engine)
-    command = ("eval", "jsonl", "--data", data, "--preset", "single")
+    command = ("eval", "file", "--data", data, "--preset", "single")
     cut = tts(*command)
     assert cut.code == 3
     assert "2 problems lack samples that the server did not give: s3, s4" in " ".join(

@@ -53,7 +53,7 @@ def _engines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def scored(*presets: str, out: str) -> dict[str, int | None]:
-    summaries = tts.evaluate("jsonl", list(presets), data="sums.jsonl", out=out)
+    summaries = tts.evaluate("file", list(presets), data="sums.jsonl", out=out)
     return {summary.preset: summary.tokens.scored for summary in summaries}
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from tts.console import output
 from tts.evals.pool_export import export_pool
 
 app = typer.Typer(
@@ -48,15 +49,15 @@ def export(
     Example: tts pool export runs/gsm8k-self_consistency-0f3a -o pool.jsonl.gz
     """
     done = export_pool(run, out, token_ids=token_ids, logprobs=logprobs)
-    typer.echo(f"pool   {out}, {done.problems:,} problems, {done.samples:,} samples")
+    output.print_text(f"pool   {out}, {done.problems:,} problems, {done.samples:,} samples")
     if done.without_text:
-        typer.echo(
+        output.print_text(
             f"note   {done.without_text:,} samples have no text: several completions made them up, "
             "or the run reused those of another"
         )
     if done.cut:
-        typer.echo(
+        output.print_text(
             f"note   a rule or a limit decided how many samples {done.cut:,} problems have; these "
             "are no fair draw"
         )
-    typer.echo(f"use    tts eval pool --model replay:{out}")
+    output.print_text(f"use    tts eval pool --model replay:{out}")
