@@ -11,8 +11,9 @@ from typing import Any
 from tts.errors import InputError
 from tts.evals.records import Record, Sample
 from tts.evals.run_store import StoredRun, load_run, log_of, read_statements
+from tts.runtime.log import read_completions
 from tts.storage.json_bytes import encode_json
-from tts.storage.sealed_lines import cannot_write, read_lines
+from tts.storage.sealed_lines import cannot_write
 
 # What a completion's line may say of each of its tokens, by what was chosen.
 _IDS = ("token_ids",)
@@ -104,12 +105,10 @@ class _Texts:
     def __init__(self, folder: Path, columns: Iterable[str]) -> None:
         self._columns = ("text", *columns)
         self._found: dict[tuple[str, int, str, int], list[dict[str, Any]]] = {}
-        for line in read_lines(log_of(folder)):
-            values = line.values
-            if values["kind"] == "completion":
-                key = values["problem"], values["repeat"], values["node"], values["seed"]
-                kept = {name: values[name] for name in self._columns if name in values}
-                self._found.setdefault(key, []).append(kept)
+        for values in read_completions(log_of(folder)):
+            key = values["problem"], values["repeat"], values["node"], values["seed"]
+            kept = {name: values[name] for name in self._columns if name in values}
+            self._found.setdefault(key, []).append(kept)
 
     def of(self, record: Record, sample: Sample) -> dict[str, Any]:
         """Return what a sample said; nothing where no completion, or several, make it up."""

@@ -12,7 +12,7 @@ what was recorded is found under its key whatever is left of the budget by then.
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -387,6 +387,15 @@ class LogFile(GenerationLog):
             raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
         self._files.append(file)
         return file
+
+
+def read_completions(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the lines of a log file that hold finished completions, as they were written.
+
+    Raises:
+        StoreError: The file cannot be read, or a line other than the last is damaged.
+    """
+    return (line.values for line in read_lines(path) if line.values["kind"] == "completion")
 
 
 def _follow(flights: InFlight, place: tuple[str, int], values: Mapping[str, Any]) -> None:
