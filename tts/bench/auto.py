@@ -172,7 +172,7 @@ class _Bench:
         reuse: Sequence[Path] = (),
     ) -> Summary:
         plan = mixed_plan(preset, split, number, seed=self._seed, run_budget=run_budget)
-        await forget((on.engine, *on.rewards.values()))
+        await forget(on.rewards.values())
         with ProgressView(f"{split} {preset.name} {run_budget or ''}") as view:
             return await evaluate(
                 plan,

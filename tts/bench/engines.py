@@ -26,6 +26,9 @@ async def open_reward(verifier: str, opened: AsyncExitStack) -> dict[str, VLLMEn
 
 
 async def forget(engines: Iterable[VLLMEngine]) -> None:
-    """Make idle engines as new: a cell before this one may have asked the same."""
+    """Make idle reward models as new: a cell before this one may have asked the same.
+
+    The engine of a plan is emptied by `tts.evals.runner.evaluate`, before each plan.
+    """
     for engine in engines:
         await engine.forget()

@@ -162,7 +162,7 @@ async def measure(
                 for method in methods:
                     if number == 0 or method in TIMED:
                         output.print_note(f"{task} {method}, round {number + 1}")
-                        await forget((engine, *rewards.values()))
+                        await forget(rewards.values())
                         run = await _run(task, method, size, number, engine, rewards)
                         runs[task][method].append(run)
     return runs

@@ -224,7 +224,7 @@ async def measure(
         verifiers = build_verifiers([first.pipeline], rewards)
         for cell in plan:
             if cell.cache == "ample":
-                await forget((engine, *rewards.values()))
+                await forget(rewards.values())
                 on = _Engines(engine, verifiers, None)
                 rows[cell] = await _run(cell, settings, on, rows, note)
         scarce = [cell for cell in plan if cell.cache == "scarce"]
@@ -241,7 +241,7 @@ async def measure(
             )
         )
         for cell in scarce:
-            await forget((small, *rewards.values()))
+            await forget(rewards.values())
             on = _Engines(small, verifiers, size)
             rows[cell] = await _run(cell, settings, on, rows, note)
     return rows
