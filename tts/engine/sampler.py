@@ -12,15 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from vllm.v1.sample.logits_processor import LogitsProcessor
-from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p
 
+from tts.engine import nucleus
 from tts.engine.batch_rows import follow
 from tts.engine.translate import SEED_KEY
-
-# SplitMix64 (Steele, Lea, Flood 2014, doi:10.1145/2660193.2660195).
-_GAMMA = 0x9E3779B97F4A7C15
-_MIX_1, _MIX_2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
-_MASK = 2**64 - 1
 
 
 class SeededSampler(LogitsProcessor):  # type: ignore[misc]  # vLLM is untyped here
@@ -46,27 +41,30 @@ class SeededSampler(LogitsProcessor):  # type: ignore[misc]  # vLLM is untyped h
             return
 
         def begin(params: Any, output_ids: list[int]) -> tuple[int, list[int]]:
-            return mix((params.extra_args or {}).get(SEED_KEY, 0)), output_ids
+            return (params.extra_args or {}).get(SEED_KEY, 0), output_ids
 
         follow(self._rows, batch_update, begin)
         order = [self._rows.get(index, (0, [])) for index in range(batch_update.batch_size)]
-        self._bases = np.array([base for base, _ in order], np.uint64)
+        self._bases = nucleus.mix(np.array([seed for seed, _ in order], np.uint64))
         self._outputs = [output_ids for _, output_ids in order]
 
     def sample(self, logits: Any, _generators: Any, k: Any, p: Any) -> tuple[Any, None]:
         """Draw one token per row by the Gumbel-max trick; in place of vLLM's `forward_cpu`."""
-        logits = apply_top_k_top_p(logits, k, p)
         drawn = np.fromiter(map(len, self._outputs), np.uint64, len(self._outputs))
-        seeds = (self._bases + drawn * np.uint64(_GAMMA)).view(np.int64)
-        return torch.ops._C.fused_gumbel_argmax(logits.float(), torch.from_numpy(seeds)), None
-
-
-def mix(seed: int) -> int:
-    """Return 64 well-mixed bits of a seed, so that seeds in a row share nothing."""
-    z = (seed + _GAMMA) & _MASK
-    z = ((z ^ (z >> 30)) * _MIX_1) & _MASK
-    z = ((z ^ (z >> 27)) * _MIX_2) & _MASK
-    return z ^ (z >> 31)
+        seeds = self._bases + drawn * nucleus.GAMMA
+        logits = logits.float()
+        rows, vocabulary = logits.shape
+        k = torch.full((rows,), vocabulary) if k is None else k
+        p = torch.ones(rows) if p is None else p
+        is_cut = (k < vocabulary) | (p < 1.0)
+        if is_cut.all():
+            return nucleus.draw(logits, k, p, seeds), None
+        tokens = torch.ops._C.fused_gumbel_argmax(logits, torch.from_numpy(seeds.view(np.int64)))
+        if is_cut.any():
+            tokens[is_cut] = nucleus.draw(
+                logits[is_cut], k[is_cut], p[is_cut], seeds[is_cut.numpy()]
+            )
+        return tokens, None
 
 
 def install(engine: Any) -> None:
