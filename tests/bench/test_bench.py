@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.values import trajectory
 from tts.bench.runtime import describe
-from tts.bench.runtime_run import Figures, Size, _decision, _ratio, measure
+from tts.bench.runtime_run import Figures, Size, _decision, measure, ratio
 from tts.engine.vllm import VLLMEngine
 from tts.types import Event, Problem, Result, Usage
 
@@ -37,9 +37,9 @@ def test_decision_is_the_first_vote_that_decides(
 
 
 def test_ratio_is_the_median_of_the_rounds() -> None:
-    ratio = _ratio([1.0, 1.1, 1.02])
-    assert ratio.median == 1.02
-    assert (ratio.low, ratio.high) == (1.0, 1.1)
+    found = ratio([1.0, 1.1, 1.02])
+    assert found.median == 1.02
+    assert (found.low, found.high) == (1.0, 1.1)
 
 
 @pytest.mark.slow

@@ -16,5 +16,6 @@ COMMANDS = (
     "sparse",
     "sparse_quality",
     "strategies",
+    "throughput",
     "tree",
 )

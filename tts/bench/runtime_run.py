@@ -119,8 +119,8 @@ async def measure(engine: VLLMEngine, size: Size, *, note: Callable[[str], None]
         )
     return Figures(
         size=size,
-        cpu=_ratio([ours.cpu_seconds / alone.cpu_seconds for ours, alone in rounds]),
-        wall=_ratio([ours.wall_seconds / alone.wall_seconds for ours, alone in rounds]),
+        cpu=ratio([ours.cpu_seconds / alone.cpu_seconds for ours, alone in rounds]),
+        wall=ratio([ours.wall_seconds / alone.wall_seconds for ours, alone in rounds]),
         rounds=tuple(rounds),
         early_stop=await bench.early_stop(),
     )
@@ -163,15 +163,15 @@ class _Bench:
             decision_seconds=median(when for when, _ in decided) if decided else 0.0,
             slowest_seconds=median(end for _, end in decided) if decided else 0.0,
             aborted=sum(result.facts.aborted for result in stopped),
-            tokens=_tokens(stopped),
-            tokens_without=_tokens(self._without_stop),
+            tokens=tokens_of(stopped),
+            tokens_without=tokens_of(self._without_stop),
         )
 
     async def _measure_ours(self) -> Side:
-        await self._forget_prefixes()
-        with _Clock() as clock:
+        await forget_prefixes(self._engine)
+        with Clock() as clock:
             self._without_stop = await self._ours(self._preset, self._problems)
-        return clock.side(_tokens(self._without_stop))
+        return clock.side(tokens_of(self._without_stop))
 
     async def _ours(self, preset: Preset, problems: Sequence[Problem]) -> list[Result]:
         jobs = Job.of_all(preset, problems)
@@ -182,7 +182,7 @@ class _Bench:
             return [result async for result in results]
 
     async def _alone(self, problems: Sequence[Problem]) -> Side:
-        await self._forget_prefixes()
+        await forget_prefixes(self._engine)
         # The engine's own thread and tokenizer: the comparison is worth nothing with others.
         encoder = self._engine._encoder
         assert encoder is not None
@@ -194,7 +194,7 @@ class _Bench:
             self._add_all(prompt_ids, seeds)
             return self._step_all()
 
-        with _Clock() as clock:
+        with Clock() as clock:
             tokens = await asyncio.wrap_future(self._engine._stepper.call(work))
         return clock.side(tokens)
 
@@ -231,17 +231,11 @@ class _Bench:
             tokens += sum(len(output.outputs[0].token_ids) for output in outputs)
         return tokens
 
-    async def _forget_prefixes(self) -> None:
-        """Empty the prefix cache, so that no side profits from the one before."""
-        llm: Any = self._engine._stepper.engine
-        await asyncio.wrap_future(self._engine._stepper.call(llm.reset_prefix_cache))
-        gc.collect()
 
-
-class _Clock:
+class Clock:
     """CPU time of the whole process, and wall time, of a block."""
 
-    def __enter__(self) -> "_Clock":
+    def __enter__(self) -> "Clock":
         self._wall, self._cpu = time.perf_counter(), time.process_time()
         return self
 
@@ -250,10 +244,19 @@ class _Clock:
         self._wall = time.perf_counter() - self._wall
 
     def side(self, tokens: int) -> Side:
+        """Return what the block took, with the tokens that it generated."""
         return Side(self._cpu, self._wall, tokens)
 
 
-def _ratio(values: Sequence[float]) -> Ratio:
+async def forget_prefixes(engine: VLLMEngine) -> None:
+    """Empty the prefix cache, so that no side profits from the one before."""
+    llm: Any = engine._stepper.engine
+    await asyncio.wrap_future(engine._stepper.call(llm.reset_prefix_cache))
+    gc.collect()
+
+
+def ratio(values: Sequence[float]) -> Ratio:
+    """Return the median of the rounds' ratios, and its interval."""
     rng = np.random.default_rng(0)
     drawn = rng.choice(np.asarray(values), size=(_NUM_RESAMPLES, len(values)))
     low, high = np.quantile(np.median(drawn, axis=1), [0.025, 0.975])
@@ -275,5 +278,6 @@ def _decision(result: Result, num_samples: int, stop_at: float) -> tuple[float, 
     return None
 
 
-def _tokens(results: Sequence[Result]) -> int:
+def tokens_of(results: Sequence[Result]) -> int:
+    """Count generated tokens."""
     return sum(result.usage.generated_tokens or 0 for result in results)
