@@ -94,6 +94,15 @@ def test_report_writes_page_and_picture(tts: Tts, data: str) -> None:
     assert [run["out"] for run in tts("report", *runs, "--json").json["runs"]] == runs
 
 
+def test_report_prints_markdown(tts: Tts, data: str) -> None:
+    runs = [run["out"] for run in evaluate(tts, data, "single", "self_consistency")]
+    head, sides, *rows = tts("report", *runs, "--markdown").out.splitlines()
+    assert head.startswith("| benchmark | preset | accuracy |")
+    assert sides.startswith("| --- | --- | ---: |")
+    assert [row.split(" | ")[1] for row in rows] == ["single", "self_consistency"]
+    assert {line.count("|") for line in (head, sides, *rows)} == {head.count("|")}
+
+
 def test_laws_stand_beside_what_was_measured(tts: Tts, data: str) -> None:
     (run,) = evaluate(tts, data, "self_consistency")
     words = " ".join(tts("report", run["out"]).out.split())

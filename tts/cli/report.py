@@ -35,6 +35,9 @@ def report(
         Path | None,
         typer.Option("--png", help="Write the figure to this picture: FILE.png, .pdf or .svg."),
     ] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the table alone, as Markdown.")
+    ] = False,
     unit: flags.UnitFlag = None,
     as_json: flags.JsonFlag = False,
 ) -> None:
@@ -58,7 +61,11 @@ def report(
         output.print_json({"schema": SCHEMA, "unit": chosen, "runs": figures, "laws": laws})
         return
     shown = chosen if asked is not None or differ else None
-    output.print_table(tables.summary_table(summaries, shown))
+    table = tables.summary_table(summaries, shown)
+    if markdown:
+        output.print_markdown(table)
+        return
+    output.print_table(table)
     output.print_lines(tables.notes(summaries))
     output.print_lines(_version_notes(stored))
     for run in stored:

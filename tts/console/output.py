@@ -80,6 +80,19 @@ def print_table(table: Table) -> None:
     console.print(table)
 
 
+def print_markdown(table: Table) -> None:
+    """Print a table to standard output as Markdown, one line for each row."""
+    columns = table.columns
+    _print_row(str(column.header) for column in columns)
+    _print_row("---:" if column.justify == "right" else "---" for column in columns)
+    for row in zip(*(column.cells for column in columns), strict=True):
+        _print_row(str(cell).replace("|", "\\|") for cell in row)
+
+
+def _print_row(cells: Iterable[str]) -> None:
+    print_text(f"| {' | '.join(cells)} |")
+
+
 def _least_width(console: Console, table: Table) -> int:
     """Return the columns that a table takes at least: whole numbers, whole words, gaps of two."""
     room = console.options.update(max_width=_UNLIMITED)
