@@ -4,7 +4,7 @@ DIR/<benchmark>-<preset>-<hash of its configuration>/
     run.json            configuration, versions, environment, sessions
     statements.jsonl    every problem: its statement, reference and metadata
     generations.jsonl   requests as they are sent, and every finished completion with its text
-                        (`tts.runtime.log`); `kind` tells which
+                        (`tts.runtime.log_file`); `kind` tells which
     problems.jsonl      one line per finished problem and repeat, with its samples
     trace.jsonl         what happened to each finished problem
     summary.json        the figures, once every problem is finished
@@ -31,7 +31,7 @@ from typing import Any, Self
 from tts.errors import StoreError
 from tts.evals.environment import describe_machine, versions
 from tts.evals.records import Record
-from tts.runtime.log import LogFile
+from tts.runtime.log_file import LogFile
 from tts.storage.sealed_lines import (
     LineWriter,
     cannot_write,

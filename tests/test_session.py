@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import tts
+from tests.support.logs import cut_log
 from tests.support.scripts import says
 from tests.support.verifiers import ByText
 from tts.engine import running
@@ -157,6 +158,23 @@ def test_a_log_on_disk_spares_the_next_runtime_its_samples(tmp_path: Path) -> No
         )
         assert bool(engine.requests) is not reused
         assert (result.usage.reused_tokens > 0) is reused
+
+
+def test_what_was_in_flight_at_a_kill_counts_against_the_runs_budget(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+
+    def solved(run_budget: str | None) -> tts.Result:
+        (result,) = ending(
+            tts.Runtime(Engine(), log=path, run_budget=run_budget),
+            lambda r: r.run("self_consistency", SUM, overrides=["n=4"]),
+        )
+        assert isinstance(result, tts.Result)
+        return result
+
+    solved(None)
+    cut_log(path, 1)
+    # Three calls were in flight and one is recorded: of six, two are left for the three.
+    assert solved("6calls").usage.calls == 3
 
 
 def test_the_runs_budget_outlives_an_engine_that_is_opened_later(made: list[Engine]) -> None:

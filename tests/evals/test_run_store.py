@@ -227,7 +227,7 @@ def test_problems_are_written_down_once(tmp_path: Path) -> None:
 def test_every_line_is_json_that_names_its_problem(tmp_path: Path, name: str) -> None:
     with RunStore(tmp_path, CONFIG) as store:
         drawn = Completion(0, "4", "stop", Usage(generated_tokens=1, calls=1))
-        store.log.of("p/0", 0).record("k", 7, drawn, node="sample")
+        store.log.of("p/0", 0).record("k", 7, drawn, node="sample", at=0.0)
         store.add(record(0), events(0))
     lines = [json.loads(line) for line in (store.folder / name).read_text().splitlines()]
     assert lines and all((line["problem"], line["repeat"]) == ("p/0", 0) for line in lines)
@@ -238,7 +238,7 @@ def test_completions_leave_the_memory_with_their_problem(tmp_path: Path) -> None
     drawn = Completion(0, "4", "stop", Usage(generated_tokens=1, calls=1))
     with RunStore(tmp_path, {**CONFIG, "seed": 5}) as store:
         for number in (0, 1):
-            store.log.of(f"p/{number}", 5).record(f"k{number}", 7, drawn, node="sample")
+            store.log.of(f"p/{number}", 5).record(f"k{number}", 7, drawn, node="sample", at=0.0)
         store.add(record(0), events(0))
         left = [bool(store.log.of(f"p/{n}", 5).find(f"k{n}", [7])) for n in (0, 1)]
     assert left == [False, True]

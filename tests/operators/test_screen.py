@@ -11,7 +11,7 @@ from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.operators.sample import sample
 from tts.operators.screen import screen
 from tts.operators.vote import vote
-from tts.runtime.log import LogFile
+from tts.runtime.log_file import LogFile
 from tts.types import Budget, Sampling
 
 TEXT = r"a thought of some length, and so \boxed{12}"

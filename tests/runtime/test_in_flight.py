@@ -13,7 +13,7 @@ from tts.operators.sample import sample
 from tts.operators.vote import vote
 from tts.runtime.job import Job
 from tts.runtime.ledger import Ledger
-from tts.runtime.log import LogFile
+from tts.runtime.log_file import LogFile
 from tts.runtime.runtime import Runtime
 from tts.types import Budget, Event, ModelInfo, Result, Usage
 

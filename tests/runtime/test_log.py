@@ -10,7 +10,8 @@ import pytest
 
 from tests.support.values import completion
 from tts.errors import StoreError
-from tts.runtime.log import GenerationLog, LogFile, request_key
+from tts.runtime.log import GenerationLog, request_key
+from tts.runtime.log_file import LogFile
 from tts.types import GenerationRequest, Message, Prompt, Sampling, Usage
 
 REQUEST = GenerationRequest(Prompt(text="1 + 1"), Sampling(), n=2, seed=7)
@@ -23,9 +24,9 @@ def filled(path: Path) -> list[int]:
         log = file.of("p", 0)
         for index in range(3):
             drawn = replace(completion(index), logprobs=(-0.5,) * 5)
-            log.record("k", 7 + index, drawn, node="sample")
+            log.record("k", 7 + index, drawn, node="sample", at=0.0)
             lengths.append(path.stat().st_size)
-        log.record_aborted("k", 7, Usage(generated_tokens=9, calls=2), node="sample")
+        log.record_aborted("k", 7, Usage(generated_tokens=9, calls=2), node="sample", at=0.0)
         lengths.append(path.stat().st_size)
     return lengths
 
@@ -64,18 +65,18 @@ def test_what_was_recorded_is_found_again_and_marked_as_reused(tmp_path: Path) -
     with LogFile(tmp_path / "log.jsonl") as file:
         log = file.of("p", 0)
         found = log.find("k", [9, 7, 100])
-        assert [seed for seed, _ in found] == [7, 9], "recorded order, missing ones left out"
-        assert found[0][1].logprobs == (-0.5,) * 5
-        assert found[0][1].token_ids == (1, 2, 3, 4, 5)
-        assert found[0][1].usage.reused_tokens == 5
-        assert log.find_aborted("k", 7) == Usage(generated_tokens=9, calls=2)
+        assert [one.seed for one in found] == [7, 9], "recorded order, missing ones left out"
+        assert found[0].completion.logprobs == (-0.5,) * 5
+        assert found[0].completion.token_ids == (1, 2, 3, 4, 5)
+        assert found[0].completion.usage.reused_tokens == 5
+        assert log.find_aborted("k", 7) == (Usage(generated_tokens=9, calls=2), 0.0)
         assert log.find("other", [7]) == []
 
 
 def test_lines_say_who_asked_for_what(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     with LogFile(path, seed=5) as file:
-        file.of("p", 7).record("k", 11, completion(0, "so it is 4"), node="map/sample")
+        file.of("p", 7).record("k", 11, completion(0, "so it is 4"), node="map/sample", at=0.0)
     (line,) = map(json.loads, path.read_text().splitlines())
     assert line["kind"] == "completion" and line["text"] == "so it is 4"
     assert (line["problem"], line["repeat"], line["node"], line["seed"]) == (
@@ -96,7 +97,7 @@ def test_cut_at_every_byte_it_loads_all_whole_lines(tmp_path: Path) -> None:
         whole = sum(length <= cut for length in lengths[:3])
         with LogFile(path) as file:
             assert len(file.of("p", 0).find("k", [7, 8, 9])) == whole
-            file.of("p", 0).record("k", 50, completion(0), node="sample")
+            file.of("p", 0).record("k", 50, completion(0), node="sample", at=0.0)
         with LogFile(path) as file:
             assert len(file.of("p", 0).find("k", [7, 8, 9, 50])) == whole + 1
 
@@ -110,8 +111,8 @@ def test_memory_does_not_grow_with_finished_problems(tmp_path: Path) -> None:
             one = log.of(f"p{number}", 0)
             for index in range(4):
                 one.find(f"k{number}", [index])
-                one.record(f"k{number}", index, drawn, node="sample")
-            one.record_aborted(f"k{number}", 0, Usage(calls=1), node="sample")
+                one.record(f"k{number}", index, drawn, node="sample", at=0.0)
+            one.record_aborted(f"k{number}", 0, Usage(calls=1), node="sample", at=0.0)
             log.forget(f"p{number}", 0)
 
     with LogFile(tmp_path / "log.jsonl") as log:
@@ -131,10 +132,10 @@ def test_a_resumed_run_reads_no_more_of_finished_problems(tmp_path: Path) -> Non
     path = tmp_path / "log.jsonl"
     with LogFile(path, seed=3) as log:
         for seed in (3, 4):
-            log.of("p", seed).record("k", seed, completion(0), node="sample")
+            log.of("p", seed).record("k", seed, completion(0), node="sample", at=0.0)
     with LogFile(path, seed=3, finished={("p", 0)}) as log:
         assert log.of("p", 3).find("k", [3]) == []
-        assert [seed for seed, _ in log.of("p", 4).find("k", [4])] == [4]
+        assert [one.seed for one in log.of("p", 4).find("k", [4])] == [4]
 
 
 def test_a_damaged_line_in_the_middle_is_named(tmp_path: Path) -> None:
@@ -172,8 +173,8 @@ def test_a_log_keeps_the_order_of_recording_until_it_forgets(
     log = make(tmp_path / "log.jsonl")
     for name, seeds in (("p", (2, 1)), ("q", (3,))):
         for seed in seeds:
-            log.of(name, 0).record("k", seed, completion(seed), node="sample")
-    assert [seed for seed, _ in log.of("p", 0).find("k", [1, 2])] == [2, 1]
+            log.of(name, 0).record("k", seed, completion(seed), node="sample", at=0.0)
+    assert [one.seed for one in log.of("p", 0).find("k", [1, 2])] == [2, 1]
     log.forget("p", 0)
     log.forget("never seen", 0)
-    assert [seed for seed, _ in log.of("q", 0).find("k", [1, 2, 3])] == [3]
+    assert [one.seed for one in log.of("q", 0).find("k", [1, 2, 3])] == [3]

@@ -20,7 +20,8 @@ from tts.operators.vote import vote
 from tts.pipeline import Pipeline
 from tts.protocols import Capabilities, Context, Inlet, Outlet, Spec, VerifierSpec
 from tts.runtime.job import Job
-from tts.runtime.log import GenerationLog, LogFile
+from tts.runtime.log import GenerationLog
+from tts.runtime.log_file import LogFile
 from tts.runtime.runtime import Runtime
 from tts.seeds import derive_seed
 from tts.types import (
@@ -385,7 +386,7 @@ def test_usage_starts_at_zero_and_knows_the_wall_time() -> None:
 @settings(max_examples=30, deadline=None)
 @given(calls=st.integers(1, 20), n=st.integers(1, 10))
 def test_scoring_never_passes_a_budget_of_calls(calls: int, n: int) -> None:
-    engine = by_seed([RIGHT, WRONG])
+    engine = ScriptedEngine(lambda ask: Line(f"attempt {ask.seed}: {RIGHT}"))  # none are equal
     reward_model = ScriptedEngine(lambda ask: Line(""), rewards=lambda request: (0.5,))
     verifier = PRM(reward_model, Config())
     result = solve(
@@ -410,7 +411,7 @@ def test_scored_tokens_are_those_that_the_reward_model_ran_over(
 
     verifier = PRM(RewardModel(lambda ask: Line("")), Config())
     result = solve(
-        by_seed([RIGHT]),
+        by_seed([RIGHT, WRONG]),
         sample(n=2) >> score(verifier="prm") >> vote(weights="prm"),
         verifiers={"prm": verifier},
     )

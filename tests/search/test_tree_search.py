@@ -25,7 +25,7 @@ from tts.pipeline import Pipeline
 from tts.presets.load import load_preset
 from tts.protocols import Capabilities
 from tts.runtime.job import Job
-from tts.runtime.log import LogFile
+from tts.runtime.log_file import LogFile
 from tts.runtime.runtime import Runtime
 from tts.search.policy import Decision, SearchPolicy
 from tts.search.tree import NodeState, SearchTree

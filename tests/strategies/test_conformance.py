@@ -18,7 +18,7 @@ from tts.pipeline import Pipeline
 from tts.presets.load import load_preset
 from tts.prompts import STEP_TAG
 from tts.runtime.job import Job
-from tts.runtime.log import LogFile
+from tts.runtime.log_file import LogFile
 from tts.runtime.runtime import Runtime
 from tts.types import Budget, Result, Sampling, ScoreRequest
 

@@ -7,7 +7,7 @@ import pytest
 from tests.support.scripts import answered, says
 from tests.support.solving import solve
 from tts.engine.scripted import Line, ScriptedEngine
-from tts.runtime.log import LogFile
+from tts.runtime.log_file import LogFile
 from tts.types import Budget, ScoreRequest
 
 PRESETS = (

@@ -1,7 +1,8 @@
 """Runs a pipeline, or a preset, on a scripted engine in virtual time."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 from tests.support.verifiers import open_verifier
 from tts.engine.scripted import Script, ScriptedEngine
@@ -29,6 +30,7 @@ def solve(
     sampling: Sampling = SAMPLING,
     log: GenerationLog | None = None,
     overrides: Sequence[str] = (),
+    run: Callable[[Coroutine[Any, Any, Result]], Result] = asyncio.run,
 ) -> Result:
     """Solve one problem; nothing may be left running.
 
@@ -43,6 +45,7 @@ def solve(
         sampling: Of the run.
         log: Where generations are kept.
         overrides: Of the preset.
+        run: Runs a coroutine to its end.
     """
     engine = engine if isinstance(engine, ScriptedEngine) else ScriptedEngine(engine)
     graph = load_preset(pipeline, overrides).pipeline if isinstance(pipeline, str) else pipeline
@@ -57,7 +60,7 @@ def solve(
         async with Runtime(engine, verifiers=known, log=log, engines=engines) as runtime:
             return await runtime.run(Job(graph, problem, sampling, budget=budget))
 
-    result = asyncio.run(main())
+    result = run(main())
     asked = [engine, *(engines or {}).values()]
     assert not any(one.num_running for one in asked), "no request is left running"
     return result

@@ -116,7 +116,8 @@ class NodeContext:
         text = f"{self.problem.statement}\0{what}"
         request = GenerationRequest(Prompt(text=text), self.sampling)
         key = request_key(self.engine.info.fingerprint, request)
-        return self.run.log.arrivals(key, self.seed("arrivals"), node=self.node)
+        seed, clock = self.seed("arrivals"), self.run.clock
+        return self.run.log.arrivals(key, seed, node=self.node, clock=clock)
 
     def reserve(self, prompt: Prompt, *, n: int, max_tokens: int) -> Reservation:
         """Keep up to `n` completions free for later requests."""
@@ -160,6 +161,7 @@ class NodeContext:
         ledger, number = self.run.ledger, len(prompts)
         bound = max(map(prompt_token_bound, prompts))
         grant = ledger.reserve(info, n=number, max_tokens=0, prompt_tokens=bound)
+        self.run.clock.live(1)
         try:
             if grant.n < number:
                 raise BudgetError(ledger.shortfall())
@@ -170,6 +172,7 @@ class NodeContext:
             ledger.record(info, replace(usage, scored_tokens=read))
         finally:
             ledger.release(grant)
+            self.run.clock.live(-1)
         return found
 
     def charge(self, info: ModelInfo, usage: Usage) -> None:

@@ -10,17 +10,14 @@ what was recorded is found under its key whatever is left of the budget by then.
 """
 
 import hashlib
+import itertools
 import json
-import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass, replace
-from pathlib import Path
-from typing import Any, NamedTuple, Self
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from typing import Any, NamedTuple
 
-from tts.errors import StoreError
-from tts.runtime.in_flight import InFlight
-from tts.storage.sealed_lines import Line, LineWriter, decode_line, encode_line, read_lines
-from tts.types import PER_TOKEN, Completion, GenerationRequest, Usage
+from tts.runtime.replay import Clock, Past
+from tts.types import Completion, GenerationRequest, Usage
 
 
 def request_key(fingerprint: str, request: GenerationRequest) -> str:
@@ -56,6 +53,30 @@ class Sent(NamedTuple):
     limits: str
 
 
+class Recorded(NamedTuple):
+    """A completion that is in a log.
+
+    Attributes:
+        place: In the order in which completions came.
+        at: When it came, in seconds of its problem's time.
+        seed: Of the sample.
+        completion: It.
+    """
+
+    place: int
+    at: float
+    seed: int
+    completion: Completion
+
+
+class Found(NamedTuple):
+    """Where a completion is kept, and its place and time; see `Recorded`."""
+
+    place: int
+    at: float
+    where: Any
+
+
 class GenerationLog:
     """Completions by key, in memory; `LogFile` keeps them on disk instead.
 
@@ -67,10 +88,10 @@ class GenerationLog:
         self.lost = Usage()
         self._arrivals: dict[str, list[str]] = {}
         self._sent: dict[str, Sent] = {}  # by the key of what was asked for, and its base seed
-        self._places: dict[str, tuple[int, Any]] = {}  # of completions: their order, and where
-        self._aborted: dict[str, Usage] = {}
-        self._problems: dict[tuple[str, int], ProblemLog] = {}
-        self._count = 0
+        self._places: dict[str, Found] = {}  # of completions
+        self._aborted: dict[str, tuple[Usage, float]] = {}  # and when
+        self._pasts: dict[tuple[str, int], Past] = {}  # of problems, by their id and seed
+        self._order = itertools.count()
 
     def of(self, problem_id: str, seed: int) -> "ProblemLog":
         """Return the log as one problem sees it.
@@ -79,25 +100,29 @@ class GenerationLog:
             problem_id: Of the problem.
             seed: That its job runs with; repeats of a problem have different ones.
         """
-        return self._problems.setdefault((problem_id, seed), ProblemLog(self, problem_id, seed))
+        return ProblemLog(self, problem_id, seed, self.past(problem_id, seed))
+
+    def past(self, problem_id: str, seed: int) -> Past:
+        """Return when things happened to a problem."""
+        return self._pasts.setdefault((problem_id, seed), Past())
 
     def forget(self, problem_id: str, seed: int) -> None:
         """Drop from memory all that a problem asked for: it is finished."""
-        known = self._problems.pop((problem_id, seed), None)
+        known = self._pasts.pop((problem_id, seed), None)
         for name in () if known is None else known.names:
             self._places.pop(name, None)
             self._aborted.pop(name, None)
             self._sent.pop(name, None)
             self._arrivals.pop(name, None)
 
-    def find(self, names: Mapping[str, int]) -> list[tuple[int, Completion]]:
-        """Return (seed, completion) of the names that are recorded, in their recorded order."""
+    def find(self, names: Mapping[str, int]) -> list[Recorded]:
+        """Return those of the names that are recorded, in the order in which they came."""
         found = [(self._places[name], seed) for name, seed in names.items() if name in self._places]
-        found.sort(key=lambda entry: entry[0][0])
-        return [(seed, self._read(place)) for (_, place), seed in found]
+        found.sort()
+        return [Recorded(one.place, one.at, seed, self._read(one.where)) for one, seed in found]
 
-    def find_aborted(self, name: str) -> Usage | None:
-        """Return what the aborted part of a request had cost."""
+    def find_aborted(self, name: str) -> tuple[Usage, float] | None:
+        """Return what the aborted part of a request had cost, and when that was decided."""
         return self._aborted.get(name)
 
     def find_sent(self, name: str) -> Sent | None:
@@ -114,29 +139,36 @@ class GenerationLog:
 
     def record_sent(self, entry: "Entry", sent: Sent) -> None:
         """Keep that a request is about to be sent."""
+        samples = [entry_name(entry.key, seed) for seed in sent.seeds]
+        self._past_of(entry).sent(entry.name, samples, entry.at)
         if sent.limits:
-            self._sent[_name(sent.asked_key, entry.seed)] = sent
+            self._sent[entry_name(sent.asked_key, entry.seed)] = sent
 
     def record_lost(self, entry: "Entry", usage: Usage) -> None:
         """Note what a request had cost that was given up with the run, and gave nothing to keep."""
 
     def record_failed(self, entry: "Entry", usage: Usage, error: str) -> None:
         """Note what a completion that failed had cost."""
+        self._past_of(entry).ended(entry.name, entry.at)
 
     def record(self, entry: "Entry", completion: Completion) -> None:
         """Keep a finished completion."""
-        self._put(entry.name, completion)
+        self._put(entry, completion)
 
     def record_aborted(self, entry: "Entry", usage: Usage) -> None:
         """Keep what the aborted part of a request had cost."""
-        self._aborted[entry.name] = usage
+        self._past_of(entry).decided(entry.name, entry.at)
+        self._aborted[entry.name] = usage, entry.at
 
-    def _put(self, name: str, place: Any) -> None:
-        self._places[name] = (self._count, place)
-        self._count += 1
+    def _put(self, entry: "Entry", where: Any) -> None:
+        self._past_of(entry).ended(entry.name, entry.at)
+        self._places[entry.name] = Found(next(self._order), entry.at, where)
 
-    def _read(self, place: Any) -> Completion:
-        completion: Completion = place
+    def _past_of(self, entry: "Entry") -> Past:
+        return self.past(entry.problem_id, entry.problem_seed)
+
+    def _read(self, where: Any) -> Completion:
+        completion: Completion = where
         return completion
 
 
@@ -149,6 +181,7 @@ class Entry(NamedTuple):
         node: Path of the node that asked.
         key: Of the request.
         seed: Of the sample; of an aborted request, its base seed.
+        at: When it happened, in seconds of the problem's time.
     """
 
     problem_id: str
@@ -156,67 +189,78 @@ class Entry(NamedTuple):
     node: str
     key: str
     seed: int
+    at: float
 
     @property
     def name(self) -> str:
         """What it is found by."""
-        return _name(self.key, self.seed)
+        return entry_name(self.key, self.seed)
 
 
 class ProblemLog:
-    """A generation log as one problem sees it; it remembers what the problem asked for."""
+    """A generation log as one problem sees it.
 
-    def __init__(self, log: GenerationLog, problem_id: str, seed: int) -> None:
-        self.names: set[str] = set()
+    Attributes:
+        past: When things happened to the problem, and what it asked for.
+    """
+
+    def __init__(self, log: GenerationLog, problem_id: str, seed: int, past: Past) -> None:
+        self.past = past
         self._log = log
         self._problem_id = problem_id
         self._seed = seed
 
-    def find(self, key: str, seeds: Iterable[int]) -> list[tuple[int, Completion]]:
-        """Return the recorded (seed, completion) pairs of a request, in their recorded order."""
-        names = {_name(key, seed): seed for seed in seeds}
-        self.names.update(names)
+    def find(self, key: str, seeds: Iterable[int]) -> list[Recorded]:
+        """Return the recorded completions of a request, in the order in which they came."""
+        names = {entry_name(key, seed): seed for seed in seeds}
+        self.past.names.update(names)
         return self._log.find(names)
 
-    def find_aborted(self, key: str, seed: int) -> Usage | None:
-        """Return what the aborted part of the request with this base seed had cost."""
-        return self._log.find_aborted(_name(key, seed))
+    def find_open(self, key: str, seeds: Iterable[int]) -> float | None:
+        """Return when samples were asked for that were in flight at a kill; None if none was."""
+        times = (self.past.open.get(entry_name(key, seed)) for seed in seeds)
+        return min((at for at in times if at is not None), default=None)
+
+    def find_aborted(self, key: str, seed: int) -> tuple[Usage, float] | None:
+        """Return what the aborted part of the request with this base seed had cost, and when."""
+        return self._log.find_aborted(entry_name(key, seed))
 
     def find_sent(self, asked_key: str, seed: int) -> Sent | None:
         """Return how the request with this base seed was sent before, if a budget limited it."""
-        name = _name(asked_key, seed)
-        self.names.add(name)
+        name = entry_name(asked_key, seed)
+        self.past.names.add(name)
         return self._log.find_sent(name)
 
-    def arrivals(self, key: str, seed: int, *, node: str) -> "Arrivals":
+    def arrivals(self, key: str, seed: int, *, node: str, clock: Clock) -> "Arrivals":
         """Return the order in which a node deals with what arrives, past and to come."""
-        entry = self._entry(node, key, seed)
-        return Arrivals(self._log, entry)
+        return Arrivals(self._log, self._entry(node, key, seed, clock.now), clock)
 
-    def record_sent(self, key: str, seed: int, sent: Sent, *, node: str) -> None:
+    def record_sent(self, key: str, seed: int, sent: Sent, *, node: str, at: float) -> None:
         """Keep that the request with this base seed is about to be sent."""
-        self._log.record_sent(self._entry(node, key, seed), sent)
+        self._log.record_sent(self._entry(node, key, seed, at), sent)
 
-    def record_lost(self, key: str, seed: int, usage: Usage, *, node: str) -> None:
+    def record_lost(self, key: str, seed: int, usage: Usage, *, node: str, at: float) -> None:
         """Note what a request had cost that was given up with the run."""
-        self._log.record_lost(self._entry(node, key, seed), usage)
+        self._log.record_lost(self._entry(node, key, seed, at), usage)
 
-    def record_failed(self, key: str, seed: int, completion: Completion, *, node: str) -> None:
+    def record_failed(
+        self, key: str, seed: int, completion: Completion, *, node: str, at: float
+    ) -> None:
         """Note what a completion that failed had cost."""
-        entry = self._entry(node, key, seed)
+        entry = self._entry(node, key, seed, at)
         self._log.record_failed(entry, completion.usage, completion.error or "")
 
-    def record(self, key: str, seed: int, completion: Completion, *, node: str) -> None:
+    def record(self, key: str, seed: int, completion: Completion, *, node: str, at: float) -> None:
         """Keep a finished completion of a node; with a `LogFile`, on disk before it is seen."""
-        self._log.record(self._entry(node, key, seed), completion)
+        self._log.record(self._entry(node, key, seed, at), completion)
 
-    def record_aborted(self, key: str, seed: int, usage: Usage, *, node: str) -> None:
+    def record_aborted(self, key: str, seed: int, usage: Usage, *, node: str, at: float) -> None:
         """Keep what the aborted part of the request with this base seed had cost."""
-        self._log.record_aborted(self._entry(node, key, seed), usage)
+        self._log.record_aborted(self._entry(node, key, seed, at), usage)
 
-    def _entry(self, node: str, key: str, seed: int) -> Entry:
-        entry = Entry(self._problem_id, self._seed, node, key, seed)
-        self.names.add(entry.name)
+    def _entry(self, node: str, key: str, seed: int, at: float) -> Entry:
+        entry = Entry(self._problem_id, self._seed, node, key, seed, at)
+        self.past.names.add(entry.name)
         return entry
 
 
@@ -226,11 +270,13 @@ class Arrivals:
     Args:
         log: Keeps it.
         entry: The node.
+        clock: The problem's.
     """
 
-    def __init__(self, log: GenerationLog, entry: Entry) -> None:
+    def __init__(self, log: GenerationLog, entry: Entry, clock: Clock) -> None:
         self._log = log
         self._entry = entry
+        self._clock = clock
         self._past = tuple(log.find_arrivals(entry.name))
         self._next = 0
 
@@ -243,204 +289,14 @@ class Arrivals:
         """Say what is dealt with next; where that is not what was expected, the rest is void."""
         if name != self.expected:
             self._past = self._past[: self._next]
-            self._log.record_arrival(self._entry, self._next, name)
+            entry = self._entry._replace(at=self._clock.now)
+            self._log.record_arrival(entry, self._next, name)
         self._next += 1
 
 
-class _Place(NamedTuple):
-    """Where a completion's line lies: file descriptor, first byte, bytes."""
-
-    file: int
-    start: int
-    size: int
-
-
-class LogFile(GenerationLog):
-    """A generation log in a JSON Lines file; memory holds only where each line lies.
-
-    Args:
-        path: The file; made if missing.
-        seed: Of the run's first repeat: that of repeat r is r more.
-        finished: (problem, repeat) whose lines are not wanted any more.
-
-    Raises:
-        StoreError: The file cannot be opened, or a line other than the last is damaged.
-    """
-
-    def __init__(
-        self, path: Path, *, seed: int = 0, finished: Collection[tuple[str, int]] = ()
-    ) -> None:
-        super().__init__()
-        self.path = path
-        self._seed = seed
-        self._session = 1
-        self._files: list[int] = []
-        end = self._resume(path, finished) if path.exists() else 0
-        self._writer = LineWriter(path, end)
-        self._own = self._open(path)
-
-    def load(self, path: Path) -> None:
-        """Add the completions of another run's file.
-
-        Raises:
-            StoreError: The file cannot be read, or a line other than the last is damaged.
-        """
-        file = self._open(path)
-        for line in read_lines(path):
-            self._keep(file, line)
-
-    def _resume(self, path: Path, finished: Collection[tuple[str, int]]) -> int:
-        """Read what this run has written so far; returns the file's valid length."""
-        file, end, flights = self._open(path), 0, InFlight()
-        for line in read_lines(path):
-            end, place = line.end, (line.values["problem"], line.values["repeat"])
-            _follow(flights, place, line.values)
-            if place not in finished:
-                self._keep(file, line)
-        self._session = flights.session + 1
-        self.lost = flights.lost(finished)
-        return end
-
-    def _keep(self, file: int, line: Line) -> None:
-        """Remember where a completion lies, or what else a line says."""
-        start, end, values = line
-        name = _name(values["key"], values["seed"])
-        if values["kind"] == "completion":
-            self._put(name, _Place(file, start, end - start))
-        elif values["kind"] == "aborted":
-            self._aborted[name] = Usage(**values["usage"])
-        elif file != self._files[0]:  # what follows concerns the run itself
-            return
-        elif values["kind"] == "arrived":
-            self._arrivals.setdefault(name, [])[values["place"] :] = [values["what"]]
-        elif values["kind"] == "sent":
-            sent = _to_sent(values)
-            if sent.limits:
-                self._sent[_name(sent.asked_key, values["seed"])] = sent
-
-    def record(self, entry: Entry, completion: Completion) -> None:
-        """Keep a finished completion, on disk before anybody acts on it."""
-        said = {f: v for f in _COMPLETION if (v := getattr(completion, f)) not in _NOTHING}
-        start = self._writer.size
-        self._append("completion", entry, said)
-        self._put(entry.name, _Place(self._own, start, self._writer.size - start))
-
-    def record_aborted(self, entry: Entry, usage: Usage) -> None:
-        """Keep what an aborted request had cost."""
-        self._append("aborted", entry, {"usage": usage})
-        super().record_aborted(entry, usage)
-
-    def record_sent(self, entry: Entry, sent: Sent) -> None:
-        """Keep that a request is about to be sent, on disk before it is."""
-        said = {**sent._asdict(), "session": self._session}
-        self._append("sent", entry, {f: v for f, v in said.items() if v != ""})
-        super().record_sent(entry, sent)
-
-    def record_arrival(self, entry: Entry, place: int, name: str) -> None:
-        """Keep what a node deals with next, on disk before it does."""
-        self._append("arrived", entry, {"place": place, "what": name})
-        super().record_arrival(entry, place, name)
-
-    def record_lost(self, entry: Entry, usage: Usage) -> None:
-        """Keep what a request had cost that was given up with the run."""
-        self._append("lost", entry, {"usage": usage})
-
-    def record_failed(self, entry: Entry, usage: Usage, error: str) -> None:
-        """Keep what a completion that failed had cost."""
-        self._append("failed", entry, {"usage": usage, "error": error})
-
-    def close(self) -> None:
-        """Close the files."""
-        self._writer.close()
-        while self._files:
-            os.close(self._files.pop())
-
-    def __enter__(self) -> Self:
-        """Return the log."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the files."""
-        self.close()
-
-    def _append(self, kind: str, entry: Entry, said: Mapping[str, Any]) -> None:
-        ids = {
-            "kind": kind,
-            "problem": entry.problem_id,
-            "repeat": entry.problem_seed - self._seed,
-            "node": entry.node,
-            "seed": entry.seed,
-            "key": entry.key,
-        }
-        self._writer.append(encode_line({**ids, **said}))
-
-    def _read(self, place: _Place) -> Completion:
-        values = decode_line(os.pread(place.file, place.size, place.start))
-        if values is None:
-            raise StoreError(f"{self.path}: changed while the run was reading it; run it again")
-        return _to_completion(values)
-
-    def _open(self, path: Path) -> int:
-        try:
-            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
-        self._files.append(file)
-        return file
-
-
-def read_completions(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the lines of a log file that hold finished completions, as they were written.
-
-    Raises:
-        StoreError: The file cannot be read, or a line other than the last is damaged.
-    """
-    return (line.values for line in read_lines(path) if line.values["kind"] == "completion")
-
-
-def _follow(flights: InFlight, place: tuple[str, int], values: Mapping[str, Any]) -> None:
-    """Tell a line of a log to what follows the calls in flight."""
-    kind, key, seed = values["kind"], values["key"], values["seed"]
-    if kind == "sent":
-        sent = _to_sent(values)
-        each = Usage(
-            prompt_tokens=sent.prompt_tokens,
-            generated_tokens=sent.max_tokens,
-            calls=1,
-            estimated_tokens=sent.max_tokens,
-            estimated_calls=1,
-        )
-        flights.sent(place, values["session"], key, seed, sent.seeds, each)
-    elif kind == "completion":
-        flights.came(place, key, seed)
-    elif kind == "failed":
-        flights.failed(place, key, seed, Usage(**values["usage"]))
-    elif kind == "lost":
-        flights.closed(place, key, seed, Usage(**values["usage"]))
-    elif kind == "aborted":
-        flights.decided(place, key, seed)
-
-
-def _to_sent(values: Mapping[str, Any]) -> Sent:
-    said = {name: values.get(name, "") for name in Sent._fields}
-    return Sent(**{**said, "seeds": tuple(values["seeds"])})
-
-
-_COMPLETION = tuple(f.name for f in fields(Completion) if f.name != "is_unanswered")
-_SEQUENCES = ("prompt_token_ids", "token_ids", "step_scores", *PER_TOKEN)
-_NOTHING = (None, ())
-
-
-def _name(key: str, seed: int) -> str:
+def entry_name(key: str, seed: int) -> str:
+    """Return what a completion, or a request by its base seed, is found by."""
     return f"{key}-{seed}"
-
-
-def _to_completion(values: Mapping[str, Any]) -> Completion:
-    said = {name: values[name] for name in _COMPLETION if name in values}
-    sequences = {name: tuple(said[name]) for name in _SEQUENCES if name in said}
-    usage = Usage(**values["usage"])
-    usage = replace(usage, reused_tokens=usage.generated_tokens or 0)
-    return Completion(**{**said, **sequences, "usage": usage})
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,7 @@ from tts.runtime.job import Job
 from tts.runtime.kv_market import Market
 from tts.runtime.ledger import Ledger
 from tts.runtime.log import ProblemLog
+from tts.runtime.replay import Clock
 from tts.runtime.stream import RequestStream, Services
 from tts.runtime.trace import Trace
 from tts.types import GenerationRequest, Problem, Trajectory
@@ -44,6 +45,7 @@ class RunState:
         self.job = job
         self.ledger = ledger
         self.log = log
+        self.clock = Clock(log.past)
         self.engines = engines
         self.verifiers = verifiers
         self.kv_markets = kv_markets
@@ -55,6 +57,7 @@ class RunState:
             engine=engines[""],
             ledger=ledger,
             log=log,
+            clock=self.clock,
             facts=self.facts,
             on_progress=on_progress,
             priority=job.priority,

@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from typing import Self
 
 from tts.errors import EngineError, StoreError
-from tts.protocols import CompletionStream, Engine
+from tts.protocols import Engine
 from tts.runtime.fact_log import FactLog
 from tts.runtime.ledger import Grant, Ledger
-from tts.runtime.log import ProblemLog, Sent, request_key
-from tts.types import Completion, GenerationRequest, Prompt, Usage, sum_usage
+from tts.runtime.log import ProblemLog, Recorded, Sent, request_key
+from tts.runtime.parts import Parts
+from tts.runtime.replay import Clock
+from tts.types import Completion, GenerationRequest, Prompt, Usage
 
 _DECISION_SECONDS = 1.0  # for a reader to close a replayed stream, as it had in the recorded run
 
@@ -24,6 +26,7 @@ class Services:
         engine: Where completions come from.
         ledger: What may still be spent.
         log: What was generated before.
+        clock: The problem's time.
         facts: What happened.
         on_progress: Called when a completion or an abort has freed KV blocks.
         priority: Of the problem's requests.
@@ -32,16 +35,10 @@ class Services:
     engine: Engine
     ledger: Ledger
     log: ProblemLog
+    clock: Clock
     facts: FactLog
     on_progress: Callable[[], None]
     priority: int = 0
-
-
-class _Part(NamedTuple):
-    """A part of a request that the engine is asked for, and the index of its first completion."""
-
-    offset: int
-    stream: CompletionStream
 
 
 @dataclass(slots=True)
@@ -52,17 +49,23 @@ class _Begun:
         request: As the budget allows it.
         grant: Its reservation.
         key: Of its completions in the log.
-        recorded: Completions in the log that were not read yet, with their seeds.
+        recorded: Completions in the log that were not read yet.
         missing: Indices of those that are not there.
+        open_at: When they were asked for, where they were in flight at a kill.
         live: What the engine was asked for and may still send; None before it is asked.
+        number: Of the problem's requests to engines, in order.
+        is_counted: Whether the clock knows that the engine works.
     """
 
     request: GenerationRequest
     grant: Grant
     key: str
-    recorded: list[tuple[int, Completion]]
+    recorded: list[Recorded]
     missing: list[int]
-    live: list[_Part] | None = None
+    open_at: float | None
+    live: Parts | None = None
+    number: int = 0
+    is_counted: bool = False
 
 
 class RequestStream:
@@ -70,8 +73,9 @@ class RequestStream:
 
     Nothing is reserved, looked up or asked for before the first completion is wanted. Recorded
     completions come in their recorded order and are charged what they had cost, so that a resumed
-    run takes the same decisions; the engine is asked only for what is missing, once the reader
-    wants more than was recorded.
+    run takes the same decisions. The engine is asked only for what is missing: what was in flight
+    at a kill when it had been asked for then, other things once the reader wants more than was
+    recorded.
 
     Args:
         services: Of the problem.
@@ -98,6 +102,7 @@ class RequestStream:
         self._begun: _Begun | None = None
         self._closing: asyncio.Future[Usage] | None = None
         self._closed = asyncio.Event()
+        self._waiter: asyncio.Future[None] | None = None
         self._is_abandoned = False
 
     def __aiter__(self) -> Self:
@@ -109,26 +114,34 @@ class RequestStream:
         if self._closing is not None:
             raise StopAsyncIteration
         begun = self._begun = self._begun or self._begin()
+        clock = self._services.clock
+        if begun.open_at is not None and begun.live is None:
+            await self._until(clock.open(begun.open_at))
+            begun.live = self._ask(begun)
         if begun.recorded:
-            seed, completion = begun.recorded.pop(0)
+            place, at, seed, completion = begun.recorded[0]
+            await self._until(clock.recorded(at, (place,)))
+            begun.recorded.pop(0)
             return self._settle(begun, replace(completion, index=seed - begun.request.seed))
         if begun.live is None:
             await self._let_reader_decide(begun)
-            if self._closing is not None:
-                raise StopAsyncIteration
             begun.live = self._ask(begun)
         try:
-            completion = await _next(begun.live)
+            completion = await begun.live.next()
         except EngineError:
             self.abandon()
             raise
-        log, seed = self._services.log, begun.request.seed + completion.index
+        finally:
+            self._count_live(begun)
+        log, seed, node = self._services.log, begun.request.seed + completion.index, self._node
         if completion.finish_reason == "error":
             self._services.facts.call_failed(is_unanswered=completion.is_unanswered)
-            log.record_failed(begun.key, seed, completion, node=self._node)
+            log.record_failed(begun.key, seed, completion, node=node, at=clock.now)
         else:
-            log.record(begun.key, seed, completion, node=self._node)
-        return self._settle(begun, completion)
+            log.record(begun.key, seed, completion, node=node, at=clock.now)
+        completion = self._settle(begun, completion)
+        await self._until(clock.came((begun.number, completion.index)))
+        return completion
 
     async def aclose(self) -> Usage:
         """Abort what still runs; its cost goes to the ledger and is returned. Idempotent.
@@ -139,6 +152,8 @@ class RequestStream:
             self._running.discard(self)
             self._closing = self._close()
             self._closed.set()
+            if self._waiter is not None and not self._waiter.done():
+                self._waiter.set_result(None)
         try:
             return await asyncio.shield(self._closing)
         except asyncio.CancelledError:
@@ -165,8 +180,8 @@ class RequestStream:
         request = replace(asked, sampling=sampling, n=n, priority=services.priority)
         key = request_key(services.engine.info.fingerprint, request)
         recorded = services.log.find(key, _seeds(request))
-        known = {seed for seed, _ in recorded}
-        missing = [seed - request.seed for seed in _seeds(request) if seed not in known]
+        unknown = sorted(set(_seeds(request)) - {one.seed for one in recorded})
+        missing = [seed - request.seed for seed in unknown]
         del missing[grant.n - len(recorded) :]
         self._running.add(self)
         services.facts.requested(
@@ -176,7 +191,8 @@ class RequestStream:
             max_tokens=grant.max_tokens,
             recorded=len(recorded),
         )
-        return _Begun(request, grant, key, recorded, missing)
+        open_at = services.log.find_open(key, unknown)
+        return _Begun(request, grant, key, recorded, missing, open_at)
 
     def _sent_before(self) -> Sent | None:
         """Return what the same request was granted in an earlier session, under the same limits.
@@ -225,24 +241,50 @@ class RequestStream:
         the recorded ones had made superfluous. A reader that decides otherwise this time, as one of
         another pipeline may, gets what is missing after a while.
         """
-        if self._services.log.find_aborted(begun.key, begun.request.seed) is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_DECISION_SECONDS):
-                    await self._closed.wait()
+        decided = self._services.log.find_aborted(begun.key, begun.request.seed)
+        if decided is None:
+            return
+        await self._until(self._services.clock.recorded(decided[1]))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DECISION_SECONDS):
+                await self._closed.wait()
+        if self._closing is not None:
+            raise StopAsyncIteration
 
-    def _ask(self, begun: _Begun) -> list[_Part]:
+    async def _until(self, moment: asyncio.Future[None] | None) -> None:
+        """Wait for a moment of the recorded run.
+
+        Raises:
+            StopAsyncIteration: The stream was closed meanwhile.
+        """
+        if moment is None:
+            return
+        self._waiter = moment
+        await moment
+        if self._closing is not None:
+            raise StopAsyncIteration
+
+    def _ask(self, begun: _Begun) -> Parts:
         """Ask the engine for what is missing, one request per run of neighbouring seeds."""
         request, engine = begun.request, self._services.engine
         if begun.missing:
             self._note_sent(begun)
+            begun.is_counted = True
+            begun.number = self._services.clock.live(1)
         if 0 < request.n == len(begun.missing):
-            return [_Part(0, engine.generate(request))]
-        parts = []
+            return Parts({0: engine.generate(request)})
+        streams = {}
         for run in _neighbouring(begun.missing):
             seed, start = request.seed + run[0], request.start + run[0]
             part = replace(request, n=len(run), seed=seed, start=start)
-            parts.append(_Part(run[0], engine.generate(part)))
-        return parts
+            streams[run[0]] = engine.generate(part)
+        return Parts(streams)
+
+    def _count_live(self, begun: _Begun) -> None:
+        """Tell the clock, once, that the engine has nothing left to do for this request."""
+        if begun.is_counted and (not begun.live or self._closing is not None):
+            begun.is_counted = False
+            self._services.clock.live(-1)
 
     def _note_sent(self, begun: _Begun) -> None:
         """Write down what is about to be sent, for the session that follows a kill."""
@@ -257,7 +299,8 @@ class RequestStream:
             asked=asked.n,
             limits=limits,
         )
-        services.log.record_sent(begun.key, request.seed, sent, node=self._node)
+        at = services.clock.now if begun.open_at is None else begun.open_at
+        services.log.record_sent(begun.key, request.seed, sent, node=self._node, at=at)
 
     def _settle(self, begun: _Begun, completion: Completion) -> Completion:
         """Charge a completion; returns it with its cost."""
@@ -280,21 +323,23 @@ class RequestStream:
         """Return what is aborted: at once, unless the engine has to be asked."""
         loop, begun = asyncio.get_running_loop(), self._begun
         if begun is not None and begun.live:
-            return loop.create_task(self._abort(begun, tuple(begun.live)))
+            return loop.create_task(self._abort(begun, begun.live))
         closed: asyncio.Future[Usage] = loop.create_future()
         closed.set_result(Usage() if begun is None else self._give_back(begun, Usage()))
         return closed
 
-    async def _abort(self, begun: _Begun, live: Sequence[_Part]) -> Usage:
-        return self._give_back(begun, sum_usage([await part.stream.aclose() for part in live]))
+    async def _abort(self, begun: _Begun, live: Parts) -> Usage:
+        return self._give_back(begun, await live.aclose())
 
     def _give_back(self, begun: _Begun, aborted: Usage) -> Usage:
         """Free what is still reserved and charge what was aborted, now or in the recorded run."""
         services, key, seed = self._services, begun.key, begun.request.seed
+        self._count_live(begun)
         if begun.live is None and (past := services.log.find_aborted(key, seed)) is not None:
-            aborted = replace(past, reused_tokens=past.generated_tokens or 0)
+            aborted = replace(past[0], reused_tokens=past[0].generated_tokens or 0)
         elif aborted.calls and not self._is_abandoned:
-            services.log.record_aborted(key, seed, aborted, node=self._node)
+            at = services.clock.now
+            services.log.record_aborted(key, seed, aborted, node=self._node, at=at)
         elif begun.live is not None and self._is_abandoned:
             self._note_lost(begun, aborted)
         if aborted.calls:
@@ -308,8 +353,9 @@ class RequestStream:
 
     def _note_lost(self, begun: _Begun, usage: Usage) -> None:
         # A run whose log cannot be written ends for that reason, which is said elsewhere.
+        services, key, seed = self._services, begun.key, begun.request.seed
         with suppress(StoreError):
-            self._services.log.record_lost(begun.key, begun.request.seed, usage, node=self._node)
+            services.log.record_lost(key, seed, usage, node=self._node, at=services.clock.now)
 
     def _marked(self, usage: Usage) -> Usage:
         """Return what a verifier spent as such."""
@@ -332,23 +378,6 @@ def prompt_token_bound(prompt: Prompt) -> int:
     return sum(len(text.encode("utf-8", "replace")) for text in texts) + template_tokens * len(
         prompt.messages
     )
-
-
-async def _next(live: list[_Part]) -> Completion:
-    """Return the next completion of the first part that has one left.
-
-    Raises:
-        StopAsyncIteration: All were returned.
-    """
-    while live:
-        offset, stream = live[0]
-        try:
-            completion = await anext(stream)
-        except StopAsyncIteration:
-            live.pop(0)
-            continue
-        return replace(completion, index=completion.index + offset) if offset else completion
-    raise StopAsyncIteration
 
 
 def _neighbouring(indices: Sequence[int]) -> list[list[int]]:

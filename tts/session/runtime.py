@@ -17,7 +17,8 @@ from tts.pipeline import Pipeline
 from tts.presets.load import Preset
 from tts.protocols import Engine, Verifier
 from tts.runtime.job import Job
-from tts.runtime.log import GenerationLog, LogFile
+from tts.runtime.log import GenerationLog
+from tts.runtime.log_file import LogFile
 from tts.runtime.runtime import DEFAULT_MAX_LIVE_KV, DEFAULT_MAX_PROBLEMS
 from tts.runtime.runtime import Runtime as Core
 from tts.session.arguments import to_int, to_preset, to_problems, to_text, wrong_type
@@ -98,7 +99,8 @@ class Runtime:
             max_live_kv: Part of an engine's KV cache that the trees of all searches may fill; None
                 lets all grow.
             log: File that keeps every sample, so that none is drawn twice; None keeps them in
-                memory.
+                memory. What was in flight when a process that wrote it was killed counts against
+                `run_budget`.
             unsafe_execution: Let the verifier `execution` run code even where nothing isolates it.
 
         Raises:
@@ -272,7 +274,10 @@ class Runtime:
             await self._users.gone()
         await opened.open(wanted)
         if self._core is None:
-            self._core = self._new_core(opened.engines[""], log=self._open_log())
+            log = self._open_log()
+            self._core = self._new_core(opened.engines[""], log=log)
+            if log is not None:  # what was in flight at a kill was paid as well
+                self._core.ledger.record(self._core.engine.info, log.lost)
         self._core.serve(opened.engines, opened.verifiers)
         return self._core
 

@@ -8,9 +8,9 @@ from email.utils import formatdate
 
 import pytest
 
-from tests.support.clock import run_at_once
 from tests.support.remote import ask, read, run
 from tests.support.server import Asked, Events, Reply, Server, refusal, talk
+from tts.bench.virtual_time import run_at_once
 from tts.engine.openai import OpenAIEngine
 from tts.engine.remote import pace
 from tts.engine.remote.faults import wait_seconds

@@ -23,7 +23,7 @@ from tts.pipeline import Pipeline
 from tts.presets.load import load_preset
 from tts.protocols import Context, VerifierSpec
 from tts.runtime.job import Job
-from tts.runtime.log import LogFile
+from tts.runtime.log_file import LogFile
 from tts.runtime.runtime import Runtime
 from tts.search.memories import facts, function, model
 from tts.search.memories.base import AssociativeMemory, Cue
