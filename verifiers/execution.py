@@ -73,7 +73,7 @@ class Execution:
     @property
     def spec(self) -> VerifierSpec:
         """The share of tests passed."""
-        return VerifierSpec(steps=True, unit_interval=True)
+        return VerifierSpec(steps=True, unit_interval=True, by_text=True)
 
     @property
     def protection(self) -> str:

@@ -48,7 +48,7 @@ class ORM(RewardVerifier):
     @property
     def spec(self) -> VerifierSpec:
         """One probability."""
-        return VerifierSpec(unit_interval=True, model=self._engine.info)
+        return VerifierSpec(unit_interval=True, model=self._engine.info, by_text=True)
 
     async def _score(self, context: Context, trajectory: Trajectory) -> Score:
         if not trajectory.text.strip():

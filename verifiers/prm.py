@@ -46,7 +46,7 @@ class PRM(RewardVerifier):
     @property
     def spec(self) -> VerifierSpec:
         """Probabilities, one per step."""
-        return VerifierSpec(steps=True, unit_interval=True, model=self._engine.info)
+        return VerifierSpec(steps=True, unit_interval=True, model=self._engine.info, by_text=True)
 
     async def _score(self, context: Context, trajectory: Trajectory) -> Score:
         steps = split_steps(prompts.solution_part(trajectory.text))

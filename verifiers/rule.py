@@ -27,7 +27,7 @@ class RuleVerifier:
     @property
     def spec(self) -> VerifierSpec:
         """Step values in [0, 1]; needs nothing of the engine."""
-        return VerifierSpec(steps=True, unit_interval=True)
+        return VerifierSpec(steps=True, unit_interval=True, by_text=True)
 
     async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
         """Check steps and, where there is one, the final answer.

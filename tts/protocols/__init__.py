@@ -396,6 +396,8 @@ class VerifierSpec:
             engine of the run cannot tell them.
         engine: Name of the run's engine that it asks and that meets `needs`; empty for the policy.
         model: The reward model that it reads; None if it reads none.
+        by_text: A score depends on the problem, the text and how it ended alone, so that equal
+            trajectories are scored once.
     """
 
     needs: frozenset[str] = frozenset()
@@ -408,6 +410,7 @@ class VerifierSpec:
     certainties: bool = False
     engine: str = ""
     model: ModelInfo | None = None
+    by_text: bool = False
 
 
 class Verifier(Protocol):
