@@ -4,6 +4,7 @@ import pytest
 
 from tts import prompts
 from tts.answers.groups import extract_answer
+from tts.answers.thought_marks import KNOWN, Marks
 from tts.answers.thoughts import after_thought, solution_of
 
 SAID = "The answer is 2."
@@ -27,8 +28,18 @@ FORMATS = {
     "<|message|>{said}<|return|>",
     "gpt-oss without its special tokens": "analysisWe say {thought}assistantfinal{said}",
     "Granite 3.2": "Here is my thought process:\n{thought}\nHere is my response:\n{said}",
+    "Apriel": "Here are my reasoning steps:\n{thought}\n[BEGIN FINAL RESPONSE]\n{said}",
+    "Apertus": "<|inner_prefix|>{thought}<|inner_suffix|>{said}",
     "two thoughts": "<think>{thought}</think>no<think>{thought}</think>{said}",
 }
+
+
+@pytest.mark.parametrize("marks", KNOWN)
+def test_the_marks_that_templates_are_searched_for_are_found_in_texts(marks: Marks) -> None:
+    text = f"{marks.opening}{THOUGHT}{marks.closing}{SAID}"
+    assert after_thought(text) == solution_of(text) == SAID
+    if marks.opening:
+        assert solution_of(f"{marks.opening}{THOUGHT}") == ""
 
 
 @pytest.mark.parametrize("name", FORMATS)

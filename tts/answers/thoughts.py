@@ -2,36 +2,42 @@
 
 import re
 
+from tts.answers.thought_marks import KNOWN
+
 _NAMES = r"(?:think|thought|reason|scratchpad|analysis|reflection)(?:ing|s|_\w+)?"
-_END = re.compile(
-    rf"</(?:[\w.-]+[:|])?{_NAMES}(?::[\w-]+)?\s*>"  # </think>, </seed:think>, </mm:think>
-    r"|\[/(?:THINK(?:ING)?|THOUGHT|REASON(?:ING)?)\]"  # Magistral
-    r"|◁/think▷"  # Kimi-VL
-    r"|<\|(?:END_THINKING|end_of_thought|/?end_?think(?:ing)?|/think(?:ing)?)\|>"  # Command A
-    r"|<channel\|>"  # Gemma 4
-    r"|<\|close\|>\s*think\s*<\|sep\|>"  # Kimi K3
-    r"|<\|channel\|>\s*final\b[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>"  # gpt-oss
-    r"|Here(?:'s| is) my response:",  # Granite 3.2
-    re.IGNORECASE,
+_ENDS = (
+    rf"</(?:[\w.-]+[:|])?{_NAMES}(?::[\w-]+)?\s*>",  # </think>, </seed:think>, </mm:think>
+    r"\[/(?:THINK(?:ING)?|THOUGHT|REASON(?:ING)?)\]",
+    r"<\|(?:/?end_?think(?:ing)?|/think(?:ing)?|inner_suffix)\|>",
+    r"<\|close\|>\s*think\s*<\|sep\|>",  # Kimi K3
+    r"<\|channel\|>\s*final\b[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>",  # gpt-oss
+    r"Here(?:'s| is) my response:",
 )
-_END_SIGNS = ("</", "[/", "◁/", "<|", "<channel|>", "my response:")
-_START = re.compile(
-    rf"<(?:[\w.-]+[:|])?{_NAMES}(?::[\w-]+)?\s*>"
-    r"|\[(?:THINK(?:ING)?|THOUGHT|REASON(?:ING)?)\]"
-    r"|◁think▷"
-    r"|<\|(?:START_THINKING|begin_of_thought|begin_?think(?:ing)?|think(?:ing)?)\|>"
-    r"|<\|channel>"
-    r"|<\|open\|>\s*think\s*<\|sep\|>"
-    r"|<\|channel\|>\s*(?:analysis|commentary)\b[^<]*<\|message\|>"
-    r"|Here(?:'s| is) my thought process:",
-    re.IGNORECASE,
+_STARTS = (
+    rf"<(?:[\w.-]+[:|])?{_NAMES}(?::[\w-]+)?\s*>",
+    r"\[(?:THINK(?:ING)?|THOUGHT|REASON(?:ING)?)\]",
+    r"<\|(?:begin_?think(?:ing)?|think(?:ing)?|inner_prefix)\|>",
+    r"<\|channel>",
+    r"<\|open\|>\s*think\s*<\|sep\|>",
+    r"<\|channel\|>\s*(?:analysis|commentary)\b[^<]*<\|message\|>",
+    r"Here(?:'s| is) my thought process:",
 )
+
+
+def _any(forms: tuple[str, ...], marks: list[str]) -> re.Pattern[str]:
+    return re.compile("|".join((*forms, *map(re.escape, filter(None, marks)))), re.IGNORECASE)
+
+
+_END = _any(_ENDS, [marks.closing for marks in KNOWN])
+_START = _any(_STARTS, [marks.opening for marks in KNOWN])
+_END_SIGNS = ("</", "[/", "◁/", "<|", "<channel|>", "my response:", "[BEGIN FINAL")
 # What a gpt-oss text looks like once its special tokens are gone.
 _BARE_HARMONY = re.compile(r"\s*(?:assistant)?analysis(?=[A-Z\n\"'])")
 _BARE_FINAL = re.compile(r"assistant\s*final(?=[A-Z\s\d\\$*\"'(\[{-])")
 _AROUND = (
     r"(?:<\|(?:return|end|eot_id|im_end|endoftext|end_of_text|(?:begin|end)_of_solution"
-    r"|(?:START|END)_RESPONSE)\|>|</?(?:response|solution|output)>|</s>|<turn\|>|<end_of_turn>|\s)+"
+    r"|(?:START|END)_RESPONSE)\|>|</?(?:response|solution|output)>|</s>|<turn\|>|<end_of_turn>"
+    r"|\[END FINAL RESPONSE\]|\s)+"
 )
 _BEFORE = re.compile(_AROUND)
 _AFTER = re.compile(rf"{_AROUND}\Z")

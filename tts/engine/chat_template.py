@@ -8,11 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from tts.answers.thought_marks import KNOWN, Marks
 from tts.engine import template_probes as probes
 from tts.engine.template_probes import ASKED, SAID, THOUGHT, Options, Probe
 from tts.engine.thought_marks import (
-    KNOWN,
-    Marks,
     answer_tag,
     counterpart,
     find_pair,

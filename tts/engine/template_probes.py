@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tts.engine.thought_marks import KNOWN, Marks
+from tts.answers.thought_marks import KNOWN, Marks
 
 Options = tuple[tuple[str, Any], ...]
 

@@ -1,7 +1,8 @@
 """The forms in which chat templates write the marks of a thought, whatever the model."""
 
 import re
-from dataclasses import dataclass
+
+from tts.answers.thought_marks import KNOWN, Marks
 
 _TAG = r"<(?!/)\|?[\w:.-]*(?:think|thought|reason|inner_prefix)[\w:.-]*\|?>"
 _OPENING = re.compile(
@@ -15,35 +16,6 @@ _TURNS = (
     ("start", "end"),
     ("begin", "end"),
     ("prefix", "suffix"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """What a template writes around a thought.
-
-    Attributes:
-        opening: Stands before it; empty if nothing does.
-        closing: Stands after it.
-    """
-
-    opening: str
-    closing: str
-
-
-# Looked for in system prompts, in what templates strip from earlier turns, and in vocabularies.
-KNOWN = (
-    Marks("<think>", "</think>"),
-    Marks("[THINK]", "[/THINK]"),
-    Marks("◁think▷", "◁/think▷"),
-    Marks("<thinking>", "</thinking>"),
-    Marks("<thought>", "</thought>"),
-    Marks("<reasoning>", "</reasoning>"),
-    Marks("<|channel>thought\n", "<channel|>"),
-    Marks("<|START_THINKING|>", "<|END_THINKING|>"),
-    Marks("<|begin_of_thought|>", "<|end_of_thought|>"),
-    Marks("Here is my thought process:", "Here is my response:"),
-    Marks("", "[BEGIN FINAL RESPONSE]"),
 )
 
 
