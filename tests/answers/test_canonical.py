@@ -30,7 +30,7 @@ TYPES: tuple[AnswerType, ...] = ("math", "integer", "choice", "code", "countdown
         ("\\left( 3, \\  \\frac{\\pi}{2} \\right)", "(3,\\frac{\\pi}{2})"),
         ("15\\mbox{ cm}^2", "15"),
         ("1152 cups of flour", "1152"),
-        ("2 million", "2 million"),  # a factor, not a unit
+        ("2 million", "2000000"),  # a factor, not a unit
         ("3 sin x", "3 sin x"),
         ("90^{\\circ}", "90"),
         ("12^{\\mathrm{th}} \\text{ grade}", "12"),

@@ -345,3 +345,108 @@ def test_writing_does_not_matter(checker: AnswerChecker, left: str, right: str) 
 )
 def test_the_same_mathematics_is_equal(checker: AnswerChecker, left: str, right: str) -> None:
     assert both_ways(checker, left, right) == {True}
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("f(x)=2x+3", "y=2x+3"),
+        ("f(x)=2x+3", "2x+3"),
+        ("s(t)=5t", "s=5t"),
+        ("f(n)=n^2", "f(x)=x^2"),
+        ("f(x,y)=x-y", "f(a,b)=a-b"),
+        ("a_n=2n+1", "a_k=2k+1"),
+        ("W(n)=1 and W(n)=-1", "W(x)=1orW(x)=-1"),
+        ("\\\\boxed{W(n) = 1 \\\\text{ and } W(n) = -1", "W(n)=-1,W(n)=1"),
+        ("x=1orx=2", "x=1,x=2"),
+        ("p=5,q=2;p=7,q=2", "(5,2),(7,2)"),
+        ("p=5,q=2;p=7,q=2", "(7,2),(5,2)"),
+        ("p=5,q=2;p=7,q=2", "q=2,p=7;q=2,p=5"),
+        ("x=\\frac12,y=1,x=3,y=4", "(0.5,1),(3,4)"),
+        ("617", "1,234/2"),
+        ("1,000*2", "2000"),
+        ("1,000.99m²", "1000.99"),
+    ],
+)
+def test_definitions_and_lists_of_solutions_are_equal(
+    checker: AnswerChecker, left: str, right: str
+) -> None:
+    assert both_ways(checker, left, right) == {True}
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("f(x)=2x+3", "y=2x+1"),
+        ("f(x)=2x+3", "y=2t+3"),
+        ("f(x)=2x+3", "g(x)=2x+3"),
+        ("f(x)=ax", "f(a)=ax"),
+        ("f(x,y)=x-y", "f(y,x)=x-y"),
+        ("a_n=2n+1", "b_n=2n+1"),
+        ("W(n)=1,W(n)=-1", "W(x)=1,W(x)=-2"),
+        ("p=5,q=2;p=7,q=2", "(5,2),(2,7)"),
+        ("p=5,q=2;p=7,q=2", "p=5,q=7;p=2,q=2"),
+        ("p=5,q=2;p=7,q=2", "p=5,r=2;p=7,r=2"),
+        ("1,234/3", "617"),
+        ("(1,234/2)", "617"),
+    ],
+)
+def test_other_definitions_are_different(checker: AnswerChecker, left: str, right: str) -> None:
+    assert both_ways(checker, left, right) == {False}
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("12", "twelve"),
+        ("5 million", "5\\,000\\,000"),
+        ("\\frac34", "three quarters"),
+        ("5 m/s", "5"),
+        ("60\\text{ km/h}", "60 km/h"),
+        ("9.8\\,\\text{m}/\\text{s}^2", "9.8"),
+        ("(-\\infty,3)", "x<3"),
+        ("[3,\\infty)", "x\\ge3"),
+        ("(1,3)", "1<x<3"),
+        ("x\\in[8,9]", "8\\le x\\le9"),
+        ("\\{x\\mid1<x<3\\}", "(1,3)"),
+        ("x\\ne2", "2\\ne x"),
+        ("6.02 x 10^23", "6.02\\times10^{23}"),
+        ("5:30 P.M.", "5:30 pm"),
+        ("\\langle1,2\\rangle", "(1,2)"),
+        ("\\operatorname{sin}x", "\\sin x"),
+        ("\\text{no solution}", "\\emptyset"),
+        ("\\approx 5.2", "5.2"),
+        ("`7`", "7"),
+    ],
+)
+def test_words_units_and_conditions_are_equal(
+    checker: AnswerChecker, left: str, right: str
+) -> None:
+    assert both_ways(checker, left, right) == {True}
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("1\\mathbf{i}+2\\mathbf{j}", "3"),
+        ("2\\text{a}+3\\text{b}", "5"),
+        ("third", "\\frac13"),
+        ("one two", "3"),
+        ("5:30 am", "5:30 pm"),
+        ("5 million", "5 billion"),
+        ("2x10^3", "2000x"),
+        ("5m/s", "5"),
+        ("1<x<2", "1,2"),
+        ("1<x<2", "\\{1,2\\}"),
+        ("x=1,y=2", "(2,1)"),
+        ("\\{x\\mid x>3\\}", "[3,\\infty)"),
+        ("\\langle1,2\\rangle", "(2,1)"),
+        ("4112_9", "4112_10"),
+        ("-\\frac{3522391}{1000000}", "-352.239e-2"),
+        ("no solution", "0"),
+    ],
+)
+def test_words_units_and_conditions_that_look_alike(
+    checker: AnswerChecker, left: str, right: str
+) -> None:
+    assert both_ways(checker, left, right) == {False}

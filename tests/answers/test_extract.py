@@ -81,6 +81,17 @@ from tts.types import AnswerType
         ("La réponse est 42.", "42"),
         ("A resposta é 42.", "42"),
         ("Cevap: 42", "42"),
+        ("the number is not 10 which is 1,000.99€", "1,000.99€"),  # says its number last
+        ("not it's not 10 it's 12m²", "12m²"),
+        ("Le coût final est donc de 100 - 30 = 70", "70"),
+        ("Es kostet 100 €. Der Preis ist also 70.", "70"),
+        ("We see that $x>0$, $y>0.$ Therefore, it increases by 100%.", "100%"),
+        ("Réponse: Janeth aura encore 220 $ à payer d'ici 12 mois.", "220 $"),  # the money
+        ("Answer: she will have $220 left to pay in 12 months", "$220"),
+        ("Answer: she has 220 marbles left in 12 bags", None),
+        ("Answer: the angle of $56^{\\circ}$ and that of $124^{\\circ}$", None),
+        ("W(x)=1orW(x)=-1", "W(x)=1orW(x)=-1"),
+        ("the final step is 12 and", None),  # cut off
         ("hmm", None),  # prose alone is no answer
         ("Sure", None),
         ("ok", None),
@@ -115,6 +126,7 @@ def test_extract_math(text: str, expected: str | None) -> None:
         ("The answer is 1,024 apples.", "integer", "1024"),
         ("we get\n7", "integer", "7"),  # alone on the last line
         ("we get 7 and", "integer", None),
+        ("\\[\n\\boxed{350", "integer", None),  # cut off in its box
         ("```python\nprint(1)\n```\nor\n```\nprint(2)\n```", "code", "print(2)"),
         ("```\nprint(1)\n```\nor\n```\nprint(", "code", "print(1)"),  # the open one is cut off
         ("no fence", "code", None),

@@ -5,6 +5,7 @@ from fractions import Fraction
 import pytest
 
 from tts.answers.numbers import numbers_equal, read_number
+from tts.answers.words import written_number
 
 
 @pytest.mark.parametrize(
@@ -54,3 +55,32 @@ def test_comparing(left: str, right: str, equal: bool) -> None:
     assert second is not None
     assert numbers_equal(first, second) is equal
     assert numbers_equal(second, first) is equal
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("zero", Fraction(0)),
+        ("Twelve", Fraction(12)),
+        ("twenty-one", Fraction(21)),
+        ("three hundred and five", Fraction(305)),
+        ("two hundred thousand", Fraction(200_000)),
+        ("one million two hundred thousand thirty", Fraction(1_200_030)),
+        ("5 million", Fraction(5_000_000)),
+        ("2.5 billion", Fraction(2_500_000_000)),
+        ("half", Fraction(1, 2)),
+        ("one half", Fraction(1, 2)),
+        ("three quarters", Fraction(3, 4)),
+        ("a third", Fraction(1, 3)),
+        ("third", None),  # a place
+        ("one two", None),
+        ("twenty twelve", None),
+        ("twenty zero", None),
+        ("hundred", None),
+        ("and", None),
+        ("ten apples", None),
+        ("", None),
+    ],
+)
+def test_numbers_in_words(words: str, expected: Fraction | None) -> None:
+    assert written_number(words) == expected

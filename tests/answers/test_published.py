@@ -22,10 +22,6 @@ def checker() -> Iterator[AnswerChecker]:
 
 # What is left: (gold, end of the candidate) of every uncontested case that we decide otherwise.
 KNOWN_DISAGREEMENTS = {
-    ("p=5,q=2;p=7,q=2", "(5,2),(7,2)"),  # assignments against tuples
-    ("f(x) = 2x + 3", "y = 2x + 3"),  # another name on the left is another equation
-    ("617", "1,234/2"),  # a comma inside an expression separates a list
-    ("220", "220 $ à payer d'ici 12 mois."),  # announced, but several numbers in prose
     ("\\\\boxed{35 cm} ++++++ \\\\boxed{4}", "{35 cm,4}"),  # only the last box is the answer
 }
 
@@ -43,13 +39,12 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines.splitlines()]
 
 
-# Conventions on which graders differ: 13 of 22 cases decided as labelled; of the others, how many.
+# Conventions on which graders differ: 14 of 22 cases decided as labelled; of the others, how many.
 CONTESTED = {
     "rounded decimal": 4,  # 0.33 is not 1/3, but ten threes are: equal to six decimals
     "unordered list or ordered tuple": 2,  # a list without brackets has no order
     "decimal comma": 1,  # "2,74" is a list
     "extraction convention": 1,  # a formula may go over several lines
-    "same set; upstream accepts only one direction": 1,
 }
 
 
@@ -79,7 +74,7 @@ def test_agreement_on_uncontested_pairs(disagreements: list[dict[str, Any]]) -> 
         if not any(row["gold"] == g and row["pred"].endswith(p) for g, p in KNOWN_DISAGREEMENTS)
     ]
     assert unknown == []
-    assert len(uncontested) <= 0.02 * 543
+    assert len(uncontested) <= 0.005 * 543
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from tts.answers.characters import to_latex
-from tts.answers.words import is_words
+from tts.answers.words import is_words, written_number
 from tts.types import AnswerType
 
 MAX_ANSWER_CHARS = 1_000
@@ -28,9 +28,10 @@ _SEPARATOR = (
     r"|(?:\\[,;:! ]|\\(?:thin|en)space|\\hspace\*?\{[^{}]*\}|~)\s*)"
 )
 _GROUPED = re.compile(rf"(?<![\d.,^_])\d{{1,3}}(?:{_SEPARATOR}\d{{3}})+(?!\d|\s*/)")
-_POWER = re.compile(r"(?<=[\w)}\]])\*\*(?=[\w({\\-])")
+_POWER = re.compile(r"(?<=[\w)}\]])\*\*(?=[\w({-]|\\(?![)\]]))")
 _EMPTY_SET = re.compile(
     r"\\varnothing(?![A-Za-z])|\\O(?![A-Za-z])|\\\{\s*\\\}|^(?:the )?(?:empty|null) set$"
+    r"|^(?i:no (?:real )?solutions?)$"
 )
 _BAR = r"\\(?:overline|bar|dot|overset\{\.\})"
 _REPEATING = re.compile(
@@ -38,6 +39,12 @@ _REPEATING = re.compile(
     rf"(?:(\d*){_BAR}\s*(?:\{{(\d)\}}|(\d)))?|\((\d+)\)$)(?:\.\.\.|\\[lc]?dots)?"
     r"|(?<![\d.])(\d*)\.(\d*?)(\d)\11\11+\s*(?:\.\.\.|\\[lc]?dots)"
 )
+_GROUPED_FIRST = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?(?:[*/]\d+(?:\.\d+)?)+")
+_ESCAPED_TWICE = re.compile(
+    r"\\\\(?=(?:[dt]?frac|boxed|text|sqrt|left|right|c?dots?|times|pi|infty|cup|pm|mathb[bf]|quad"
+    r"|le|ge|leq|geq|in)(?![A-Za-z]))"
+)
+_ROWS = re.compile(r"\\begin\{|&")
 _COMMA_GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?%?")
 _PLAIN = re.compile(r"([-+]?)0*(\d*)\.?(\d*)")
 _ASSIGNED = re.compile(r"[A-Za-z](?:_(?:\w|\{\w+\}))?\s*(?:=|\\approx)\s*(-?[\d.,]*\d)")
@@ -52,7 +59,15 @@ _RENAMED = (
     (re.compile(r"\\lt(?![A-Za-z])"), "<"),
     (re.compile(r"\\gt(?![A-Za-z])"), ">"),
     (re.compile(r"\^\s*\{\s*\\circ\s*\}|\^\\degree(?![A-Za-z])"), r"^\\circ"),
+    (re.compile(r"\\(?:mathbf|boldsymbol|bm)\s*\{(\w)\}"), r" \1 "),
     (re.compile(r"\\(?:text(?:bf|it|rm|normal)|math(?:rm|bf)|mbox)\s*\{"), r"\\text{"),
+    (re.compile(r"\\langle(?![A-Za-z])\s*"), "("),
+    (re.compile(r"\s*\\rangle(?![A-Za-z])"), ")"),
+    (re.compile(r"\\operatorname\*?\s*\{(a?rc)?(sin|cos|tan|cot|log|ln|exp)\}"), r"\\\1\2 "),
+    (re.compile(r"^(?:\\approx|\\simeq|approximately|about|roughly)\s*(?=[-\d\\$])"), ""),
+    (re.compile(r"(?<=\d:\d\d)\s*[Aa]\.? ?[Mm]\b\.?"), "am"),
+    (re.compile(r"(?<=\d:\d\d)\s*[Pp]\.? ?[Mm]\b\.?"), "pm"),
+    (re.compile(r"^(-?\d[\d.]*)\s*[xX]\s*(?=10\^)"), r"\1\\times "),
     (re.compile(r"\\text\s*\{[\s,]*(?:and|or)[\s,]*\}"), ","),
     (
         re.compile(rf"\\frac(?![A-Za-z])\s*{_BARE_ARGUMENT}\s*(?={_BARE_ARGUMENT}|\{{)"),
@@ -65,16 +80,26 @@ _RENAMED = (
     (re.compile(r"(?<=[\d}])\s*\\?(?:%|percent(?:age)?\b|pct\b)"), "%"),
     (re.compile(r"(?<![A-Za-z\\])infinity(?![A-Za-z])", re.IGNORECASE), r"\\infty "),
     (re.compile(r"(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])"), ","),
+    (re.compile(r"(?<=[\d)}])(?:and|or)(?=[A-Za-z]\w?\s*[(=<>])"), ","),
     (re.compile(r",(?:\s*,)+"), ","),
 )
 _WRAPPER = re.compile(r"\\(?:boxed|fbox|text)\s*\{")
+_QUOTED = re.compile(r"([`*_\"])([^`*_\"]+)\1")
 _ORDINAL = re.compile(r"(?<=\d)\s*(?:\^\{?\s*\\text\{(?:st|nd|rd|th)\}\s*\}?|(?:st|nd|rd|th)\b)")
-_TEXT_UNIT = re.compile(r"(?<=[\d})])\s*\\text\{([^{}\d]*)\}(?:\s*\^(?:\d|\{\d\}))?")
+_POWER_OF_UNIT = r"(?:\s*\^(?:\d|\{-?\d\}))?"
+# In "2\\text{a}+3\\text{b}" a letter is a variable.
+_TEXT_UNIT = re.compile(
+    r"(?<=[\d})])\s*\\text\{(?!\w\}\s*[-+*=_(])[^{}\d]*\}"
+    rf"{_POWER_OF_UNIT}(?:\s*/\s*\\text\{{[^{{}}\d]*\}}{_POWER_OF_UNIT})*"
+)
 _TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _WORD_UNIT = re.compile(
     r"(?P<number>-?\d[\d.,]*|.*[\d}]|.*\\pi)(?P<space>\s*)"
     r"(?P<word>(?<![\\A-Za-z])[A-Za-z]+(?: [a-z]+){0,4}|[^\x00-\x7f]{1,6})"
     r"(?:\s*\^(?:\d|\{\d\}))?"
+)
+_QUOTIENT_UNIT = re.compile(
+    r"(-?\d[\d.,]*) (?:[ckm]?m|[km]?g|mi|ft|L|l)/(?:[smhL]|hr?|min|[ckm]?m)(?:\^[23])?"
 )
 _PROSE_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 _OPENING = re.compile(r"(?<!\\)(?:\$|\\[(\[])")
@@ -152,6 +177,8 @@ def _math_pass(text: str) -> str:
         return " ".join(text.split()).rstrip(" .")
     if len(_DOLLAR.findall(text)) % 2 == 0:
         text = _DOLLAR.sub("", text)
+    if not _ROWS.search(text):
+        text = _ESCAPED_TWICE.sub(r"\\", text)
     if not text.startswith("**"):
         text = _POWER.sub("^", text)
     text = _DELIMITERS.sub("", _SIZES.sub("", text))
@@ -164,6 +191,8 @@ def _math_pass(text: str) -> str:
     text = _EMPTY_SET.sub(r"\\emptyset ", text)
     text = _TEXT.sub(r"\1", _TEXT_UNIT.sub("", _ORDINAL.sub("", text)))
     text = _strip_unit(_CURRENCY.sub(r"\1", " ".join(text.split())))
+    if (number := written_number(text)) is not None:
+        return _written(number)
     return _plain_number(_LOOSE_SPACE.sub("", text))
 
 
@@ -174,6 +203,10 @@ def _repeating_to_fraction(match: re.Match[str]) -> str:
     shift = 10 ** len(fixed)
     value = Fraction(int(whole or "0")) + Fraction(int(fixed or "0"), shift)
     value += Fraction(int(block), shift * (10 ** len(block) - 1))
+    return _written(value)
+
+
+def _written(value: Fraction) -> str:
     if value.denominator == 1:
         return str(value.numerator)
     return f"\\frac{{{value.numerator}}}{{{value.denominator}}}"
@@ -192,23 +225,38 @@ def _unwrap(text: str) -> str:
     r"""Remove a box or \text around everything, and brackets around a choice letter."""
     while (opening := _WRAPPER.match(text)) and _closes_at_end(text, opening.end() - 1):
         text = text[opening.end() : -1].strip()
+    if (opening := _WRAPPER.match(text)) and _stays_open(text, opening.end() - 1):
+        text = text[opening.end() :]
+    if quoted := _QUOTED.fullmatch(text):
+        return quoted[2]
     return text[1] if re.fullmatch(r"\([A-J]\)", text) else text
 
 
 def _closes_at_end(text: str, start: int) -> bool:
+    return _closing_brace(text, start) == len(text) - 1
+
+
+def _stays_open(text: str, start: int) -> bool:
+    """Tell whether a brace has no counterpart while all within it have theirs."""
+    return _closing_brace(text, start) is None and _closing_brace(text + "}", start) == len(text)
+
+
+def _closing_brace(text: str, start: int) -> int | None:
     depth = 0
     for index in range(start, len(text)):
         if text[index] in "{}" and text[index - 1] != "\\":
             depth += 1 if text[index] == "{" else -1
             if depth == 0:
-                return index == len(text) - 1
-    return False
+                return index
+    return None
 
 
 def _strip_unit(text: str) -> str:
     """Remove a unit after a number: a word, or a short known unit; 2abc and 2m are products."""
     if not _ANGLE_FUNCTION.search(text):
         text = re.sub(r"(?<=\d)\^\\circ ?[CF]?$", "", text)
+    if quotient := _QUOTIENT_UNIT.fullmatch(text):
+        return quotient[1]
     match = _WORD_UNIT.fullmatch(text)
     return match["number"] if match and _has_unit(*match.group("number", "space", "word")) else text
 
@@ -219,7 +267,8 @@ def _has_unit(number: str, space: str, words: str) -> bool:
         return True
     is_plain = number[-1].isdigit() and not set(number) & set("{\\^_")
     if len(first) < 3:
-        return bool(space) and is_plain and _LETTER_UNITS.fullmatch(first) is not None
+        is_amount = bool(space) or "," in number  # 1,000m is no product
+        return is_amount and is_plain and _LETTER_UNITS.fullmatch(first) is not None
     is_word = len(first) > 2 + 2 * (not space) + (not is_plain)
     return is_word and is_words(first.lower()) and not _NO_UNITS.search(words)
 
@@ -227,7 +276,7 @@ def _has_unit(number: str, space: str, words: str) -> bool:
 def _plain_number(text: str) -> str:
     if match := _ASSIGNED.fullmatch(text):
         text = match[1]
-    if _COMMA_GROUPED.fullmatch(text):
+    if _COMMA_GROUPED.fullmatch(text) or _GROUPED_FIRST.fullmatch(text):
         text = text.replace(",", "")
     match = _PLAIN.fullmatch(text.removesuffix("%"))
     if match is None or not (match[2] or match[3] or "0" in text):

@@ -78,5 +78,7 @@ def _shape(answer: str, answer_type: AnswerType) -> str | None:
     """Bring an announced answer into its type's shape; None when it is not of that type."""
     if answer_type != "integer":
         return answer
+    if answer.count("{") != answer.count("}"):
+        return None
     canonical = canonical_form(answer, "integer")
     return canonical if is_number(canonical) and "." not in canonical else None

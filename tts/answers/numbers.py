@@ -11,6 +11,7 @@ from fractions import Fraction
 
 _MAX_EXPONENT = 400
 _FEWEST_DIGITS = 6
+_WRITTEN_OUT = 9  # decimals
 _CLOSE = Fraction(5, 10**6)
 _DECIMAL = r"(?:\d+(?:\.\d*)?|\.\d+)"
 _FRACTION = r"\\frac\{(\d+)\}\{(\d+)\}"
@@ -77,8 +78,9 @@ def numbers_equal(left: Number, right: Number) -> bool:
     """Tell whether two numbers are one answer: exactly equal, or one the rounded form of the other.
 
     A decimal equals an exact number (a fraction, a root) that rounds to it if it gives six digits
-    or more: 0.333333 is 1/3, and 0.33 is not. Two decimals are equal only exactly, as are whole
-    numbers. A whole percentage also equals its number of hundredths: 9% is 0.09 and 9.
+    or more: 0.333333 is 1/3, and 0.33 is not. What ends within nine decimals is not rounded. Two
+    decimals are equal only exactly, as are whole numbers. A whole percentage also equals its number
+    of hundredths: 9% is 0.09 and 9.
     """
     if left.value == right.value:
         return True
@@ -97,6 +99,8 @@ def rounds_to(exact: Fraction, decimal: Number) -> bool:
     """Tell whether a number rounds to a decimal that gives enough digits to be known by them."""
     if decimal.decimals is None or decimal.digits < _FEWEST_DIGITS:
         return False
+    if 10**_WRITTEN_OUT % exact.denominator == 0:
+        return False  # it could have been written out
     distance = abs(exact - decimal.value)
     half_unit = Fraction(1, 2) * Fraction(10) ** -decimal.decimals
     return distance <= half_unit and distance <= _CLOSE * abs(exact)

@@ -43,6 +43,11 @@ _BARE_FUNCTION = re.compile(
 )
 _PRIME = re.compile(r"(?<=[A-Za-z])(?:_(\w|\{[^{}]*\}))?('+|\^\{?\\prime\}?)")
 _FIGURE = re.compile(r"(\\(?:angle|triangle))\s*([A-Z]{1,4})(?![A-Za-z])")
+_SET_BUILDER = re.compile(
+    r"\\\{\s*([a-z])\s*(?:\\in\s*\\mathbb\s*\{?R\}?)?\s*(?:\||:|\\mid(?![A-Za-z]))([^|:]*)\\\}"
+)
+_MEMBER = re.compile(r"^[A-Za-z]\s*\\in(?![A-Za-z])\s*(?!.*\\in(?![A-Za-z]))")
+_RELATION = re.compile(r"[<>]|\\(?:[lg]e|ne)(?![A-Za-z])")
 _SCIENTIFIC = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)[eE]([-+]?\d+)(?!\w)")
 
 
@@ -87,6 +92,9 @@ math_verify.parser.latex2sympy = _to_sympy
 @lru_cache(maxsize=1024)
 def read(text: str) -> list[Any]:
     """Parse an answer: as bare mathematics first; a sentence is searched for its mathematics."""
+    text = _MEMBER.sub("", text)
+    if (condition := _SET_BUILDER.fullmatch(text)) and _RELATION.search(condition[2]):
+        text = condition[2]
     text = _close_roots(text)
     text = _BARE_FUNCTION.sub(r"\\\1 ", text)
     text = _PRIME.sub(_prime, text)

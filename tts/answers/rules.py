@@ -9,7 +9,7 @@ from tts.answers.words import is_words, same_words
 _FORMULA_SIGN = re.compile(r"[\d$\\=]")
 _DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}", re.ASCII)
 _CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))?", re.ASCII)
-_BASED = re.compile(r"(-?[0-9A-Za-z]+)_(?:(\d)|\{(\d+)\})", re.ASCII)
+_BASED = re.compile(r"(-?[0-9A-Za-z]+)_(?:(\d{1,2})|\{(\d+)\})", re.ASCII)
 _LIST = re.compile(r"(\\\{|[(\[])?(.*?)(\\\}|[)\]])?")
 
 

@@ -47,11 +47,16 @@ _SPAN = re.compile(
 _SENTENCE_END = re.compile(
     r"\n|<\||[.!?](?=\s|$|\*|\")|[。！।]|,?\s(?:because|since|which|when|where|so)\b"
 )
-_SENTENCE_START = re.compile(r"[.!?]\**\s+|[。！।\n]\s*|\A")
+_SENTENCE_START = re.compile(r"[.!?](?:\*+|\$+|\\[)\]])?\s+|[。！।\n]\s*|\A")
 _CLAUSE = re.compile(r".*(?:\b(?:is|are|equals|be)\b|(?<![<>!])=)\s*(?=\S)", re.DOTALL)
 _CONCLUDES = re.compile(
     r"\W*(?:therefore|thus|hence|so|in conclusion|因此|所以|donc|en conclusion|por lo tanto|also)"
     r"(?![A-Za-z])",
+    re.IGNORECASE,
+)
+_CONCLUDES_WITHIN = re.compile(
+    r"\b(?:is|are|est|sont|ist|sind|es|son|è|sono|é|são)\s+(?:therefore|thus|hence|donc|alors|also"
+    r"|somit|entonces|quindi|dunque|portanto|então)\b",
     re.IGNORECASE,
 )
 _TRAILER = re.compile(r"(?:\s*<\|[^<>]*(?:>\s*\w*)?|\s*I hope it is correct\.)*\s*\Z")
@@ -60,9 +65,14 @@ _COPULA_AT_END = re.compile(r"\s*(?:です|である|だ|입니다|이다)\Z")
 _NUMBER_IN_PROSE = re.compile(
     r"(?<![A-Za-z\d_.])-?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?![A-Za-z\d_/])%?"
 )
+_PRICE = re.compile(r"[$€£]\s?\d[\d,]*(?:\.\d+)?|(?<![\d.,])\d[\d,]*(?:\.\d+)?\s?[$€£]")
 _BOLD = re.compile(r"\*\*([^*]+)\*\*")
 _FIGURE = re.compile(r"[\d\\$]")
 _SAID_AT_END = re.compile(r"[A-Za-z]{2,}[^$\\]*(?:\bis|\bare|:)\s*(\$[^$]+\$|\\\(.+\\\))\Z")
+_NUMBER_AT_END = re.compile(
+    r"(?:\b(?:is|are|est|es|ist)\s|['’]s\s|=)\s*(?:de\s+)?"
+    r"([-$€£]{0,2}\d[\d,]*(?:\.\d+)?(?:/\d+)?\s?(?:[%€$£]|(?:[ckm]?m|[km]?g|ml|[lsh])[²³]?)?)\Z"
+)
 _LABEL = re.compile(r"\**(?:A|[^\W\d_][^\n:：\d$\\=]{1,30}[^\s\d$\\=])\**\s*[:：]\**\s*(?=\S)")
 _LEAD_IN = re.compile(
     r"(?:(?:also|just|simply|then|thus|therefore|indeed|exactly|approximately|about|equal to|found"
@@ -84,7 +94,7 @@ _NO_ANSWER = re.compile(
 _WORD = re.compile(r"(?<![\\{A-Za-z])[A-Za-z]{2,}")
 _FORMULA_WORD = re.compile(
     r"(?:and|or|arc)?(?:sinh?|cosh?|tanh?|cot|sec|csc|ln|log|exp|sqrt|pi|mod|gcd|lcm|min|max|inf|infty"
-    r"|infinity|frac|times|and|or)",
+    r"|infinity|frac|times|and|or|(?:and|or)[a-z])",
     re.IGNORECASE,
 )
 _AFTER_NUMBER = re.compile(r"(?<=[\d%}])\s*(?:[A-Za-z²³]+\.?(?: [A-Za-z]+){0,2})?\.?\Z")
@@ -124,7 +134,7 @@ def concluded(text: str) -> str | None:
     start = max(match.end() for match in _SENTENCE_START.finditer(window))
     sentence = window[start:]
     is_whole = start == 0 and len(text) <= _MAX_CAPTURE_CHARS
-    if is_whole or _CONCLUDES.match(sentence):
+    if is_whole or _CONCLUDES.match(sentence) or _CONCLUDES_WITHIN.search(sentence):
         return _formula_in(sentence) or None
     bold = {match[1].strip(" .") for match in _BOLD.finditer(sentence)}
     return bold.pop() if len(bold) == 1 and _is_figure(*bold) else None
@@ -137,6 +147,8 @@ def bare_answer(text: str) -> str | None:
         return None
     if said := _SAID_AT_END.search(whole):
         return said[1]
+    if _is_prose(whole) and (number := _NUMBER_AT_END.search(whole)):
+        return number[1]
     if label := _LABEL.match(whole):
         whole = whole[label.end() :].strip("* ")
     if lead_in := _LEAD_IN.match(whole):
@@ -180,8 +192,12 @@ def _formula_in(sentence: str) -> str:
         return said
     for pattern in (_SPAN, _NUMBER_IN_PROSE):
         found = [match[0] for match in pattern.finditer(sentence)]
+        if len(found) == 1:
+            return found[0]
         if found:
-            return found[0] if len(found) == 1 else ""
+            # "She will have $220 left in 12 months" is about the money.
+            prices = [] if _SPAN.search(sentence) else _PRICE.findall(sentence)
+            return prices[0] if len(prices) == 1 else ""
     return said
 
 

@@ -24,6 +24,7 @@ import sympy
 from math_verify import verify
 from sympy.core.function import AppliedUndef
 
+from tts.answers.definitions import as_tuples, with_plain_names
 from tts.answers.numbers import Number, decimal_number, numbers_equal, rounds_to
 from tts.answers.reading import read, with_imaginary_unit
 
@@ -52,17 +53,43 @@ _HUNDREDTH = sympy.UnevaluatedExpr(sympy.Rational(1, 100))
 def equal(gold: str, candidate: str) -> bool:
     """Tell whether two canonical forms are equal; what cannot be read equals nothing.
 
-    Not symmetric: of "x = 5" and "5" either may be the gold answer, of a set and the interval that
-    describes it only the interval may be the candidate.
+    Of "x = 5" and "5", and of an interval and the relation that describes it, either may be gold.
     """
     try:
-        left, right = read(gold), read(candidate)
-        if verify(left, right, timeout_seconds=None):
-            return True
-        left, right = with_imaginary_unit(left), with_imaginary_unit(right)
-        return bool(left and right and verify(left, right, timeout_seconds=None))
+        return any(
+            left and right and verify(left, right, timeout_seconds=None)
+            for left, right in _readings(gold, candidate)
+        )
     except (Exception, MemoryError):
         return False
+
+
+def _readings(gold: str, candidate: str) -> Iterator[tuple[list[Any], list[Any]]]:
+    """Yield what the two answers may mean, the plainest meaning first."""
+    if rewritten := as_tuples(gold, candidate):
+        yield read(rewritten[0]), read(rewritten[1])
+        return
+    left, right = read(gold), read(candidate)
+    is_condition, is_other = (any(map(_is_condition, each)) for each in (left, right))
+    if is_condition != is_other:
+        # math-verify wants the condition first. 1 < x < 2 is an interval, but no two numbers.
+        if not any(isinstance(each, sympy.FiniteSet) for each in (*left, *right)):
+            yield (left, right) if is_condition else (right, left)
+        return
+    yield left, right
+    if "i" in gold or "i" in candidate:
+        yield with_imaginary_unit(left), with_imaginary_unit(right)
+    if "=" in gold and "=" in candidate:
+        yield with_plain_names(left, right)
+
+
+def _is_condition(reading: Any) -> bool:
+    """Tell an inequality, which describes a set."""
+    if isinstance(reading, sympy.And | sympy.Or):
+        return all(map(_is_condition, reading.args))
+    return isinstance(reading, sympy.core.relational.Relational) and not isinstance(
+        reading, sympy.Eq
+    )
 
 
 def prepare(text: str) -> None:
@@ -288,3 +315,4 @@ _replace("sympy_numeric_eq", _scalars_equal)
 _replace("sympy_symbolic_eq", lambda *_: False)
 _replace("sympy_compare_symbols", _scalars_equal)
 _solve_and_compare = _replace("sympy_solve_and_compare", _relations_equal)
+math_verify.grader.INVERSE_RELATIONS[sympy.Ne] = sympy.Ne  # it looks this up and lacks it
