@@ -44,6 +44,28 @@ def test_a_larger_batch_shares_the_weights() -> None:
     assert decode_work(INFO, load).weight_bytes == 2_000 * 3 * 2 / 8
 
 
+def test_of_a_mixture_of_experts_a_token_uses_a_part() -> None:
+    # 1,000 weights, 800 of them in experts of which a token uses a quarter: 200 + 200.
+    experts = replace(INFO, active_parameters=400, expert_share=0.25)
+    assert decode_work(experts, Workload(0, 1)).flops == 2 * 400 + 4 * 48
+    assert predicted_flops(experts, Usage(prompt_tokens=0, generated_tokens=1)) == 2 * 400 + 4 * 48
+    assert decode_work(experts, Workload(0, 1)).weight_bytes == pytest.approx(2 * 400)
+    # Two sequences leave 0.75^2 of the experts unread: 1,000 - 800 * 0.5625 = 550.
+    assert decode_work(experts, Workload(0, 1, num_samples=2)).weight_bytes == pytest.approx(
+        2 * 550
+    )
+    assert prefill_work(experts, Workload(2, 1)).weight_bytes == pytest.approx(2 * 550)
+    many = Workload(0, 1, num_samples=64)
+    assert decode_work(experts, many).weight_bytes == pytest.approx(2 * 1_000, rel=1e-6)
+
+
+def test_packed_weights_are_read_with_their_own_bits() -> None:
+    packed = replace(INFO, weight_bits=4.5)
+    assert decode_work(packed, Workload(10, 3)).weight_bytes == 3 * 1_000 * 4.5 / 8
+    assert decode_work(packed, Workload(10, 3)).flops == decode_work(INFO, Workload(10, 3)).flops
+    assert kv_token_bytes(packed) == kv_token_bytes(INFO)
+
+
 def test_a_shared_prefix_is_read_once_for_all_samples() -> None:
     load = Workload(10, 3, num_samples=2, shares_prefix=True)
     # Prompt 10 tokens in 3 steps, generated 1 + 2 + 3 = 6 for each of two samples.

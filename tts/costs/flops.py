@@ -1,10 +1,11 @@
 """Predicted cost of generation: operations, memory traffic, dollars.
 
-Dense decoder: 2 FLOPs per weight and token, plus attention, 4 FLOPs per query head, element and
-context token (2 for q.k, 2 for p.v). `predicted_flops` counts the operations of a measured usage
-and is what ledgers limit. `prefill_work` and `decode_work` predict operations and memory traffic of
-a workload (Sadhukhan et al. 2025, "Kinetics", arXiv:2506.05333); `tts.costs.hardware` turns them
-into seconds. Units: FLOPs, bytes, tokens, dollars.
+Decoder: 2 FLOPs per token and weight that it uses (of a mixture of experts, those that it is sent
+to), plus attention, 4 FLOPs per query head, element and context token (2 for q.k, 2 for p.v).
+`predicted_flops` counts the operations of a measured usage and is what ledgers limit.
+`prefill_work` and `decode_work` predict operations and memory traffic of a workload (Sadhukhan et
+al. 2025, "Kinetics", arXiv:2506.05333); `tts.costs.hardware` turns them into seconds.
+Units: FLOPs, bytes, tokens, dollars.
 """
 
 from dataclasses import dataclass
@@ -36,10 +37,11 @@ def sequence_flops(
         generated_tokens: What follows.
         cached: The part of the prompt whose keys are attended to but not computed.
     """
-    if info.parameters is None:
+    parameters = info.active_parameters or info.parameters
+    if parameters is None:
         return None
     total = prompt_tokens + generated_tokens
-    linear = 2.0 * info.parameters * (total - cached)
+    linear = 2.0 * parameters * (total - cached)
     if info.layers is None or info.query_heads is None or info.head_size is None:
         return linear
     # Token t attends to t others: the sum over the computed tokens is a difference of triangles.
@@ -170,7 +172,8 @@ def prefill_work(info: ModelInfo, load: Workload) -> Work:
     pairs = (c * (c + 1) - h * (h + 1)) / 2
     flops = 2.0 * shape.parameters * (c - h) + 4.0 * shape.query_width * pairs
     kv_bytes = float(h * shape.kv_token_bytes)
-    return Work(load.num_prompts * flops, shape.weight_bytes, load.num_prompts * kv_bytes)
+    weight_bytes = shape.weight_bytes(load.num_prompts * (c - h))
+    return Work(load.num_prompts * flops, weight_bytes, load.num_prompts * kv_bytes)
 
 
 def decode_work(info: ModelInfo, load: Workload) -> Work:
@@ -180,11 +183,13 @@ def decode_work(info: ModelInfo, load: Workload) -> Work:
 
         flops     = N (2 P L + 4 Hq d R),       R = sum over i of min(K, c + i)
         KV bytes  = 2 b Hkv d T,                T = N R, or c L + N L (L + 1) / 2 if shared
-        weights   = b P L N / batch
+        weights   = w (P - E (1 - s)^batch) L N / batch
 
-    with d = head size times layers and b bytes per element. Sparse reading adds, per sample, the
-    choice of blocks: (c + i) / block summaries a step, read (b Hkv d each) and multiplied (2 Hq d).
-    Layers and steps that stay dense count as such.
+    with d = head size times layers, b bytes per element, w bytes per weight, P in the FLOPs what a
+    token uses, and E the weights of experts, of which it uses a share s: a step reads those that
+    some sequence is sent to, if each is sent to any of them alike. Sparse reading adds, per sample,
+    the choice of blocks: (c + i) / block summaries a step, read (b Hkv d each) and multiplied
+    (2 Hq d). Layers and steps that stay dense count as such.
     Sadhukhan et al. 2025, "Kinetics", arXiv:2506.05333, whose L^2 / 2 is our L (L + 1) / 2 and
     which leaves the weights out; where the budget exceeds the prompt its top-k sum has the sign
     wrong, here it is summed exactly.
@@ -206,8 +211,9 @@ def decode_work(info: ModelInfo, load: Workload) -> Work:
         traffic = c * length + samples * (whole - c * length)
     kv_bytes = shape.kv_token_bytes * (traffic + samples * summaries * looked_up / 2)
     prompts = load.num_prompts
-    share = prompts * samples / (load.batch or prompts * samples)
-    return Work(prompts * flops, shape.weight_bytes * length * share, prompts * kv_bytes)
+    batch = load.batch or prompts * samples
+    weight_bytes = shape.weight_bytes(batch) * length * prompts * samples / batch
+    return Work(prompts * flops, weight_bytes, prompts * kv_bytes)
 
 
 def decode_kv_bytes(
@@ -246,11 +252,17 @@ def kv_token_bytes(info: ModelInfo) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    parameters: int
+    parameters: int  # that a token uses
     layers: int
     query_width: int  # Hq * D * layers
     kv_token_bytes: int
-    weight_bytes: int
+    all_weight_bytes: float
+    expert_bytes: float
+    expert_share: float
+
+    def weight_bytes(self, batch: int) -> float:
+        """Return the bytes of the weights that a step of so many tokens reads."""
+        return self.all_weight_bytes - self.expert_bytes * (1.0 - self.expert_share) ** batch
 
 
 @lru_cache(maxsize=64)  # asked for with every completion
@@ -261,12 +273,17 @@ def _shape(info: ModelInfo) -> _Shape:
         raise InputError(f"the shape of {info.name} is unknown; its memory traffic needs it")
     parameters, layers, query_heads, kv_heads, head_size = (value or 0 for value in known)
     width = layers * head_size
+    weight = bytes_each if info.weight_bits is None else info.weight_bits / 8
+    active, share = info.active_parameters or parameters, info.expert_share or 1.0
+    experts = (parameters - active) / (1.0 - share) if share < 1.0 else 0.0
     return _Shape(
-        parameters,
+        active,
         layers,
         query_heads * width,
         2 * kv_heads * width * bytes_each,
-        parameters * bytes_each,
+        parameters * weight,
+        experts * weight,
+        share,
     )
 
 

@@ -1,7 +1,6 @@
 """Between our values and vLLM's: arguments, sampling parameters, outputs, model description."""
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from copy import copy
@@ -16,6 +15,7 @@ from tts.costs.flops import SparseReading, decode_kv_bytes, sequence_flops
 from tts.engine import kv
 from tts.engine.certainty import Readings
 from tts.engine.sparse_config import SparseConfig
+from tts.engine.weights import Tensor, Weights, tensors_in, weights_of
 from tts.errors import CapabilityError, EngineError
 from tts.logprobs import confidences, floored
 from tts.types import Completion, FinishReason, ModelInfo, Sampling, Usage
@@ -39,6 +39,13 @@ class Finished:
     readings: Readings | None = None
 
 
+_FILE_DTYPES = {
+    "torch.float32": "F32",
+    "torch.float16": "F16",
+    "torch.bfloat16": "BF16",
+    "torch.int32": "I32",
+    "torch.uint8": "U8",
+}
 SEED_KEY = "tts_seed"  # where a sequence's seed travels to our sampler
 _FINISH: dict[str | None, FinishReason] = {
     "stop": "stop",
@@ -246,11 +253,15 @@ def model_info(engine: Any, *, name: str, path: Path | None) -> ModelInfo:
     dtype = str(model.dtype).removeprefix("torch.")
     source = folder_digest(path) if path else getattr(model.hf_config, "_commit_hash", None)
     sparse = SparseConfig.from_vllm(config.additional_config)
+    weights = _weights(engine, model, path)
     facts = (name if path is None else "", source, dtype, model.quantization, _version(), sparse)
     return ModelInfo(
         name=name,
         fingerprint=hashlib.sha256(repr(facts).encode()).hexdigest()[:16],
-        parameters=_num_parameters(engine, path),
+        parameters=weights.parameters,
+        active_parameters=weights.active,
+        expert_share=weights.expert_share,
+        weight_bits=weights.bits,
         layers=model.get_total_num_hidden_layers(),
         query_heads=model.get_num_attention_heads(parallel),
         kv_heads=model.get_total_num_kv_heads(),
@@ -262,19 +273,15 @@ def model_info(engine: Any, *, name: str, path: Path | None) -> ModelInfo:
     )
 
 
-def _num_parameters(engine: Any, path: Path | None) -> int | None:
+def _weights(engine: Any, model: Any, path: Path | None) -> Weights:
     """Count the weights in the model's files; the CPU kernels repack them in memory."""
-    files = sorted(path.glob("*.safetensors")) if path else []
-    if files:
-        return sum(_num_elements(file) for file in files)
-    loaded = engine._get_driver_model_for_cleanup()
-    return sum(p.numel() for p in loaded.parameters()) if loaded is not None else None
-
-
-def _num_elements(file: Path) -> int:
-    with file.open("rb") as stream:
-        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-    return sum(math.prod(t["shape"]) for key, t in header.items() if key != "__metadata__")
+    tensors = list(tensors_in(path)) if path else []
+    if not tensors and (loaded := engine._get_driver_model_for_cleanup()) is not None:
+        tensors = [
+            Tensor(name, _FILE_DTYPES.get(str(p.dtype), ""), tuple(p.shape))
+            for name, p in loaded.named_parameters()
+        ]
+    return weights_of(model.hf_config.to_dict(), tensors)
 
 
 def folder_digest(folder: Path) -> str:

@@ -369,11 +369,14 @@ class ModelInfo:
         name: As the user named it.
         fingerprint: Changes when the model's outputs may change; part of every generation's key.
         parameters: Weights, embeddings included.
+        active_parameters: Those that one token uses, fewer in a mixture of experts; None is all.
+        expert_share: Part of a layer's experts that one token uses; None without experts.
+        weight_bits: Bits per weight in memory, scales included; None is those of `dtype`.
         layers: Decoder layers.
         query_heads: Attention heads.
         kv_heads: Key-value heads.
         head_size: Elements per head.
-        dtype: Of weights and KV cache.
+        dtype: Of the KV cache, and of weights that are not quantised.
         context_tokens: Longest prompt plus completion.
         kv_block_size: Tokens per KV block.
         kv_blocks: KV blocks of the whole cache.
@@ -392,6 +395,9 @@ class ModelInfo:
     kv_block_size: int | None = None
     kv_blocks: int | None = None
     price: Price | None = None
+    active_parameters: int | None = None
+    expert_share: float | None = None
+    weight_bits: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
