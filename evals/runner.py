@@ -6,6 +6,7 @@ replays its recorded completions.
 """
 
 import asyncio
+import os
 import time
 from collections.abc import (
     AsyncIterator,
@@ -21,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tts.answers.groups import Groups
-from tts.errors import EngineError, OutageError
+from tts.errors import EngineError, OutageError, TTSError, innermost
 from tts.evals.metrics import wilson_interval
 from tts.evals.plan import Plan as Plan
 from tts.evals.records import Record, Sample, sequential_tokens
@@ -262,6 +263,7 @@ class _Session:
         self._num_before = len(store.records)
         self._tally = _Tally(store.records.values())
         self._tokens_before = 0
+        self._graders = asyncio.Semaphore(os.cpu_count() or 1)
         self.unanswered: dict[str, str] = {}  # problems without their samples, and why
         self._started = time.monotonic()
 
@@ -273,15 +275,42 @@ class _Session:
         self._tokens_before = _fresh_tokens(self._runtime)
         results = self._runtime.run_many(self._open_jobs())
         async with _every(_TICK_SECONDS, self._show), results:
-            async for result in results:
-                if result.facts.unanswered:
-                    # Not a mistake of the model: what came is in the log, the rest is asked again.
-                    self._leave(result)
-                    continue
-                record = await self._record(result)
-                self._store.add(record, result.trace)
-                self._tally.add(record)
-                self._show()
+            try:
+                await self._grade_all(results)
+            except ExceptionGroup as errors:
+                raise innermost(errors) from None
+
+    async def _grade_all(self, results: AsyncIterator[Result]) -> None:
+        """Grade as many results at once as there are cores; store them in the order they came."""
+        room = asyncio.Semaphore(os.cpu_count() or 1)
+        before: asyncio.Task[None] | None = None
+        failure: TTSError | None = None
+        async with asyncio.TaskGroup() as group:
+            try:
+                async for result in results:
+                    if result.facts.unanswered:
+                        # No mistake of the model: what came is in the log, the rest is asked again.
+                        self._leave(result)
+                        continue
+                    await room.acquire()
+                    before = group.create_task(self._finish(result, before, room))
+            except TTSError as error:
+                failure = error  # what was solved before is graded and kept
+        if failure is not None:
+            raise failure
+
+    async def _finish(
+        self, result: Result, before: "asyncio.Task[None] | None", room: asyncio.Semaphore
+    ) -> None:
+        try:
+            record = await self._record(result)
+        finally:
+            room.release()
+        if before is not None:
+            await before
+        self._store.add(record, result.trace)
+        self._tally.add(record)
+        self._show()
 
     def _leave(self, result: Result) -> None:
         repeat = result.seed - self._plan.seed
@@ -323,21 +352,29 @@ class _Session:
         )
 
     async def _samples(self, result: Result) -> tuple[Sample, ...]:
-        """Class the samples' answers and grade each class once."""
+        """Class the samples' answers and grade each class once, the classes at the same time."""
         groups = Groups(self._runtime.checker, result.problem.answer_type)
-        grades: dict[int, Grade] = {}
-        samples: list[Sample] = []
-        for trajectory in result.samples:
-            index = await groups.add(trajectory.answer)
-            if index is not None and index not in grades:
-                answer = Answer(groups.text(index), groups.canonical(index), _ONE_VOTE)
-                grades[index] = await self._grade(result.problem, answer)
-            samples.append(_sample(trajectory, index, grades))
-        return tuple(samples)
+        indices = [await groups.add(trajectory.answer) for trajectory in result.samples]
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(
+                    self._grade(
+                        result.problem,
+                        Answer(groups.text(index), groups.canonical(index), _ONE_VOTE),
+                    )
+                )
+                for index in range(len(groups))
+            ]
+        grades = [task.result() for task in tasks]
+        return tuple(
+            _sample(trajectory, index, grades)
+            for trajectory, index in zip(result.samples, indices, strict=True)
+        )
 
     async def _grade(self, problem: Problem, answer: Answer) -> Grade:
-        # In a thread: a symbolic comparison may take its time limit.
-        return await asyncio.to_thread(self._plan.grade, problem, answer)
+        # In a thread: a comparison may take its time limit, and a program its own.
+        async with self._graders:
+            return await asyncio.to_thread(self._plan.grade, problem, answer)
 
     def _show(self) -> None:
         done = len(self._store.records)
@@ -377,7 +414,7 @@ def _left(run_budget: Budget | None, store: RunStore) -> Budget | None:
     return replace(run_budget, seconds=max(run_budget.seconds - store.seconds, 1e-3))
 
 
-def _sample(trajectory: Trajectory, index: int | None, grades: Mapping[int, Grade]) -> Sample:
+def _sample(trajectory: Trajectory, index: int | None, grades: Sequence[Grade]) -> Sample:
     return Sample(
         answer=trajectory.answer,
         answer_class=index,

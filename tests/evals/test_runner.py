@@ -1,6 +1,8 @@
 """Runs on a scripted engine: figures, resume, sharing an engine, refusals."""
 
 import asyncio
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -192,6 +194,30 @@ def test_cancelled_run_keeps_what_was_finished(tmp_path: Path) -> None:
     assert len(load_run(folder).records) >= 2
     assert load_run(folder).summary is None
     assert run(plan(), ScriptedEngine(script), tmp_path).problems == 6
+
+
+def test_problems_are_graded_at_the_same_time_and_stored_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    together = threading.Barrier(2, timeout=30)
+    met: list[str] = []
+
+    def slow_grade(problem: Problem, answer: Answer) -> Grade:
+        if len(met) < 2 and problem.id not in met:
+            met.append(problem.id)
+            together.wait()
+            time.sleep(0.2 if problem.id == met[0] else 0.0)  # the second is graded first
+        return grade(problem, answer)
+
+    made = plan("single", grade=slow_grade)
+    summary = run(made, ScriptedEngine(script), tmp_path / "slow")
+    plain = run(plan("single"), ScriptedEngine(script), tmp_path / "plain")
+    stored = load_run(Path(summary.out)).records
+    assert [record.id for record in stored] == [
+        record.id for record in load_run(Path(plain.out)).records
+    ]
+    assert list(map(outcome, records(summary))) == list(map(outcome, records(plain)))
 
 
 def test_presets_share_an_engine(tmp_path: Path) -> None:
