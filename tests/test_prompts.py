@@ -17,8 +17,9 @@ from tts.errors import CapabilityError, PresetError
 from tts.operators import follow, map_parts, plan, sample, vote
 from tts.presets.load import load_preset
 from tts.session.runtime import Runtime
-from tts.types import Message, Problem, Prompt, PromptExample, PromptOptions
+from tts.types import AnswerType, Message, Problem, Prompt, PromptExample, PromptOptions
 
+SOLVE = "Reason step by step, with a blank line between steps. Put the final answer in \\boxed{}."
 SUM = Problem("p", "What is 1 + 1?")
 BLOCK = r"""
 strategy: self_consistency
@@ -44,10 +45,56 @@ def asked(**options: Any) -> Problem:
 
 
 def test_without_options_a_prompt_is_what_it_was() -> None:
-    expected = [("user", f"What is 1 + 1?\n\n{prompts.SOLVE}")]
+    expected = [("user", f"What is 1 + 1?\n\n{SOLVE}")]
     assert turns(prompts.solve(SUM)) == turns(prompts.solve(asked())) == expected
     chat = replace(SUM, messages=(Message("system", "s"), Message("user", "hi")))
-    assert turns(prompts.solve(chat)) == [("system", "s"), ("user", f"hi\n\n{prompts.SOLVE}")]
+    assert turns(prompts.solve(chat)) == [("system", "s"), ("user", f"hi\n\n{SOLVE}")]
+
+
+FORMS: dict[AnswerType, tuple[str, str]] = {
+    "math": (SOLVE, "Put the final answer in \\boxed{}."),
+    "integer": (SOLVE, "Put the final answer in \\boxed{}."),
+    "countdown": (SOLVE, "Put the final answer in \\boxed{}."),
+    "choice": (
+        SOLVE.replace("the final", "the letter of the final"),
+        "Put the letter of the final answer in \\boxed{}.",
+    ),
+    "code": (
+        "Write a program that runs as it stands. Put the whole program in one ```python block.",
+        "Put the whole program in one ```python block.",
+    ),
+    "free": ("", "write one solution."),
+}
+NEW_SOLUTIONS: list[Callable[[Problem], Prompt]] = [
+    lambda problem: prompts.revise(problem, "t"),
+    lambda problem: prompts.revise_last(problem, ["t", "u"]),
+    lambda problem: prompts.revise_checked(problem, "t", "c"),
+    lambda problem: prompts.choose(problem, ["t"]),
+    lambda problem: prompts.fuse(problem, ["t"]),
+]
+
+
+@pytest.mark.parametrize("answer_type", FORMS)
+def test_an_answer_is_asked_for_in_the_form_of_its_type(answer_type: AnswerType) -> None:
+    problem = replace(SUM, answer_type=answer_type)
+    solved, form = FORMS[answer_type]
+    expected = f"What is 1 + 1?\n\n{solved}" if solved else "What is 1 + 1?"
+    assert prompts.solve(problem).messages[-1].content == expected
+    assert prompts.fuse(problem, ["t"]).messages[-1].content.endswith(form)
+    for ask in NEW_SOLUTIONS:
+        content = ask(problem).messages[-1].content
+        assert ("\\boxed" in content) == ("\\boxed" in form)
+        assert ("```python" in content) == ("```python" in form)
+
+
+@pytest.mark.parametrize("ask", NEW_SOLUTIONS)
+def test_a_preset_says_how_answers_are_written(ask: Callable[[Problem], Prompt]) -> None:
+    problem = asked(answer="End with #### and the number.")
+    assert (
+        prompts.solve(problem).messages[-1].content.endswith("steps. End with #### and the number.")
+    )
+    assert ask(problem).messages[-1].content.endswith(" End with #### and the number.")
+    assert "\\boxed" not in ask(asked(answer="")).messages[-1].content
 
 
 def test_each_option_has_its_place() -> None:
@@ -118,7 +165,7 @@ def test_every_prompt_honours_the_options(ask: Callable[[Problem], Prompt]) -> N
     )
     system, question, answer, own = ask(problem).messages
     assert (system.role, system.content) == ("system", "Be brief.")
-    assert question.content == f"q|{prompts.SOLVE}" and answer.content == "a"
+    assert question.content == f"q|{SOLVE}" and answer.content == "a"
     assert own.content.startswith("What is 1 + 1?|")
 
 

@@ -1,10 +1,11 @@
 r"""What the framework asks of a model, in English; small and large models get the same prompts.
 
-Solutions have a blank line between steps and end in `\boxed{...}`; a program is one fenced block. A
-prompt says whether a thought is opened or skipped, and the engine how its model does that. What a
-problem's `prompt` options say (a preset's `prompt:` block) goes into every prompt but a reward
-model's: a system message and examples before it, another instruction for solutions, another
-template.
+Solutions have a blank line between steps; how the answer is written depends on its type: a box, a
+box with a letter, one fenced block of code, or nothing that is asked for. A prompt says whether a
+thought is opened or skipped, and the engine how its model does that. What a problem's `prompt`
+options say (a preset's `prompt:` block) goes into every prompt but a reward model's: a system
+message and examples before it, another instruction for solutions, other words on how an answer is
+written, another template.
 """
 
 import re
@@ -12,20 +13,30 @@ from collections.abc import Sequence
 
 from tts.answers.thoughts import after_thought, solution_of
 from tts.languages import is_in_english
-from tts.types import Message, Problem, Prompt, PromptOptions
+from tts.types import AnswerType, Message, Problem, Prompt, PromptOptions
 from tts.types.thought import Thought
 
 _BOXED = "Put the final answer in \\boxed{}."
-_FENCED = "Put the whole program in one ```python block."
-SOLVE = f"Reason step by step, with a blank line between steps. {_BOXED}"
-SOLVE_CODE = f"Write a program that runs as it stands. {_FENCED}"
-REVISE = f"Check this attempt and write a corrected solution. {_BOXED}"
+_ANSWER_BY_TYPE: dict[AnswerType, str] = {
+    "math": _BOXED,
+    "integer": _BOXED,
+    "countdown": _BOXED,
+    "choice": "Put the letter of the final answer in \\boxed{}.",
+    "code": "Put the whole program in one ```python block.",
+    "free": "",
+}
+_TASK_BY_TYPE: dict[AnswerType, str] = {
+    "code": "Write a program that runs as it stands.",
+    "free": "",
+}
+_SOLVE = "Reason step by step, with a blank line between steps."
+_REVISE = "Check this attempt and write a corrected solution."
 VERIFY = 'Check each step. End with the line "Verdict: correct" or "Verdict: incorrect".'
 CHECKLIST = (
     "List what a right solution needs and check each attempt against the list. "
     'End with the line "Best: N", N the number of the best attempt.'
 )
-CHOOSE = f"Choose the best of these attempts, or merge them. {_BOXED}"
+_CHOOSE = "Choose the best of these attempts, or merge them."
 STEP_TAG = "<extra_0>"  # stands after each step in what a process reward model reads
 THINKING = Thought("open")
 NO_THINKING = Thought("skipped")
@@ -66,7 +77,7 @@ def solve_in_another_language(problem: Problem) -> Prompt:
 
 def revise(problem: Problem, attempt: str) -> Prompt:
     """Ask to mend an attempt, which may be right."""
-    return _ask(problem, f"Attempt:\n{attempt.strip()}\n\n{REVISE}")
+    return _ask(problem, f"Attempt:\n{attempt.strip()}\n\n{_answered(problem, _REVISE)}")
 
 
 def verify(problem: Problem, attempt: str) -> Prompt:
@@ -76,14 +87,12 @@ def verify(problem: Problem, attempt: str) -> Prompt:
 
 def choose(problem: Problem, attempts: Sequence[str]) -> Prompt:
     """Ask for the best of several attempts, numbered from 1."""
-    shown = [f"Attempt {i}:\n{text.strip()}" for i, text in enumerate(attempts, start=1)]
-    return _ask(problem, "\n\n".join([*shown, CHOOSE]))
+    return _ask(problem, f"{_numbered(attempts)}\n\n{_answered(problem, _CHOOSE)}")
 
 
 def choose_by_checklist(problem: Problem, attempts: Sequence[str]) -> Prompt:
     """Ask for a list of criteria and for the number of the attempt that meets them best."""
-    shown = [f"Attempt {i}:\n{text.strip()}" for i, text in enumerate(attempts, start=1)]
-    return _ask(problem, "\n\n".join([*shown, CHECKLIST]))
+    return _ask(problem, f"{_numbered(attempts)}\n\n{CHECKLIST}")
 
 
 def reward(problem: Problem, steps: Sequence[str]) -> Prompt:
@@ -108,8 +117,6 @@ def parse_best(text: str) -> int | None:
 def _ask(problem: Problem, text: str, thought: Thought | None = None) -> Prompt:
     """Put the problem first, so that all requests about it share a prefix."""
     options = problem.prompt or _PLAIN
-    if problem.answer_type == "code" and text.endswith(_BOXED):
-        text = text.removesuffix(_BOXED) + _FENCED
     *before, last = problem.messages or (Message("user", problem.statement),)
     own = Message(last.role, _fill(options.template, last.content, text))
     messages = (*_opening(problem, options, before), *before, own)
@@ -118,8 +125,16 @@ def _ask(problem: Problem, text: str, thought: Thought | None = None) -> Prompt:
 
 def _instruction(problem: Problem) -> str:
     given = None if problem.prompt is None else problem.prompt.instruction
-    plain = SOLVE_CODE if problem.answer_type == "code" else SOLVE
-    return plain if given is None else given
+    if given is not None:
+        return given
+    return _answered(problem, _TASK_BY_TYPE.get(problem.answer_type, _SOLVE))
+
+
+def _answered(problem: Problem, task: str) -> str:
+    """Return a task with what is to be said of the answer's form."""
+    given = None if problem.prompt is None else problem.prompt.answer
+    form = _ANSWER_BY_TYPE[problem.answer_type] if given is None else given
+    return f"{task} {form}".strip()
 
 
 def _opening(
@@ -151,13 +166,13 @@ def _fill(template: str, problem: str, instruction: str) -> str:
 
 # What follows serves large models; the bundled one knows only the prompts above.
 
-REVISE_LAST = (
+_REVISE_LAST = (
     "Each attempt revises the one before it. Check the last one against the others and write a "
-    f"corrected solution. {_BOXED}"
+    "corrected solution."
 )
-FUSE = (
+_FUSE = (
     "These attempts were made independently. Combine what is right in them, decide where they "
-    f"disagree, and write one solution. {_BOXED}"
+    "disagree, and write one solution."
 )
 SUMMARISE = (
     "Write short notes for a next attempt: where these attempts agree, where they disagree and "
@@ -214,18 +229,18 @@ def revise_last(problem: Problem, attempts: Sequence[str]) -> Prompt:
     """Ask to mend the last of several attempts, each a revision of the one before."""
     if len(attempts) == 1:
         return revise(problem, attempts[0])
-    return _ask(problem, f"{_numbered(attempts)}\n\n{REVISE_LAST}")
+    return _ask(problem, f"{_numbered(attempts)}\n\n{_answered(problem, _REVISE_LAST)}")
 
 
 def revise_checked(problem: Problem, attempt: str, check: str) -> Prompt:
     """Ask to mend an attempt, given a check of it."""
     shown = f"Attempt:\n{attempt.strip()}\n\nCheck:\n{check.strip()}"
-    return _ask(problem, f"{shown}\n\n{REVISE}")
+    return _ask(problem, f"{shown}\n\n{_answered(problem, _REVISE)}")
 
 
 def fuse(problem: Problem, attempts: Sequence[str]) -> Prompt:
     """Ask for one solution out of several independent attempts."""
-    return _ask(problem, f"{_numbered(attempts)}\n\n{FUSE}")
+    return _ask(problem, f"{_numbered(attempts)}\n\n{_answered(problem, _FUSE)}")
 
 
 def summarise(problem: Problem, attempts: Sequence[str]) -> Prompt:

@@ -53,7 +53,8 @@ class Checklist:
     async def _chosen(self, context: Context, shown: Sequence[Trajectory]) -> str:
         if len({t.answer for t in shown}) < 2:
             return shown[0].id if len(shown) == 1 else ""
-        prompt = prompts.choose_by_checklist(context.problem, [t.text for t in shown])
+        texts = [prompts.solution_part(t.text) for t in shown]
+        prompt = prompts.choose_by_checklist(context.problem, texts)
         choice = await ask_choice(context, prompt, shown, "checklist")
         return "" if choice is None else shown[choice].id
 

@@ -100,7 +100,7 @@ class Judge:
     async def _check(
         self, context: Context, trajectory: Trajectory, sampling: Sampling
     ) -> list[Completion]:
-        prompt = prompts.verify(context.problem, trajectory.text)
+        prompt = prompts.verify(context.problem, prompts.solution_part(trajectory.text))
         seed = context.seed(f"judge\x1f{trajectory.id}")
         request = GenerationRequest(prompt, sampling, n=self._config.k, seed=seed)
         async with aclosing(context.generate(request)) as stream:

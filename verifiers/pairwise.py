@@ -119,7 +119,8 @@ class Pairwise:
         for number in range(self._config.k):
             swapped = number % 2 == 1
             shown = (second, first) if swapped else (first, second)
-            prompt = prompts.choose(context.problem, [t.text for t in shown])
+            texts = [prompts.solution_part(t.text) for t in shown]
+            prompt = prompts.choose(context.problem, texts)
             label = f"{first.id}\x1f{second.id}\x1f{number}"
             choice = await ask_choice(context, prompt, shown, label)
             won += 0.5 if choice is None else float((choice == 0) != swapped)

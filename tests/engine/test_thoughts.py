@@ -97,6 +97,17 @@ def test_templates_that_cannot_be_used(
         with_template(template).encode(prompts.solve_thinking(Problem("p", "1 + 1?")))
 
 
+def test_a_template_without_a_system_role_has_its_words_in_the_first_turn() -> None:
+    template = (
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+        "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}"
+    )
+    encoder = with_template(template)
+    chat = Prompt(messages=(Message("system", "Be brief."), Message("user", "1 + 1?")))
+    merged = Prompt(messages=(Message("user", "Be brief.\n\n1 + 1?"),))
+    assert encoder.encode(chat) == encoder.encode(merged)
+
+
 def test_a_real_model_that_does_not_think_says_so() -> None:
     folder = os.environ.get("TTS_MODEL_DIR")
     if folder is None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tests.support.results import events
+from tests.support.results import events, prompts_of
 from tests.support.scripts import answered, says
 from tests.support.solving import solve
 from tts.engine.scripted import Ask, Line, Script, ScriptedEngine
@@ -151,3 +151,16 @@ def test_attempts_without_an_answer_do_not_play() -> None:
     result = solve(engine, sample(n=2) >> score(verifier="pairwise") >> select(by="pairwise"))
     assert result.answer is not None and result.answer.text == "12"
     assert events(result, "choice") == []
+
+
+@pytest.mark.parametrize("name", ["judge", "pairwise", "checklist"])
+def test_attempts_are_shown_without_their_thoughts(name: str) -> None:
+    def attempt(ask: Ask) -> Line:
+        return Line(f"<think>\nhm, secret\n</think>\n\nIt is \\boxed{{{ask.index}}}")
+
+    says_best = Line("Verdict: correct\nBest: 1\n\\boxed{0}")
+    engine = ScriptedEngine(answered(("Attempt", lambda ask: says_best), otherwise=attempt))
+    solve(engine, sample(n=2) >> score(verifier=name) >> select(by=name))
+    judged_prompts = [text for text in prompts_of(engine) if "Attempt" in text]
+    assert judged_prompts
+    assert all("It is" in text and "secret" not in text for text in judged_prompts)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tts.engine.chat_template import Thoughts, learn
-from tts.engine.own_marks import with_system
+from tts.engine.own_marks import with_system, without_system
 from tts.engine.reflection import Schedule, spellings
 from tts.engine.reward_format import RewardFormat
 from tts.engine.template_probes import PROBES
@@ -196,11 +196,16 @@ class PromptEncoder:
             raise CapabilityError(
                 "the model has no chat template: send text or token ids in place of messages"
             )
-        messages = [{"role": m.role, "content": m.content} for m in asked]
         try:
-            return self._apply(messages, given, asks=True)
+            return self._apply(_to_dicts(asked), given, asks=True)
         except Exception as error:  # jinja's and the template's own, of any class
-            raise EngineError(f"the chat template refuses the messages: {error}") from error
+            refused = EngineError(f"the chat template refuses the messages: {error}")
+            if not asked or asked[0].role != "system":
+                raise refused from error
+        try:  # some templates know no system message (Gemma 2)
+            return self._apply(_to_dicts(without_system(tuple(asked))), given, asks=True)
+        except Exception:
+            raise refused from None
 
     def _apply(self, messages: list[dict[str, Any]], given: dict[str, Any], *, asks: bool) -> str:
         with self._lock:
@@ -208,6 +213,10 @@ class PromptEncoder:
                 messages, tokenize=False, add_generation_prompt=asks, **given
             )
         return rendered
+
+
+def _to_dicts(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    return [{"role": message.role, "content": message.content} for message in messages]
 
 
 def _as_key(template_kwargs: Mapping[str, Any]) -> str:

@@ -69,3 +69,12 @@ def with_system(messages: tuple[Message, ...], words: str) -> tuple[Message, ...
         first = replace(messages[0], content=f"{messages[0].content} {words}")
         return (first, *messages[1:])
     return (Message("system", words), *messages)
+
+
+def without_system(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return a chat with its system message at the beginning of the user's first turn."""
+    system, *turns = messages
+    if system.role != "system" or not turns:
+        return messages
+    first = replace(turns[0], content=f"{system.content}\n\n{turns[0].content}")
+    return (first, *turns[1:])

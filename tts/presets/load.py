@@ -113,6 +113,9 @@ class PromptParameters(Parameters):
     instruction: str | None = Field(
         None, description="what is asked beside the problem; the operator's own words if none"
     )
+    answer: str | None = Field(
+        None, description="how an answer is to be written; as fits its type if none"
+    )
     examples: tuple[ExampleParameters, ...] = Field(
         (), description="solved problems shown before each problem"
     )
@@ -131,7 +134,7 @@ class PromptParameters(Parameters):
     def build(self) -> PromptOptions | None:
         """Return the value that the block describes; None if it says nothing."""
         examples = tuple(PromptExample(one.problem, one.answer) for one in self.examples)
-        options = PromptOptions(self.system, self.instruction, examples, self.template)
+        options = PromptOptions(self.system, self.instruction, self.answer, examples, self.template)
         return None if options == PromptOptions() else options
 
 

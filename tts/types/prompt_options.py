@@ -17,12 +17,15 @@ class PromptOptions:
 
     Attributes:
         system: The system message; empty for none.
-        instruction: What to ask for a solution by, in place of `tts.prompts.SOLVE`.
+        instruction: What to ask for a solution by, in place of the words of `tts.prompts`.
+        answer: How an answer is to be written, where a new or a corrected solution is asked for, in
+            place of what fits its type; not said beside `instruction`.
         examples: Shown as earlier turns of the chat, each with the same instruction.
         template: How a problem and what is asked of it make up a user's turn.
     """
 
     system: str = ""
     instruction: str | None = None
+    answer: str | None = None
     examples: tuple[PromptExample, ...] = ()
     template: str = "{problem}\n\n{instruction}"
