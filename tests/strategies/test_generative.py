@@ -7,6 +7,7 @@ from tests.support.scripts import boxed, replies
 from tests.support.solving import solve
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.strategies import genfuse, genselect, iself_discover
+from tts.types import Sampling
 
 
 def shown(prompt: str) -> list[int]:
@@ -70,14 +71,21 @@ def test_genfuse_writes_one_solution_of_all() -> None:
     assert result.usage.calls == 5
 
 
-def test_genfuse_may_start_with_the_first_to_finish() -> None:
+def test_genfuse_reads_the_thoughts_that_the_first_to_finish_leaves() -> None:
     def line(ask: Ask) -> Line:
-        return Line(boxed(ask.index), hangs=ask.index != 2 and not shown(ask.prompt), ticks=1)
+        if "Attempt" in ask.prompt:
+            return Line(boxed(7))
+        so_far = ask.prompt.rpartition("<think>\n")[2]
+        number = int(so_far[0]) if so_far else ask.index
+        thought = f"{number}{'.' * 300 * (number + 1)}</think>"
+        return Line(thought[len(so_far) :])
 
     engine = ScriptedEngine(line)
-    result = solve(engine, genfuse(quorum=1))
-    assert shown(prompts_of(engine)[1]) == [2]
-    assert result.answer is not None
+    result = solve(engine, "genfuse_thoughts", sampling=Sampling(max_tokens=2000))
+    assert result.answer is not None and result.answer.text == "7"
+    # The first thought has 301 tokens and ends in the second slice of 256; the others have 512.
+    lengths = [text.count(".") for text in prompts_of(engine)[-1].split("Attempt")[1:]]
+    assert lengths[0] == 300 and lengths[1:3] == [511, 511]
 
 
 def test_iself_discover_takes_four_steps() -> None:

@@ -344,5 +344,5 @@ def _cut(
     if line.error is not None:
         return line.text[:limit], line.text[:limit], None, "error"
     if len(kept) > limit:
-        return kept[:limit][:at], kept[:limit], None, "length"
+        return kept[:limit], kept[:limit], None, "length"
     return line.text[:at], kept, stop, "stop"

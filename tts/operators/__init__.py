@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tts.operators.expand import expand as expand
     from tts.operators.follow import follow as follow
     from tts.operators.fuse import fuse as fuse
+    from tts.operators.lockstep import lockstep as lockstep
     from tts.operators.loop import loop as loop
     from tts.operators.map_parts import map_parts as map_parts
     from tts.operators.plan import plan as plan
@@ -52,6 +53,7 @@ _OPERATORS = (
     "expand",
     "follow",
     "fuse",
+    "lockstep",
     "loop",
     "map_parts",
     "plan",

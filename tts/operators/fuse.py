@@ -31,9 +31,10 @@ _PROMPTS: Mapping[Into, Callable[[Problem, Sequence[str]], Prompt]] = {
 class Fuse(OperatorModel):
     """Writes `n` trajectories from those that arrive, once they all have, or `quorum` of them.
 
-    Attempts with an answer go before those without; thoughts are not shown. `max_shown_tokens`
-    bounds what is shown: each attempt gets an equal share and keeps its end, where the conclusion
-    is, cut at the attempt's own number of characters per token. A single attempt is revised.
+    Attempts with an answer go before those without; their thoughts are shown only if `shown` says
+    so. `max_shown_tokens` bounds what is shown: each attempt gets an equal share and keeps its end,
+    where the conclusion is, cut at the attempt's own number of characters per token. A single
+    attempt is revised.
     """
 
     into: Into = Field(
@@ -45,6 +46,9 @@ class Fuse(OperatorModel):
         "index", description="which attempts are shown: the first ones, random ones, or the best"
     )
     by: str | None = Field(None, description="name of the score that makes an attempt the best")
+    shown: Literal["solution", "whole"] = Field(
+        "solution", description="what is shown of an attempt: what follows its thought, or all"
+    )
     max_shown_tokens: int | None = Field(
         None, ge=1, description="most tokens of all attempts that are shown; no limit if none"
     )
@@ -133,7 +137,8 @@ class Fuse(OperatorModel):
         await draw(context, request, take)
 
     def _clip(self, trajectory: Trajectory, num_shown: int) -> str:
-        text = prompts.without_thought(trajectory.text)
+        is_whole = self.shown == "whole"
+        text = trajectory.text if is_whole else prompts.without_thought(trajectory.text)
         tokens = trajectory.usage.generated_tokens or len(trajectory.token_ids)
         if self.max_shown_tokens is None or not tokens:
             return text

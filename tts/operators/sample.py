@@ -19,7 +19,7 @@ Mode = Annotated[
     Literal["solve", "thinking", "no_thinking", "other_language"],
     Field(description="how an attempt begins: plain steps, a long thought first, or an empty one"),
 ]
-_PROMPTS: Mapping[Mode, Callable[[Problem], Prompt]] = {
+PROMPTS: Mapping[Mode, Callable[[Problem], Prompt]] = {
     "solve": prompts.solve,
     "thinking": prompts.solve_thinking,
     "no_thinking": prompts.solve_without_thinking,
@@ -95,7 +95,7 @@ async def draw_samples(
     """
     seed = context.seed() + start
     sampling = replace(context.sampling, temperature=0.0) if greedy else context.sampling
-    prompt = _PROMPTS[mode](context.problem)
+    prompt = PROMPTS[mode](context.problem)
     request = GenerationRequest(prompt, sampling, n=count, seed=seed, start=start)
     drawn = 0
     async with aclosing(context.generate(request)) as stream:
