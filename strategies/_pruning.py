@@ -1,5 +1,6 @@
 """REBASE on the leaves that are worth what they hold: what ETS and its joint form share."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +10,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tts.search.policy import Decision, SearchPolicy
+from tts.search.step_clusters import (
+    EMBEDDING_DISTANCE,
+    NGRAM_DISTANCE,
+    cluster_steps,
+    embedding_cosines,
+    ngram_cosines,
+)
 from tts.search.tree import ROOT, SearchTree
 from tts.strategies._search import (
     by_widths,
@@ -17,8 +25,13 @@ from tts.strategies._search import (
     num_finished,
     stop_searching,
 )
-from tts.strategies._step_clusters import cluster_steps, embedding_cosines, ngram_cosines
 from tts.strategies.rebase import allocate
+
+_COVERAGE = {16: 1.5, 64: 1.4, 256: 1.45}  # by width, as published
+_NO_CLUSTERS = (
+    "on most levels every step was a cluster of its own, so that the widths were REBASE's: raise "
+    "cluster_distance or name an embedder; `tts bench steps` measures both on recorded texts"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +61,14 @@ class PruningPolicy(SearchPolicy):
 
     width: int = Field(16, ge=1, description="leaves: finished solutions and steps of a level")
     balance: float = Field(0.2, gt=0, description="temperature of the softmax over rewards")
-    coverage: float = Field(1.5, ge=0, description="worth of covering all clusters of meaning")
-    cluster_distance: float = Field(
-        0.05, ge=0, le=1, description="distance below which two steps mean the same"
+    coverage: float | None = Field(
+        None, ge=0, description="worth of covering all clusters of meaning; by width if none"
+    )
+    cluster_distance: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="mean distance up to which steps mean the same; by the kind of vectors if none",
     )
     embedder: str = Field(
         "", description="engine of the run that embeds steps for clusters; none is by n-grams"
@@ -61,7 +79,15 @@ class PruningPolicy(SearchPolicy):
     @property
     def step_embedder(self) -> str:
         """Nothing is embedded where clusters are worth nothing."""
-        return self.embedder if self.coverage > 0 else ""
+        return self.embedder if self.worth_of_coverage > 0 else ""
+
+    @property
+    def worth_of_coverage(self) -> float:
+        """`coverage`, or what is published for the nearest width."""
+        if self.coverage is not None:
+            return self.coverage
+        nearest = min(_COVERAGE, key=lambda width: abs(math.log2(self.width / width)))
+        return _COVERAGE[nearest]
 
     def without_rivals(self, tree: SearchTree) -> Decision | None:
         """Return the decision where no leaves compete: at the beginning and at the end."""
@@ -88,7 +114,9 @@ class PruningPolicy(SearchPolicy):
             counts=[merged[place] for place in rivals],
         )
 
-    def share_out(self, tree: SearchTree, level: "Level", chosen: list[int] | None) -> Decision:
+    def share_out(
+        self, tree: SearchTree, level: "Level", chosen: list[int] | None, *, num_clusters: int
+    ) -> Decision:
         """Share out the remaining width among the leaves that are kept.
 
         Args:
@@ -96,6 +124,7 @@ class PruningPolicy(SearchPolicy):
             level: What competes.
             chosen: Places of the kept ones in `level.rivals`; None when the solver found nothing in
                 time, and all are kept.
+            num_clusters: Of the rivals; 0 where coverage is worth nothing, or all say the same.
         """
         places = range(len(level.rivals)) if chosen is None else chosen
         worth = {level.rivals[place] for place in places}
@@ -116,13 +145,22 @@ class PruningPolicy(SearchPolicy):
             widths,
             reason=reason,
             warnings=(late,) if chosen is None else (),
+            doubt=_NO_CLUSTERS if num_clusters == len(level.rivals) > 1 else "",
             remaining=level.remaining,
+            rivals=len(level.rivals),
+            clusters=num_clusters,
         )
 
     def clusters(self, tree: SearchTree, leaves: Sequence[int]) -> NDArray[np.int_]:
         """Return the cluster of each leaf's step; empty where all say the same, or it is no use."""
         texts = [tree.texts[leaf] for leaf in leaves]
-        has_clusters = self.coverage > 0 and len(set(texts)) > 1
-        cosines = partial(embedding_cosines, tree.embeddings) if self.embedder else ngram_cosines
-        found = cluster_steps(texts, self.cluster_distance, cosines) if has_clusters else []
+        has_clusters = self.worth_of_coverage > 0 and len(set(texts)) > 1
+        if not has_clusters:
+            return np.array([], dtype=int)
+        if self.embedder:
+            cosines, usual = partial(embedding_cosines, tree.embeddings), EMBEDDING_DISTANCE
+        else:
+            cosines, usual = ngram_cosines, NGRAM_DISTANCE
+        cut = usual if self.cluster_distance is None else self.cluster_distance
+        found = cluster_steps(texts, cut, cosines)
         return np.array(found, dtype=int)

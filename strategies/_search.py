@@ -52,6 +52,7 @@ def by_widths(
     *,
     reason: str,
     warnings: tuple[str, ...] = (),
+    doubt: str = "",
     **notes: object,
 ) -> Decision:
     """Expand each leaf by its width, give up those of width 0."""
@@ -60,6 +61,7 @@ def by_widths(
         expand=tuple((leaf, width) for leaf, width in pairs if width),
         prune={leaf: reason for leaf, width in pairs if not width},
         warnings=warnings,
+        doubt=doubt,
         notes=notes,
     )
 

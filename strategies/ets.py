@@ -57,7 +57,8 @@ class Policy(PruningPolicy):
             return decision
         level = self.level(tree)
         program = self.program(tree, level.rival_leaves, level.counts)
-        return self.share_out(tree, level, solve(program, seconds=self.solver_seconds))
+        chosen = solve(program, seconds=self.solver_seconds)
+        return self.share_out(tree, level, chosen, num_clusters=program.num_clusters)
 
     def program(self, tree: SearchTree, leaves: Sequence[int], counts: Sequence[int]) -> Program:
         """Return the integer program of a level; `counts` is REBASE's allocation."""
@@ -71,7 +72,7 @@ class Policy(PruningPolicy):
             parents=parents,
             costs=self._costs(tree, nodes),
             clusters=self.clusters(tree, leaves),
-            coverage=self.coverage,
+            coverage=self.worth_of_coverage,
         )
 
     def _costs(self, tree: SearchTree, nodes: NDArray[np.intp]) -> NDArray[np.float64]:

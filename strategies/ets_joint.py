@@ -54,7 +54,9 @@ class Policy(PruningPolicy):
         return Bid(
             demand=demand,
             share=self.kv_share,
-            decide=lambda price: self.share_out(tree, level, demand.keep(price)),
+            decide=lambda price: self.share_out(
+                tree, level, demand.keep(price), num_clusters=program.num_clusters
+            ),
         )
 
     def program(self, tree: SearchTree, leaves: Sequence[int], counts: Sequence[int]) -> Program:
@@ -70,7 +72,7 @@ class Policy(PruningPolicy):
             parents=np.array(last + before),
             costs=costs,
             clusters=self.clusters(tree, leaves),
-            coverage=self.coverage,
+            coverage=self.worth_of_coverage,
         )
 
 

@@ -70,14 +70,14 @@ MAY: dict[str, Room] = {
     "tts.pipeline": Room("engine_needs errors parts protocols types"),
     "tts.search.memories": Room("errors ngrams parts prompts protocols types"),
     "tts.search": Room(
-        "answers errors parts prompts protocols scoring search.memories trajectories types",
+        "answers errors ngrams parts prompts protocols scoring search.memories trajectories types",
     ),
     "tts.operators": Room(
         "allocation answers errors lazy parts pipeline prompts protocols scoring search"
         " trajectories types voting",
     ),
     "tts.strategies": Room(
-        "allocation errors lazy ngrams operators parts pipeline prompts search types",
+        "allocation errors lazy operators parts pipeline prompts search",
     ),
     "tts.verifiers._sandbox.inside": Room(),  # runs where this package is not
     "tts.verifiers._sandbox": Room("errors verifiers._sandbox.inside"),
@@ -106,7 +106,7 @@ MAY: dict[str, Room] = {
     "tts.bench": Room(
         "allocation answers console costs engine errors evals evals.calibration kernels"
         " operators parts pipeline presets prompts protocols runtime search seeds session"
-        " storage tasks types voting",
+        " storage strategies tasks types voting",
     ),
     "tts.cli": Room(
         "allocation bench budget bundled console costs engine errors evals evals.calibration"

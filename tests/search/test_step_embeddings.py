@@ -14,9 +14,9 @@ from tts.operators.map_parts import map_parts
 from tts.operators.plan import plan
 from tts.operators.tree_search import tree_search
 from tts.operators.vote import vote
+from tts.search.step_clusters import cluster_steps, embedding_cosines
 from tts.search.tree import ROOT, SearchTree
 from tts.strategies import ets
-from tts.strategies._step_clusters import cluster_steps, embedding_cosines
 from tts.strategies.ets import Policy as ETS
 from tts.strategies.ets_joint import Policy as ETSJoint
 from tts.types import Budget, Embeddings, Result

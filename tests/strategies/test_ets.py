@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from tests.support.results import noted
-from tests.support.searching import digits, expanded, grow, new_tree, search
-from tts.engine.scripted import ScriptedEngine
+from tests.support.scripts import boxed
+from tests.support.searching import digits, expanded, grow, new_tree, search, steps_of
+from tts.engine.scripted import Ask, Line, ScriptedEngine
+from tts.search.step_clusters import cluster_steps, link_by_average
 from tts.search.tree import ROOT, SearchTree
 from tts.strategies._prune_program import Program, solve
-from tts.strategies._step_clusters import cluster_steps, link_by_average
 from tts.strategies.ets import Config, Policy, build
 from tts.strategies.rebase import allocate
 
@@ -238,3 +239,53 @@ def test_a_whole_search_holds_fewer_blocks_than_rebase() -> None:
     pruned, free = run(0.0, 5.0), run(0.0, 0.0)
     assert pruned[0] == free[0] == 16
     assert pruned[1] < free[1]
+
+
+@pytest.mark.parametrize(
+    ("width", "worth"),
+    [(4, 1.5), (16, 1.5), (31, 1.5), (33, 1.4), (64, 1.4), (128, 1.4), (256, 1.45)],
+)
+def test_coverage_is_worth_what_is_published_for_the_width(width: int, worth: float) -> None:
+    assert Policy(width=width).worth_of_coverage == worth
+    assert Policy(width=width, coverage=0.3).worth_of_coverage == 0.3
+
+
+PARAPHRASES = (
+    "We divide both sides by 2, and get x = 4.",
+    "We divide both sides by 2 and get x = 4.",
+    "We now divide both sides by 2, so we get x = 4.",
+    "Draw the perpendicular from A to the line BC.",
+)
+
+
+def test_steps_of_real_words_fall_into_clusters_at_the_usual_distance() -> None:
+    tree = new_tree()
+    leaves = grow(tree, ROOT, [0.5] * 4, texts=PARAPHRASES)
+    assert Policy().clusters(tree, leaves).tolist() == [0, 0, 0, 1]
+    assert Policy(cluster_distance=0.01).clusters(tree, leaves).tolist() == [0, 1, 2, 3]
+
+
+def test_a_level_of_clusters_of_one_is_doubted() -> None:
+    tree = new_tree()
+    grow(tree, ROOT, [0.5] * 4, texts=PARAPHRASES)
+    usual = Policy(width=4).decide(tree, np.random.default_rng(0))
+    assert usual.doubt == "" and usual.notes["clusters"] == 2 and usual.notes["rivals"] == 4
+    apart = Policy(width=4, cluster_distance=0.0).decide(tree, np.random.default_rng(0))
+    assert "every step was a cluster of its own" in apart.doubt
+    without = Policy(width=4, coverage=0.0).decide(tree, np.random.default_rng(0))
+    assert without.doubt == ""
+
+
+def test_a_search_without_clusters_says_so_once() -> None:
+    def line(ask: Ask) -> Line:
+        steps = steps_of(ask)
+        if len(steps) == 4:
+            return Line(boxed(1))
+        return Line(f"d{ask.seed % 10}{chr(97 + ask.seed % 23) * 9}\n\nand more")
+
+    policy = Policy(width=4, cluster_distance=0.0)
+    result = search(ScriptedEngine(line), policy)
+    assert result.reason.count("every step was a cluster of its own") == 1
+    assert result.answer is not None
+    result = search(ScriptedEngine(digits()), Policy(width=8, cluster_distance=1.0))
+    assert "cluster" not in result.reason

@@ -15,6 +15,7 @@ COMMANDS = (
     "runtime",
     "sparse",
     "sparse_quality",
+    "steps",
     "strategies",
     "throughput",
     "tree",

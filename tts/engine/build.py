@@ -105,9 +105,22 @@ def _choose_for_cpu(arguments: dict[str, Any]) -> None:
 
 
 def _choose_pooler(arguments: dict[str, Any]) -> None:
-    """Ask for every token's row, so that prefixes may stay cached: step pooling forbids it."""
-    pooler = import_module("vllm.config.pooler").PoolerConfig
-    arguments.setdefault("pooler_config", pooler(tok_pooling_type="ALL"))
+    """Say how rows of tokens become what is asked for.
+
+    Every token's row may be asked for, so that prefixes may stay cached: step pooling forbids it.
+    Of a model that generates, a text's vector is the mean of its hidden states, where vLLM would
+    take the last one, which says what comes next; embedding models say themselves what theirs is.
+    """
+    if "pooler_config" in arguments:
+        return
+    chosen = {"tok_pooling_type": "ALL"}
+    config = import_module("vllm.engine.arg_utils").EngineArgs(**arguments).create_model_config()
+    says_itself = import_module("vllm.transformers_utils.config").get_pooling_config(
+        config.model, config.revision
+    )
+    if config.registry.is_text_generation_model(config.architectures, config) and not says_itself:
+        chosen["seq_pooling_type"] = "MEAN"
+    arguments["pooler_config"] = import_module("vllm.config.pooler").PoolerConfig(**chosen)
 
 
 def choose_block_size(block_size: int | None, sparse: SparseConfig | None) -> int | None:

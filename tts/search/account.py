@@ -5,6 +5,7 @@ failure, and in the end one with the figures and the whole tree (`tts.search.vie
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
@@ -31,6 +32,7 @@ class SearchAccount:
         self._tree = tree
         self._before: list[Held] = []
         self._kept: list[Held] = []
+        self._doubts = Counter[str]()
         self._tokens = BlockTrie(1)
         self._live_blocks = LiveBlocks(tree.blocks)
         self._live_tokens = LiveBlocks(self._tokens)
@@ -67,6 +69,8 @@ class SearchAccount:
         if len(self._tree) > 1:
             self._before.append(before)
             self._kept.append(kept)
+            if expand:
+                self._doubts[decision.doubt] += 1
         decided = Decided(before, kept, tuple(expand), decision.notes)
         self._context.emit(Decided.KIND, **decided.to_values())
         for warning in decision.warnings:
@@ -136,6 +140,9 @@ class SearchAccount:
 
     def close(self) -> None:
         """Report the figures and the tree, and charge the most KV blocks held at once."""
+        for doubt, count in self._doubts.items():
+            if doubt and 2 * count > self._doubts.total():
+                self._context.warn(doubt)
         info, figures = self._context.engine.info, self.figures()
         self._context.searched(figures, to_json(self._tree))
         if info.kv_block_size is not None:

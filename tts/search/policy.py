@@ -20,6 +20,7 @@ class Decision:
         prune: Reason by tree node to be given up, running ones included.
         copies: How often a finished node counts, where that is not once.
         warnings: What went wrong in deciding, in sentences.
+        doubt: Why the decision may be worth little; a warning in the end where most had the same.
         notes: For the trace: why.
     """
 
@@ -27,6 +28,7 @@ class Decision:
     prune: Mapping[int, str] = field(default_factory=dict)
     copies: Mapping[int, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    doubt: str = ""
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -12,6 +12,7 @@ from tts.errors import ProblemError
 from tts.types import Problem
 
 Split = Literal["train", "calibration", "test"]
+_PARAGRAPH_END = re.compile(r"\n[ \t]*\n")
 
 
 class Keyed(Protocol):
@@ -91,8 +92,11 @@ class Levels(Generic[P]):
 
 
 def split_steps(text: str) -> list[str]:
-    """Return the steps of a solution: its non-empty paragraphs."""
-    return [part.strip() for part in text.split("\n\n") if part.strip()]
+    """Return the steps of a solution: its non-empty paragraphs.
+
+    Models indent, so that a line of white space ends a paragraph like an empty one.
+    """
+    return [part.strip() for part in _PARAGRAPH_END.split(text) if part.strip()]
 
 
 def find_boxed(text: str) -> str | None:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from tts.ngrams import embed_texts
 from tts.types.arrays import FloatArray
 
+NGRAM_DISTANCE = 0.2  # by `tts bench steps` on real steps: docs/search.md
+EMBEDDING_DISTANCE = 0.05  # of a sentence encoder, as published
 Cosines = Callable[[Counter[str]], NDArray[np.float64]]
 
 
