@@ -5,6 +5,9 @@ Cost-efficient Reasoning", arXiv:2310.03094: the cheap model's agreement with it
 measure is the posterior that the vote's leader wins. With `draft`, the cheap samples come from
 another engine of the run (`--engine-for`, or `Runtime(engine, engines={"draft": ...})`), the dearer
 ones from its own.
+
+Departures: one kind of prompt, where the source mixes chains of thought with programs, which agree
+by accident less often; agreement is all that the gate looks at, a verifier is not asked.
 """
 
 from typing import Any

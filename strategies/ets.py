@@ -10,18 +10,24 @@ clusters k of equal meaning, all binary:
 
 O_i is leaf i's share of REBASE's (whole-numbered) allocation and c = 1 / (number of leaves and
 ancestors). Then REBASE shares the same width out among the leaves that are kept. Defaults are those
-published for width 16; for 64 and 256 take coverage 1.4 and 1.45. `kv_weight: 0` becomes a small
-bonus per node, as published, so that nothing is pruned for nothing.
+published, coverage for the nearest of the widths 16 (1.5), 64 (1.4) and 256 (1.45). `kv_weight: 0`
+becomes a small bonus per node, as published, so that nothing is pruned for nothing.
 
-Meanings are compared by character n-grams, or by a sentence encoder, as published: `embedder` names
-an engine of the run, the published one being
-`math-similarity/Bert-MLM_arXiv-MP-class_zbMath?pooling`.
+Clusters are those of average linkage. With `embedder` steps are compared by a model's vectors, cut
+at a cosine distance of 0.05, as published. It is an engine of the run: the published encoder,
+`math-similarity/Bert-MLM_arXiv-MP-class_zbMath?pooling`, any other model that embeds, or one that
+generates, such as the policy itself (`POLICY?pooling`), by its mean hidden states.
+Without one they are compared by character n-grams, where 0.05 would mean "the same text": the
+distance is 0.2, calibrated on recorded steps (`tts bench steps`, docs/search.md). Where every step
+is a cluster of its own, all are worth keeping, and ETS is REBASE; if that is so on most levels, the
+search says so.
 
-Departures: solved exactly by `_prune_program` instead of CBC; `node_cost: tokens` (ours) makes c
-the node's share of all their tokens; where the solver finds nothing in time, REBASE's allocation
-stands and a warning says so; `merge` (ours) makes one leaf of those with equal token prefixes, with
-the sum of their O and of their widths, which changes nothing about the distribution of what
-follows. `ets_joint` prunes only while KV blocks are scarce.
+Departures: n-grams are the default, so that no second model is needed; solved exactly by
+`_prune_program` instead of CBC; `node_cost: tokens` (ours) makes c the node's share of all their
+tokens; where the solver finds nothing in time, REBASE's allocation stands and a warning says so;
+`merge` (ours) makes one leaf of those with equal token prefixes, with the sum of their O and of
+their widths, which changes nothing about the distribution of what follows. `ets_joint` prunes only
+while KV blocks are scarce.
 """
 
 from collections.abc import Sequence

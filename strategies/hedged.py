@@ -2,6 +2,7 @@
 
 Source: Khairi et al. 2025, "When Life Gives You Samples", arXiv:2506.20544; n = 5, temperature 0.7
 to 0.9 there. The greedy sample is the first, so ties go to it, and n = 1 is greedy decoding.
+Departure: no min-p, which the source offers besides.
 """
 
 from pydantic import Field

@@ -3,7 +3,7 @@
 Source: Snell et al. 2024, arXiv:2408.03314: every candidate step is played out `lookahead` steps
 further at temperature 0, and the verifier's score at the end of that replaces the step's own. The
 play is thrown away, its tokens are paid for: width * (lookahead + 1) generations a level. With
-`lookahead: 0` this is beam search.
+`lookahead: 0` this is beam search. Departures: those of `beam_search`.
 """
 
 from pydantic import Field

@@ -12,11 +12,14 @@ steps, each of which counts as a visit with its reward all the way up, and the p
 by the same rule until a step finishes a solution. So that `parallel` paths run at once, a running
 step counts as a visit with reward 0 (virtual loss: Chaslot et al. 2008).
 
-With `memory` it is CoAT (arXiv:2502.02390): after each step a source outside the model is asked for
-knowledge, which all steps below read (`tts.search.recall`, and `memories/` for the sources).
+With `memory` it is CoAT (Pan et al. 2025, arXiv:2502.02390; no code is public): after each step a
+source outside the model is asked for knowledge, which all steps below read (`tts.search.recall`,
+and `memories/` for the sources).
 
 Departures from `openr`: every step is a visit, not the last one of a path alone; a finished
-solution, an exhausted subtree and a repeated step are not selected again.
+solution, an exhausted subtree and a repeated step are not selected again. From CoAT:
+what a memory is worth is ours (what it adds to the reward model's score, which takes a call for
+each), and so is its weight of 0.5; every step recalls, also one that is never gone on from.
 """
 
 import math

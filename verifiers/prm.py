@@ -17,7 +17,7 @@ from pydantic import Field
 from tts import prompts
 from tts.parts.parameters import Parameters
 from tts.protocols import Context, Engine, VerifierSpec
-from tts.tasks.splits import split_steps
+from tts.tasks.splits import split_solution, split_steps
 from tts.types import Score, ScoreRequest, Trajectory
 from tts.verifiers._reward import RewardVerifier
 from tts.verifiers._step_reduce import Reduction, reduce_steps
@@ -49,7 +49,8 @@ class PRM(RewardVerifier):
         return VerifierSpec(steps=True, unit_interval=True, model=self._engine.info, by_text=True)
 
     async def _score(self, context: Context, trajectory: Trajectory) -> Score:
-        steps = split_steps(prompts.solution_part(trajectory.text))
+        text = prompts.solution_part(trajectory.text)
+        steps = split_steps(text) if trajectory.steps else split_solution(text)
         if not steps:
             return Score(None, error="the trajectory has no steps")
         if any(prompts.STEP_TAG in step for step in steps):

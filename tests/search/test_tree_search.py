@@ -187,6 +187,15 @@ def test_steps_of_any_kind_are_scored_one_by_one(options: Any, say: Any) -> None
     assert not any("Step" in text for text in verifier.calls)
 
 
+def test_a_search_of_whole_solutions_says_that_it_was_none() -> None:
+    # Lines, where paragraphs are looked for.
+    engine = ScriptedEngine(lambda ask: Line(f"first\nthen\nso \\boxed{{{ask.index}}}"))
+    said = "every solution came in one step"
+    assert said in search(engine, Rebase(width=4)).reason
+    by_lines = search(ScriptedEngine(digits()), Rebase(width=4), separator="\n")
+    assert said not in by_lines.reason
+
+
 def test_the_last_step_runs_to_the_end() -> None:
     engine = ScriptedEngine(digits(depth=50))
     result = search(engine, REBASE, max_depth=3)

@@ -18,7 +18,7 @@ from tts.search.policy import SearchPolicy
 from tts.search.tree import ROOT, SearchTree
 from tts.strategies.ets import Policy as ETS
 from tts.strategies.rebase import Policy as REBASE
-from tts.tasks.splits import split_steps
+from tts.tasks.splits import split_solution, split_steps
 from tts.types.arrays import FloatArray
 
 FEWEST, MOST = 2, 20  # steps of a solution that a search can work with
@@ -107,7 +107,7 @@ def splits_of(pool: Pool) -> Iterator[Splits]:
 
 
 def _splits(what: str, texts: Sequence[str]) -> Splits:
-    split = [split_steps(text) for text in texts]
+    split = [split_solution(text) for text in texts]
     numbers = [len(steps) for steps in split]
     lengths = [len(step) for steps in split for step in steps]
     return Splits(

@@ -18,6 +18,8 @@ from tts.search.tree import ROOT, NodeState, SearchTree
 from tts.search.view import to_json
 from tts.types import SearchFigures, Trajectory, Usage
 
+_ENOUGH = 4  # solutions of one step, by which a search was none
+
 
 class SearchAccount:
     """Counts KV blocks, cache hits and steps of one search.
@@ -140,13 +142,23 @@ class SearchAccount:
 
     def close(self) -> None:
         """Report the figures and the tree, and charge the most KV blocks held at once."""
-        for doubt, count in self._doubts.items():
-            if doubt and 2 * count > self._doubts.total():
-                self._context.warn(doubt)
+        self._warn()
         info, figures = self._context.engine.info, self.figures()
         self._context.searched(figures, to_json(self._tree))
         if info.kv_block_size is not None:
             self._context.charge(info, Usage(peak_kv_blocks=figures.peak_kv_blocks))
+
+    def _warn(self) -> None:
+        """Say what made the search worth little."""
+        for doubt, count in self._doubts.items():
+            if doubt and 2 * count > self._doubts.total():
+                self._context.warn(doubt)
+        solved = self._tree.with_state(NodeState.FINISHED)
+        if len(solved) >= _ENOUGH and (self._tree.depth[solved] == 1).all():
+            self._context.warn(
+                "every solution came in one step, so that nothing was searched: set `separator` to "
+                "what the model writes between steps"
+            )
 
     def figures(self) -> SearchFigures:
         """Return what the search has held and done so far."""

@@ -12,6 +12,7 @@ from tts.errors import ProblemError
 from tts.types import Problem
 
 Split = Literal["train", "calibration", "test"]
+_NUMBERED = re.compile(r"^[ \t]*(?:[#*]+[ \t]*)*(?:step[ \t]+\d+\b|\d{1,2}[.)][ \t])", re.I | re.M)
 _PARAGRAPH_END = re.compile(r"\n[ \t]*\n")
 
 
@@ -92,11 +93,27 @@ class Levels(Generic[P]):
 
 
 def split_steps(text: str) -> list[str]:
-    """Return the steps of a solution: its non-empty paragraphs.
+    """Return the steps that a search cuts at blank lines: the non-empty paragraphs of a text.
 
     Models indent, so that a line of white space ends a paragraph like an empty one.
     """
     return [part.strip() for part in _PARAGRAPH_END.split(text) if part.strip()]
+
+
+def split_solution(text: str) -> list[str]:
+    """Return the steps of a solution that nobody has cut: its paragraphs.
+
+    Where it is a single one, the steps are those that it numbers: "Step 2: ...", "## Step 2", "2.".
+    """
+    steps = split_steps(text)
+    if len(steps) != 1:
+        return steps
+    starts = [found.start() for found in _NUMBERED.finditer(steps[0])]
+    if len(starts) < 2:
+        return steps
+    ends = [*starts[1:], len(steps[0])]
+    starts[0] = 0  # what stands before the first number belongs to it
+    return [steps[0][start:end].strip() for start, end in zip(starts, ends, strict=True)]
 
 
 def find_boxed(text: str) -> str | None:
