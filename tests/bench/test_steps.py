@@ -27,7 +27,7 @@ def pool(tmp_path: Path) -> str:
     path.write_text(
         row(
             (f"{RED}\n\n1", "1"),
-            (f"{RED}!\n   \n1", "1"),
+            (f"{RED}!\n\n1", "1"),
             (f"{BLUE}\n\n2", "2"),
             (f"{BLUE}!\n\n1\n\nso 1", "1"),
             ("all in one", "1"),
@@ -38,11 +38,13 @@ def pool(tmp_path: Path) -> str:
 
 
 def test_splits_are_counted(pool: str) -> None:
-    whole, after = splits_of(load_pool(pool))
-    # Steps: 2, 2, 2, 3, 1 and 23, a line of white space being an empty one.
+    whole, after, pieces = splits_of(load_pool(pool))
+    # Steps: 2, 2, 2, 3, 1 and 23.
     assert (whole.number, whole.steps) == (6, 2)
     assert (whole.share, whole.one, whole.many) == pytest.approx((4 / 6, 1 / 6, 1 / 6))
     assert (after.what, after.number, after.steps, after.share) == ("solutions", 1, 2, 1.0)
+    # The long one has 21 * 30 + 20 * 2 + 8 + 7 = 685 characters, and a piece has 750.
+    assert (pieces.what, pieces.one) == ("pieces", 1.0)
 
 
 def test_levels_hold_the_steps_that_something_follows(pool: str) -> None:

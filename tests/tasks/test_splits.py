@@ -10,7 +10,6 @@ from tts.tasks.splits import split_solution, split_steps
     [
         ("", []),
         ("one\n\n\n two \n\n", ["one", "two"]),
-        ("one\n   \ntwo\n\t\n\nthree", ["one", "two", "three"]),
         ("one\ntwo", ["one\ntwo"]),
     ],
 )

@@ -5,7 +5,7 @@ prompt: the steps in one place, of the samples that go on after it. What a sampl
 is a noisy label of what its steps mean, and needs nobody to judge them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
@@ -24,6 +24,7 @@ from tts.types.arrays import FloatArray
 FEWEST, MOST = 2, 20  # steps of a solution that a search can work with
 _FEWEST_LEAVES = 4
 _DEPTHS = 8
+_PIECE = 750  # characters: some 256 tokens, the length at which a search cuts by itself
 _SHORT = 20  # characters of a step that says next to nothing
 _WIDTH = 16
 _RESAMPLES = 1000
@@ -34,7 +35,7 @@ class Splits:
     """How texts split into steps.
 
     Attributes:
-        what: Whole texts, or the solutions that follow their thoughts.
+        what: Whole texts, the solutions that follow their thoughts, or pieces of texts by length.
         number: How many.
         share: Of those with 2 to 20 steps.
         one: Share of those with a single step.
@@ -97,22 +98,29 @@ class Cut:
 
 
 def splits_of(pool: Pool) -> Iterator[Splits]:
-    """Yield how the texts of a pool split, and apart how what follows their thoughts does."""
+    """Yield how texts of a pool split, what follows their thoughts, and texts cut by length."""
     texts = [s.text for p in pool.problems for s in p.samples if s.text.strip()]
     if texts:
-        yield _splits("texts", texts)
+        yield _splits("texts", map(split_solution, texts))
     solutions = [after for t in texts if (after := after_thought(t)) and after != t.strip()]
     if solutions:
-        yield _splits("solutions", solutions)
+        yield _splits("solutions", map(split_solution, solutions))
+    if texts:
+        yield _splits("pieces", map(_pieces, texts))
 
 
-def _splits(what: str, texts: Sequence[str]) -> Splits:
-    split = [split_solution(text) for text in texts]
+def _pieces(text: str) -> list[str]:
+    """Cut a text as a search does that has no separator, only a length."""
+    return [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
+
+
+def _splits(what: str, texts: Iterable[list[str]]) -> Splits:
+    split = list(texts)
     numbers = [len(steps) for steps in split]
     lengths = [len(step) for steps in split for step in steps]
     return Splits(
         what=what,
-        number=len(texts),
+        number=len(split),
         share=fmean(FEWEST <= n <= MOST for n in numbers),
         one=fmean(n < FEWEST for n in numbers),
         many=fmean(n > MOST for n in numbers),

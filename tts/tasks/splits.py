@@ -13,7 +13,6 @@ from tts.types import Problem
 
 Split = Literal["train", "calibration", "test"]
 _NUMBERED = re.compile(r"^[ \t]*(?:[#*]+[ \t]*)*(?:step[ \t]+\d+\b|\d{1,2}[.)][ \t])", re.I | re.M)
-_PARAGRAPH_END = re.compile(r"\n[ \t]*\n")
 
 
 class Keyed(Protocol):
@@ -93,11 +92,8 @@ class Levels(Generic[P]):
 
 
 def split_steps(text: str) -> list[str]:
-    """Return the steps that a search cuts at blank lines: the non-empty paragraphs of a text.
-
-    Models indent, so that a line of white space ends a paragraph like an empty one.
-    """
-    return [part.strip() for part in _PARAGRAPH_END.split(text) if part.strip()]
+    """Return the steps of a text that a search cuts at blank lines: its non-empty paragraphs."""
+    return [part.strip() for part in text.split("\n\n") if part.strip()]
 
 
 def split_solution(text: str) -> list[str]:
