@@ -12,10 +12,11 @@ from pydantic import Field
 from tts.search.policy import Decision, SearchPolicy
 from tts.search.step_clusters import (
     EMBEDDING_DISTANCE,
-    NGRAM_DISTANCE,
+    TEXT_DISTANCE,
+    Likeness,
     cluster_steps,
     embedding_cosines,
-    ngram_cosines,
+    text_likeness,
 )
 from tts.search.tree import ROOT, SearchTree
 from tts.strategies._search import (
@@ -71,7 +72,8 @@ class PruningPolicy(SearchPolicy):
         description="mean distance up to which steps mean the same; by the kind of vectors if none",
     )
     embedder: str = Field(
-        "", description="engine of the run that embeds steps for clusters; none is by n-grams"
+        "",
+        description="engine of the run that embeds steps for clusters; words and numbers if none",
     )
     merge: bool = Field(False, description="treat equal prefixes as one leaf (ours)")
     solver_seconds: float = Field(10.0, gt=0, description="most seconds that one solution may take")
@@ -157,10 +159,10 @@ class PruningPolicy(SearchPolicy):
         has_clusters = self.worth_of_coverage > 0 and len(set(texts)) > 1
         if not has_clusters:
             return np.array([], dtype=int)
+        likeness: Likeness = text_likeness
+        usual = TEXT_DISTANCE
         if self.embedder:
-            cosines, usual = partial(embedding_cosines, tree.embeddings), EMBEDDING_DISTANCE
-        else:
-            cosines, usual = ngram_cosines, NGRAM_DISTANCE
+            likeness, usual = partial(embedding_cosines, tree.embeddings), EMBEDDING_DISTANCE
         cut = usual if self.cluster_distance is None else self.cluster_distance
-        found = cluster_steps(texts, cut, cosines)
+        found = cluster_steps(texts, cut, likeness)
         return np.array(found, dtype=int)

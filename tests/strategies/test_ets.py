@@ -1,5 +1,6 @@
 """ETS: the integer program by hand and against brute force, clusters, and whole searches."""
 
+from collections import Counter
 from importlib import import_module
 from typing import Any
 
@@ -14,7 +15,13 @@ from tests.support.results import noted
 from tests.support.scripts import boxed
 from tests.support.searching import digits, expanded, grow, new_tree, search, steps_of
 from tts.engine.scripted import Ask, Line, ScriptedEngine
-from tts.search.step_clusters import cluster_steps, link_by_average
+from tts.ngrams import embed_texts
+from tts.search.step_clusters import (
+    TEXT_DISTANCE,
+    cluster_steps,
+    link_by_average,
+    text_likeness,
+)
 from tts.search.tree import ROOT, SearchTree
 from tts.strategies._prune_program import Program, solve
 from tts.strategies.ets import Config, Policy, build
@@ -289,3 +296,22 @@ def test_a_search_without_clusters_says_so_once() -> None:
     assert result.answer is not None
     result = search(ScriptedEngine(digits()), Policy(width=8, cluster_distance=1.0))
     assert "cluster" not in result.reason
+
+
+def test_likeness_by_hand() -> None:
+    copies = Counter(["a 1 2", "b 1 3", "c", "c!"])
+    found = text_likeness(copies)
+    # Numbers {1, 2} and {1, 3} of four texts, 1 in two of them: weights ln(5/3) + 1 = 1.511 and
+    # ln(5/2) + 1 = 1.916, so 1.511 of 1.511 + 2 * 1.916 is common, 0.283.
+    words = (lambda v: (v @ v.T).toarray())(embed_texts(list(copies), [1] * 4))
+    assert found[0, 1] == pytest.approx((words[0, 1] + 0.2829) / 2, abs=1e-4)
+    # One has numbers, the other none: nothing in common. Neither has: words alone decide.
+    assert found[0, 2] == pytest.approx(words[0, 2] / 2)
+    assert found[2, 3] == pytest.approx(words[2, 3])
+    assert np.diag(found) == pytest.approx(1.0)
+
+
+def test_another_result_is_another_meaning() -> None:
+    said = "We divide both sides by 2, and get x = {}."
+    texts = [said.format(4), said.format(5), "Dividing both sides by 2, we get that x = 4."]
+    assert cluster_steps(texts, TEXT_DISTANCE) == [0, 1, 0]

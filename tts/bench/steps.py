@@ -16,7 +16,7 @@ from tts.engine.vllm import VLLMEngine
 from tts.errors import InputError
 from tts.types.arrays import FloatArray
 
-_CUTS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
+_CUTS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 _BATCH = 256  # texts that are embedded at a time
 _NAME = 24  # characters of a model's name that a table shows
 _CONTEXT = 2048  # tokens; a search cuts steps long before

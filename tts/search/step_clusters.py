@@ -1,9 +1,11 @@
-"""Which steps say the same: clusters of step texts, by average linkage on cosine distance.
+"""Which steps say the same: clusters of step texts, by average linkage on their distances.
 
-The vectors are TF-IDF over character n-grams (`tts.ngrams`), for which no model is needed,
-or those of an embedding model. Equal texts always fall together.
+Without a model, texts are alike in their words, by TF-IDF over character n-grams (`tts.ngrams`),
+and in their numbers, which say in mathematics what came out; with an embedding model, by its
+vectors. Equal texts always fall together.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
@@ -13,20 +15,35 @@ from numpy.typing import NDArray
 from tts.ngrams import embed_texts
 from tts.types.arrays import FloatArray
 
-NGRAM_DISTANCE = 0.2  # by `tts bench steps` on real steps: docs/search.md
+TEXT_DISTANCE = 0.3  # by `tts bench steps` on real steps: docs/search.md
 EMBEDDING_DISTANCE = 0.05  # of a sentence encoder, as published
-Cosines = Callable[[Counter[str]], NDArray[np.float64]]
+Likeness = Callable[[Counter[str]], NDArray[np.float64]]
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
-def ngram_cosines(copies: Counter[str]) -> NDArray[np.float64]:
-    """Return the cosines between texts by character n-grams, [texts, texts].
+def text_likeness(copies: Counter[str]) -> NDArray[np.float64]:
+    """Return how alike texts are, [texts, texts], 0 to 1: in their words, and in their numbers.
+
+    The mean of the cosine between character n-grams and of the share of numbers that two texts have
+    in common (Jaccard's, weighted by inverse document frequency); the cosine alone between texts
+    without numbers.
 
     Args:
         copies: Texts, and how often each occurs.
     """
-    vectors = embed_texts(list(copies), list(copies.values()))
-    cosines: NDArray[np.float64] = (vectors @ vectors.T).toarray()
-    return cosines
+    texts, counts = list(copies), np.array(list(copies.values()), dtype=float)
+    vectors = embed_texts(texts, list(copies.values()))
+    words: NDArray[np.float64] = (vectors @ vectors.T).toarray()
+    found = [set(_NUMBER.findall(text)) for text in texts]
+    known = sorted(set().union(*found))
+    has = np.array([[number in each for number in known] for each in found], dtype=float)
+    if not known:
+        return words
+    weights = np.log((1 + counts.sum()) / (1 + counts @ has)) + 1
+    own, common = has @ weights, (has * weights) @ has.T
+    either = own[:, None] + own - common
+    shared = np.divide(common, either, out=np.zeros_like(common), where=either > 0)
+    return np.where(either > 0, (words + shared) / 2, words)
 
 
 def embedding_cosines(
@@ -47,17 +64,17 @@ def embedding_cosines(
 
 
 def cluster_steps(
-    texts: Sequence[str], distance: float, cosines: Cosines = ngram_cosines
+    texts: Sequence[str], distance: float, likeness: Likeness = text_likeness
 ) -> list[int]:
     """Return the cluster of each text, numbered from 0 in order of appearance.
 
     Args:
         texts: Steps.
-        distance: Cosine distance at which the dendrogram is cut, 0 to 1.
-        cosines: Likeness of the distinct texts.
+        distance: 1 less the likeness, at which the dendrogram is cut, 0 to 1.
+        likeness: Of the distinct texts.
     """
     copies = Counter(texts)
-    labels = link_by_average(1.0 - cosines(copies), list(copies.values()), distance)
+    labels = link_by_average(1.0 - likeness(copies), list(copies.values()), distance)
     label_by_text = dict(zip(copies, labels, strict=True))
     return [label_by_text[text] for text in texts]
 
