@@ -16,13 +16,13 @@ becomes a small bonus per node, as published, so that nothing is pruned for noth
 Clusters are those of average linkage. With `embedder` steps are compared by a model's vectors, cut
 at a cosine distance of 0.05, as published. It is an engine of the run: the published encoder,
 `math-similarity/Bert-MLM_arXiv-MP-class_zbMath?pooling`, any other model that embeds, or one that
-generates, such as the policy itself (`POLICY?pooling`), by its mean hidden states.
-Without one they are compared by character n-grams, where 0.05 would mean "the same text": the
-distance is 0.2, calibrated on recorded steps (`tts bench steps`, docs/search.md). Where every step
-is a cluster of its own, all are worth keeping, and ETS is REBASE; if that is so on most levels, the
-search says so.
+generates, such as the policy itself (`POLICY?pooling`), by its mean hidden states. Without one they
+are compared by their words (character n-grams) and their numbers, and cut at 0.3, which was
+calibrated on recorded steps (`tts bench steps`, docs/search.md); 0.05 would mean "the same text"
+there. Where every step is a cluster of its own, all are worth keeping, and ETS is REBASE; if that
+is so on most levels, the search says so.
 
-Departures: n-grams are the default, so that no second model is needed; solved exactly by
+Departures: texts are the default, so that no second model is needed; solved exactly by
 `_prune_program` instead of CBC; `node_cost: tokens` (ours) makes c the node's share of all their
 tokens; where the solver finds nothing in time, REBASE's allocation stands and a warning says so;
 `merge` (ours) makes one leaf of those with equal token prefixes, with the sum of their O and of

@@ -31,7 +31,7 @@ def steps(
         typer.Option(
             "--embedder",
             metavar="MODEL",
-            help="Compare steps by this model's vectors, in place of n-grams; of a model that "
+            help="Compare steps by this model's vectors, not by words and numbers; of a model that "
             "generates, by its mean hidden states.",
         ),
     ] = None,
