@@ -215,6 +215,7 @@ def test_a_named_embedding_model_says_which_steps_are_alike(vllm_engine: VLLMEng
     async def main() -> None:
         engine = await make_engine(EngineSpec.parse("bundled:reasoner?pooling"))
         found = await engine.embed(texts)
+        assert isinstance(engine, VLLMEngine)
         # A model that generates: its mean hidden state, where vLLM would take the last.
         config = engine._stepper.engine.vllm_config.model_config.pooler_config
         assert config.seq_pooling_type == "MEAN"

@@ -83,7 +83,7 @@ def test_of_steps_that_mean_the_same_one_is_kept() -> None:
     embedded = ETS(width=3, kv_weight=2.0, coverage=1.5, embedder="e")
     kept = expanded(embedded, three_steps())
     assert len(kept) == 2 and 3 in kept
-    # By n-grams there are three: two of them give 2/3 - 3/2 + 1 = .167, all again .5.
+    # By their letters there are three: two of them give 2/3 - 3/2 + 1 = .167, all again .5.
     by_ngrams = ETS(width=3, kv_weight=2.0, coverage=1.5)
     assert expanded(by_ngrams, three_steps()) == {1: 1, 2: 1, 3: 1}
 

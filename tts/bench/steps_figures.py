@@ -163,7 +163,7 @@ class Trees:
 
     Args:
         levels: Of one pool.
-        vectors: Of the steps' texts, by an embedding model; None compares n-grams.
+        vectors: Of the steps' texts, by an embedding model; None compares words and numbers.
         seed: Of the rewards, which are random, Beta(6, 2), and the same at every distance.
     """
 
@@ -176,8 +176,9 @@ class Trees:
         rng = np.random.default_rng(seed)
         self._trees = [_tree(level.texts, rng) for level in levels]
         for level, tree in zip(levels, self._trees, strict=True):
-            for text in level.texts if vectors is not None else ():
-                tree.add_embedding(text, vectors[text])
+            for text in level.texts:
+                if vectors is not None:
+                    tree.add_embedding(text, vectors[text])
 
     def cut(self, distance: float) -> Cut:
         """Return what clusters at a distance do."""
