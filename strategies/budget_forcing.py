@@ -29,7 +29,7 @@ class Config(Parameters):
         None, ge=1, description="most tokens of a thought; sampling.max_tokens if none"
     )
     answer_tokens: int = Field(100, ge=1, description="most tokens of the answer")
-    lead: str = Field("Final Answer: ", description="first words of the answer")
+    lead: str = Field("Final Answer:", description="first words of the answer")
     probe_every: int | None = Field(
         None, ge=1, description="tokens between probes for the answer; none are made if null"
     )

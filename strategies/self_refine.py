@@ -1,10 +1,11 @@
 """Self-Refine: the model criticises its attempt and revises it, until the criticism accepts it.
 
 Source: Madaan et al. 2023, "Self-Refine: Iterative Refinement with Self-Feedback",
-arXiv:2303.17651; at most 4 rounds. Departures: criticism and revision are two requests, and the
-first does not presuppose an error; an accepted attempt is returned as it is, where the published
-code returns the rewrite made after "it is correct"; a revision sees the last attempt and its
-criticism, not all earlier rounds; one temperature serves all requests.
+arXiv:2303.17651; at most 4 rounds; a revision sees all attempts before it and their criticisms.
+Departures: criticism and revision are two requests (as in the paper's other tasks; one in its
+maths), and the first does not presuppose an error; a criticism sees the last attempt alone; an
+accepted attempt is returned as it is, where the published code returns the rewrite made after "it
+is correct"; one temperature serves all requests; no worked examples are shown.
 """
 
 from pydantic import Field
@@ -26,5 +27,6 @@ class Config(Parameters):
 
 def build(config: Config) -> Pipeline:
     """Sample, criticise and revise."""
-    chains = sample(n=config.n, mode=config.mode) >> refine(mode="critique", rounds=config.rounds)
+    mended = refine(mode="critique", rounds=config.rounds, memory=config.rounds)
+    chains = sample(n=config.n, mode=config.mode) >> mended
     return chains if config.n == 1 else chains >> vote()

@@ -21,6 +21,7 @@ from tts.operators import (
     escalate,
     expand,
     follow,
+    force,
     fuse,
     lockstep,
     loop,
@@ -35,6 +36,7 @@ from tts.operators import (
     select,
     think,
     tree_search,
+    trim,
     vote,
 )
 from tts.parts import catalog
@@ -77,6 +79,7 @@ FULL: Mapping[str, tuple[Pipeline, ...]] = {
     ),
     "expand": (expand(n=2, start=True, separator="Step {}", step_tokens=9, ends_at_answer=False),),
     "follow": (follow(n=2),),
+    "force": (force(n=2, mode="no_thinking", words="Done.", lead="So", answer_tokens=32),),
     "fuse": (
         fuse(
             into="choice",
@@ -123,7 +126,27 @@ FULL: Mapping[str, tuple[Pipeline, ...]] = {
             probe="Now",
             probe_tokens=8,
             agree=2,
+            hesitation=("hm",),
             max_repeats=4,
+        ),
+    ),
+    "trim": (
+        trim(
+            n=2,
+            max_thinking=64,
+            answer_tokens=32,
+            lead="So",
+            verifier="small",
+            interval=16,
+            reflection=("Hm",),
+            shortest=9,
+            sentences=8,
+            unchanged=3,
+            share=0.9,
+            parts=7,
+            max_repeats=4,
+            settled="Done.",
+            unsettled="Enough.",
         ),
     ),
     "tree_search": (

@@ -146,12 +146,16 @@ ASKS: list[Callable[[Problem], Prompt]] = [
     prompts.solve_in_another_language,
     lambda problem: prompts.revise(problem, "t"),
     lambda problem: prompts.revise_last(problem, ["t", "u"]),
-    lambda problem: prompts.revise_checked(problem, "t", "c"),
+    lambda problem: prompts.revise_checked(problem, [("t", "c")]),
+    lambda problem: prompts.revise_checked(problem, [("t", "c"), ("u", "d")]),
     lambda problem: prompts.verify(problem, "t"),
     lambda problem: prompts.choose(problem, ["t"]),
     lambda problem: prompts.choose_by_checklist(problem, ["t"]),
     lambda problem: prompts.fuse(problem, ["t"]),
     lambda problem: prompts.summarise(problem, ["t"]),
+    lambda problem: prompts.grade(problem, ["t", "u"], 1),
+    lambda problem: prompts.states_answer(problem, "t"),
+    lambda problem: prompts.same_answer(problem, "t", "u"),
     lambda problem: prompts.follow(problem, "n"),
     lambda problem: prompts.plan(problem, "task", "n"),
     lambda problem: prompts.recall(problem, ["s"], []),
@@ -287,3 +291,17 @@ def test_a_preset_s_instruction_stands_for_programs_too() -> None:
     options = PromptOptions(instruction="Write f.")
     problem = Problem("c", "Square.", answer_type="code", prompt=options)
     assert prompts.solve(problem).messages[-1].content == "Square.\n\nWrite f."
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("1: 3/10\n2: 9/10\nBest: 2, 1", [2, 1]),
+        ("Best: 9\nOn reflection.\n**Best:** 3, 3 and 12", [3, 12]),
+        ("best: attempts 4, 5.", [4, 5]),
+        ("Best: none", []),
+        ("The second.", []),
+    ],
+)
+def test_the_last_ranking_is_read(text: str, numbers: list[int]) -> None:
+    assert prompts.parse_ranking(text) == numbers

@@ -27,6 +27,8 @@ KINDS: Mapping[str, str] = {
     "choose": "One of a `window` of trajectories was chosen.",
     "critique": "A check of a trajectory ended with a `verdict`.",
     "escalate": "A problem was handed to the dearer strategy.",
+    "forced": "An attempt was cut at its limit, and its answer asked for.",
+    "grade": "A model graded attempts: the numbers of the `best`.",
     "map": "A problem was split into `items`.",
     "probe": "A thought was asked for its `answer` so far.",
     "prune": "A trajectory, or `nodes` of a search tree, were given up.",
@@ -35,6 +37,7 @@ KINDS: Mapping[str, str] = {
     "score": "A `verifier` gave a trajectory its `value`.",
     "select": "The best of those that `arrived` were chosen, by the score `by`.",
     "think": "A thought ended after `tokens`.",
+    "thought": "A verifier read a `part` of a thought: it `states` an answer, or the `same` again.",
     "thought_end": "A `rule` ended a thought.",
     "vote": "Votes were counted: `read` trajectories, `voters`, weight by answer.",
     # Of verifiers.

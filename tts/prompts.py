@@ -43,6 +43,7 @@ NO_THINKING = Thought("skipped")
 _PLAIN = PromptOptions()
 _PLACES = re.compile(r"(\{problem\}|\{instruction\})")
 _BEST = re.compile(r"best:\W*(?:attempt\W*)?(\d+)", re.IGNORECASE)
+_RANKING = re.compile(r"best:([^\n]*\d[^\n]*)", re.IGNORECASE)
 _NOTHING = re.compile(r"\W*none\W*", re.IGNORECASE)
 _VERDICT = re.compile(r"verdict:\W*(correct|incorrect)\b", re.IGNORECASE)
 
@@ -114,6 +115,12 @@ def parse_best(text: str) -> int | None:
     return int(found[-1]) if found else None
 
 
+def parse_ranking(text: str) -> list[int]:
+    """Return the numbers that the last line of grades names as the best, each once, in order."""
+    found = _RANKING.findall(text)
+    return list(dict.fromkeys(map(int, re.findall(r"\d+", found[-1])))) if found else []
+
+
 def _ask(problem: Problem, text: str, thought: Thought | None = None) -> Prompt:
     """Put the problem first, so that all requests about it share a prefix."""
     options = problem.prompt or _PLAIN
@@ -178,6 +185,11 @@ SUMMARISE = (
     "Write short notes for a next attempt: where these attempts agree, where they disagree and "
     "which side is right, results that are certain, what is still open."
 )
+GRADE = (
+    "These attempts were made independently. Check each and grade it from 0 to 10 by how far it "
+    'can be trusted. End with the line "Best: N, N, ...", the numbers of the best {count} '
+    "attempts, the best first."
+)
 SELECT_MODULES = "Name the ways of reasoning, of those listed, that help with this problem."
 ADAPT_MODULES = "Rephrase each chosen way of reasoning so that it fits this problem. Do not solve."
 WRITE_PLAN = "Write a step-by-step plan for solving the problem in this way. Do not solve it yet."
@@ -192,6 +204,13 @@ DECOMPOSE = (
 RECALL = (
     "Do not go on. State in one sentence a fact that is not said above and helps with the next "
     'step, or reply "none".'
+)
+STATES_ANSWER = (
+    "Does this part of a train of thought arrive at an answer to the problem? Reply yes or no."
+)
+SAME_ANSWER = (
+    "Do these two parts of a train of thought arrive at the same answer to the problem? Reply yes "
+    "or no."
 )
 PROBE = "\n\nThe answer to the whole problem is \\boxed{"
 MODULES = (
@@ -232,15 +251,30 @@ def revise_last(problem: Problem, attempts: Sequence[str]) -> Prompt:
     return _ask(problem, f"{_numbered(attempts)}\n\n{_answered(problem, _REVISE_LAST)}")
 
 
-def revise_checked(problem: Problem, attempt: str, check: str) -> Prompt:
-    """Ask to mend an attempt, given a check of it."""
-    shown = f"Attempt:\n{attempt.strip()}\n\nCheck:\n{check.strip()}"
-    return _ask(problem, f"{shown}\n\n{_answered(problem, _REVISE)}")
+def revise_checked(problem: Problem, checked: Sequence[tuple[str, str]]) -> Prompt:
+    """Ask to mend the last of several attempts, each a revision of the one before, and its check.
+
+    Args:
+        problem: What is to be solved.
+        checked: Attempts with their checks.
+    """
+    numbers = [f" {i}" for i in range(1, len(checked) + 1)] if len(checked) > 1 else [""]
+    shown = [
+        f"Attempt{number}:\n{attempt.strip()}\n\nCheck{number}:\n{check.strip()}"
+        for number, (attempt, check) in zip(numbers, checked, strict=True)
+    ]
+    asked = _answered(problem, _REVISE if len(checked) == 1 else _REVISE_LAST)
+    return _ask(problem, "\n\n".join([*shown, asked]))
 
 
 def fuse(problem: Problem, attempts: Sequence[str]) -> Prompt:
     """Ask for one solution out of several independent attempts."""
     return _ask(problem, f"{_numbered(attempts)}\n\n{_answered(problem, _FUSE)}")
+
+
+def grade(problem: Problem, attempts: Sequence[str], count: int) -> Prompt:
+    """Ask for grades of several independent attempts, and for the numbers of the best ones."""
+    return _ask(problem, f"{_numbered(attempts)}\n\n{GRADE.format(count=count)}")
 
 
 def summarise(problem: Problem, attempts: Sequence[str]) -> Prompt:
@@ -257,6 +291,17 @@ def follow(problem: Problem, notes: str) -> Prompt:
 def plan(problem: Problem, task: str, notes: str) -> Prompt:
     """Ask for notes on the problem, given earlier ones, if any."""
     return _ask(problem, "\n\n".join(part for part in (notes.strip(), task) if part))
+
+
+def states_answer(problem: Problem, part: str) -> Prompt:
+    """Ask, to be answered by yes or no, whether a part of a thought has an answer."""
+    return _ask(problem, f"Part:\n{part.strip()}\n\n{STATES_ANSWER}")
+
+
+def same_answer(problem: Problem, part: str, other: str) -> Prompt:
+    """Ask, to be answered by yes or no, whether two parts of a thought have the same answer."""
+    shown = f"First part:\n{part.strip()}\n\nSecond part:\n{other.strip()}"
+    return _ask(problem, f"{shown}\n\n{SAME_ANSWER}")
 
 
 def recall(problem: Problem, steps: Sequence[str], recalled: Sequence[str]) -> Prompt:

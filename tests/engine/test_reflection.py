@@ -35,9 +35,10 @@ def test_a_quarter_ahead_begins_at_the_top_and_ends_in_time() -> None:
     assert [wave(ahead, t) for t in range(6)] == [2.0, 1.0, 0.0, -1.0, 0.0, 0.0]
 
 
-def test_every_spelling_of_a_word_that_is_one_token() -> None:
-    vocabulary = ["wait", " Wait", "waiting", "BUT", "butter", "\nbut", "", "Wait,"]
-    assert spellings(vocabulary, ["Wait", "but"]) == (0, 1, 3, 5)
+def test_words_are_tokens_to_the_letter_and_the_space() -> None:
+    vocabulary = ["wait", " Wait", "Wait", "BUT", "but", " but", "", "Wait,"]
+    assert spellings(vocabulary, Reflection().words) == (0, 2, 4)
+    assert spellings(vocabulary, [" Wait", " but"]) == (1, 5)
 
 
 def schedule(*end_ids: int) -> Schedule:
@@ -62,9 +63,9 @@ def test_a_tag_of_several_tokens_in_a_sequence_that_comes_back(
 
 
 def test_a_preset_names_the_wave() -> None:
-    assert load_preset("cyclic_reflex").sampling.reflection == Reflection(3.0, 600)
-    changed = load_preset("cyclic_reflex", ["sampling.reflection.period=1200"])
-    assert changed.sampling.reflection == Reflection(3.0, 1200)
+    assert load_preset("cyclic_reflex").sampling.reflection == Reflection(5.0, 1200)
+    changed = load_preset("cyclic_reflex", ["sampling.reflection.period=600"])
+    assert changed.sampling.reflection == Reflection(5.0, 600)
     with pytest.raises(PresetError, match="period"):
         load_preset("cyclic_reflex", ["sampling.reflection.period=0"])
 

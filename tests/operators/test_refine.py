@@ -177,8 +177,3 @@ def test_an_engine_that_is_not_there_is_refused_before_a_sample() -> None:
     assert not engine.requests
     with pytest.raises(ValidationError, match="checker belongs to it"):
         Refine(checker="big")
-
-
-def test_nonsense_is_refused() -> None:
-    with pytest.raises(ValidationError, match="memory belongs to mode revise"):
-        Refine(mode="critique", memory=2)

@@ -1,16 +1,20 @@
 """Self-Refine, revision chains, PDR, MALT: worked by hand."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from tests.support.results import noted, prompts_of
 from tests.support.scripts import boxed
-from tests.support.solving import solve
+from tests.support.solving import PROBLEM, solve
 from tests.support.verifiers import ByText
+from tts import prompts
 from tts.engine.scripted import Ask, Line, ScriptedEngine
+from tts.errors import ContextError
 from tts.presets.load import load_preset
 from tts.strategies import malt, pdr, revisions, self_refine
+from tts.types import Sampling
 
 CHECK = "Check each step"
 
@@ -47,6 +51,15 @@ def test_self_refine_stops_after_its_rounds() -> None:
     result = solve(improving(), "self_refine")
     assert result.answer is not None and result.answer.text == "4"  # four revisions of 0
     assert result.usage.calls == 1 + 4 * 2
+
+
+def test_a_revision_of_self_refine_sees_all_attempts_and_their_criticisms() -> None:
+    engine = improving()
+    solve(engine, self_refine(rounds=3))
+    revisions_asked = [p for p in prompts_of(engine) if "Check 2:" in p or "Check:" in p]
+    assert [shown(p) for p in revisions_asked] == [[0], [0, 1], [0, 1, 2]]
+    assert revisions_asked[-1].count("Verdict: incorrect") == 3
+    assert all(len(shown(p)) == 1 for p in prompts_of(engine) if CHECK in p)
 
 
 def test_self_refine_with_a_right_draft_costs_one_check() -> None:
@@ -101,7 +114,7 @@ def test_a_verifier_may_decide_over_all_attempts() -> None:
 
 def test_pdr_shows_the_last_draft_a_random_few() -> None:
     engine = improving()
-    result = solve(engine, "pdr")
+    result = solve(engine, pdr(distil="random"))
     assert result.usage.calls == 8 + 1
     seen = shown(prompts_of(engine)[1])
     assert len(set(seen)) == 4 and set(seen) <= set(range(8))
@@ -109,12 +122,82 @@ def test_pdr_shows_the_last_draft_a_random_few() -> None:
 
 
 def test_pdr_rounds_shrink() -> None:
-    pipeline = pdr(drafts=(6, 3, 2), show=2)
+    pipeline = pdr(drafts=(6, 3, 2), show=2, distil="random")
     engine = improving()
     result = solve(engine, pipeline)
     assert result.usage.calls == 6 + 3 + 2 + 1
     assert all(len(set(shown(p))) <= 2 for p in prompts_of(engine)[1:])
     assert len(prompts_of(engine)) == 1 + 3 + 2 + 1  # each draft sees a draw of its own
+
+
+def grading(*best: str) -> ScriptedEngine:
+    """Draft i says i; grading i names the best; what sees attempts says one more than the last."""
+
+    def line(ask: Ask) -> Line:
+        seen = shown(ask.prompt)
+        if "grade it from 0 to 10" in ask.prompt:
+            return Line(f"Attempt 1: 3/10\nBest: {best[ask.index]}")
+        return Line(boxed(seen[-1] + 1 if seen else ask.index))
+
+    return ScriptedEngine(line)
+
+
+def test_pdr_shows_the_drafts_that_the_model_grades_best() -> None:
+    engine = grading("5, 8, 1, 2, 3")  # of these four are shown: drafts 4, 7, 0, 1
+    result = solve(engine, "pdr")
+    grades, last = prompts_of(engine)[1:]
+    assert shown(grades) == list(range(8)) and "best 4 attempts" in grades
+    assert shown(last) == [4, 7, 0, 1]
+    assert [e["best"] for e in noted(result, "grade")] == [[5, 8, 1, 2]]
+    assert result.usage.calls == 8 + 1 + 1
+    assert result.usage.checking_tokens == len("Attempt 1: 3/10\nBest: 5, 8, 1, 2, 3")
+    assert len(result.samples) == 8 + 1
+    assert result.answer is not None and result.answer.text == "2"
+
+
+def test_each_draft_of_the_next_round_may_see_a_grading_of_its_own() -> None:
+    engine = grading("1, 2", "3, 4", "4, 3")
+    result = solve(engine, pdr(drafts=(4, 3), show=2))
+    drafts = [shown(p) for p in prompts_of(engine)[2:5]]
+    assert sorted(drafts) == [[0, 1], [2, 3], [3, 2]]
+    # Four drafts, three gradings and three drafts, one grading and one draft.
+    assert result.usage.calls == 4 + 3 + 3 + 1 + 1
+
+
+def test_or_all_see_the_same_one() -> None:
+    engine = grading("2, 4")
+    result = solve(engine, pdr(drafts=(4, 3), show=2, distil="graded"))
+    assert shown(prompts_of(engine)[2]) == [1, 3]
+    assert engine.requests[2].n == 3
+    assert result.usage.calls == 4 + 1 + 3 + 1 + 1
+
+
+@pytest.mark.parametrize("said", ["none", "9, 17"])
+def test_grades_that_cannot_be_read_are_a_warning(said: str) -> None:
+    engine = grading(said)
+    result = solve(engine, pdr(drafts=(8,), show=3))
+    assert shown(prompts_of(engine)[2]) == [0, 1, 2]
+    assert "grades of attempts could not be read" in str(result.trace)
+
+
+def test_without_room_for_a_grading_the_first_drafts_are_shown() -> None:
+    engine = grading("4")
+    engine.fail_at = {1: ContextError("too long")}
+    result = solve(engine, pdr(drafts=(4,), show=2))
+    assert shown(prompts_of(engine)[2]) == [0, 1]
+    assert result.answer is not None and result.answer.text == "2"
+
+
+def test_the_workspace_is_what_the_context_leaves() -> None:
+    engine = ScriptedEngine(lambda ask: Line("x" * 400 + boxed(ask.index)))
+    around = len(prompts.fuse(PROBLEM, []).messages[0].content) + 16 + 2 * 8
+    engine.info = replace(engine.info, context_tokens=around + 300 + 200)
+    result = solve(engine, pdr(drafts=(2,), show=2), sampling=Sampling(max_tokens=200))
+    # A draft has 200 tokens, cut within its text: 400 of them, and 300 have room beside an answer.
+    assert "of 2 attempts with 400 tokens the last 300 are shown" in str(result.trace)
+    assert prompts_of(engine)[1].count("x") >= 300
+    whole = solve(engine, pdr(drafts=(2,), show=2), sampling=Sampling(max_tokens=150))
+    assert "are shown" not in str(whole.trace)
 
 
 def test_pdr_may_show_the_best() -> None:
@@ -137,7 +220,9 @@ def test_pdr_may_summarise_within_the_limit() -> None:
 
 def test_the_workspace_holds_no_more_than_its_limit() -> None:
     engine = ScriptedEngine(lambda ask: Line("x" * 60 + boxed(ask.index)))
-    solve(engine, pdr(drafts=(4,), workspace_tokens=80))
+    result = solve(engine, pdr(drafts=(4,), workspace_tokens=80))
+    # Each draft has 60 and 18 characters, which are tokens here.
+    assert "of 4 attempts with 312 tokens the last 80 are shown" in str(result.trace)
     prompt = prompts_of(engine)[1]
     attempts = re.findall(r"Attempt \d:\n(.*)\n", prompt)
     assert sum(map(len, attempts)) == 80

@@ -1,13 +1,17 @@
 """Budget forcing, Dynasor, TrimR: worked by hand."""
 
+import re
+
 import pytest
 
-from tests.support.results import noted
+from tests.support.results import noted, prompts_of
 from tests.support.scripts import boxed
 from tests.support.solving import solve
 from tts import prompts
-from tts.engine.scripted import Ask, Line, ScriptedEngine
-from tts.strategies import budget_forcing, dynasor, trimr
+from tts.engine.scripted import Ask, Line, Script, ScriptedEngine
+from tts.presets.load import load_preset
+from tts.strategies import budget_forcing, dynasor
+from tts.types import Sampling
 
 OPEN = "<assistant><think>\n"
 
@@ -28,7 +32,7 @@ def test_the_default_ignores_the_end_once() -> None:
     engine = thinker("first\n</think>", ", again\n</think>")
     result = solve(engine, budget_forcing())
     text = result.trajectories[0].text
-    assert text == "first\nWait, again\n</think>\n\nFinal Answer: \\boxed{12}"
+    assert text == "first\nWait, again\n</think>\n\nFinal Answer:\\boxed{12}"
     assert result.answer is not None and result.answer.text == "12"
     assert result.usage.calls == 3
 
@@ -100,21 +104,41 @@ def test_a_forced_thought_may_end_early_too() -> None:
     assert [(e["tokens"], e["waits"]) for e in noted(result, "think")] == [(3 * 20, 0)]
 
 
-def test_trimr_counts_an_answer_that_stays() -> None:
-    # 3 3 5 5 5: the counter goes 1, back to 0, 1, 2, and the thought ends.
-    pipeline = trimr(interval=20)
-    result = solve(settling("3", "3", "5", "5", "5", "7"), pipeline)
-    assert [e["answer"] for e in noted(result, "probe")] == ["3", "3", "5", "5", "5"]
-    assert noted(result, "thought_end")[0]["rule"] == "probe"
+@pytest.mark.parametrize("word", ["Wait", "hold on", "hmm"])
+def test_dynasor_does_not_count_a_probe_that_hesitates(word: str) -> None:
+    said = ("2", "2", "2} " + word, "2", "2", "2")
+    result = solve(settling(*said), dynasor(interval=20))
+    assert [e["answer"] for e in noted(result, "probe")] == ["2", "2", None, "2", "2", "2"]
 
 
-def test_trimr_ends_a_thought_that_repeats() -> None:
+def test_trimr_lets_another_engine_of_the_run_read() -> None:
+    parts = [f"Wait, I get {answer} now".ljust(119, ".") + "\n" for answer in (3, 3, 5, 5, 5, 5, 7)]
+    policy = ScriptedEngine(thinking("".join(parts)))
+    verifier = ScriptedEngine(reads)
+    pipeline = load_preset("trimr", ["verifier=small", "n=3"]).pipeline
+    result = solve(
+        policy, pipeline, engines={"small": verifier}, sampling=Sampling(max_tokens=2000)
+    )
+    assert [e["rule"] for e in noted(result, "thought_end")] == ["settled"] * 3
+    assert result.answer is not None and result.answer.support.votes == 3
+    assert all("I get 7" not in t.text for t in result.trajectories)
+    # Of each thought five parts were read, four of them beside the one before.
+    assert len(verifier.requests) == 3 * 9
+    assert not any("Reply yes or no" in prompt for prompt in prompts_of(policy))
+
+
+def thinking(thought: str) -> Script:
+    """Script: goes on with the thought from where it is; says 12 once it is closed."""
+
     def line(ask: Ask) -> Line:
-        _, _, so_far = ask.prompt.partition(OPEN)
-        if "</think>" in so_far:
-            return Line(boxed(12))
-        return Line("" if so_far.endswith(prompts.PROBE) else "over and over\n\n" * 20)
+        _, _, so_far = ask.prompt.rpartition(OPEN)
+        return Line(boxed(12) if "</think>" in so_far else thought[len(so_far) :])
 
-    result = solve(line, trimr(interval=45))
-    assert noted(result, "thought_end")[0]["rule"] == "repeats"
-    assert result.trajectories[0].text.count("over and over") == 3
+    return line
+
+
+def reads(ask: Ask) -> Line:
+    """Script: says whether parts state answers, and the same one."""
+    found = re.findall(r"I get (\d+)", ask.prompt)
+    is_yes = found and (prompts.SAME_ANSWER not in ask.prompt or len(set(found)) == 1)
+    return Line("yes" if is_yes else "no")

@@ -17,6 +17,7 @@ COMMANDS = (
     "sparse_quality",
     "steps",
     "strategies",
+    "thoughts",
     "throughput",
     "tree",
 )

@@ -40,7 +40,8 @@ METHODS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "weighted_vote": ("weighted_vote", ("n={half}", "stop=never", "verifier={verifier}")),
     "best_of_n": ("best_of_n", ("n={half}", "verifier={verifier}")),
     "genselect": ("genselect", ("n={half}",)),
-    "pdr": ("pdr", ()),
+    # The bundled model reads no grades, and knows how to choose.
+    "pdr": ("pdr", ("distil=random", "into=choice", "workspace_tokens=1024")),
     "revisions": ("revisions", ()),
     "revisions_verifier": ("revisions_verifier", ("verifier={verifier}",)),
 }

@@ -1,10 +1,11 @@
 """CyclicReflex: the logits of reflection words rise and fall as the thought goes on.
 
 Source: Fan et al. 2025, "CyclicReflex: Improving Reasoning Models via Cyclical Reflection Token
-Scheduling", arXiv:2506.11077. Departures: every token of the vocabulary that spells one of the
-words takes part, with a space before it or in capitals, where the source looks up bare strings,
-which in most vocabularies misses the common spelling; and the end of the thought is looked for in
-the last tokens only, not in the whole text at every step.
+Scheduling", arXiv:2506.11077. As there, a word takes part in the spelling that is given alone: in
+most vocabularies "But" is the token that begins a paragraph, and " but" in a sentence is another. A
+word that is no token of the vocabulary is left out, where the published code may look up the token
+for unknown words; the end of the thought is looked for in the last tokens only, not in the
+whole text at every step.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ class Schedule:
 
     Attributes:
         reflection: The wave.
-        token_ids: Of all spellings of its words.
+        token_ids: Of its words.
         end_ids: Of the tag that ends a thought, after which nothing is changed.
     """
 
@@ -78,6 +79,6 @@ def wave(reflection: Reflection, place: int) -> float:
 
 
 def spellings(vocabulary: Sequence[str], words: Sequence[str]) -> tuple[int, ...]:
-    """Return the ids of the tokens that spell a word, whatever their case and the space around."""
-    wanted = {word.strip().lower() for word in words}
-    return tuple(i for i, text in enumerate(vocabulary) if text.strip().lower() in wanted)
+    """Return the ids of the tokens that are one of the words, to the letter and the space."""
+    wanted = set(words)
+    return tuple(i for i, text in enumerate(vocabulary) if text in wanted)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tts.operators.escalate import escalate as escalate
     from tts.operators.expand import expand as expand
     from tts.operators.follow import follow as follow
+    from tts.operators.force import force as force
     from tts.operators.fuse import fuse as fuse
     from tts.operators.lockstep import lockstep as lockstep
     from tts.operators.loop import loop as loop
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from tts.operators.select import select as select
     from tts.operators.think import think as think
     from tts.operators.tree_search import tree_search as tree_search
+    from tts.operators.trim import trim as trim
     from tts.operators.vote import vote as vote
     from tts.parts.parameters import Parameters as Parameters
     from tts.pipeline import Node as Node
@@ -52,6 +54,7 @@ _OPERATORS = (
     "escalate",
     "expand",
     "follow",
+    "force",
     "fuse",
     "lockstep",
     "loop",
@@ -66,6 +69,7 @@ _OPERATORS = (
     "select",
     "think",
     "tree_search",
+    "trim",
     "vote",
 )
 

@@ -8,11 +8,13 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from tts import prompts
+from tts.operators._workspace import fit
 from tts.operators.base import OperatorModel, node
 from tts.operators.select import rank_by_score
 from tts.protocols import Context, Inlet, Outlet, Spec
@@ -20,7 +22,7 @@ from tts.trajectories import draw, to_trajectory
 from tts.types import Completion, GenerationRequest, Problem, Prompt, Trajectory
 
 Into = Literal["solution", "choice", "notes"]
-Pick = Literal["index", "random", "best"]
+Pick = Literal["index", "random", "best", "graded", "graded_each"]
 _PROMPTS: Mapping[Into, Callable[[Problem, Sequence[str]], Prompt]] = {
     "solution": prompts.fuse,
     "choice": prompts.choose,
@@ -32,9 +34,13 @@ class Fuse(OperatorModel):
     """Writes `n` trajectories from those that arrive, once they all have, or `quorum` of them.
 
     Attempts with an answer go before those without; their thoughts are shown only if `shown` says
-    so. `max_shown_tokens` bounds what is shown: each attempt gets an equal share and keeps its end,
-    where the conclusion is, cut at the attempt's own number of characters per token. A single
-    attempt is revised.
+    so. What is shown fits into `max_shown_tokens` and the model's context: short attempts are shown
+    whole, and longer ones, which share the rest, keep their ends, where the conclusions are. A
+    single attempt is revised.
+
+    With `pick: graded` the model is asked first to grade all attempts and name the best `show`;
+    with `graded_each` so often as there are trajectories to write, each of which is shown the pick
+    of its own grading. Grades that cannot be read are a warning, and the first attempts are shown.
     """
 
     into: Into = Field(
@@ -43,7 +49,9 @@ class Fuse(OperatorModel):
     n: int = Field(1, ge=1, description="trajectories that are written")
     show: int | None = Field(None, ge=1, description="attempts that are shown to each; all if none")
     pick: Pick = Field(
-        "index", description="which attempts are shown: the first ones, random ones, or the best"
+        "index",
+        description="which attempts are shown: the first, random ones (of each its own), the best "
+        "by a score, or those that the model grades best, once or for each trajectory anew",
     )
     by: str | None = Field(None, description="name of the score that makes an attempt the best")
     shown: Literal["solution", "whole"] = Field(
@@ -63,6 +71,8 @@ class Fuse(OperatorModel):
     def _check(self) -> Self:
         if (self.pick == "best") != (self.by is not None):
             raise ValueError("pick: best needs `by`, and only it does")
+        if self.pick.startswith("graded") and self.show is None:
+            raise ValueError(f"pick: {self.pick} needs `show`, how many of the best are shown")
         return self
 
     @property
@@ -90,9 +100,23 @@ class Fuse(OperatorModel):
         if not attempts:
             context.warn("there is no attempt to fuse")
             return
+        size = min(self.show or len(attempts), len(attempts))
         async with asyncio.TaskGroup() as group:
-            for shown, first, n in self._groups(context, attempts):
+
+            def write(places: Sequence[int], first: int, n: int) -> None:
+                shown = [attempts[place] for place in places]
                 group.create_task(self._write(context, shown, first, n, outlet))
+
+            if size == len(attempts) or self.pick in ("index", "best"):
+                write(range(size), 0, self.n)
+            elif self.pick == "random":
+                for index in range(self.n):
+                    draws = random.Random(context.seed(f"pick/{index}"))
+                    write(sorted(draws.sample(range(len(attempts)), size)), index, 1)
+            elif self.pick == "graded":
+                await self._grade(context, attempts, size, 1, partial(write, n=self.n))
+            else:
+                await self._grade(context, attempts, size, self.n, partial(write, n=1))
 
     def _ranked(self, arrived: Sequence[Trajectory]) -> list[Trajectory]:
         if self.by is not None:
@@ -100,28 +124,50 @@ class Fuse(OperatorModel):
         whole = [t for t in arrived if t.finish_reason != "error" and t.text.strip()]
         return sorted(whole, key=lambda t: (t.answer is None, t.origin.index, t.id))
 
-    def _groups(
-        self, context: Context, attempts: list[Trajectory]
-    ) -> list[tuple[list[Trajectory], int, int]]:
-        """Return, per request: attempts shown, index of the first trajectory, how many."""
-        size = min(self.show or len(attempts), len(attempts))
-        if self.pick != "random" or size == len(attempts):
-            return [(attempts[:size], 0, self.n)]
-        draws = [random.Random(context.seed(f"pick/{i}")) for i in range(self.n)]
-        return [
-            ([attempts[place] for place in sorted(draw.sample(range(len(attempts)), size))], i, 1)
-            for i, draw in enumerate(draws)
-        ]
+    async def _grade(
+        self,
+        context: Context,
+        attempts: Sequence[Trajectory],
+        size: int,
+        times: int,
+        write: Callable[[Sequence[int], int], None],
+    ) -> None:
+        """Have all attempts graded, and write by the best of each grading as soon as it is there.
+
+        Args:
+            context: The node's.
+            attempts: All of them.
+            size: How many of the best are shown.
+            times: Gradings.
+            write: Takes the places of the best, best first, and the grading's index.
+        """
+        texts = await self._texts(context, attempts, prompts.grade(context.problem, [], size))
+        prompt = prompts.grade(context.problem, texts, size)
+        request = GenerationRequest(prompt, context.sampling, n=times, seed=context.seed("grade"))
+
+        missing = set(range(times))
+
+        def take(completion: Completion) -> None:
+            missing.discard(completion.index)
+            said = prompts.parse_ranking(prompts.without_thought(completion.text))
+            best = [number - 1 for number in said if 1 <= number <= len(attempts)][:size]
+            context.emit("grade", index=completion.index, best=[place + 1 for place in best])
+            if not best:
+                context.warn("grades of attempts could not be read; the first ones are shown")
+            write(best or range(size), completion.index)
+
+        await draw(context.checking(), request, take)
+        for index in sorted(missing):  # the budget or the context had no room for them
+            write(range(size), index)
 
     async def _write(
         self, context: Context, shown: list[Trajectory], first: int, n: int, outlet: Outlet
     ) -> None:
-        texts = [self._clip(t, len(shown)) for t in shown]
+        ask = _PROMPTS[self.into]
+        texts = await self._texts(context, shown, ask(context.problem, []))
         is_one = len(texts) == 1 and self.into != "notes"
         prompt = (
-            prompts.revise(context.problem, texts[0])
-            if is_one
-            else _PROMPTS[self.into](context.problem, texts)
+            prompts.revise(context.problem, texts[0]) if is_one else ask(context.problem, texts)
         )
         sampling = context.sampling
         if self.max_tokens is not None:
@@ -136,15 +182,14 @@ class Fuse(OperatorModel):
 
         await draw(context, request, take)
 
-    def _clip(self, trajectory: Trajectory, num_shown: int) -> str:
+    async def _texts(
+        self, context: Context, shown: Sequence[Trajectory], around: Prompt
+    ) -> list[str]:
+        """Return what is shown of attempts, in a prompt that is `around` without them."""
         is_whole = self.shown == "whole"
-        text = trajectory.text if is_whole else prompts.without_thought(trajectory.text)
-        tokens = trajectory.usage.generated_tokens or len(trajectory.token_ids)
-        if self.max_shown_tokens is None or not tokens:
-            return text
-        share = self.max_shown_tokens // num_shown
-        kept = int(len(trajectory.text) * share / tokens)
-        return text[max(0, len(text) - kept) :]
+        texts = [t.text if is_whole else prompts.without_thought(t.text) for t in shown]
+        limit, most = self.max_shown_tokens, self.max_tokens or context.sampling.max_tokens
+        return await fit(context, shown, texts, around=around, limit=limit, max_tokens=most)
 
 
 def to_notes(trajectory: Trajectory) -> Trajectory:

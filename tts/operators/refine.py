@@ -25,8 +25,8 @@ CRITIQUE = "critique"  # name of the score that a critique's verdict becomes
 class Refine(OperatorModel):
     """Revises each trajectory `rounds` times, in a chain of its own.
 
-    A round shows the last `memory` attempts of the chain, or, in mode `critique`, the last attempt
-    and a check of it that was asked for first. Thoughts are not shown. A check that accepts the
+    A round shows the last `memory` attempts of the chain, in mode `critique` each with its check; a
+    check of the last attempt is asked for first. Thoughts are not shown. A check that accepts the
     attempt ends the chain; one without a readable verdict accepts nothing and is reported.
 
     With `emit: last` the chain sends its last attempt that has an answer; with `all`, every attempt
@@ -47,8 +47,6 @@ class Refine(OperatorModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.mode == "critique" and self.memory > 1:
-            raise ValueError("a critique shows one attempt; memory belongs to mode revise")
         if self.mode == "revise" and self.checker:
             raise ValueError("only mode critique checks, so that checker belongs to it")
         return self
@@ -76,6 +74,7 @@ class _Chain:
 
     Attributes:
         attempts: Oldest first.
+        said: What checks said of them, as far as they were checked.
         checks: Cost of the critiques.
     """
 
@@ -83,6 +82,7 @@ class _Chain:
     context: Context
     outlet: Outlet
     attempts: list[Trajectory]
+    said: list[str] = field(default_factory=list)
     checks: Usage = field(default_factory=Usage)
 
     async def run(self) -> None:
@@ -113,7 +113,9 @@ class _Chain:
             check = await self._critique(last, shown[-1])
             if check is None:
                 return None
-            prompt = prompts.revise_checked(self.context.problem, shown[-1], check)
+            self.said.append(check)
+            pairs = list(zip(shown, self.said, strict=True))
+            prompt = prompts.revise_checked(self.context.problem, pairs[-self.settings.memory :])
             before, self.checks = self.checks, Usage()
         else:
             prompt = prompts.revise_last(self.context.problem, shown[-self.settings.memory :])

@@ -5,60 +5,42 @@ by appending "Wait", a most length by ending the thought); Fu et al. 2024, "Effi
 Reasoning Programs with Certaindex", arXiv:2412.20993 (probing for the answer at intervals).
 """
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from tts import prompts
 from tts.answers.groups import extract_answer
-from tts.operators.base import OperatorModel, node
-from tts.protocols import AnswerGroups, Context, Inlet, Outlet, Reservation, Spec
-from tts.trajectories import ask, draw
-from tts.types import (
-    Completion,
-    GenerationRequest,
-    Origin,
-    Prompt,
-    Sampling,
-    Trajectory,
-    Usage,
-)
-from tts.types.thought import THOUGHT_END, THOUGHT_START, Thought
+from tts.operators._forced import Attempt
+from tts.operators._thought import Thinking, ThoughtInTheMaking
+from tts.operators.base import node
+from tts.protocols import AnswerGroups, Spec
+from tts.types import Prompt, Sampling
+from tts.types.thought import THOUGHT_END, Thought
 
 _BOX = "\\boxed{"
 
 
-class Think(OperatorModel):
+class Think(Thinking):
     """Draws `n` trajectories: a thought, stretched or cut, and then the answer.
 
     The thought may take `max_thinking` tokens in all. Its end is ignored `waits` times: the tag is
     dropped and `wait_words` are appended. At the limit the thought is closed and the answer asked
-    for, after `lead`.
-
-    Room for each answer is kept free in the budget (its tokens and its call) while the thoughts
-    run. Where the budget is too small for that, thoughts and answers get equal parts of it, and
-    fewer trajectories are drawn; none, where it has no room for one thought and one answer. The
-    model's context keeps that room too: a thought that comes so close to its end is over.
+    for, after `lead`. Room for the answer is kept free in the budget and in the model's context;
+    where a budget is too small for that, fewer trajectories are drawn.
 
     With `slice_tokens` the thought is generated slice by slice, each continuing the last by token
     ids, so that its KV blocks are reused. After each slice `probe` is appended to a copy and the
-    answer is read; `agree` equal answers in a row close the thought. `max_repeats` closes a thought
-    that repeats a paragraph so often. Probes cost tokens, which the trajectory carries.
+    answer is read; `agree` equal answers in a row close the thought. A reply that says one of the
+    words of `hesitation` counts as none. `max_repeats` closes a thought that repeats a paragraph so
+    often. Probes cost tokens, which the trajectory carries.
     """
 
-    n: int = Field(1, ge=1, description="trajectories drawn in parallel")
-    max_thinking: int | None = Field(
-        None, ge=1, description="most tokens of a thought; sampling.max_tokens if none"
-    )
     waits: int = Field(0, ge=0, le=64, description="times that the end of the thought is ignored")
     wait_words: str = Field(
         "Wait", min_length=1, description="words that are appended where an end is ignored"
     )
-    answer_tokens: int = Field(128, ge=1, description="most tokens of what follows the thought")
-    lead: str = Field("", description="first words of the answer")
     slice_tokens: int | None = Field(
         None, ge=1, description="tokens between two looks at a thought; it is not looked at if none"
     )
@@ -69,6 +51,9 @@ class Think(OperatorModel):
     )
     probe_tokens: int = Field(20, ge=1, description="most tokens of the reply to a probe")
     agree: int = Field(3, ge=1, description="equal probes in a row that close the thought")
+    hesitation: tuple[str, ...] = Field(
+        (), description="words in the reply to a probe that make it count as none, in any case"
+    )
     max_repeats: int | None = Field(
         None, ge=2, description="equal paragraphs that close the thought; never if none"
     )
@@ -86,175 +71,67 @@ class Think(OperatorModel):
         needs = {"own_prompts", "thoughts", *(["token_ids"] if self.slice_tokens else [])}
         return Spec(accepts=None, emits="finished", needs=frozenset(needs), fan_out=self.n)
 
-    async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
-        """Draw the first slices from one shared prefill; go on with each as it arrives."""
-        sampling = self.thinking(context.sampling, self.limit(context.sampling))
-        prompt, seed = prompts.solve_thinking(context.problem), context.seed()
-        with context.reserve(prompt, n=2 * self.n, max_tokens=self.answer_tokens) as room:
-            count = room.n // 2
-            if count == 0:
-                return
-            room.give_back(room.n - count)
-            async with asyncio.TaskGroup() as group:
-
-                def take(completion: Completion) -> None:
-                    thought = _Thought(self, context, completion.index, seed, room)
-                    group.create_task(thought.run(completion, outlet))
-
-                free = self.answer_room
-                request = GenerationRequest(prompt, sampling, n=count, seed=seed, keep_free=free)
-                await draw(context, request, take)
-
     @property
-    def answer_room(self) -> int:
-        """Most tokens that the end of the thought, at one a byte, and the answer take."""
-        return len(closing(".", self.lead).encode()) + self.answer_tokens
+    def _slice_tokens(self) -> int | None:
+        return self.slice_tokens
 
-    def limit(self, sampling: Sampling) -> int:
-        """Return the most tokens of the thought."""
-        return self.max_thinking or sampling.max_tokens
-
-    def thinking(self, sampling: Sampling, left: int) -> Sampling:
-        """Return how the next slice is drawn."""
-        size = min(left, self.slice_tokens or left)
-        return replace(sampling, max_tokens=size, stop=(*sampling.stop, THOUGHT_END))
+    def _thought(self, attempt: Attempt) -> ThoughtInTheMaking:
+        watch = _Probes(self) if self.slice_tokens else None
+        return ThoughtInTheMaking(self, attempt, watch, self.waits, self.wait_words)
 
 
 @dataclass(slots=True)
-class _Thought:
-    """One trajectory in the making.
+class _Probes:
+    """Reads a thought's answer at intervals.
 
     Attributes:
-        room: Kept for the answers of all; one is given back for this answer.
-        text: The thought so far, the words appended by us included.
-        spent: Tokens of the thought that the model generated.
-        waits: Ends ignored so far.
-        requests: Made so far, for their seeds.
-        probed: Class of each probe's answer; None where it gave none.
-        usage: Of all requests.
+        settings: Of the operator.
+        answers: Class of each probe's answer; None where it gave none.
+        groups: The classes.
     """
 
     settings: Think
-    context: Context
-    index: int
-    seed: int
-    room: Reservation
-    text: str = ""
-    spent: int = 0
-    waits: int = 0
-    requests: int = 0
-    probed: list[int | None] = field(default_factory=list)
+    answers: list[int | None] = field(default_factory=list)
     groups: AnswerGroups | None = None
-    prompt_token_ids: tuple[int, ...] = ()
-    usage: Usage = field(default_factory=Usage)
 
-    async def run(self, first: Completion, outlet: Outlet) -> None:
-        """Think on until the end, then send the trajectory with its answer."""
-        self.prompt_token_ids = first.prompt_token_ids
-        completion: Completion | None = first
-        while completion is not None and completion.finish_reason != "error":
-            self._take(completion)
-            completion = await self._think_on(completion)
-        if completion is not None:
-            self.usage = self.usage + completion.usage
-            outlet.send(self._trajectory(completion, self.text))
-            return
-        self.context.emit("think", index=self.index, tokens=self.spent, waits=self.waits)
-        lead = self.settings.lead
-        opening = closing(self.text, lead)
-        sampling = replace(self.context.sampling, max_tokens=self.settings.answer_tokens)
-        self.room.give_back()
-        answer = await self._ask(self._after(Thought("closed", self.text), lead), sampling)
-        outlet.send(self._trajectory(answer, opening + (answer.text if answer else "")))
+    is_beside = False
 
-    def _take(self, completion: Completion) -> None:
-        self.text += completion.text
-        self.spent += completion.usage.generated_tokens or len(completion.token_ids)
-        self.usage = self.usage + completion.usage
-
-    async def _think_on(self, last: Completion) -> Completion | None:
-        """Return the next slice; None when the thought is over."""
-        left = self.settings.limit(self.context.sampling) - self.spent
-        if left <= 0:
-            return None
-        sampling = self.settings.thinking(self.context.sampling, left)
-        if last.finish_reason == "length":
-            if self.settings.slice_tokens is None or await self._is_settled():
-                return None
-            ids = (*last.prompt_token_ids, *last.token_ids)
-            return await self._slice(Prompt(token_ids=ids), sampling)
-        if self.waits >= self.settings.waits:
-            return None
-        self.waits += 1
-        self.text += self.settings.wait_words
-        return await self._slice(self._after(Thought("open", self.text)), sampling)
-
-    async def _is_settled(self) -> bool:
+    async def looks_over(self, thought: ThoughtInTheMaking) -> bool:
+        """Return whether the thought repeats itself, or its last answers agree."""
+        context, index = thought.attempt.context, thought.attempt.index
         repeats = self.settings.max_repeats
-        if repeats is not None and most_repeats(self.text) >= repeats:
-            self.context.emit("thought_end", index=self.index, rule="repeats")
+        if repeats is not None and most_repeats(thought.text) >= repeats:
+            context.emit("thought_end", index=index, rule="repeats")
             return True
-        return self.settings.probe is not None and await self._probe(self.settings.probe)
-
-    async def _probe(self, words: str) -> bool:
-        """Ask for the answer so far; returns whether the last ones agree."""
-        sampling = Sampling(temperature=0.0, max_tokens=self.settings.probe_tokens)
-        reply = await self._ask(self._probing(words), sampling)
-        said = "" if reply is None else probed_text(words, reply.text)
-        answer = extract_answer(said, self.context.problem.answer_type)
-        self.groups = self.groups or self.context.answers()
-        self.probed.append(await self.groups.add(answer))
-        self.context.emit("probe", index=self.index, tokens=self.spent, answer=answer)
-        if not agrees(self.probed, self.settings.agree):
+        if self.settings.probe is None or not await self._agree(thought, self.settings.probe):
             return False
-        self.context.emit("thought_end", index=self.index, rule="probe")
+        context.emit("thought_end", index=index, rule="probe")
         return True
 
-    def _after(self, thought: Thought, prefill: str = "") -> Prompt:
-        asked = prompts.solve_thinking(self.context.problem)
-        return replace(asked, thought=thought, prefill=prefill)
-
-    def _probing(self, words: str) -> Prompt:
-        """Return the thought so far and the words of a probe, which may close it."""
-        inside, closed, answer = words.partition(THOUGHT_END)
-        stage: Literal["open", "closed"] = "closed" if closed else "open"
-        return self._after(Thought(stage, self.text + inside), answer.lstrip("\n"))
-
-    async def _slice(self, prompt: Prompt, sampling: Sampling) -> Completion | None:
-        return await self._next(prompt, sampling, keep_free=self.settings.answer_room)
-
-    async def _next(
-        self, prompt: Prompt, sampling: Sampling, *, keep_free: int = 0
-    ) -> Completion | None:
-        self.requests += 1
-        seed = self.context.seed(f"{self.index}/{self.requests}")
-        return await ask(self.context, prompt, seed=seed, sampling=sampling, keep_free=keep_free)
-
-    async def _ask(self, prompt: Prompt, sampling: Sampling) -> Completion | None:
-        completion = await self._next(prompt, sampling)
-        if completion is not None:
-            self.usage = self.usage + completion.usage
-        return completion
-
-    def _trajectory(self, last: Completion | None, text: str) -> Trajectory:
-        is_error = last is not None and last.finish_reason == "error"
-        ids = (*last.prompt_token_ids, *last.token_ids) if last else ()
-        return Trajectory(
-            id=f"{self.context.node}:{self.index}",
-            origin=Origin(self.context.node, self.index, self.seed + self.index),
-            text=text,
-            finish_reason=last.finish_reason if last else "length",
-            prompt_token_ids=self.prompt_token_ids,
-            token_ids=ids[len(self.prompt_token_ids) :],
-            answer=None if is_error else extract_answer(text, self.context.problem.answer_type),
-            usage=self.usage,
-            error=last.error if last else None,
-        )
+    async def _agree(self, thought: ThoughtInTheMaking, words: str) -> bool:
+        """Ask for the answer so far; returns whether the last ones agree."""
+        attempt = thought.attempt
+        context = attempt.context
+        sampling = Sampling(temperature=0.0, max_tokens=self.settings.probe_tokens)
+        reply = await attempt.draw(_probing(thought, words), sampling)
+        said = ""
+        if reply is not None:
+            attempt.asked = attempt.asked + reply.usage
+            low = reply.text.lower()
+            if not any(word.lower() in low for word in self.settings.hesitation):
+                said = probed_text(words, reply.text)
+        answer = extract_answer(said, context.problem.answer_type)
+        self.groups = self.groups or context.answers()
+        self.answers.append(await self.groups.add(answer))
+        context.emit("probe", index=attempt.index, tokens=thought.spent, answer=answer)
+        return agrees(self.answers, self.settings.agree)
 
 
-def closing(text: str, lead: str) -> str:
-    """Return a thought with its end, as the answer's opening words."""
-    return Thought("closed", text).written.removeprefix(f"{THOUGHT_START}\n") + lead
+def _probing(thought: ThoughtInTheMaking, words: str) -> Prompt:
+    """Return a thought so far and the words of a probe, which may close it."""
+    inside, closed, answer = words.partition(THOUGHT_END)
+    stage: Literal["open", "closed"] = "closed" if closed else "open"
+    return thought.prompt(Thought(stage, thought.text + inside), answer.lstrip("\n"))
 
 
 def agrees(probed: Sequence[int | None], count: int) -> bool:

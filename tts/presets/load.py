@@ -64,7 +64,9 @@ class ReflectionParameters(Parameters):
     shift: float = Field(0.0, ge=0, lt=1, description="part of a wave that is left out at first")
     until: int = Field(8192, ge=0, description="token after which nothing is added")
     words: tuple[str, ...] = Field(
-        ("wait", "but", "alternatively"), min_length=1, description="reflection words"
+        Reflection().words,
+        min_length=1,
+        description="reflection words, to the letter and the space before",
     )
 
 

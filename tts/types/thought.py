@@ -45,11 +45,11 @@ class Reflection:
         period: Tokens of one wave.
         shift: Share of a period by which the wave is ahead.
         until: Generated tokens after which nothing is added.
-        words: In any case, with or without space around; those that are one token take part.
+        words: To the letter and the space before; those that are one token take part.
     """
 
     amplitude: float = 3.0
     period: int = 600
     shift: float = 0.0
     until: int = 8192
-    words: tuple[str, ...] = ("wait", "but", "alternatively")
+    words: tuple[str, ...] = ("wait", "Wait", "but", "But", "Alternatively")

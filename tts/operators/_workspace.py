@@ -1,0 +1,100 @@
+"""How much of several attempts is shown: all of them, or the ends of those that are too long."""
+
+from collections.abc import Sequence
+
+from tts.protocols import Context
+from tts.types import Prompt, Trajectory
+
+_TEMPLATE_TOKENS = 16  # of a message, as the budget reckons
+_HEADING_TOKENS = 8  # of "Attempt 12:" and the space around it
+_SHRINK = 0.95
+
+
+async def fit(
+    context: Context,
+    attempts: Sequence[Trajectory],
+    texts: Sequence[str],
+    *,
+    around: Prompt,
+    limit: int | None,
+    max_tokens: int,
+) -> list[str]:
+    """Return texts, cut at the front so that together they have room; a cut is a warning.
+
+    The room is `limit` and, where the model's context is known, what it leaves beside the rest of
+    the prompt and `max_tokens` of an answer, or half of it where the answer would take more. Short
+    texts are shown whole, and the longer ones share what these leave. Tokens are counted by the
+    engine where it can; elsewhere each attempt has its own number of characters per token.
+
+    Args:
+        context: The node's.
+        attempts: Whose texts they are.
+        texts: What is to be shown of each.
+        around: The prompt without them.
+        limit: Most tokens of all; None for no limit but the context's.
+        max_tokens: Most tokens that are to be generated.
+    """
+    counts = [await _count(context, *pair) for pair in zip(attempts, texts, strict=True)]
+    room = await _room(context, around, len(texts), max_tokens)
+    if limit is not None:
+        room = limit if room is None else min(limit, room)
+    if room is None or sum(counts) <= room:
+        return list(texts)
+    shares = share(counts, room)
+    context.warn(
+        f"of {len(texts)} attempts with {sum(counts):,} tokens the last {sum(shares):,} are shown, "
+        f"for which there is room"
+    )
+    return [
+        await _cut(context, attempt, text, count, most)
+        for attempt, text, count, most in zip(attempts, texts, counts, shares, strict=True)
+    ]
+
+
+def share(counts: Sequence[int], room: int) -> list[int]:
+    """Return how much of each is shown: of short ones all, of the others equal parts of the rest.
+
+    Args:
+        counts: Tokens of each.
+        room: Tokens of all that are shown; less than the sum of the counts.
+    """
+    shares = [0] * len(counts)
+    order = sorted(range(len(counts)), key=counts.__getitem__)
+    for rank, place in enumerate(order):
+        shares[place] = min(counts[place], room // (len(counts) - rank))
+        room -= shares[place]
+    return shares
+
+
+async def _room(context: Context, around: Prompt, number: int, max_tokens: int) -> int | None:
+    total = context.engine.info.context_tokens
+    if total is None:
+        return None
+    taken = _TEMPLATE_TOKENS * len(around.messages) + _HEADING_TOKENS * number
+    for message in around.messages:
+        taken += await _tokens(context, message.content) or len(message.content.encode())
+    return max(0, total - taken - min(max_tokens, total // 2))
+
+
+async def _count(context: Context, attempt: Trajectory, text: str) -> int:
+    counted = await _tokens(context, text)
+    if counted is not None:
+        return counted
+    generated = attempt.usage.generated_tokens or len(attempt.token_ids)
+    return -(-len(text) * generated // max(1, len(attempt.text)))
+
+
+async def _tokens(context: Context, text: str) -> int | None:
+    if not context.engine.capabilities.token_ids:
+        return None
+    return len(await context.engine.tokenize(text))
+
+
+async def _cut(context: Context, attempt: Trajectory, text: str, count: int, most: int) -> str:
+    size = float(len(text))
+    while count > most:
+        size = min(size * _SHRINK, size * most / count)
+        text = text[len(text) - int(size) :]
+        count = await _count(context, attempt, text) if text else 0
+        size = float(len(text))
+    return text
