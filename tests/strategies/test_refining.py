@@ -150,7 +150,9 @@ def test_pdr_shows_the_drafts_that_the_model_grades_best() -> None:
     assert shown(last) == [4, 7, 0, 1]
     assert [e["best"] for e in noted(result, "grade")] == [[5, 8, 1, 2]]
     assert result.usage.calls == 8 + 1 + 1
-    assert result.usage.checking_tokens == len("Attempt 1: 3/10\nBest: 5, 8, 1, 2, 3")
+    graded = len("Attempt 1: 3/10\nBest: 5, 8, 1, 2, 3")
+    assert result.trajectories[0].usage.generated_tokens == graded + len(boxed(2))
+    assert result.usage.wasted_tokens == 4 * len(boxed(0))  # four drafts were not shown
     assert len(result.samples) == 8 + 1
     assert result.answer is not None and result.answer.text == "2"
 

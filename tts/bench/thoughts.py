@@ -214,7 +214,7 @@ async def read(verifier: Engine, one: Recorded, seed: int) -> Read:
         kept=kept,
         end=end,
         parts=len(_parts(text)),
-        questions=result.usage.checking_tokens,
+        questions=result.usage.checking_tokens or 0,
         has_right=_mentions(text, one.problem.reference),
     )
 

@@ -23,8 +23,9 @@ async def fit(
 
     The room is `limit` and, where the model's context is known, what it leaves beside the rest of
     the prompt and `max_tokens` of an answer, or half of it where the answer would take more. Short
-    texts are shown whole, and the longer ones share what these leave. Tokens are counted by the
-    engine where it can; elsewhere each attempt has its own number of characters per token.
+    texts are shown whole, and the longer ones share what these leave. Where it may matter tokens
+    are counted by the engine, if it can; elsewhere each attempt has its own number of characters
+    per token.
 
     Args:
         context: The node's.
@@ -34,20 +35,24 @@ async def fit(
         limit: Most tokens of all; None for no limit but the context's.
         max_tokens: Most tokens that are to be generated.
     """
-    counts = [await _count(context, *pair) for pair in zip(attempts, texts, strict=True)]
-    room = await _room(context, around, len(texts), max_tokens)
-    if limit is not None:
-        room = limit if room is None else min(limit, room)
-    if room is None or sum(counts) <= room:
+    most = [_bound(*pair) for pair in zip(attempts, texts, strict=True)]
+    said = "\n".join(message.content for message in around.messages)
+    beside = _HEADING_TOKENS * len(texts) + _TEMPLATE_TOKENS * len(around.messages)
+    if sum(most) <= _room(context, limit, beside + len(said.encode()), max_tokens):
         return list(texts)
-    shares = share(counts, room)
+    counts = [await _count(context, *pair) for pair in zip(attempts, texts, strict=True)]
+    beside += await _tokens(context, said) or len(said.encode())
+    room = _room(context, limit, beside, max_tokens)
+    if sum(counts) <= room:
+        return list(texts)
+    shares = share(counts, int(room))
     context.warn(
         f"of {len(texts)} attempts with {sum(counts):,} tokens the last {sum(shares):,} are shown, "
-        f"for which there is room"
+        "for which there is room"
     )
     return [
-        await _cut(context, attempt, text, count, most)
-        for attempt, text, count, most in zip(attempts, texts, counts, shares, strict=True)
+        await _cut(context, attempt, text, count, kept)
+        for attempt, text, count, kept in zip(attempts, texts, counts, shares, strict=True)
     ]
 
 
@@ -66,21 +71,25 @@ def share(counts: Sequence[int], room: int) -> list[int]:
     return shares
 
 
-async def _room(context: Context, around: Prompt, number: int, max_tokens: int) -> int | None:
+def _room(context: Context, limit: int | None, beside: int, max_tokens: int) -> float:
     total = context.engine.info.context_tokens
-    if total is None:
-        return None
-    taken = _TEMPLATE_TOKENS * len(around.messages) + _HEADING_TOKENS * number
-    for message in around.messages:
-        taken += await _tokens(context, message.content) or len(message.content.encode())
-    return max(0, total - taken - min(max_tokens, total // 2))
+    rooms = [float("inf")] if limit is None else [float(limit)]
+    if total is not None:
+        rooms.append(max(0, total - beside - min(max_tokens, total // 2)))
+    return min(rooms)
+
+
+def _bound(attempt: Trajectory, text: str) -> int:
+    """Return a number of tokens that a part of an attempt's text does not exceed."""
+    size = len(text.encode())
+    return min(size, attempt.usage.generated_tokens or size)
 
 
 async def _count(context: Context, attempt: Trajectory, text: str) -> int:
     counted = await _tokens(context, text)
     if counted is not None:
         return counted
-    generated = attempt.usage.generated_tokens or len(attempt.token_ids)
+    generated = attempt.usage.generated_tokens or len(attempt.text)
     return -(-len(text) * generated // max(1, len(attempt.text)))
 
 
@@ -90,11 +99,9 @@ async def _tokens(context: Context, text: str) -> int | None:
     return len(await context.engine.tokenize(text))
 
 
-async def _cut(context: Context, attempt: Trajectory, text: str, count: int, most: int) -> str:
-    size = float(len(text))
-    while count > most:
-        size = min(size * _SHRINK, size * most / count)
-        text = text[len(text) - int(size) :]
+async def _cut(context: Context, attempt: Trajectory, text: str, count: int, kept: int) -> str:
+    while count > kept:
+        size = int(len(text) * min(_SHRINK, kept / count))
+        text = text[len(text) - size :]
         count = await _count(context, attempt, text) if text else 0
-        size = float(len(text))
     return text

@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
+from tts.errors import CapabilityError
 from tts.prompts import NO_THINKING
-from tts.protocols import Context
+from tts.protocols import Context, Engine
 from tts.trajectories import ask
 from tts.types import Prompt, Sampling
 
 NEEDS = frozenset({"own_prompts", "token_ids"})
-_WORDS = {"yes": True, "Yes": True, "no": False, "No": False}
+_YES, _NO = ("yes", "Yes"), ("no", "No")
 
 
 async def leans_yes(context: Context, prompt: Prompt, *, label: str) -> bool | None:
@@ -21,15 +22,23 @@ async def leans_yes(context: Context, prompt: Prompt, *, label: str) -> bool | N
         context: Bound to the engine that is asked, which has the capabilities of `NEEDS`.
         prompt: Ends with the question.
         label: Tells this question's seed from the others' of the node.
+
+    Raises:
+        CapabilityError: The model's vocabulary does not tell yes from no by the first token.
     """
     engine = context.engine
-    firsts = {(await engine.tokenize(word))[0]: says for word, says in _WORDS.items()}
+    yes, no = [await _first_tokens(engine, words) for words in (_YES, _NO)]
+    if not yes or not no or yes & no:
+        raise CapabilityError(f"{engine.info.name} does not tell yes from no by their first token")
     sampling = Sampling(
-        temperature=0.0, max_tokens=1, extra_body={"allowed_token_ids": sorted(firsts)}
+        temperature=0.0, max_tokens=1, extra_body={"allowed_token_ids": sorted(yes | no)}
     )
     if engine.capabilities.thoughts:
         prompt = replace(prompt, thought=NO_THINKING)
     reply = await ask(context, prompt, seed=context.seed(label), sampling=sampling)
-    if reply is None or not reply.token_ids:
-        return None
-    return firsts.get(reply.token_ids[-1])
+    said = set() if reply is None else set(reply.token_ids)
+    return True if said & yes else False if said & no else None
+
+
+async def _first_tokens(engine: Engine, words: tuple[str, ...]) -> set[int]:
+    return {ids[0] for word in words if (ids := await engine.tokenize(word))}

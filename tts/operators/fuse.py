@@ -19,7 +19,7 @@ from tts.operators.base import OperatorModel, node
 from tts.operators.select import rank_by_score
 from tts.protocols import Context, Inlet, Outlet, Spec
 from tts.trajectories import draw, to_trajectory
-from tts.types import Completion, GenerationRequest, Problem, Prompt, Trajectory
+from tts.types import Completion, GenerationRequest, Problem, Prompt, Trajectory, Usage
 
 Into = Literal["solution", "choice", "notes"]
 Pick = Literal["index", "random", "best", "graded", "graded_each"]
@@ -40,7 +40,8 @@ class Fuse(OperatorModel):
 
     With `pick: graded` the model is asked first to grade all attempts and name the best `show`;
     with `graded_each` so often as there are trajectories to write, each of which is shown the pick
-    of its own grading. Grades that cannot be read are a warning, and the first attempts are shown.
+    of its own grading and carries its cost. Grades that cannot be read are a warning, and the first
+    attempts are shown.
     """
 
     into: Into = Field(
@@ -103,9 +104,12 @@ class Fuse(OperatorModel):
         size = min(self.show or len(attempts), len(attempts))
         async with asyncio.TaskGroup() as group:
 
-            def write(places: Sequence[int], first: int, n: int) -> None:
+            def write(
+                places: Sequence[int], first: int, n: int, grading: Usage | None = None
+            ) -> None:
                 shown = [attempts[place] for place in places]
-                group.create_task(self._write(context, shown, first, n, outlet))
+                cost = grading or Usage()
+                group.create_task(self._write(context, shown, first, n, outlet, cost))
 
             if size == len(attempts) or self.pick in ("index", "best"):
                 write(range(size), 0, self.n)
@@ -130,7 +134,7 @@ class Fuse(OperatorModel):
         attempts: Sequence[Trajectory],
         size: int,
         times: int,
-        write: Callable[[Sequence[int], int], None],
+        write: Callable[..., None],
     ) -> None:
         """Have all attempts graded, and write by the best of each grading as soon as it is there.
 
@@ -139,7 +143,7 @@ class Fuse(OperatorModel):
             attempts: All of them.
             size: How many of the best are shown.
             times: Gradings.
-            write: Takes the places of the best, best first, and the grading's index.
+            write: Takes the places of the best, best first, the grading's index and its cost.
         """
         texts = await self._texts(context, attempts, prompts.grade(context.problem, [], size))
         prompt = prompts.grade(context.problem, texts, size)
@@ -154,14 +158,20 @@ class Fuse(OperatorModel):
             context.emit("grade", index=completion.index, best=[place + 1 for place in best])
             if not best:
                 context.warn("grades of attempts could not be read; the first ones are shown")
-            write(best or range(size), completion.index)
+            write(best or range(size), completion.index, grading=completion.usage)
 
-        await draw(context.checking(), request, take)
+        await draw(context, request, take)
         for index in sorted(missing):  # the budget or the context had no room for them
             write(range(size), index)
 
     async def _write(
-        self, context: Context, shown: list[Trajectory], first: int, n: int, outlet: Outlet
+        self,
+        context: Context,
+        shown: list[Trajectory],
+        first: int,
+        n: int,
+        outlet: Outlet,
+        grading: Usage,
     ) -> None:
         ask = _PROMPTS[self.into]
         texts = await self._texts(context, shown, ask(context.problem, []))
@@ -178,6 +188,8 @@ class Fuse(OperatorModel):
         def take(completion: Completion) -> None:
             place = first + completion.index
             made = to_trajectory(context, completion, seed=seed, parents=tuple(shown), index=place)
+            if completion.index == 0:
+                made = replace(made, usage=made.usage + grading)
             outlet.send(to_notes(made) if self.into == "notes" else made)
 
         await draw(context, request, take)
