@@ -91,8 +91,10 @@ def test_the_command_counts_parts(tts: Callable[..., Outcome], tmp_path: Path) -
     path.write_text(json.dumps({"problem_id": problem.id, "model": "m", "samples": samples}))
     words = ("bench", "thoughts", "--data", str(path), "--benchmark")
     assert tts(*words, "chain").out.splitlines() == [
-        "2 thoughts that had ended, 1 of them with a reflection word; 2.5 parts each",
+        "3 thoughts, 2 had ended, 1 of these with a reflection word",
         "50% of a right one's text follows the part in which its answer first stands",
+        "1 to 1 parts: 0% of 2 are right",
+        "2 to 10 parts: 100% of 1 are right",
     ]
     refused = tts(*words, "countdown")
     assert refused.code == 2 and "no thought that had ended" in refused.err

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from statistics import fmean
 from typing import Annotated, Any
 
@@ -27,15 +28,17 @@ from tts.types.thought import THOUGHT_END, THOUGHT_START
 _VERIFIER = "verifier"
 _CHARACTERS = 400  # of a slice: about 128 tokens
 _CONTEXT = 10**6  # characters
+_BINS = (1, 2, 11, 41, 61, 101, _CONTEXT)  # of numbers of parts
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A recorded thought, which had ended by itself."""
+    """A recorded thought; whether its answer is right, and whether it had ended by itself."""
 
     problem: Problem
     text: str
     is_right: bool
+    has_ended: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +92,19 @@ def thoughts(
     Example: tts bench thoughts --data math100_r1distill_llama8b_text.jsonl.gz --limit 40 --model M
     """
     recorded = load_recorded(data, benchmark)
-    counts = [len(_parts(one.text)) for one in recorded]
-    reflecting = [one for one, count in zip(recorded, counts, strict=True) if count > 1]
+    counts = [(one, len(_parts(one.text))) for one in recorded]
+    reflecting = [one for one, count in counts if count > 1 and one.has_ended]
+    shares = [after_right(one) for one in reflecting if one.is_right]
     found: dict[str, Any] = {
         "thoughts": len(recorded),
+        "ended": sum(one.has_ended for one in recorded),
         "reflecting": len(reflecting),
-        "parts": fmean(counts),
-        "after_right": fmean(after_right(one) for one in reflecting if one.is_right),
+        "after_right": fmean(shares) if shares else 0.0,
+        "right_by_parts": [
+            {"from": low, "to": high, "thoughts": len(some), "right": fmean(some)}
+            for low, high in pairwise(_BINS)
+            if (some := [one.is_right for one, count in counts if low <= count < high])
+        ],
     }
     done: list[Read] = []
     if model is not None:
@@ -109,7 +118,7 @@ def thoughts(
 
 
 def load_recorded(address: str, benchmark: str) -> list[Recorded]:
-    """Return the thoughts of a pool that had ended by themselves, with their problems.
+    """Return the thoughts of a pool with their problems.
 
     Raises:
         InputError: There are none, or the benchmark has not their problems.
@@ -122,10 +131,10 @@ def load_recorded(address: str, benchmark: str) -> list[Recorded]:
         problem = known.get(one.problem.id)
         for sample in one.samples if problem else ():
             text, closed, _ = sample.text.partition(THOUGHT_END)
-            if problem is not None and closed and sample.correct is not None:
+            if problem is not None and text and sample.correct is not None:
                 text = text.removeprefix(THOUGHT_START)
-                found.append(Recorded(problem, text, sample.correct))
-    if not found:
+                found.append(Recorded(problem, text, sample.correct, bool(closed)))
+    if not any(one.has_ended for one in found):
         raise InputError(f"{address}: no thought that had ended, of a problem of {benchmark}")
     return found
 
@@ -165,13 +174,17 @@ def describe(done: Sequence[Read]) -> Iterator[str]:
 
 def _describe(found: Mapping[str, Any]) -> Iterator[str]:
     yield (
-        f"{found['thoughts']} thoughts that had ended, {found['reflecting']} of them with a "
-        f"reflection word; {found['parts']:.1f} parts each"
+        f"{found['thoughts']} thoughts, {found['ended']} had ended, {found['reflecting']} of these "
+        "with a reflection word"
     )
     yield (
         f"{found['after_right']:.0%} of a right one's text follows the part in which its answer "
         "first stands"
     )
+    for row in found["right_by_parts"]:
+        more = row["to"] == _CONTEXT
+        parts = f"{row['from']} or more" if more else f"{row['from']} to {row['to'] - 1}"
+        yield f"{parts} parts: {row['right']:.0%} of {row['thoughts']} are right"
 
 
 def _parts(text: str) -> list[int]:
