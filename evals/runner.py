@@ -48,7 +48,9 @@ class Progress:
         total: All of them.
         accuracy: Share of the finished ones that are right; None while there are none.
         interval: Its 95 % interval; repeats of a problem count as one.
-        tokens_per_second: Generated in this session, replayed ones left out.
+        tokens: Generated in this session, those of unfinished samples included, replayed ones left
+            out.
+        seconds: Of this session.
         kv_usage: Fraction of the engine's KV cache in use; None where the engine cannot tell.
         seconds_left: At this session's pace; None while it has finished nothing.
     """
@@ -57,9 +59,15 @@ class Progress:
     total: int
     accuracy: float | None
     interval: Interval | None
-    tokens_per_second: float
+    tokens: int
+    seconds: float
     kv_usage: float | None
     seconds_left: float | None
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Mean pace of this session."""
+        return self.tokens / max(self.seconds, 1e-9)
 
 
 Show = Callable[[Progress], None]
@@ -380,14 +388,17 @@ class _Session:
         done = len(self._store.records)
         seconds = time.monotonic() - self._started
         num_new = done - self._num_before
-        tokens = _fresh_tokens(self._runtime) - self._tokens_before
+        engines = {id(engine): engine for engine in self._runtime.engines.values()}
+        in_flight = sum(engine.tokens_in_flight() for engine in engines.values())
+        tokens = _fresh_tokens(self._runtime) - self._tokens_before + in_flight
         self._on_progress(
             Progress(
                 done=done,
                 total=self._plan.size,
                 accuracy=self._tally.accuracy,
                 interval=self._tally.interval,
-                tokens_per_second=tokens / max(seconds, 1e-9),
+                tokens=tokens,
+                seconds=seconds,
                 kv_usage=self._runtime.engine.kv_usage(),
                 seconds_left=seconds / num_new * (self._plan.size - done) if num_new else None,
             )

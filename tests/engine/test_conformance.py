@@ -262,6 +262,21 @@ def test_logprobs_and_confidences_belong_to_the_tokens(subject: Subject) -> None
     run(main())
 
 
+def test_tokens_are_told_while_they_are_generated(subject: Subject) -> None:
+    async def main() -> None:
+        assert subject.engine.tokens_in_flight() == 0
+        stream = subject.engine.generate(ask(2, sampling=subject.endless))
+        seen = 0
+        while not seen:
+            await asyncio.sleep(0)
+            seen = subject.engine.tokens_in_flight()
+        cost = await stream.aclose()
+        assert 0 < seen <= (cost.generated_tokens or 0) <= 600
+        assert subject.engine.tokens_in_flight() == 0
+
+    run(main())
+
+
 def test_token_ids_continue_where_a_completion_ended(subject: Subject) -> None:
     async def main() -> None:
         greedy = Sampling(temperature=0.0, max_tokens=40)

@@ -13,6 +13,7 @@ import pytest
 from tts.console.tables import notes
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import BudgetError, CapabilityError, EngineError, ProblemError
+from tts.evals import runner
 from tts.evals.metrics import wilson_interval
 from tts.evals.records import Record
 from tts.evals.run_store import GENERATIONS, load_run
@@ -264,6 +265,19 @@ def test_progress_counts_up_to_the_total(tmp_path: Path) -> None:
     assert last.total == 6 and last.seconds_left == 0
     assert last.accuracy is not None and last.interval is not None
     assert last.interval.low <= last.accuracy <= last.interval.high
+
+
+def test_progress_tells_tokens_before_the_first_problem_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "_TICK_SECONDS", 0.005)
+    seen: list[Progress] = []
+    endless = ScriptedEngine(lambda _: Line("x" * 50, hangs=True), tick_seconds=0.001, die_at=40)
+    with pytest.raises(EngineError):
+        run(plan(), endless, tmp_path, on_progress=seen.append)
+    (told, *_) = [progress for progress in seen if progress.tokens]
+    # One token a tick for each of 6 x 4 samples.
+    assert told.done == 0 and told.tokens % 24 == 0 and told.tokens_per_second > 0
 
 
 def test_repeats_of_a_problem_count_as_one_while_a_run_lasts(tmp_path: Path) -> None:

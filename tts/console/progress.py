@@ -13,8 +13,8 @@ from rich.progress import Progress as Bars
 from tts.console.output import clean, print_text
 from tts.evals.runner import Plan, Progress, Show
 
-_LINE_SECONDS = 10.0  # between lines of a pipe, while problems get finished
-_IDLE_LINE_SECONDS = 60.0
+# Between lines of a pipe: the first comes as soon as there is something to tell, then ever fewer.
+_FIRST_LINE_SECONDS, _LONGEST_LINE_SECONDS = 1.0, 60.0
 
 
 class ProgressView:
@@ -38,7 +38,7 @@ class ProgressView:
                 transient=True,
             )
             self._task = self._bars.add_task(title, total=None, details="")
-        self._last_line, self._num_printed = time.monotonic(), 0
+        self._last_line, self._patience = time.monotonic(), _FIRST_LINE_SECONDS
         self._last: Progress | None = None
 
     def __enter__(self) -> Self:
@@ -61,7 +61,6 @@ class ProgressView:
 
     def show(self, progress: Progress) -> None:
         """Draw the progress, or print a line if the last one is old."""
-        patience = _IDLE_LINE_SECONDS if progress.done == self._num_printed else _LINE_SECONDS
         self._last = progress
         if self._bars is not None:
             self._bars.update(
@@ -70,11 +69,12 @@ class ProgressView:
                 total=progress.total,
                 details=describe(progress, is_short=True),
             )
-        elif time.monotonic() - self._last_line >= patience:
+        elif time.monotonic() - self._last_line >= self._patience:
+            self._patience = min(2 * self._patience, _LONGEST_LINE_SECONDS)
             self._print_line(progress)
 
     def _print_line(self, progress: Progress) -> None:
-        self._last_line, self._num_printed = time.monotonic(), progress.done
+        self._last_line = time.monotonic()
         details = describe(progress, is_short=False)
         print_text(f"{self._title}: {progress.done}/{progress.total} done{details}", err=True)
 
@@ -87,7 +87,7 @@ def watch(plan: Plan) -> Iterator[Show]:
 
 
 def describe(progress: Progress, *, is_short: bool) -> str:
-    """Return accuracy so far, time left, speed and KV use, in words; the last may be cut off."""
+    """Return accuracy so far, time left, tokens and KV use, in words; the last may be cut off."""
     parts: list[str] = []
     if progress.accuracy is not None and progress.interval is not None:
         low, high = progress.interval
@@ -96,7 +96,14 @@ def describe(progress: Progress, *, is_short: bool) -> str:
     if progress.seconds_left is not None and progress.done < progress.total:
         minutes, seconds = divmod(round(progress.seconds_left), 60)
         parts.append(f"{minutes}:{seconds:02d} left")
-    parts.append(f"{progress.tokens_per_second:,.0f} tok/s")
+    parts.append(f"{_brief(progress.tokens)} tok, {progress.tokens_per_second:,.0f} tok/s")
     if progress.kv_usage is not None:
         parts.append(f"KV {progress.kv_usage:.0%}")
     return " ".join(parts) if is_short else "".join(f", {part}" for part in parts)
+
+
+def _brief(number: int) -> str:
+    """Write a count in at most five characters: 9,999, 10.0k, 1.2M."""
+    if number < 10_000:
+        return f"{number:,}"
+    return f"{number / 1e3:.1f}k" if number < 999_950 else f"{number / 1e6:.1f}M"

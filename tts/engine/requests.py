@@ -1,4 +1,7 @@
-"""The running requests of an embedded engine; used only in the thread that steps it."""
+"""The running requests of an embedded engine; used only in the thread that steps it.
+
+`tokens_in_flight` alone may be asked from anywhere.
+"""
 
 import asyncio
 import time
@@ -120,6 +123,14 @@ class RequestTable:
         params = copy(params)
         params.seed = seed
         return params
+
+    def tokens_in_flight(self) -> int:
+        """Return the tokens that unfinished sequences have so far."""
+        if self.engine is None:
+            return 0
+        requests = self.engine.engine_core.engine_core.scheduler.requests
+        # One call takes the list: the engine's thread cannot change the table within it.
+        return sum(request.num_output_tokens for request in list(requests.values()))
 
     def deliver(self, outputs: list[Any]) -> None:
         """Hand finished sequences to their readers: one wake-up per event loop and engine step."""

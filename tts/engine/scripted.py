@@ -226,6 +226,10 @@ class ScriptedEngine(BaseEngine):
         self._need("token_ids")
         return encode(text)
 
+    def tokens_in_flight(self) -> int:
+        """Return the tokens that unfinished sequences have so far: one for each tick."""
+        return sum(_spent(sequence).generated_tokens or 0 for sequence in self._running)
+
     async def aclose(self) -> None:
         """Abort everything; later requests fail."""
         self._die(EngineError("the engine is closed"))

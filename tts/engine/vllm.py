@@ -265,6 +265,10 @@ class VLLMEngine(BaseEngine):
         """Return how often a running request has lost its KV blocks to others, so far."""
         return self._preemptions()
 
+    def tokens_in_flight(self) -> int:
+        """Return the tokens that unfinished completions have so far."""
+        return self._table.tokens_in_flight()
+
     async def resident_blocks(self) -> frozenset[int]:
         """Return the ids of the KV blocks of all running requests; shared blocks count once."""
         await self.start()

@@ -141,6 +141,13 @@ class Engine(Protocol):
         """Return how often a running request has lost its KV blocks, so far; None as above."""
         ...
 
+    def tokens_in_flight(self) -> int:
+        """Return the tokens that unfinished completions have so far; 0 if it cannot tell.
+
+        Cheap, and for progress: what they cost is told when they end.
+        """
+        ...
+
     def holds(self, problem: Problem) -> bool:
         """Return whether it can answer a problem; one that only replays samples may lack it."""
         ...
@@ -177,6 +184,10 @@ class BaseEngine:
     def num_preemptions(self) -> int | None:
         """Return None: it cannot tell."""
         return None
+
+    def tokens_in_flight(self) -> int:
+        """Return 0: it cannot tell."""
+        return 0
 
     def holds(self, problem: Problem) -> bool:
         """Return True: it answers any problem."""

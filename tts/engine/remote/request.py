@@ -92,6 +92,15 @@ class RemoteRequest:
                 wanted = range(first, min(n, first + size))
                 group.create_task(self._draw(group, wanted))
 
+    def tokens_in_flight(self) -> int:
+        """Return the tokens that have come of samples which are not handed on yet."""
+        return sum(
+            sample.about_tokens
+            for attempt in self._under_way
+            for place, sample in list(attempt.reading.samples.items())
+            if place not in attempt.handed_on
+        )
+
     def lost(self) -> Usage:
         """Return what was spent for samples that were not handed on; it is told once."""
         lost = sum_usage([self._owed, *(a.bill.rest(is_cut=True) for a in self._under_way)])
