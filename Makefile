@@ -21,7 +21,7 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest -q
 
-# What a change usually breaks, in about five minutes: no engine starts, nothing takes long.
+# What a change usually breaks, in about two minutes: no engine starts, nothing takes long.
 quick: setup
 	$(BIN)/python -m pytest -q -m "not slow and not engine"
 

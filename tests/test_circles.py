@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def imported(tree: ast.AST, known: set[str]) -> Iterator[str]:
         yield from imported(node, known)
 
 
+@cache
 def graph() -> dict[str, set[str]]:
     files = modules()
     return {

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,12 @@ READERS = {
 }
 
 
-def sources() -> Iterator[tuple[str, ast.Module]]:
+@cache
+def sources() -> tuple[tuple[str, ast.Module], ...]:
+    return tuple(_sources())
+
+
+def _sources() -> Iterator[tuple[str, ast.Module]]:
     for folder in PRODUCT:
         for path in sorted((ROOT / folder).rglob("*.py")):
             if folder == "tts" and path.resolve() != path:  # a linked folder, read by its own name
@@ -65,7 +71,11 @@ def kind_comparisons(tree: ast.Module) -> list[int]:
 
 
 def is_kind(node: ast.expr) -> bool:
-    return "'kind'" in ast.dump(node)
+    return any(
+        (isinstance(n, ast.Attribute) and n.attr == "kind")
+        or (isinstance(n, ast.Constant) and n.value == "kind")
+        for n in ast.walk(node)
+    )
 
 
 def names_event(node: ast.expr) -> bool:

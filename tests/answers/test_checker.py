@@ -31,6 +31,7 @@ def test_cheap_decisions_start_no_process() -> None:
         assert checker.stats.compared == 0
 
 
+@pytest.mark.slow
 def test_a_time_out_is_not_equal_counted_and_survived() -> None:
     with AnswerChecker(timeout_seconds=0.5) as checker:
         assert checker.are_equal("x+1", "1+x", "math")
@@ -45,6 +46,7 @@ def test_a_time_out_is_not_equal_counted_and_survived() -> None:
         assert checker.stats.compared == 3
 
 
+@pytest.mark.slow
 def test_the_slow_answer_is_known_and_its_partner_is_not_blamed() -> None:
     slow, quick = ENDLESS[0], "2+x"
     with AnswerChecker(timeout_seconds=0.5) as checker:
@@ -57,6 +59,7 @@ def test_the_slow_answer_is_known_and_its_partner_is_not_blamed() -> None:
         assert (checker.stats.timeouts, checker.stats.compared) == (1, 2)
 
 
+@pytest.mark.slow
 def test_without_patience_answers_are_compared_by_form_only() -> None:
     with AnswerChecker(timeout_seconds=0.3) as checker:
         patience = Patience(0.5)
@@ -69,6 +72,7 @@ def test_without_patience_answers_are_compared_by_form_only() -> None:
         assert checker.are_equal("2(x+3)", "2x+6", "math", patience=Patience())  # another problem
 
 
+@pytest.mark.slow
 def test_a_slow_answer_does_not_hold_up_the_others() -> None:
     with (
         AnswerChecker(timeout_seconds=30.0, max_workers=2) as checker,

@@ -182,8 +182,8 @@ def test_extract_other_types(text: str, answer_type: AnswerType, expected: str |
 )
 @pytest.mark.parametrize("answer_type", ["math", "integer", "code", "choice", "free"])
 def test_extraction_is_linear_on_hostile_text(piece: str, answer_type: AnswerType) -> None:
-    text = piece * (200_000 // len(piece))
+    text = piece * (50_000 // len(piece))
     start = time.process_time()
     extract_answer(text, answer_type)
-    # Linear work takes 10 to 300 ms here; quadratic work would take minutes.
-    assert time.process_time() - start < 3.0
+    # Linear work takes 3 to 80 ms here; quadratic work would take many seconds.
+    assert time.process_time() - start < 1.0

@@ -77,6 +77,7 @@ def test_free_answers_are_each_a_class_of_their_own(checker: AnswerChecker) -> N
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_six_towers_cost_their_problem_little_time() -> None:
     async def run() -> None:
         with AnswerChecker(timeout_seconds=0.4) as checker:

@@ -22,6 +22,7 @@ def test_tasks_take_turns_and_are_graded_by_their_own_rules() -> None:
     assert [p.answer_type for p in plan.problems] == ["integer", "countdown"] * 3
 
 
+@pytest.mark.slow
 def test_the_whole_benchmark(tts: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
     references = {
         str(p.statement): str(p.reference)

@@ -13,6 +13,7 @@ from tts.evals.records import Record
 from tts.types import Usage
 
 
+@pytest.mark.slow
 def test_killed_and_damaged_runs_survive(tts: Callable[..., Outcome]) -> None:
     outcome = tts("bench", "faults", "--tries", "2", "--json")
     assert outcome.code == 0, outcome.out

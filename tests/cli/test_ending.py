@@ -68,6 +68,7 @@ def start(code: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_second_interrupt_ends_the_process_with_a_line() -> None:
     process = start(EVAL, "slow", "--epochs", "50")
     deadline = time.monotonic() + 60
@@ -86,6 +87,7 @@ def test_a_second_interrupt_ends_the_process_with_a_line() -> None:
     assert "Traceback" not in err and "never retrieved" not in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["early_stop", "self_consistency"])
 def test_a_full_disk_is_one_line(preset: str) -> None:
     code = EVAL.replace("sys.exit", f"{FULL}sys.exit", 1)

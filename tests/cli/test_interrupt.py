@@ -48,6 +48,7 @@ def finished_lines() -> int:
     return sum(path.read_bytes().count(b"\n") for path in Path("runs").glob("*/problems.jsonl"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
 def test_interrupted_process_is_resumed(tts: Tts, blow: signal.Signals) -> None:
     rows = [{"id": str(i), "problem": f"What is {i} plus 2?", "answer": "2"} for i in range(12)]

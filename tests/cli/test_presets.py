@@ -84,6 +84,7 @@ def test_compare_refuses_what_does_not_compare(tts: Tts, data: str) -> None:
     assert "only runs of one benchmark" in tts("compare", single["out"], other["out"]).err
 
 
+@pytest.mark.slow
 def test_report_writes_page_and_picture(tts: Tts, data: str) -> None:
     runs = [run["out"] for run in evaluate(tts, data, "single", "self_consistency")]
     outcome = tts("report", *runs, "--html", "out/report.html", "--png", "out/report.png")

@@ -108,6 +108,7 @@ except errors.MissingExtraError as error:
     assert run_python(endpoint_only, code) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command", [["presets", "list"], ["plugins"], ["doctor"], ["eval", "--help"]]
 )
@@ -116,6 +117,7 @@ def test_commands_work_without_extras(endpoint_only: Path, command: list[str]) -
     assert run_python(endpoint_only, code)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "extra"),
     [

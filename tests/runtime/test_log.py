@@ -102,6 +102,7 @@ def test_cut_at_every_byte_it_loads_all_whole_lines(tmp_path: Path) -> None:
             assert len(file.of("p", 0).find("k", [7, 8, 9, 50])) == whole + 1
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_finished_problems(tmp_path: Path) -> None:
     """2,000 problems of four samples with 500 tokens each, and what is left of them in memory."""
     drawn = replace(completion(0, "x" * 2_000), token_ids=tuple(range(500)), logprobs=(-0.5,) * 500)

@@ -30,6 +30,7 @@ def with_much_time(runtime: Runtime) -> Runtime:
     return runtime
 
 
+@pytest.mark.slow
 def test_a_deadline_ends_comparisons() -> None:
     async def run() -> tuple[Result, float]:
         async with with_much_time(Runtime(ScriptedEngine(towers))) as runtime:

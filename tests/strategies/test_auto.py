@@ -153,6 +153,7 @@ def test_it_runs_on_recorded_samples_within_the_run_budget(tmp_path: Path) -> No
     assert all("the budget of 9calls is spent" in result.reason for result in late)
 
 
+@pytest.mark.slow
 def test_it_spends_less_than_uniform_voting_on_real_samples() -> None:
     engine = ReplayEngine(str(recorded_pool("math100_r1distill_llama8b")))
 

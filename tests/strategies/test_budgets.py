@@ -24,7 +24,8 @@ from tts.strategies import cascade
 from tts.types import Budget, Sampling, ScoreRequest, Usage
 
 PRESETS = sorted(catalog.preset_files())
-CASES_PER_PRESET = 50  # over 2,000 in all
+FEW, MANY = range(5), range(5, 50)  # for each preset: over 2,000 in all
+CASES = pytest.mark.parametrize("cases", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
 SAMPLING = Sampling(max_tokens=40)
 
 
@@ -78,13 +79,14 @@ def num_served(engine: ScriptedEngine) -> int:
     return sum(r.n for i, r in enumerate(engine.requests) if i not in engine.fail_at)
 
 
+@CASES
 @pytest.mark.parametrize("name", PRESETS)
-def test_no_preset_goes_over_its_budget(name: str) -> None:
-    assert_no_case_goes_over(name, load_preset(name))
+def test_no_preset_goes_over_its_budget(name: str, cases: range) -> None:
+    assert_no_case_goes_over(name, load_preset(name), cases)
 
 
-def assert_no_case_goes_over(name: str, preset: Preset) -> None:
-    for case in range(CASES_PER_PRESET):
+def assert_no_case_goes_over(name: str, preset: Preset, cases: range) -> None:
+    for case in cases:
         rng = random.Random(f"{name}{case}")
         tokens, calls = rng.randrange(1, 400), rng.randrange(1, 30)
         limits = [Budget(tokens=tokens), Budget(calls=calls), Budget(tokens=tokens, calls=calls)]
@@ -119,9 +121,10 @@ def ladder_policy(folder: Path) -> str:
     return f"policy={path}"
 
 
+@CASES
 @pytest.mark.parametrize("kind", ["auto", "cascade"])
-def test_no_escalation_goes_over_its_budget(kind: str, tmp_path: Path) -> None:
+def test_no_escalation_goes_over_its_budget(kind: str, cases: range, tmp_path: Path) -> None:
     preset = load_preset("auto", [ladder_policy(tmp_path)])
     if kind == "cascade":
         preset = replace(preset, pipeline=cascade(then="best_of_n"))
-    assert_no_case_goes_over(kind, preset)
+    assert_no_case_goes_over(kind, preset, cases)

@@ -197,6 +197,7 @@ def held(results: list[Result]) -> float:
     return sum(float(noted(result, "search")[0]["mean_kv_blocks_kept"]) for result in results)
 
 
+@pytest.mark.slow
 def test_problems_in_flight_prune_only_when_memory_is_scarce() -> None:
     ample, scarce, unknown = run_many(1000), run_many(30), run_many(None)
     assert held(scarce) < held(ample) == held(unknown)

@@ -47,6 +47,7 @@ def test_there_are_searches_of_both_kinds() -> None:
     assert set(SEARCHES) > BY_ARRIVAL and len(SEARCHES) > 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SEARCHES)
 @pytest.mark.parametrize("shuffle", [None, 1])
 def test_a_replayed_search_is_the_same_in_every_figure(
@@ -59,6 +60,7 @@ def test_a_replayed_search_is_the_same_in_every_figure(
     assert path.stat().st_size == size, "nothing was asked for, and nothing decided otherwise"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*SEARCHES, *OTHERS])
 @pytest.mark.parametrize("shuffle", [None, 1])
 def test_a_run_is_the_same_after_any_number_of_kills(

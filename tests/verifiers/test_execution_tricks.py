@@ -202,12 +202,14 @@ def test_the_tests_can_be_passed() -> None:
     assert [outcome.error for outcome in run(SOLVED, *TESTS.values())] == [""] * len(TESTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRICKS)
 def test_a_trick_passes_no_test(name: str) -> None:
     outcomes = run(TRICKS[name], *TESTS.values())
     assert [test for test, o in zip(TESTS, outcomes, strict=True) if o.exit_code == 0] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "test"),
     [

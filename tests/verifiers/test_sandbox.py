@@ -186,6 +186,7 @@ def test_the_filter_of_both_machines_is_whole(machine: int) -> None:
     assert len(loose) < len(strict) < 4096
 
 
+@pytest.mark.slow
 def test_a_fork_bomb_runs_into_a_wall(sandbox: Sandbox) -> None:
     bomb = "import os, time\nwhile True:\n    if os.fork() == 0: time.sleep(60)\n"
     stopped, again = run_all(sandbox, [bomb, "import os\nif os.fork(): print('forked')"])
@@ -230,6 +231,7 @@ def test_it_has_no_capability_and_is_not_root_where_that_can_be_avoided(sandbox:
     assert user[0] != "0" or sandbox.mode in ("landlock", "unsafe")
 
 
+@pytest.mark.slow
 def test_a_test_leaves_nothing_to_the_next(sandbox: Sandbox) -> None:
     first = (
         "import os\nos.makedirs('a/b')\nopen('a/b/c', 'w').close()\n"
@@ -260,12 +262,14 @@ ENDED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("program", "message"), ENDED)
 def test_what_does_not_end_is_ended(program: str, message: str) -> None:
     outcome = run(open_sandbox(Limits(seconds=0.7, output_bytes=50_000)), program)
     assert (outcome.exit_code, outcome.error) == (None, message)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["root", "user", "landlock"])
 @pytest.mark.parametrize(
     ("program", "message"),
@@ -322,6 +326,7 @@ def wait_for(condition: "Iterator[bool]") -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["root", "user", "landlock", "unsafe"])
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
 def test_nothing_outlives_a_killed_parent(

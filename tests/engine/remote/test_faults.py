@@ -400,6 +400,7 @@ def test_a_thought_that_stands_in_the_text_is_not_repeated() -> None:
 # --- time
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reply", "words"),
     [

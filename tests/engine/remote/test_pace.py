@@ -62,6 +62,7 @@ async def call_many(window: Window, n: int, *, latency: float, tells: bool) -> f
     return loop.time()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tells", [True, False])
 @pytest.mark.parametrize(("latency", "most"), [(0.01, 160), (0.2, 260)])
 @pytest.mark.parametrize(
@@ -80,6 +81,7 @@ def test_under_a_rate_limit_few_calls_are_refused(
     assert seconds < (1.2 if tells else 2.5) * shortest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [429, 503])
 def test_no_sample_is_lost_to_a_rate_limit(status: int) -> None:
     window = Window(40, 0.2)
@@ -98,6 +100,7 @@ def test_no_sample_is_lost_to_a_rate_limit(status: int) -> None:
     run(Server(answer), use, max_n=1)
 
 
+@pytest.mark.slow
 def test_nothing_starts_while_the_server_asks_to_wait() -> None:
     times: list[float] = []
 

@@ -81,6 +81,7 @@ def test_one_sided_data_give_a_policy_with_a_note(right: int) -> None:
     assert 0.0 < policy.belief.trust[-1] < 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last", [{}, {"prm": 1.5}, {"prm": -0.1}])
 def test_a_verifier_that_left_samples_out_gives_no_ladder_but_a_note(last: Any) -> None:
     records = [record(f"p{i}", [0, 1, 0, 2], 0) for i in range(8)]

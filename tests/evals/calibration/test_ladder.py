@@ -31,6 +31,7 @@ PROBLEMS = mixed()
 HALVES = (range(0, 30), range(30, 60))
 
 
+@pytest.mark.slow
 def test_dearer_points_are_righter_and_the_cheapest_are_cheap() -> None:
     ladder = fit_ladder(PROBLEMS, HALVES, verifier="prm")
     tokens = [point.tokens or 0.0 for point in ladder.points]
@@ -43,6 +44,7 @@ def test_dearer_points_are_righter_and_the_cheapest_are_cheap() -> None:
     assert min(t for t, a in zip(tokens, accuracy, strict=True) if a > 0.6) < 80
 
 
+@pytest.mark.slow
 def test_a_share_gives_a_rule_between_two_points() -> None:
     ladder = fit_ladder(PROBLEMS, HALVES)
     low, high = (ladder.rule_for(share) for share in (1.0, 1e6))
@@ -52,6 +54,7 @@ def test_a_share_gives_a_rule_between_two_points() -> None:
     assert high[1] < middle[1] < low[1]
 
 
+@pytest.mark.slow
 def test_a_dearer_strategy_is_kept_where_it_gains() -> None:
     solves_all = Dearer("beam_search", {"width": 4}, [(True, 100.0)] * 60)
     useless = Dearer("single", {}, [(False, 10.0)] * 60)
