@@ -1,5 +1,6 @@
 """Prompts to token ids, with the model's own tokenizer and chat template."""
 
+import copy
 import json
 import threading
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,19 @@ _PROMPTS_REMEMBERED = 4096
 _SCHEDULES_REMEMBERED = 16
 _TAGS_REMEMBERED = 16
 _TEMPLATES_REMEMBERED = 16
+
+
+def own_copy(tokenizer: Any) -> Any:
+    """Return a tokenizer that another thread may use while the first is in use.
+
+    What a use changes lies in the library's Rust object; the tables beside it, of a large
+    vocabulary a second's copying, are only read.
+    """
+    if not hasattr(tokenizer, "_tokenizer"):
+        return copy.deepcopy(tokenizer)
+    own = copy.copy(tokenizer)
+    own._tokenizer = copy.deepcopy(tokenizer._tokenizer)
+    return own
 
 
 class PromptEncoder:
