@@ -74,9 +74,16 @@ class Branch:
 
 
 def build_cache(
-    num_pages: int, workload: DecodeWorkload, *, device: str = "cpu", fill: float = float("nan")
+    num_pages: int,
+    workload: DecodeWorkload,
+    *,
+    device: str | None = None,
+    fill: float = float("nan"),
 ) -> Tensor:
-    """Return a cache of `num_pages` pages filled with one value, in the workload's layout."""
+    """Return a cache of `num_pages` pages filled with one value, in the workload's layout.
+
+    It lies on torch's default device, unless another is named.
+    """
     heads, page, width = workload.num_kv_heads, workload.page_size, 2 * workload.head_size
     is_token_major = workload.layout == "LBNHC"
     inner = (page, heads) if is_token_major else (heads, page)
@@ -85,11 +92,11 @@ def build_cache(
 
 
 def build_inputs(
-    workload: DecodeWorkload, *, seed: int = 0, device: str = "cpu", max_pages: int | None = None
+    workload: DecodeWorkload, *, seed: int = 0, max_pages: int | None = None
 ) -> DecodeInputs:
-    """Return random inputs with shuffled physical pages."""
+    """Return random inputs with shuffled physical pages, on torch's default device."""
     leaves = [Branch(length) for length in workload.seq_lens]
-    return build_tree_inputs(leaves, workload, seed=seed, device=device, max_pages=max_pages)
+    return build_tree_inputs(leaves, workload, seed=seed, max_pages=max_pages)
 
 
 def build_tree_inputs(
@@ -97,13 +104,12 @@ def build_tree_inputs(
     workload: DecodeWorkload,
     *,
     seed: int = 0,
-    device: str = "cpu",
     max_pages: int | None = None,
 ) -> DecodeInputs:
     """Return inputs whose requests are the leaves of `roots` and share the pages above them.
 
     The requests are shuffled, so that branches of one tree are not neighbours in the batch.
-    `workload.seq_lens` is not read.
+    `workload.seq_lens` is not read. They lie on torch's default device.
     """
     page = workload.page_size
     rows: list[tuple[list[int], int]] = []
@@ -119,7 +125,7 @@ def build_tree_inputs(
 
     for root in roots:
         walk(root, [], 0)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(torch.get_default_device()).manual_seed(seed)
     rows = [rows[i] for i in torch.randperm(len(rows), generator=generator).tolist()]
     num_pages = next(fresh)
     physical = torch.cat([torch.zeros(1), torch.randperm(num_pages - 1, generator=generator) + 1])
@@ -133,7 +139,7 @@ def build_tree_inputs(
         workload.dtype
     )
     lens = torch.tensor([seq_len for _, seq_len in rows], dtype=torch.int32)
-    return DecodeInputs(q.to(device), kv.to(device), table.to(device), lens.to(device))
+    return DecodeInputs(q, kv, table, lens)
 
 
 def build_workload_plan(
@@ -186,16 +192,38 @@ def _fill(kv: Tensor, pages: Tensor, seq_len: int, generator: torch.Generator) -
         kv[int(pages[j]), :, :live] = tokens.to(kv.dtype)
 
 
-# The grid of the roofline: batch sizes x contexts x token budgets x page sizes, Qwen3-8B's heads.
-BENCH_BATCHES = (1, 4, 16, 64)
-BENCH_CONTEXTS = (8_192, 32_768, 65_536)
-BENCH_BUDGETS = (1_024, 2_048, 4_096)
-BENCH_PAGES = (16, 64)
-# (branches, prefix tokens, own tokens)
-BENCH_TREES = (
-    (8, 1_024, 4_096),
-    (16, 2_048, 2_048),
-    (32, 8_192, 1_024),
-    (64, 4_096, 4_096),
-    (64, 16_384, 1_024),
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """What a benchmark measures, with Qwen3-8B's heads.
+
+    Attributes:
+        batches: Requests of equal length.
+        contexts: Their tokens.
+        budgets: Tokens that sparse decode keeps.
+        pages: Tokens a page.
+        trees: (branches, prefix tokens, own tokens) of shared prefixes.
+    """
+
+    batches: tuple[int, ...]
+    contexts: tuple[int, ...]
+    budgets: tuple[int, ...]
+    pages: tuple[int, ...]
+    trees: tuple[tuple[int, int, int], ...]
+
+
+# That of the roofline, a few cells of it, and one that an interpreter gets through.
+ROOFLINE = Grid(
+    batches=(1, 4, 16, 64),
+    contexts=(8_192, 32_768, 65_536),
+    budgets=(1_024, 2_048, 4_096),
+    pages=(16, 64),
+    trees=(
+        (8, 1_024, 4_096),
+        (16, 2_048, 2_048),
+        (32, 8_192, 1_024),
+        (64, 4_096, 4_096),
+        (64, 16_384, 1_024),
+    ),
 )
+QUICK = Grid((1, 64), (32_768,), (2_048,), (16, 64), ((8, 1_024, 4_096),))
+TINY = Grid((2,), (256,), (128,), (16,), ((2, 64, 32),))

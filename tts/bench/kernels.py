@@ -3,15 +3,15 @@
 With --compile, registers, shared memory, spills and instructions of every shipped configuration as
 an sm_90 binary; no GPU is needed. Without it, times on the GPU of this machine against
 scaled_dot_product_attention, flex_attention and FlashAttention-3 (where vLLM's CUDA wheel is
-installed), with the shares of the measured copy rate.
+installed), with the shares of the measured copy rate. Under Triton's interpreter
+(TRITON_INTERPRET=1) a tiny grid runs on the CPU instead: its times say nothing.
 """
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Annotated, Any
@@ -49,15 +49,11 @@ def kernels(
         else:
             output.print_table(compile_table(rows))
         return
-    found = _measure(quick)
+    found = measure(quick=quick)
     if as_json:
         output.print_json({"schema": 1, **found})
-        return
-    output.print_text(
-        f"{found['device']}, copies {found['copy_rate'] / 1e12:.2f} TB/s; us per layer"
-    )
-    output.print_table(sparse_table(found["sparse"]))
-    output.print_table(tree_table(found["tree"]))
+    else:
+        print_tables(found)
 
 
 def compile_rows() -> list[dict[str, Any]]:
@@ -143,18 +139,31 @@ def tree_table(rows: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
-def _measure(quick: bool) -> dict[str, Any]:
+def measure(*, quick: bool) -> dict[str, Any]:
+    """Measure on the GPU of this machine, or go through all of it under Triton's interpreter.
+
+    Raises:
+        CapabilityError: There is neither.
+    """
     torch: Any = import_module("torch")
-    if not torch.cuda.is_available():
+    workloads = import_module("tts.kernels.workloads")
+    run = import_module("tts.bench.kernels_run").measure
+    found: dict[str, Any]
+    if os.environ.get("TRITON_INTERPRET") == "1":
+        found = run("cpu", workloads.TINY)
+    elif torch.cuda.is_available():
+        found = run("cuda", workloads.QUICK if quick else workloads.ROOFLINE)
+    else:
         raise CapabilityError(
             "no CUDA device here: times need one; `tts bench kernels --compile` does not"
         )
-    bench = import_module("tts.bench.kernels_run")
-    timer = bench.graph_timer()
-    rate = bench.copy_rate(timer)
-    return {
-        "device": torch.cuda.get_device_name(),
-        "copy_rate": rate,
-        "sparse": [asdict(row) for row in bench.sparse_rows(timer, rate, quick=quick)],
-        "tree": [asdict(row) for row in bench.tree_rows(timer, quick=quick)],
-    }
+    return found
+
+
+def print_tables(found: Mapping[str, Any]) -> None:
+    """Print what `measure` returned."""
+    output.print_text(
+        f"{found['device']}, copies {found['copy_rate'] / 1e12:.2f} TB/s; us per layer"
+    )
+    output.print_table(sparse_table(found["sparse"]))
+    output.print_table(tree_table(found["tree"]))

@@ -5,9 +5,12 @@ roofline is what the card copies (read plus write), measured in the same run. Th
 baseline that cannot read pages is gathered before its clock starts.
 """
 
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import partial
 from importlib import import_module
+from itertools import product
 from typing import Any
 
 import torch
@@ -22,10 +25,36 @@ from tts.kernels.dispatch import SparsePolicy
 from tts.kernels.page_select import page_scores, select_pages
 from tts.kernels.page_summary import summary_width
 from tts.kernels.tree_decode import tree_decode
-from tts.kernels.workloads import DecodeInputs, DecodeWorkload
+from tts.kernels.workloads import DecodeInputs, DecodeWorkload, Grid
 
-COPY_BYTES = 2**31
+COPY_BYTES = {"cuda": 2**31, "cpu": 2**24}
 Timer = Callable[[Callable[[], Any]], float]
+
+
+def measure(device: str, grid: Grid) -> dict[str, Any]:
+    """Return the times of a grid, in microseconds a layer, and what the device copies a second.
+
+    Args:
+        device: "cuda"; or "cpu", where Triton interprets the kernels: that shows that all of this
+            runs, and times nothing.
+        grid: What to measure.
+    """
+    timer = graph_timer() if device == "cuda" else wall_timer
+    with torch.device(device):
+        rate = copy_rate(timer, COPY_BYTES[device])
+        return {
+            "device": torch.cuda.get_device_name() if device == "cuda" else "CPU, interpreted",
+            "copy_rate": rate,
+            "sparse": [asdict(row) for row in sparse_rows(timer, rate, grid, device)],
+            "tree": [asdict(row) for row in tree_rows(timer, grid, device)],
+        }
+
+
+def wall_timer(call: Callable[[], Any]) -> float:
+    """Return the microseconds of one call."""
+    start = time.perf_counter()
+    call()
+    return (time.perf_counter() - start) * 1e6
 
 
 def graph_timer() -> Timer:
@@ -43,34 +72,29 @@ def graph_timer() -> Timer:
     return measure
 
 
-def copy_rate(timer: Timer) -> float:
-    """Return bytes per second, read plus write, of a 2 GiB copy."""
-    source = torch.empty(COPY_BYTES, dtype=torch.uint8, device="cuda")
+def copy_rate(timer: Timer, num_bytes: int) -> float:
+    """Return bytes per second, read plus write, of a copy."""
+    source = torch.empty(num_bytes, dtype=torch.uint8)
     target = torch.empty_like(source)
-    return 2 * COPY_BYTES / (timer(lambda: target.copy_(source)) * 1e-6)
+    return 2 * num_bytes / (timer(lambda: target.copy_(source)) * 1e-6)
 
 
-def sparse_rows(timer: Timer, rate: float, *, quick: bool) -> Iterator[SparseRow]:
-    """Yield the grid of the roofline, or its corners; a cache that does not fit is left out."""
-    batches = workloads.BENCH_BATCHES[::3] if quick else workloads.BENCH_BATCHES
-    contexts = workloads.BENCH_CONTEXTS[1:2] if quick else workloads.BENCH_CONTEXTS
-    budgets = workloads.BENCH_BUDGETS[1:2] if quick else workloads.BENCH_BUDGETS
-    for batch in batches:
-        for context in contexts:
-            for page in workloads.BENCH_PAGES:
-                workload = DecodeWorkload((context,) * batch, page_size=page)
-                # Twice: baselines want the cache in one piece.
-                if 2 * dispatch.dense_bytes(step_of(workload)) > torch.cuda.mem_get_info()[0]:
-                    continue
-                yield from _sparse_cell(timer, rate, workload, budgets)
-                torch.cuda.empty_cache()
+def sparse_rows(timer: Timer, rate: float, grid: Grid, device: str) -> Iterator[SparseRow]:
+    """Yield the cells of a grid; a cache that does not fit is left out."""
+    for batch, context, page in product(grid.batches, grid.contexts, grid.pages):
+        workload = DecodeWorkload((context,) * batch, page_size=page)
+        # Twice: baselines want the cache in one piece.
+        needed = 2 * dispatch.dense_bytes(step_of(workload))
+        if device == "cpu" or needed <= torch.cuda.mem_get_info()[0]:
+            yield from _sparse_cell(timer, rate, workload, grid.budgets, device)
+            torch.cuda.empty_cache()
 
 
-def tree_rows(timer: Timer, *, quick: bool) -> Iterator[TreeRow]:
-    """Yield the shared prefixes of the roofline, or the first of them."""
-    for branches, prefix, own in workloads.BENCH_TREES[: 1 if quick else None]:
+def tree_rows(timer: Timer, grid: Grid, device: str) -> Iterator[TreeRow]:
+    """Yield the shared prefixes of a grid."""
+    for branches, prefix, own in grid.trees:
         workload = DecodeWorkload((prefix + own,) * branches)
-        x = workloads.build_device_inputs(workload, device="cuda", shared_tokens=prefix)
+        x = workloads.build_device_inputs(workload, device=device, shared_tokens=prefix)
         plan = workloads.build_workload_plan(x, workload)
         arguments, scale = (x.q, x.kv, x.block_table, x.seq_lens), workload.scale
         dense = timer(partial(paged_decode, *arguments, scale=scale))
@@ -81,11 +105,11 @@ def tree_rows(timer: Timer, *, quick: bool) -> Iterator[TreeRow]:
 
 
 def _sparse_cell(
-    timer: Timer, rate: float, workload: DecodeWorkload, budgets: tuple[int, ...]
+    timer: Timer, rate: float, workload: DecodeWorkload, budgets: tuple[int, ...], device: str
 ) -> Iterator[SparseRow]:
-    x = workloads.build_device_inputs(workload, device="cuda")
+    x = workloads.build_device_inputs(workload, device=device)
     width = summary_width(workload.head_size, "mean")
-    summary = torch.randn(*x.kv.shape[:2], width, device="cuda").to(workload.dtype)
+    summary = torch.randn(*x.kv.shape[:2], width).to(workload.dtype)
     dense = timer(partial(paged_decode, x.q, x.kv, x.block_table, x.seq_lens, scale=workload.scale))
     others = dict(_baselines(timer, x, workload))
     for budget in budgets:
@@ -128,12 +152,12 @@ def _baselines(
     attend = torch.nn.functional.scaled_dot_product_attention
     flex: Any = import_module("torch.nn.attention.flex_attention").flex_attention
     compiler: Any = torch.compile  # torch leaves it untyped
-    compiled = compiler(flex, dynamic=False)
+    compiled = compiler(flex, dynamic=False) if x.q.is_cuda else flex
     calls: dict[str, Callable[[], Any]] = {
         "SDPA": lambda: attend(q, keys, values, scale=workload.scale, enable_gqa=True),
         "flex": lambda: compiled(q, keys, values, scale=workload.scale, enable_gqa=True),
     }
-    flash = _flash_attention()
+    flash = _flash_attention() if x.q.is_cuda else None
     if flash is not None:
         calls["FA3"] = partial(_run_flash, flash, x, workload)
     for name, call in calls.items():

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tests.kernels.helpers import Guarded, assert_attention_close
+from tests.kernels.helpers import Guarded, assert_attention_close, seeded
 from tts.kernels import reference
 from tts.kernels.contracts import Attention, Selection
 from tts.kernels.decode import DecodeBuffers, build_decode_buffers, paged_decode, sparse_decode
@@ -26,7 +26,7 @@ def some_pages(x: DecodeInputs, num_kv_heads: int, keep: int) -> Selection:
     """Other pages for each head, the last one always; what is past the count is garbage."""
     pages = torch.full((len(x.seq_lens), num_kv_heads, keep), 10_000, dtype=torch.int32)
     counts = torch.zeros(len(x.seq_lens), num_kv_heads, dtype=torch.int32)
-    generator = torch.Generator().manual_seed(3)
+    generator = seeded(3)
     for b, seq_len in enumerate(x.seq_lens.tolist()):
         last = -(-seq_len // x.kv.shape[2]) - 1
         for h in range(num_kv_heads):
@@ -108,7 +108,7 @@ def test_order_of_pages_does_not_matter(workload: DecodeWorkload) -> None:
 
 def test_physical_pages_do_not_matter(workload: DecodeWorkload) -> None:
     x = build_inputs(workload)
-    moved = torch.randperm(x.kv.shape[0], generator=torch.Generator().manual_seed(5))
+    moved = torch.randperm(x.kv.shape[0], generator=seeded(5))
     kv = torch.empty_like(x.kv)
     kv[moved] = x.kv
     one = paged_decode(x.q, x.kv, x.block_table, x.seq_lens, scale=0.2)

@@ -2,14 +2,14 @@ import math
 
 import torch
 
-from tests.kernels.helpers import Guarded, assert_attention_close
+from tests.kernels.helpers import Guarded, assert_attention_close, seeded
 from tts.kernels import reference
 from tts.kernels.contracts import Attention
 from tts.kernels.merge import merge_ragged, merge_states
 
 
 def parts(count: int) -> Attention:
-    generator = torch.Generator().manual_seed(6)
+    generator = seeded(6)
     out = torch.randn(count, 2, 2, 16, generator=generator)
     lse = 3.0 * torch.randn(count, 2, 2, generator=generator)
     lse[0, 0] = -torch.inf
@@ -54,7 +54,7 @@ def test_grouping_does_not_matter() -> None:
 
 
 def test_ragged_is_the_reference_request_by_request() -> None:
-    generator = torch.Generator().manual_seed(7)
+    generator = seeded(7)
     offsets = torch.tensor([0, 1, 1, 12], dtype=torch.int32)  # one part, none, eleven
     partial = Attention(
         torch.randn(12, 2, 16, generator=generator), torch.randn(12, 2, generator=generator)

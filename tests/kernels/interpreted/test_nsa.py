@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.kernels.helpers import Guarded, assert_attention_close
+from tests.kernels.helpers import Guarded, assert_attention_close, seeded
 from tts.kernels import reference
 from tts.kernels.contracts import Attention
 from tts.kernels.nsa import selected_attention
@@ -15,7 +15,7 @@ FP32, FP16, BF16 = torch.float32, torch.float16, torch.bfloat16
 
 def inputs(lens: tuple[int, ...], heads: int, size: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
     """Return q, k, v, bounds: two KV heads, `heads` query heads."""
-    generator = torch.Generator().manual_seed(8)
+    generator = seeded(8)
     total = sum(lens)
     q = torch.randn(total, heads, size, generator=generator).to(dtype)
     k, v = (torch.randn(total, 2, size, generator=generator).to(dtype) for _ in range(2))
@@ -25,7 +25,7 @@ def inputs(lens: tuple[int, ...], heads: int, size: int, dtype: torch.dtype) -> 
 
 def choose_blocks(bounds: Tensor, block_size: int, keep: int) -> Tensor:
     """Distinct random blocks per KV head and token, some in its future, some missing."""
-    generator = torch.Generator().manual_seed(9)
+    generator = seeded(9)
     rows = []
     for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         num_blocks = -(-(end - start) // block_size)
@@ -63,7 +63,7 @@ def test_only_what_was_selected_is_read_and_only_results_are_written(
     order: Literal["query", "kv"],
 ) -> None:
     # Queries, keys and values cut from one tensor, as a model computes them; 4 + 2 + 2 heads.
-    qkv = torch.randn(40, 8, 16, generator=torch.Generator().manual_seed(10))
+    qkv = torch.randn(40, 8, 16, generator=seeded(10))
     q, k, v = qkv[:, :4], qkv[:, 4:6], qkv[:, 6:]
     bounds = torch.tensor([0, 40], dtype=torch.int32)
     blocks = torch.tensor([2, -1, 0], dtype=torch.int32).expand(2, 40, 3).contiguous()

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.kernels.helpers import Guarded
+from tests.kernels.helpers import Guarded, seeded
 from tts.kernels import reference
 from tts.kernels.contracts import Selection, SummaryKind
 from tts.kernels.page_select import page_scores, select_pages
@@ -20,7 +20,7 @@ INF = float("inf")
 def test_scores_are_the_reference(
     kind: SummaryKind, group: int, size: int, dtype: torch.dtype
 ) -> None:
-    generator = torch.Generator().manual_seed(1)
+    generator = seeded(1)
     q = torch.randn(3, 2 * group, size, generator=generator).to(dtype)
     width = summary_width(size, kind)
     summary = torch.randn(50, 2, width, generator=generator).to(dtype)
@@ -87,7 +87,7 @@ def test_selection_by_hand(scores: list[float], keep: int, expected: list[int]) 
 
 
 def test_selection_is_the_reference_and_stays_in_bounds() -> None:
-    generator = torch.Generator().manual_seed(2)
+    generator = seeded(2)
     scores = torch.randn(3, 2, 300, generator=generator)
     scores[1] = scores[1].round()  # many ties
     scores[:, :, 0] = INF
@@ -103,7 +103,7 @@ def test_selection_is_the_reference_and_stays_in_bounds() -> None:
 
 
 def test_as_many_pages_as_one_program_takes() -> None:
-    scores = torch.randn(1, 1, 8_192, generator=torch.Generator().manual_seed(4))
+    scores = torch.randn(1, 1, 8_192, generator=seeded(4))
     lens = torch.tensor([8_192 * 16], dtype=torch.int32)
     result = select_pages(scores, lens, max_selected=128, page_size=16)
     expected = scores[0, 0].topk(128).indices.sort().values

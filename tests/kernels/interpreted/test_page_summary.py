@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tests.kernels.helpers import Guarded
+from tests.kernels.helpers import Guarded, seeded
 from tts.kernels import reference
 from tts.kernels.contracts import SummaryKind
 from tts.kernels.page_summary import page_summary_update, summary_width
@@ -22,7 +22,7 @@ def test_update_is_the_reference(
 ) -> None:
     workload = DecodeWorkload((), 2, 2, size, page_size, dtype, layout)
     kv = build_cache(4, workload)
-    generator = torch.Generator().manual_seed(0)
+    generator = seeded(0)
     kv[1:] = torch.randn(3, 2, page_size, 2 * size, generator=generator).to(dtype)
     # Padding, a page half written, a page completed, another completed by its last token alone.
     slots = torch.tensor(
