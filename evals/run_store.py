@@ -158,6 +158,7 @@ class RunStore:
         config: All that decides the run's figures; JSON values, with `benchmark`, `preset` and
             `seed`.
         problems: What is solved; written down once, for people.
+        engines: What each engine of this session runs with, by name; it decides no figure.
 
     Raises:
         StoreError: Another process works there, the disk is full, a file is damaged, or another
@@ -165,8 +166,13 @@ class RunStore:
     """
 
     def __init__(
-        self, root: Path, config: Mapping[str, Any], problems: Sequence[Problem] = ()
+        self,
+        root: Path,
+        config: Mapping[str, Any],
+        problems: Sequence[Problem] = (),
+        engines: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
+        self._engines = engines or {}
         self.folder = root / folder_name(config)
         with contextlib.ExitStack() as opened:
             opened.callback(os.close, _lock(self.folder))
@@ -258,6 +264,7 @@ class RunStore:
             "seconds": None,
             "process": os.getpid(),
             "lost_tokens": lost,
+            "engines": self._engines,
         }
         head["sessions"].append({**now, "versions": versions()})
         write_json(self.folder / _RUN, head)

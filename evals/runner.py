@@ -157,7 +157,9 @@ async def _evaluate(
 ) -> Summary:
     others = on.others(plan)
     config = plan.config(on.engine, others, on.verifiers)
-    with watch(plan) as show, RunStore(root, config, plan.problems) as store:
+    asked = {"": on.engine, **others}
+    settings = {name: dict(engine.info.settings) for name, engine in asked.items()}
+    with watch(plan) as show, RunStore(root, config, plan.problems, settings) as store:
         if store.summary is not None:
             return replace(store.summary, out=str(store.folder))
         for log in reuse:

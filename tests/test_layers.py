@@ -89,7 +89,7 @@ MAY: dict[str, Room] = {
     "tts.runtime": Room("answers budget costs errors pipeline protocols seeds storage types"),
     "tts.presets": Room("errors parts pipeline protocols storage types"),
     "tts.session": Room(
-        "budget bundled engine errors parts pipeline presets protocols runtime types",
+        "budget bundled engine errors parts pipeline presets prompts protocols runtime types",
     ),
     "tts.api": Room("budget pipeline presets runtime session types"),
     # Measuring.

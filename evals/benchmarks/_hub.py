@@ -1,15 +1,12 @@
 """Rows of data sets on the Hugging Face hub."""
 
 import os
-import socket
-import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from tts.engine.hub import unreachable_hub
 from tts.errors import ProblemError, optional_import
-
-_PROBE_SECONDS = 5.0
 
 
 def hub_rows(
@@ -54,19 +51,3 @@ def _check_address(address: str) -> None:
         _ = urlsplit(address).port
     except ValueError as error:
         raise ProblemError(f"HF_ENDPOINT {address!r} is no address: {error}") from error
-
-
-def unreachable_hub() -> str:
-    """Return the hub's host when it cannot be reached; its own library would retry for 30 s."""
-    from huggingface_hub import constants
-
-    if constants.HF_HUB_OFFLINE or urllib.request.getproxies():
-        return ""
-    address = urlsplit(constants.ENDPOINT)
-    host = address.hostname or ""
-    port = address.port or (443 if address.scheme == "https" else 80)
-    try:
-        socket.create_connection((host, port), timeout=_PROBE_SECONDS).close()
-    except OSError:
-        return host
-    return ""

@@ -20,8 +20,10 @@ from torch import Tensor
 
 from tts import prompts
 from tts.bench.sparse_quality_selection import KVBudget, Method, attend
-from tts.engine.build import default_threads
+from tts.engine.choices import default_threads
 from tts.engine.encoder import PromptEncoder
+from tts.engine.machine import Machine
+from tts.engine.model_files import read_model_files
 from tts.errors import ContextError, StoreError
 from tts.evals.metrics import bootstrap_interval
 from tts.seeds import derive_seed
@@ -114,7 +116,8 @@ class BudgetedModel:
         transformers: Any = import_module("transformers")
         import_module("transformers.utils.logging").disable_progress_bar()
         self.budget = KVBudget("dense")
-        torch.set_num_threads(default_threads(str(folder)))
+        files = read_model_files(folder, {})
+        torch.set_num_threads(default_threads(files, Machine.this()))
         transformers.AttentionInterface.register(_ATTENTION, self._attend)
         self._model = transformers.AutoModelForCausalLM.from_pretrained(
             folder, dtype=torch.float32, attn_implementation=_ATTENTION

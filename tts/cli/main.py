@@ -29,8 +29,9 @@ class _OneLine(logging.Formatter):
     """A log record as one line, without a stack trace."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return level and message."""
-        return output.clean(f"{record.levelname.lower()}: {record.getMessage()}")
+        """Return level and message; what is only told has no level."""
+        level = f"{record.levelname.lower()}: " if record.levelno > logging.INFO else ""
+        return output.clean(f"{level}{record.getMessage()}")
 
 
 class _Whole(logging.Formatter):
@@ -119,6 +120,7 @@ def _main(
     logger.handlers = [handler]
     logger.setLevel(logging.INFO if verbose else logging.WARNING)
     logger.propagate = False
+    logging.getLogger("tts.starting").setLevel(logging.INFO)
     for module in plugin or ():
         _load_plugin(module)
 

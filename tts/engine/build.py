@@ -1,12 +1,23 @@
 """Making vLLM's engine: find the model, choose what the machine wants, explain what fails."""
 
-import os
+import logging
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from tts.engine import certainty, host, reflection, vllm_plugin
+from tts.engine.choices import (
+    KV_TOKENS,
+    check_memory,
+    default_threads,
+    describe,
+    fill_in,
+    settings_of,
+)
+from tts.engine.hub import check_hub_model
+from tts.engine.machine import Machine
+from tts.engine.model_files import ModelFiles, read_model_files, refuse_path
 from tts.engine.reward_format import register_models
 from tts.engine.sparse_config import SparseConfig, wants_shared_prefix
 from tts.errors import EngineError, InputError, ModelError, TTSError
@@ -14,51 +25,77 @@ from tts.errors import EngineError, InputError, ModelError, TTSError
 _BUNDLED = "bundled:"
 _CPU_BLOCK_SIZE = 32  # what vLLM's CPU attention takes by itself, or a multiple
 _SAMPLER = "tts.engine.sampler:SeededSampler"
-_SMALL_MODEL_BYTES = 256 * 2**20
-# Tokens that the default KV cache holds on a CPU, memory permitting; vLLM writes it once at the
-# start, at about 200 MB/s.
-_KV_TOKENS = 65_536
+# Its lines are for people who wait for an engine; the command line shows them.
+starting = logging.getLogger("tts.starting")
 
 
 def resolve_model(model: str) -> Path | None:
     """Return the folder of a model, or None for a Hugging Face id.
 
     Raises:
-        ModelError: A path that holds no model, or an unknown bundled name.
+        ModelError: A path that is no folder, or an unknown bundled name.
     """
     if model.startswith(_BUNDLED):
         folder: Path = import_module("tts.bundled").resolve(model.removeprefix(_BUNDLED))
         return folder
     path = Path(model).expanduser()
-    if (path / "config.json").is_file():
+    if path.is_dir():
         return path
-    if path.exists() or model.startswith(("/", ".", "~")) or model.count("/") > 1:
-        raise ModelError(
-            f"no model at {model}: expected a folder with config.json, a Hugging Face id, "
-            f"or {_BUNDLED}reasoner"
-        )
+    is_path = model.startswith(("/", ".", "~")) or model.count("/") > 1 or path.suffix == ".gguf"
+    if path.exists() or is_path:
+        raise refuse_path(model)
     return None
 
 
+def find_model(model: str, options: Mapping[str, Any]) -> ModelFiles | None:
+    """Look at a model before anything is loaded; returns None for a Hugging Face id.
+
+    Args:
+        model: "bundled:NAME", a folder, or an id.
+        options: Of its engine.
+
+    Raises:
+        ModelError: There is no whole model; the message says what is missing, and what to do.
+    """
+    folder = resolve_model(model)
+    return None if folder is None else read_model_files(folder, options)
+
+
 def build_engine(
-    arguments: Mapping[str, Any], *, kv_cache_memory_bytes: int | None, cpu_threads: int | None
+    arguments: Mapping[str, Any],
+    files: ModelFiles | None,
+    *,
+    kv_cache_memory_bytes: int | None,
+    cpu_threads: int | None,
 ) -> Any:
     """Build vLLM's engine in the calling thread, which must also step it.
 
+    Args:
+        arguments: Of vLLM; what is None is chosen by model and machine.
+        files: Of the model; None for a Hugging Face id.
+        kv_cache_memory_bytes: Size of the KV cache; None chooses it.
+        cpu_threads: Of the CPU kernels; None chooses them.
+
     Raises:
-        ModelError: The model cannot be found or loaded.
+        ModelError: The model cannot be found or loaded, or its weights are larger than memory.
         EngineError: The engine cannot start, with what to change.
         CapabilityError: Sparse or shared-prefix decode cannot serve this model or machine.
         InputError: The block size does not suit the machine or the KV budget.
         MissingExtraError: vLLM is not installed.
     """
+    machine = Machine.this()
+    chosen = {**arguments, "kv_cache_memory_bytes": kv_cache_memory_bytes}
+    if files is None:
+        check_hub_model(str(chosen["model"]), chosen.get("revision"))
+    else:
+        check_memory(files, machine, chosen)
     host.load_vllm()
     register_models()
     on_cpu = bool(import_module("vllm.platforms").current_platform.is_cpu())
-    chosen = {**arguments, "kv_cache_memory_bytes": kv_cache_memory_bytes}
     if on_cpu:
-        host.set_threads(cpu_threads or default_threads(str(chosen["model"])))
-        _choose_for_cpu(chosen)
+        host.set_threads(cpu_threads or default_threads(files, machine))
+        _choose_for_cpu(chosen, machine)
+    fill_in(chosen, files, on_cpu=on_cpu)
     if _takes_processors(chosen):
         # In this order: the first reads what the second changes.
         ours = certainty.PROCESSOR, reflection.PROCESSOR
@@ -68,18 +105,20 @@ def build_engine(
     _choose_attention(chosen, on_cpu=on_cpu)
     try:
         with host.building(compiles=not (on_cpu and chosen["enforce_eager"])):
-            return _build(chosen, on_cpu=on_cpu)
+            return _build(chosen, files, on_cpu=on_cpu)
     except TTSError:
         raise
     except Exception as error:
         raise _explain(error, str(chosen["model"])) from error
 
 
-def _build(arguments: dict[str, Any], *, on_cpu: bool) -> Any:
+def _build(arguments: dict[str, Any], files: ModelFiles | None, *, on_cpu: bool) -> Any:
     config = import_module("vllm.engine.arg_utils").EngineArgs(**arguments).create_engine_config()
     if on_cpu and arguments["kv_cache_memory_bytes"] is None:
         # vLLM's own default takes nearly all the memory of the machine.
         config.cache_config.kv_cache_memory_bytes = _default_kv_bytes(config)
+    model = config.model_config.model
+    starting.info("loading %s: %s", model, describe(settings_of(config), files))
     executor = import_module("vllm.v1.executor").Executor.get_class(config)
     engine = import_module("vllm.v1.engine.llm_engine").LLMEngine(
         vllm_config=config, executor_class=executor, log_stats=False, multiprocess_mode=False
@@ -89,7 +128,7 @@ def _build(arguments: dict[str, Any], *, on_cpu: bool) -> Any:
     return engine
 
 
-def _choose_for_cpu(arguments: dict[str, Any]) -> None:
+def _choose_for_cpu(arguments: dict[str, Any], machine: Machine) -> None:
     arguments.setdefault("enforce_eager", True)
     if arguments["block_size"] is None:
         arguments["block_size"] = _CPU_BLOCK_SIZE
@@ -98,7 +137,7 @@ def _choose_for_cpu(arguments: dict[str, Any]) -> None:
             f"KV blocks of {arguments['block_size']} tokens: CPU attention takes multiples of "
             f"{vllm_plugin.CPU_BLOCK_MULTIPLE}"
         )
-    if arguments["dtype"] == "auto" and not _has_bfloat16():
+    if arguments["dtype"] == "auto" and not machine.has_bfloat16:
         arguments["dtype"] = "float32"
     if _takes_processors(arguments):
         arguments["logits_processors"] = [*arguments.get("logits_processors", ()), _SAMPLER]
@@ -154,16 +193,6 @@ def _choose_attention(arguments: dict[str, Any], *, on_cpu: bool) -> None:
         arguments["attention_backend"] = backend
 
 
-def default_threads(model: str) -> int:
-    """Take one thread for a small model, every core for a large one.
-
-    Of 1.1 M weights a second thread gains 10 to 45 % on an idle machine, and loses as much, with
-    one stream three quarters, when anything else wants the core.
-    """
-    num_bytes = sum(file.stat().st_size for file in Path(model).glob("*.safetensors"))
-    return 1 if 0 < num_bytes < _SMALL_MODEL_BYTES else len(os.sched_getaffinity(0))
-
-
 def _takes_processors(arguments: Mapping[str, Any]) -> bool:
     """Whether vLLM lets us change logits: not of pooling models, nor with speculative decoding."""
     return arguments["runner"] == "generate" and not arguments.get("speculative_config")
@@ -182,22 +211,13 @@ def has_own_sampler(engine: Any) -> bool:
     return _SAMPLER in (engine.vllm_config.model_config.logits_processors or ())
 
 
-def _has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware; emulation is slower than float32."""
-    cpu: Any = import_module("torch").cpu
-    return bool(cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported())
-
-
 def _default_kv_bytes(config: Any) -> int:
     model = config.model_config
     heads = model.get_num_kv_heads(config.parallel_config) * model.get_head_size()
     token_bytes = 2 * heads * model.get_total_num_hidden_layers() * model.dtype.itemsize
-    wanted = max(_KV_TOKENS, 2 * model.max_model_len) * token_bytes
-    return int(min(wanted, _available_bytes() // 4))
-
-
-def _available_bytes() -> int:
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    is_fitted = model.original_max_model_len == -1  # to whatever the cache holds
+    tokens = KV_TOKENS if is_fitted else max(KV_TOKENS, 2 * model.max_model_len)
+    return int(min(tokens * token_bytes, Machine.this().free_bytes // 4))
 
 
 def _explain(error: Exception, model: str) -> TTSError:

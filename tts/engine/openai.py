@@ -203,7 +203,11 @@ class OpenAIEngine(BaseEngine):
 
     def tokens_in_flight(self) -> int:
         """Return the tokens that have come of unfinished samples; 0 where nothing is streamed."""
-        return sum(remote.tokens_in_flight() for _, drawn in list(self._owners.values()) for remote in drawn)
+        return sum(
+            remote.tokens_in_flight()
+            for _, drawn in list(self._owners.values())
+            for remote in drawn
+        )
 
     async def tokenize(self, text: str) -> tuple[int, ...]:
         """Return the token ids of a text that continues a prompt, asked of vLLM's server.

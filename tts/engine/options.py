@@ -45,7 +45,7 @@ class _Embedded(TypedDict, total=False):
 
     dtype: str
     max_model_len: int | None
-    max_num_seqs: _Positive
+    max_num_seqs: _Positive | None
     kv_cache_memory_bytes: _Positive | None
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)]
     tensor_parallel_size: _Positive

@@ -6,7 +6,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
-from tts.engine.build import resolve_model
+from tts.engine.build import find_model
 from tts.engine.replay import ReplayEngine
 from tts.engine.spec import EngineSpec
 from tts.engine.vllm import VLLMEngine
@@ -39,14 +39,15 @@ class RunningEngines:
 
         Raises:
             InputError: They do not fit into a GPU's memory together; nothing has changed.
-            ModelError: A folder holds no model, or no such model is bundled; nothing has changed.
+            ModelError: A folder holds no whole model, or no such model is bundled; nothing has
+                changed.
             EngineError: A model cannot be loaded; then none of them runs any more.
             MissingExtraError: An engine is not installed.
         """
         shared = split_memory(specs)
         for spec in shared:
             if spec.kind == "vllm":
-                resolve_model(spec.model)
+                find_model(spec.model, spec.options)
         for gone in self._engines.keys() - shared.values():
             await self._engines.pop(gone).aclose()
         try:

@@ -14,6 +14,7 @@ import numpy as np
 from tts.costs.flops import SparseReading, decode_kv_bytes, sequence_flops
 from tts.engine import kv
 from tts.engine.certainty import Readings
+from tts.engine.choices import settings_of
 from tts.engine.sparse_config import SparseConfig
 from tts.engine.weights import Tensor, Weights, tensors_in, weights_of
 from tts.errors import CapabilityError, EngineError
@@ -270,6 +271,7 @@ def model_info(engine: Any, *, name: str, path: Path | None) -> ModelInfo:
         context_tokens=model.max_model_len,
         kv_block_size=config.cache_config.block_size,
         kv_blocks=kv.num_blocks(engine) - 1,  # without vLLM's null block
+        settings=settings_of(config),
     )
 
 

@@ -5,7 +5,6 @@ abort returns after at most one engine step.
 """
 
 import asyncio
-import copy
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +20,7 @@ from tts.buffered_stream import BufferedStream, R, as_error
 from tts.engine import build, kv, options, translate
 from tts.engine.chat_template import Thoughts
 from tts.engine.context_room import check_context
-from tts.engine.encoder import PromptEncoder
+from tts.engine.encoder import PromptEncoder, own_copy
 from tts.engine.own_marks import cut_warning, to_ours, to_own
 from tts.engine.reflection import EXTRA_KEY
 from tts.engine.requests import RequestTable
@@ -66,7 +65,7 @@ class VLLMEngine(BaseEngine):
         runner: Runner = "generate",
         dtype: str = "auto",
         max_model_len: int | None = None,
-        max_num_seqs: int = 256,
+        max_num_seqs: int | None = None,
         kv_cache_memory_bytes: int | None = None,
         gpu_memory_utilization: float | None = None,
         block_size: int | None = None,
@@ -85,15 +84,17 @@ class VLLMEngine(BaseEngine):
             runner: "generate", or "pooling" for reward models and embeddings.
             dtype: Of weights and KV cache. "auto" is the model's own, but float32 on a CPU
                 without bfloat16 instructions.
-            max_model_len: Context in tokens; None is the model's own.
-            max_num_seqs: Most completions in one engine step; more wait.
+            max_model_len: Context in tokens; None is the model's own, or as much of it as the KV
+                cache holds, on a CPU at most 32,768.
+            max_num_seqs: Most completions in one engine step; more wait. None is 256, on a CPU 128
+                for a model of more than 256 MiB.
             kv_cache_memory_bytes: Size of the KV cache; None sizes it by model and memory.
             gpu_memory_utilization: Share of a GPU's memory for weights and KV cache, of those that
                 engines on one GPU split; None is 0.9, for one that has it alone.
             block_size: Tokens per KV block; None is 32 on a CPU, where multiples of 16 can be
                 asked for, and vLLM's choice elsewhere.
             seed: Of vLLM itself; requests carry their own.
-            cpu_threads: Threads of the CPU kernels; None takes every core.
+            cpu_threads: Threads of the CPU kernels; None takes every core, one for a small model.
             sparse: Decode attends to chosen KV pages only; None is dense.
             shared_prefix: Decode reads the KV blocks that branches share once for all of them,
                 on a GPU.
@@ -101,18 +102,18 @@ class VLLMEngine(BaseEngine):
                 `tensor_parallel_size` or `quantization`.
 
         Raises:
-            ModelError: `model` is a path without a model, or an unknown bundled name.
+            ModelError: `model` is a path without a whole model, or an unknown bundled name.
             InputError: `sparse` names another page size than `block_size`, or vLLM has no such
                 argument.
         """
         options.check_names(engine_args)
         self.model = str(model)
-        self._path = build.resolve_model(self.model)
+        self._files = build.find_model(self.model, engine_args)
         self._runner = runner
         self._cpu_threads = cpu_threads
         self._kv_bytes = kv_cache_memory_bytes
         self._args: dict[str, Any] = {
-            "model": str(self._path or self.model),
+            "model": str(self.model if self._files is None else self._files.folder),
             "runner": runner,
             "dtype": dtype,
             "max_model_len": max_model_len,
@@ -286,13 +287,17 @@ class VLLMEngine(BaseEngine):
 
     def _build(self) -> Any:
         engine = build.build_engine(
-            self._args, kv_cache_memory_bytes=self._kv_bytes, cpu_threads=self._cpu_threads
+            self._args,
+            self._files,
+            kv_cache_memory_bytes=self._kv_bytes,
+            cpu_threads=self._cpu_threads,
         )
         # A copy: vLLM uses its own in the engine's thread.
-        tokenizer = copy.deepcopy(engine.get_tokenizer())
+        tokenizer = own_copy(engine.get_tokenizer())
         reward_format = FORMATS.get(engine.vllm_config.model_config.architecture)
         self._encoder = PromptEncoder(tokenizer, reward_format)
-        self._info = translate.model_info(engine, name=self.model, path=self._path)
+        path = None if self._files is None else self._files.folder
+        self._info = translate.model_info(engine, name=self.model, path=path)
         self._table.attach(engine, translate.build_meter(engine, self._info))
         self._preemptions = kv.watch_preemptions(engine)
         return engine

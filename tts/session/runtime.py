@@ -22,6 +22,7 @@ from tts.runtime.log_file import LogFile
 from tts.runtime.runtime import DEFAULT_MAX_LIVE_KV, DEFAULT_MAX_PROBLEMS
 from tts.runtime.runtime import Runtime as Core
 from tts.session.arguments import to_int, to_preset, to_problems, to_text, wrong_type
+from tts.session.fit import check_fit
 from tts.session.opening import Opened, to_parts
 from tts.types import Budget, Problem, Result, Sampling, Usage
 
@@ -172,7 +173,7 @@ class Runtime:
             EngineError: A model cannot be loaded, or an engine died.
         """
         chosen = choose(preset, overrides, sampling)
-        self._check_sampling(chosen.sampling)
+        self._check_own(chosen)
         job = Job.of(chosen, problem, budget=budget, seed=to_int(seed, "seed"))
         async with self.serving([chosen.pipeline]) as core:
             return await core.run(job)
@@ -208,7 +209,7 @@ class Runtime:
                 this too, on entering the block.
         """
         chosen, start = choose(preset, overrides, sampling), to_int(seed, "seed")
-        self._check_sampling(chosen.sampling)
+        self._check_own(chosen)
         jobs = list(Job.of_all(chosen, to_problems(problems), budget=budget, seed=start))
         return self._run_many(chosen.pipeline, jobs)
 
@@ -225,10 +226,12 @@ class Runtime:
         Raises:
             InputError: A verifier or an engine is unknown, nothing asks one that was given, or the
                 engine has no such field of a request.
+            ModelError: The model's folder holds no whole model, or none that reads these prompts.
+            ContextError: Its context is too small for them.
             VerifierError: A verifier cannot work here.
         """
         for preset in presets:
-            self._check_sampling(preset.sampling)
+            self._check_own(preset)
         self._opened.check_asked(self._opened.find([preset.pipeline for preset in presets]))
 
     async def forget(self) -> None:
@@ -242,10 +245,13 @@ class Runtime:
         """
         await self._opened.forget()
 
-    def _check_sampling(self, sampling: Sampling) -> None:
+    def _check_own(self, preset: Preset) -> None:
+        """Refuse what the embedded engine that samples cannot do, before it is loaded."""
         own = self.parts.own
         if isinstance(own, EngineSpec) and own.kind == "vllm":
-            check_extra_body(sampling.extra_body)
+            check_extra_body(preset.sampling.extra_body)
+            if self._core is None:
+                check_fit(preset, own)
 
     @asynccontextmanager
     async def serving(self, pipelines: Collection[Pipeline]) -> AsyncIterator[Core]:

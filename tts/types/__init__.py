@@ -381,6 +381,7 @@ class ModelInfo:
         kv_block_size: Tokens per KV block.
         kv_blocks: KV blocks of the whole cache.
         price: For hosted models.
+        settings: What an embedded engine runs with, by vLLM's names, and `cpu_threads`.
     """
 
     name: str
@@ -398,6 +399,7 @@ class ModelInfo:
     active_parameters: int | None = None
     expert_share: float | None = None
     weight_bits: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
