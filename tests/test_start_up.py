@@ -16,7 +16,7 @@ HEAVY = (
     ("code", "heavy"),
     [
         ("import tts", (*HEAVY, "asyncio", "pydantic", "yaml")),
-        ("import tts; tts.load_preset('self_consistency')", HEAVY),
+        ("import tts; tts.load_preset('self_consistency')", (*HEAVY, "tts.answers.extract")),
         ("import tts; tts.load_preset('early_stop')", HEAVY),
     ],
 )

@@ -3,10 +3,10 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from importlib import import_module
 from itertools import chain
 from typing import Any
 
-from tts.answers.extract import extract_answer
 from tts.errors import ContextError
 from tts.protocols import Context
 from tts.types import (
@@ -43,6 +43,8 @@ def to_trajectory(
     """
     place = completion.index if index is None else index
     own = f"{context.node}:{place}"
+    # Compiles patterns for twenty languages, which loading a preset does without.
+    extract = import_module("tts.answers.extract").extract_answer
     is_error = completion.finish_reason == "error"
     return Trajectory(
         id=f"{own}-{_fingerprint(parents)}" if parents else own,
@@ -52,7 +54,7 @@ def to_trajectory(
         parents=tuple(parent.id for parent in parents),
         prompt_token_ids=completion.prompt_token_ids,
         token_ids=completion.token_ids,
-        answer=None if is_error else extract_answer(completion.text, context.problem.answer_type),
+        answer=None if is_error else extract(completion.text, context.problem.answer_type),
         scores=_recorded(completion),
         **per_token([completion]),
         usage=completion.usage,

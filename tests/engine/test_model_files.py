@@ -188,12 +188,12 @@ def test_what_was_not_said_is_chosen_by_model_and_machine(tmp_path: Path) -> Non
         (large, False, (256, -1)),
         (None, True, (128, -1)),
     ):
-        arguments = {"max_num_seqs": None, "max_model_len": None}
+        arguments = {"runner": "generate", "max_num_seqs": None, "max_model_len": None}
         fill_in(arguments, files, on_cpu=on_cpu)
         assert (arguments["max_num_seqs"], arguments["max_model_len"]) == chosen
-    given = {"max_num_seqs": 7, "max_model_len": 99}
+    given = {"runner": "pooling", "max_num_seqs": 7, "max_model_len": None}
     fill_in(given, large, on_cpu=True)
-    assert given == {"max_num_seqs": 7, "max_model_len": 99}
+    assert given == {"runner": "pooling", "max_num_seqs": 7, "max_model_len": None}
 
 
 def test_what_an_engine_runs_with_is_one_line(tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ def default_threads(files: ModelFiles | None, machine: Machine) -> int:
 def fill_in(arguments: dict[str, Any], files: ModelFiles | None, *, on_cpu: bool) -> None:
     """Choose context and completions at once where they are None.
 
-    A context of -1 is the model's own, or as much of it as the KV cache holds.
+    A context of -1 is the model's own, or as much of it as the KV cache holds; vLLM fits it so for
+    models that generate.
 
     Args:
         arguments: Of vLLM; they are changed.
@@ -43,8 +44,10 @@ def fill_in(arguments: dict[str, Any], files: ModelFiles | None, *, on_cpu: bool
         arguments["max_num_seqs"] = _CPU_SEQUENCES if is_slow else _SEQUENCES
     if arguments["max_model_len"] is None:
         own = None if files is None else files.context_tokens
-        is_long = on_cpu and own is not None and own > _CPU_CONTEXT
-        arguments["max_model_len"] = _CPU_CONTEXT if is_long else -1
+        if on_cpu and own is not None and own > _CPU_CONTEXT:
+            arguments["max_model_len"] = _CPU_CONTEXT
+        elif arguments["runner"] == "generate":
+            arguments["max_model_len"] = -1
 
 
 def check_memory(files: ModelFiles, machine: Machine, arguments: Mapping[str, Any]) -> None:

@@ -60,7 +60,9 @@ def test_a_sample_is_handed_on_when_it_finishes() -> None:
         stream = engine.generate(ask(2))
         first = await anext(stream)
         assert (first.index, first.text) == (1, "b")
+        assert engine.tokens_in_flight() == 1  # "a", of the one that goes on
         await stream.aclose()
+        assert engine.tokens_in_flight() == 0
         await server.hung_up.wait()
 
     run(server, use)
