@@ -33,6 +33,8 @@ def run_tests(out: Path) -> dict[str, Any]:
     report = out / "tests.xml"
     chosen = [str(SMALL)] if IS_INTERPRETED else ["-m", "gpu", str(TESTS)]
     options = ["-q", "-p", "no:cacheprovider", f"--confcutdir={TESTS}", f"--junitxml={report}"]
+    if find_spec("xdist") is not None and not IS_INTERPRETED:
+        options += ["-n", "8"]  # compiling takes longer than running
     shown = _run("tests", "-m", "pytest", *options, *chosen)
     if not report.is_file():
         return {"is_ok": False, "error": shown[-2_000:]}

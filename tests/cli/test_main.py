@@ -1,5 +1,6 @@
 """The command itself: help, versions, errors, and what it does not import."""
 
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
@@ -35,6 +36,16 @@ def test_every_command_shows_an_example(tts: Tts, command: str) -> None:
     assert help_.code == 0
     assert f"Example: tts {command}" in help_.out
     assert max(map(len, help_.out.splitlines())) <= 100
+
+
+def test_what_is_loaded_is_told_and_other_remarks_are_not(
+    tts: Tts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tts("plugins")
+    logging.getLogger("tts.starting").info("loading m: 2 threads")
+    logging.getLogger("tts.engine").info("a remark")
+    logging.getLogger("tts.engine").warning("a warning")
+    assert capsys.readouterr().err == "loading m: 2 threads\nwarning: a warning\n"
 
 
 def test_version(tts: Tts) -> None:

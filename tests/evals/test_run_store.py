@@ -74,6 +74,14 @@ def test_reopened_run_holds_what_was_added(tmp_path: Path) -> None:
     assert trace_ids(folder) == ["p/0", "p/0", "p/1", "p/1", "p/2", "p/2"]
 
 
+def test_each_session_keeps_what_its_engines_ran_with(tmp_path: Path) -> None:
+    for threads in (1, 2):
+        store = RunStore(tmp_path, CONFIG, engines={"": {"cpu_threads": threads}})
+        store.close()
+    sessions = json.loads((store.folder / "run.json").read_text())["sessions"]
+    assert [one["engines"][""]["cpu_threads"] for one in sessions] == [1, 2]
+
+
 def line_ends(path: Path) -> list[int]:
     return [i + 1 for i, byte in enumerate(path.read_bytes()) if byte == ord("\n")]
 
