@@ -30,6 +30,8 @@ def test_a_pipe_gets_its_first_line_soon_and_then_ever_fewer(
     now = 0.0
     monkeypatch.setattr(module.time, "monotonic", lambda: now)
     with ProgressView("gsm8k single") as view:
+        now = 1.0
+        view.show(at(now, 0))  # nothing to tell yet
         for second in range(1, 301):
             now = float(second)
             view.show(at(now, 100 * second))

@@ -137,7 +137,7 @@ def test_options_may_stand_for_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_a_name_of_the_hub_that_cannot_be_fetched_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    constants = pytest.importorskip("huggingface_hub").constants
+    constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setattr(hub, "unreachable_hub", lambda: "huggingface.co")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     with pytest.raises(ModelError, match=r"no such folder here.*huggingface.co cannot be reached"):

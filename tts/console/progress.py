@@ -69,9 +69,14 @@ class ProgressView:
                 total=progress.total,
                 details=describe(progress, is_short=True),
             )
-        elif time.monotonic() - self._last_line >= self._patience:
+        elif time.monotonic() - self._last_line >= self._patience_for(progress):
             self._patience = min(2 * self._patience, _LONGEST_LINE_SECONDS)
             self._print_line(progress)
+
+    def _patience_for(self, progress: Progress) -> float:
+        """Return the seconds between lines; as long as there is nothing to tell, the most."""
+        has_begun = progress.tokens or progress.done
+        return self._patience if has_begun else _LONGEST_LINE_SECONDS
 
     def _print_line(self, progress: Progress) -> None:
         self._last_line = time.monotonic()

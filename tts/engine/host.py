@@ -57,14 +57,19 @@ def preload_openmp() -> bool:
     return False
 
 
+def set_defaults() -> None:
+    """Set what vLLM and transformers read from the environment when they are first imported."""
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+
+
 def load_vllm() -> Any:
     """Import vLLM for use in this process, quietly.
 
     Raises:
         MissingExtraError: vLLM is not installed.
     """
-    for name, value in _DEFAULTS.items():
-        os.environ.setdefault(name, value)
+    set_defaults()
     preload_openmp()
     # Until vLLM configures its logger, Python's fallback would print its warnings.
     logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])

@@ -91,6 +91,7 @@ def _rendered(
 
 
 def _render(template: str, messages: Sequence[Message], options: Mapping[str, Any]) -> str:
+    host.set_defaults()
     with host.quiet():
         library: Any = import_module("transformers.utils.chat_template_utils")
         (text,), _ = library.render_jinja_template(
