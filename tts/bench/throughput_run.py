@@ -68,7 +68,7 @@ async def measure(
     preset = load_preset("self_consistency", [f"n={size.samples}", *settings])
     rounds: list[tuple[Side, Side]] = []
     async with VLLMEngine(model, max_model_len=size.context) as engine:
-        cache = engine._stepper.engine.vllm_config.cache_config
+        chosen = engine.info.settings
         # The engine's own tokenizer: both sides read the same ids.
         assert engine._encoder is not None
         order = {
@@ -77,7 +77,8 @@ async def measure(
                 "dtype": engine._args["dtype"],
                 "max_model_len": size.context,
                 "enforce_eager": True,
-                "kv_cache_memory_bytes": cache.kv_cache_memory_bytes,
+                "max_num_seqs": chosen["max_num_seqs"],
+                "kv_cache_memory_bytes": chosen.get("kv_cache_memory_bytes"),
             },
             "prompts": [engine._encoder.encode(prompts.solve(problem)) for problem in problems],
             "sampling": {**values, "n": size.samples, "seed": None},
