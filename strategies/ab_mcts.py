@@ -21,18 +21,18 @@ with the children as groups (`_mixed_model`). An attempt begins here if the draw
 beats those of all children; otherwise descend to the best.
 
 Departures: there a node is a whole answer, and its children are revisions of it. Here an attempt is
-a solution played out step by step from the node where it begins, its reward that of the solution,
-and every step on its way is a node at which later attempts may begin. Attempts without a solution
-teach nothing. Up to `parallel` attempts are drawn before their rewards are known, as with the
-published ask and tell (5 recommended there). That M passes over subtrees whose rewards are all
-equal is left out.
+a solution played out from the node where it begins, in one request that is then cut into steps; its
+reward is that of the solution, and every step on its way is a node at which later attempts may
+begin. Attempts without a solution teach nothing. Up to `parallel` attempts are drawn before their
+rewards are known, as with the published ask and tell (5 recommended there). That M passes over
+subtrees whose rewards are all equal is left out.
 """
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,9 @@ class Observed:
 
 
 class Policy(SearchPolicy):
-    """Begins attempts where Thompson sampling says, and plays each out to its end."""
+    """Begins attempts where Thompson sampling says, and plays each out in one request."""
+
+    plays_out: ClassVar[bool] = True
 
     attempts: int = Field(16, ge=1, description="solutions that are begun in all")
     parallel: int = Field(5, ge=1, description="attempts that run at once")
@@ -75,11 +77,11 @@ class Policy(SearchPolicy):
         return False
 
     def decide(self, tree: SearchTree, rng: np.random.Generator) -> Decision:
-        """Play out what was begun, and begin as many attempts as there is room for."""
-        leaves = [] if len(tree) == 1 else tree.open_leaves().tolist()
-        running = len(tree.with_state(NodeState.RUNNING)) + len(leaves)
-        room = min(self.parallel - running, self.attempts - int(is_first_step(tree).sum()))
-        counts = dict.fromkeys(leaves, 1)
+        """Begin as many attempts as there is room for."""
+        running = (tree.state == NodeState.RUNNING) & (tree.num_children == 0)
+        begun = int(is_first_step(tree).sum())
+        room = min(self.parallel - int(running.sum()), self.attempts - begun)
+        counts: dict[int, int] = {}
         if room > 0:
             kind = _MixedChooser if self.posterior == "mixed" else _ArmChooser
             chooser = kind(tree, self.posterior, rng)
@@ -113,7 +115,7 @@ class _Chooser(ABC):
         self.below: NDArray[np.float64] = np.stack(
             [subtree_sums(tree, column) for column in self.own.T], axis=1
         )
-        # A leaf that is still played out is no place for another attempt.
+        # What has no step after it is no place for another attempt.
         is_place = (tree.state == NodeState.OPEN) & (tree.num_children > 0)
         self._places = subtree_sums(tree, is_place)
 

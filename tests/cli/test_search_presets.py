@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import tts
-from tests.support.searching import steps_of
+from tests.support.searching import steps_of, whole
 from tts.cli.main import run
 from tts.engine import running
 from tts.engine.scripted import Ask, Line, ScriptedEngine
@@ -43,7 +43,7 @@ def test_every_search_preset_runs_by_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     async def make_engine(spec: EngineSpec) -> ScriptedEngine:
-        return ScriptedEngine(say)
+        return ScriptedEngine(whole(say))
 
     monkeypatch.setattr(running, "make_engine", make_engine)
     command = ["eval", "chain", "--preset", name, "--limit", "1", *SMALL]

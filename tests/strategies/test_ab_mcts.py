@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from tests.support.searching import digits, grow, new_tree, search
+from tests.support.searching import DigitVerifier, digits, grow, new_tree, search
 from tts.engine.scripted import ScriptedEngine
 from tts.search.tree import ROOT, SearchTree
 from tts.strategies import ab_mcts
@@ -80,16 +80,17 @@ def test_it_descends_to_the_better_child() -> None:
     assert len(good) > 0.8 * len(below)
 
 
-def test_what_was_begun_is_played_out_first() -> None:
+def test_no_more_attempts_are_begun_than_there_is_room_for() -> None:
     tree = new_tree()
     policy = Policy(parallel=3, attempts=4)
     assert policy.decide(tree, np.random.default_rng(0)).expand == ((ROOT, 3),)
-    grow(tree, ROOT, [0.5, 0.5, 0.5], finished=[0])
-    # Two go on, and there is room for the fourth and last attempt; only the root has a place.
-    assert policy.decide(tree, np.random.default_rng(0)).expand == ((2, 1), (3, 1), (ROOT, 1))
-    tree.add_children(2, 1)
-    tree.add_children(3, 1)
-    tree.add_children(ROOT, 1)
+    first = tree.add_children(ROOT, 3)
+    assert policy.decide(tree, np.random.default_rng(0)).expand == ()
+    tree.set_step(first, (1,), "s")
+    tree.score(first, 0.5, is_finished=True)
+    # There is room for the fourth and last attempt; only the root has a place.
+    assert policy.decide(tree, np.random.default_rng(0)).expand == ((ROOT, 1),)
+    tree.add_children(tree.add_children(ROOT, 1), 1)  # its first two steps, not yet scored
     assert policy.decide(tree, np.random.default_rng(0)).expand == ()
 
 
@@ -114,5 +115,17 @@ def test_a_whole_search(posterior: str) -> None:
     assert result.answer.support.voters == 12
     again = search(ScriptedEngine(digits(depth=3)), pipeline)
     assert again.answer == result.answer
-    # Attempts that begin deeper share steps: at most 12 solutions of 4 steps each.
-    assert result.usage.calls <= 48
+    assert result.usage.calls == 12  # a request for each attempt, whatever steps it has
+    (figures,) = result.facts.searches
+    assert figures.finished == 12
+    assert 12 * 1 < figures.steps <= 12 * 4  # attempts that begin deeper share steps
+
+
+def test_only_solutions_are_scored_and_their_steps_have_their_reward() -> None:
+    verifier = DigitVerifier()
+    result = search(
+        ScriptedEngine(digits(depth=3)), ab_mcts(attempts=4, choose="vote"), verifier=verifier
+    )
+    assert all("boxed" in text for text in verifier.calls)
+    steps = [event.fields for event in result.trace if event.kind == "step"]
+    assert len(steps) > 4 and {step["reward"] for step in steps} == {1.0}  # that of a solution

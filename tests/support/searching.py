@@ -7,6 +7,7 @@ steps comes the solution, the boxed sum of the digits. The verifier likes large 
 import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,23 @@ PROBLEM = Problem(id="p", statement="Sum the digits.", answer_type="integer")
 RNG = np.random.default_rng(0)
 
 
+def whole(say: Script) -> Script:
+    """Let a script of steps say whole solutions too, where one is asked for in one request."""
+
+    def script(ask: Ask) -> Line:
+        said = ""
+        while True:
+            line = say(replace(ask, prompt=ask.prompt + said))
+            if not ask.request.sampling.offsets:
+                return line
+            step, separator, _ = line.text.partition("\n\n")
+            said += step + separator
+            if not separator:
+                return replace(line, text=said)
+
+    return script
+
+
 def digits(depth: int = 3) -> Script:
     def say(ask: Ask) -> Line:
         steps = steps_of(ask)
@@ -33,7 +51,7 @@ def digits(depth: int = 3) -> Script:
             return Line(f"d{ask.seed % 10}\n\nand more")
         return Line(rf"so \boxed{{{sum(int(step[1]) for step in steps)}}}")
 
-    return say
+    return whole(say)
 
 
 def steps_of(ask: Ask) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
@@ -16,7 +17,7 @@ from tts.engine.reflection import Schedule, spellings
 from tts.engine.reward_format import RewardFormat
 from tts.engine.template_probes import PROBES
 from tts.errors import CapabilityError, EngineError
-from tts.types import Message, Prompt, Reflection
+from tts.types import Completion, Message, Prompt, Reflection
 from tts.types.thought import THOUGHT_END
 
 _PROMPTS_REMEMBERED = 4096
@@ -118,6 +119,23 @@ class PromptEncoder:
                 read += [*self._token_ids(line), own_id]
             places.append(len(read) - 1)
         return (*read, *self._token_ids(rest)), tuple(places)
+
+    def offsets(self, completion: Completion) -> tuple[int, ...] | None:
+        """Return where in its text each token of a completion ends; None if that cannot be told."""
+        tokenizer = getattr(self._tokenizer, "backend_tokenizer", None)
+        if tokenizer is None:
+            return None
+        decode_stream = import_module("tokenizers.decoders").DecodeStream
+        for skips in (True, False):  # special tokens, which a request may want to be shown
+            stream, text = decode_stream(skip_special_tokens=skips), ""
+            ends = []
+            with self._lock:
+                for token_id in completion.token_ids:
+                    text += stream.step(tokenizer, token_id) or ""
+                    ends.append(min(len(text), len(completion.text)))
+            if text.startswith(completion.text):
+                return tuple(ends)
+        return None
 
     def _encode_tagged(self, prompt: Prompt, tag: str) -> tuple[int, ...]:
         """Encode step by step, so that of a longer solution only the new step is tokenised."""

@@ -38,7 +38,8 @@ def to_ours(completion: Completion, thoughts: Thoughts) -> Completion:
     if found:
         text = f"{before.rstrip()}\n{THOUGHT_END}\n\n{after.lstrip()}"
     own = THOUGHT_END if stop == thoughts.mark else stop
-    return replace(completion, text=text, stop_string=own)
+    offsets = completion.offsets if text == completion.text else None
+    return replace(completion, text=text, stop_string=own, offsets=offsets)
 
 
 def cut_warning(request: GenerationRequest, info: ModelInfo, thoughts: Thoughts) -> str | None:

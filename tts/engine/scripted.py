@@ -292,6 +292,9 @@ class ScriptedEngine(BaseEngine):
             else None,
             entropies=line.entropies if request.sampling.certainties else None,
             self_certainties=line.self_certainties if request.sampling.certainties else None,
+            offsets=tuple(min(end, len(text)) for end in range(1, size + 1))
+            if request.sampling.offsets
+            else None,
             error=line.error,
             is_unanswered=line.is_unanswered,
             score=line.score,

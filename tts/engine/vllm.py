@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -37,6 +38,7 @@ from tts.types import (
     GenerationRequest,
     ModelInfo,
     Prompt,
+    Sampling,
     ScoreRequest,
     StepScores,
     Usage,
@@ -214,6 +216,12 @@ class VLLMEngine(BaseEngine):
         assert self._encoder is not None
         return self._encoder.tokenize(text)
 
+    async def count_prompt(self, prompt: Prompt, sampling: Sampling) -> int:
+        """Return the tokens of a prompt."""
+        await self.start()
+        assert self._encoder is not None
+        return len(self._encoder.encode(prompt, sampling.chat_template_kwargs))
+
     async def score(self, request: ScoreRequest) -> StepScores:
         """Run a reward model.
 
@@ -371,6 +379,8 @@ class VLLMEngine(BaseEngine):
         assert self._encoder is not None
         thoughts = self._encoder.thoughts(request.sampling.chat_template_kwargs)
         completion = translate.completion(finished, meter)
+        if request.sampling.offsets:
+            completion = replace(completion, offsets=self._encoder.offsets(completion))
         return completion if thoughts is None else to_ours(completion, thoughts)
 
     async def _pool(self, prompt: Prompt, params: Mapping[str, Any]) -> translate.Pooled:

@@ -13,7 +13,7 @@ from tts.storage.sealed_lines import Line, LineWriter, decode_line, encode_line,
 from tts.types import PER_TOKEN, Completion, Usage
 
 _COMPLETION = tuple(f.name for f in fields(Completion) if f.name != "is_unanswered")
-_SEQUENCES = ("prompt_token_ids", "token_ids", "step_scores", *PER_TOKEN)
+_SEQUENCES = ("prompt_token_ids", "token_ids", "offsets", "step_scores", *PER_TOKEN)
 _NOTHING = (None, ())
 
 

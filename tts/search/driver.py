@@ -8,6 +8,7 @@ another order; so that order is in the run's log, and a resumed search keeps to 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from tts.errors import ContextError, innermost
 from tts.protocols import Arrivals, CompletionStream, Context, Outlet
 from tts.search.grown import GrownTree
 from tts.search.options import SearchOptions
+from tts.search.playout import cut_playout
 from tts.search.policy import Decision
 from tts.search.rewards import StepJudge, Verdict
 from tts.search.tree import ROOT, NodeState
@@ -180,18 +182,28 @@ class Search:
         self._arrive(f"end {children[0]}", partial(self._miss, missing, refusal))
 
     def _step(self, node: int, before: Trajectory, completion: Completion, seed: int) -> bool:
-        """Add a step to the tree, and have it scored."""
-        if not self._grown.arrive(node, before, completion, seed):
-            return True
+        """Add a step, or those of a whole solution, to the tree, and have the last one scored."""
+        grown, steps = self._grown, [completion]
+        if self._policy.plays_out:
+            most = self._options.max_depth + 1 - int(grown.tree.depth[node])
+            steps = cut_playout(self._options, before, completion, most=most)
+        for place, step in enumerate(steps):
+            if place:
+                before = grown.trajectories[node]
+                node = grown.tree.add_children(node, 1)
+            if not grown.arrive(node, before, step, seed):
+                return True
         self._begin(self._reward(node))
         return False
 
     def _request(self, parent: int, children: range) -> GenerationRequest:
         tree, before = self._grown.tree, self._grown.trajectories[parent]
-        is_last = int(tree.depth[parent]) + 1 >= self._options.max_depth
+        plays_out = self._policy.plays_out
+        is_last = plays_out or int(tree.depth[parent]) + 1 >= self._options.max_depth
+        sampling = self._options.step_sampling(self._context.sampling, before, is_last=is_last)
         return GenerationRequest(
             self._grown.prompt(parent, before),
-            self._options.step_sampling(self._context.sampling, before, is_last=is_last),
+            replace(sampling, offsets=plays_out),
             n=len(children),
             seed=self._context.seed(before.id) + int(tree.place[children[0]]),
         )
@@ -210,6 +222,8 @@ class Search:
     def _settle(self, node: int, verdict: Verdict) -> bool:
         """Give a node its reward, and send it if it is a solution."""
         is_finished = self._grown.trajectories[node].finish_reason is not None
+        if self._policy.plays_out:
+            self._judge.settle_way(node, verdict)
         if self._judge.settle(node, verdict) and is_finished and not self._policy.holds_finished:
             self._send(node)
         return True

@@ -53,9 +53,12 @@ class SearchPolicy(Parameters):
     Attributes:
         holds_finished: Finished nodes are sent on at the end, `Decision.copies` times each;
             otherwise as soon as they are there.
+        plays_out: An expansion is asked for to the end of the solution, in one request, and cut
+            into steps, each a tree node; the solution is scored, and its reward is theirs.
     """
 
     holds_finished: ClassVar[bool] = False
+    plays_out: ClassVar[bool] = False
 
     @property
     def by_level(self) -> bool:

@@ -72,6 +72,18 @@ class StepJudge:
         grown.account.scored(node, trajectory)
         return True
 
+    def settle_way(self, node: int, verdict: Verdict) -> None:
+        """Give the steps that were played out on the way to a node the reward that it will get."""
+        grown, score = self._grown, verdict.score
+        for step in reversed(grown.tree.path(node)[1:]):
+            if not grown.is_running(step):
+                continue
+            if score.value is None:
+                grown.fail(step, f"no score: {score.error}")
+            else:
+                grown.tree.score(step, score.value)
+            grown.account.scored(step, grown.trajectories[step])
+
     async def _score(self, node: int, trajectory: Trajectory) -> Score:
         played = await self._look_ahead(node, trajectory)
         return await self._scorer.score(self._grown.options.as_paragraphs(played))

@@ -48,7 +48,8 @@ class Stepwise(Parameters):
         left = max(1, sampling.max_tokens - len(parent.token_ids))
         if is_last:
             return replace(sampling, max_tokens=left)
-        stop = (*sampling.stop, self._separator_after(parent)) if self.separator else sampling.stop
+        separator = self.separator_before(len(parent.steps) + 2)
+        stop = (*sampling.stop, separator) if separator else sampling.stop
         return replace(sampling, max_tokens=min(self.step_tokens, left), stop=stop)
 
     def continued(
@@ -71,9 +72,8 @@ class Stepwise(Parameters):
             index: Its place among the node's trajectories.
             seed: Its own seed.
         """
-        is_cut = self.separator is not None and completion.stop_string == self._separator_after(
-            parent
-        )
+        separator = self.separator_before(len(parent.steps) + 2)
+        is_cut = bool(separator) and completion.stop_string == separator
         text = parent.text + completion.text + (completion.stop_string or "" if is_cut else "")
         token_ids = parent.token_ids + completion.token_ids
         prompt_ids = parent.prompt_token_ids or completion.prompt_token_ids
@@ -108,9 +108,9 @@ class Stepwise(Parameters):
         steps = (step.text.strip() for step in trajectory.steps)
         return replace(trajectory, text=PARAGRAPH.join(step for step in steps if step))
 
-    def _separator_after(self, parent: Trajectory) -> str:
-        """Return the string that ends the step after `parent`, the one before step n + 2."""
-        return (self.separator or "").replace(_NUMBER, str(len(parent.steps) + 2))
+    def separator_before(self, number: int) -> str:
+        """Return the string before a step, counted from 1; empty where length alone ends steps."""
+        return (self.separator or "").replace(_NUMBER, str(number))
 
     def _finish_reason(
         self, completion: Completion, is_cut: bool, room: int

@@ -111,6 +111,7 @@ class Sampling:
         stop: Strings that end a completion; the string itself is not part of the text.
         logprobs: Top log-probabilities reported for each generated token; None reports none.
         certainties: Report each token's entropy and self-certainty, where the engine can.
+        offsets: Report where in the text each token ends, where the engine can.
         reflection: Wave on reflection words; None for none.
         chat_template_kwargs: Options of the model's chat template, such as `enable_thinking`.
         extra_body: Further fields of a request, as vLLM's server takes them; the embedded engine
@@ -125,6 +126,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     logprobs: int | None = None
     certainties: bool = False
+    offsets: bool = False
     reflection: Reflection | None = None
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     extra_body: Mapping[str, Any] = field(default_factory=dict)
@@ -174,6 +176,8 @@ class Completion:
             temperature and truncation. Present with `sampling.certainties`, where the engine can.
         self_certainties: Of the same distributions, -(1/V) sum_j log(V p_j) over all V tokens (Kang
             et al. 2025, arXiv:2502.18581).
+        offsets: Place in `text` after each token, in characters; that of a stop string's tokens is
+            the end. Present with `sampling.offsets`, where the engine can tell.
         error: What went wrong, exactly when `finish_reason` is "error".
         is_unanswered: It failed for want of an answer (the server was away, busy, broken or
             silent), so that another time it may well succeed.
@@ -192,6 +196,7 @@ class Completion:
     confidences: tuple[float, ...] | None = None
     entropies: tuple[float, ...] | None = None
     self_certainties: tuple[float, ...] | None = None
+    offsets: tuple[int, ...] | None = None
     error: str | None = None
     score: float | None = None
     step_scores: tuple[float, ...] = ()
