@@ -103,9 +103,10 @@ MAY: dict[str, Room] = {
         "budget engine errors evals evals.calibration parts pipeline presets session types",
     ),
     "tts.console": Room("errors evals types"),
+    "tts.bench.servers": Room("bundled errors"),
     "tts.bench": Room(
-        "allocation answers console costs engine errors evals evals.calibration kernels"
-        " operators parts pipeline presets prompts protocols runtime search seeds session"
+        "allocation answers bench.servers console costs engine errors evals evals.calibration"
+        " kernels operators parts pipeline presets prompts protocols runtime search seeds session"
         " storage strategies tasks types voting",
     ),
     "tts.cli": Room(
@@ -122,8 +123,8 @@ MAY: dict[str, Room] = {
     ),
     "examples": Room("engines operators tts"),
     "tests.support": Room(
-        "engine errors operators parts pipeline presets protocols runtime search seeds types"
-        " verifiers._sandbox",
+        "bench.servers engine errors operators parts pipeline presets protocols runtime search"
+        " seeds types verifiers._sandbox",
     ),
 }
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.commands import Outcome
 from tts.bench import faults_run, faults_searches
+from tts.bench.servers.forms import Kind
+from tts.bench.servers.misbehaving import Asked, Reply, speak
 from tts.evals.records import Record
 from tts.types import Usage
 
@@ -58,3 +60,24 @@ def test_a_figure_that_differs_is_counted(
 
 def record(tokens: int) -> Record:
     return Record("p0", 0, None, None, Usage(generated_tokens=tokens), None, "", (), is_cut=False)
+
+
+def test_runs_survive_a_server_that_misbehaves_in_every_way(tts: Callable[..., Outcome]) -> None:
+    outcome = tts("bench", "faults", "--server", "--tries", "150", "--json")
+    assert outcome.code == 0, outcome.out
+    assert sum(sum(one["faults"].values()) for one in outcome.json["tries"]) >= 150
+    assert all(one["lost"] == "" for one in outcome.json["tries"])
+
+
+def test_a_run_that_breaks_a_promise_is_lost(
+    tts: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = [["\\boxed{7}"]]  # the wrong answer to all problems but one
+
+    def answer(kind: object, asked: Asked, right: object) -> Reply:
+        return speak(asked, samples * asked.n)
+
+    monkeypatch.setattr(Kind, "answer", answer)
+    outcome = tts("bench", "faults", "--server", "--tries", "20")
+    assert outcome.code == 1
+    assert "wrong answers" in outcome.out

@@ -91,6 +91,7 @@ def test_a_request_says_how_its_chat_is_written(vllm_engine: VLLMEngine) -> None
         brief = await ids(chat_template=template, brief=True)
         assert brief == await vllm_engine.tokenize(f"B{text}")
         assert await ids() == await vllm_engine.encode(CHAT) != brief
+        assert await vllm_engine.count_prompt(CHAT, Sampling()) == len(await ids())
 
     asyncio.run(main())
 

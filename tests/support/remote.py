@@ -1,10 +1,10 @@
-"""How tests ask a server of `tests.support.server` through the engine."""
+"""How tests ask a server of `tts.bench.servers.misbehaving` through the engine."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from tests.support.server import Answer, Server, talk
+from tts.bench.servers.misbehaving import Answer, Server, talk
 from tts.engine.openai import OpenAIEngine
 from tts.types import Completion, GenerationRequest, Message, Prompt, Sampling
 

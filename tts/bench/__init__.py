@@ -12,6 +12,8 @@ COMMANDS = (
     "faults",
     "kernels",
     "long_steps",
+    "memory",
+    "remote",
     "runtime",
     "sparse",
     "sparse_quality",

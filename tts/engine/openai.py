@@ -20,12 +20,14 @@ from tts.engine.remote.server import ServerFacts, ask_server
 from tts.engine.remote.wire import check_prompt, to_text
 from tts.engine.server_template import ServerTemplate
 from tts.errors import CapabilityError, EngineError, InputError, ModelError, innermost
-from tts.protocols import BaseEngine, Capabilities
+from tts.protocols import BaseEngine, Capabilities, prompt_token_bound
 from tts.types import (
     Embeddings,
     GenerationRequest,
     ModelInfo,
     Price,
+    Prompt,
+    Sampling,
     ScoreRequest,
     StepScores,
     Usage,
@@ -40,8 +42,9 @@ class OpenAIEngine(BaseEngine):
     Starts on first use, in `start`, or with `async with`: it then asks the server what it is.
     The samples of a request come with one call, streamed, and each is handed on as it finishes.
     Closing a stream closes its HTTP calls, which count as far as they went. vLLM's server takes
-    token ids and prefills, and its tokens are counted exactly; those of other servers are as they
-    report them at the end of a call, and estimated (and marked so) where a call was cut.
+    token ids and prefills, and its tokens are counted exactly, but for the last ones of a call that
+    is cut; those of other servers are as they report them at the end of a call. What nobody counted
+    is estimated, and marked so.
 
     What an endpoint does not take (a parameter, several samples a call, long seeds) is learned from
     its refusals, remembered and said once. Its calls share one pace: when it has no room, or is not
@@ -221,6 +224,20 @@ class OpenAIEngine(BaseEngine):
             raise CapabilityError(f"{self.model} is not served by vLLM and takes no token ids")
         return await self._tokenize({"prompt": text, "add_special_tokens": False})
 
+    async def count_prompt(self, prompt: Prompt, sampling: Sampling) -> int:
+        """Return the tokens of a prompt: those of vLLM's server, else what they do not exceed.
+
+        Raises:
+            EngineError: The server cannot be reached, or refuses.
+        """
+        await self.start()
+        if prompt.token_ids or not self._endpoint.dialect.is_vllm:
+            return prompt_token_bound(prompt)
+        if prompt.thought is not None:
+            request = await self._in_own_marks(GenerationRequest(prompt, sampling))
+            prompt, sampling = request.prompt, request.sampling
+        return len(prompt.token_ids or await self._tokenize(_rendered(prompt, sampling)))
+
     async def _tokenize(self, text: Mapping[str, Any]) -> tuple[int, ...]:
         """Ask vLLM's server for token ids.
 
@@ -345,13 +362,9 @@ class OpenAIEngine(BaseEngine):
         is_vllm = self._endpoint.dialect.is_vllm
         if not request.keep_free or not is_vllm or context_tokens is None:
             return request
-        prompt = request.prompt
-        text = to_text(prompt)
-        if request.sampling.chat_template_kwargs:
-            text["chat_template_kwargs"] = dict(request.sampling.chat_template_kwargs)
-        token_ids = prompt.token_ids or await self._tokenize(text)
-        room = check_context(len(token_ids), context_tokens, request.keep_free)
         sampling = request.sampling
+        count = await self.count_prompt(request.prompt, sampling)
+        room = check_context(count, context_tokens, request.keep_free)
         capped = replace(sampling, max_tokens=min(sampling.max_tokens, room))
         return replace(request, sampling=capped)
 
@@ -361,6 +374,12 @@ async def _stop(owner: asyncio.Task[None], drawn: Sequence[RemoteRequest]) -> Us
     owner.cancel()
     await asyncio.wait([owner])
     return drawn[0].lost() if drawn else Usage()
+
+
+def _rendered(prompt: Prompt, sampling: Sampling) -> dict[str, Any]:
+    """Return a prompt as vLLM's `/tokenize` takes it."""
+    options = dict(sampling.chat_template_kwargs)
+    return {**to_text(prompt), **({"chat_template_kwargs": options} if options else {})}
 
 
 def _check(**options: float | None) -> None:

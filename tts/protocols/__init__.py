@@ -8,6 +8,7 @@ from tts.protocols.engine import BaseEngine as BaseEngine
 from tts.protocols.engine import Capabilities as Capabilities
 from tts.protocols.engine import CompletionStream as CompletionStream
 from tts.protocols.engine import Engine as Engine
+from tts.protocols.engine import prompt_token_bound as prompt_token_bound
 from tts.types import (
     Answer,
     Embeddings,

@@ -10,10 +10,15 @@ from tts.types import (
     GenerationRequest,
     ModelInfo,
     Problem,
+    Prompt,
+    Sampling,
     ScoreRequest,
     StepScores,
     Usage,
 )
+
+_MESSAGE_TOKENS = 16
+_TEMPLATE_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,15 @@ class Engine(Protocol):
         """
         ...
 
+    async def count_prompt(self, prompt: Prompt, sampling: Sampling) -> int:
+        """Return the tokens of a prompt as `generate` would send it, or what they do not exceed.
+
+        Raises:
+            CapabilityError: The prompt cannot be rendered.
+            EngineError: It cannot be asked.
+        """
+        ...
+
     def kv_usage(self) -> float | None:
         """Return the fraction of KV blocks that running requests hold; None if it cannot tell."""
         ...
@@ -165,6 +179,20 @@ class Engine(Protocol):
         ...
 
 
+def prompt_token_bound(prompt: Prompt) -> int:
+    """Return a number of tokens that a prompt does not exceed.
+
+    Exact for token ids; otherwise one token per byte, and room for what a chat template adds to
+    each message and of its own, such as a system message or a date.
+    """
+    if prompt.token_ids:
+        return len(prompt.token_ids)
+    texts = [prompt.text, prompt.beginning, *(message.content for message in prompt.messages)]
+    of_template = _TEMPLATE_TOKENS + _MESSAGE_TOKENS * len(prompt.messages)
+    in_text = sum(len(text.encode("utf-8", "replace")) for text in texts)
+    return in_text + (of_template if prompt.messages else 0)
+
+
 class BaseEngine:
     """What an engine says that has no KV cache of its own to tell of, and forgets by itself.
 
@@ -176,6 +204,10 @@ class BaseEngine:
     async def start(self) -> Self:
         """Return the engine: there is nothing to load."""
         return self
+
+    async def count_prompt(self, prompt: Prompt, sampling: Sampling) -> int:
+        """Return what the tokens do not exceed: it cannot count them."""
+        return prompt_token_bound(prompt)
 
     def kv_usage(self) -> float | None:
         """Return None: it cannot tell."""

@@ -69,4 +69,7 @@ def check_budget(budget: Budget, engine: Engine) -> None:
     if budget.flops is not None and info.parameters is None:
         raise BudgetError(f"the size of {info.name} is unknown; budget tokens instead of flops")
     if budget.usd is not None and info.price is None:
-        raise BudgetError(f"{info.name} has no price; budget tokens instead of dollars")
+        raise BudgetError(
+            f"{info.name} has no price; say what a server's tokens cost with its options price_in "
+            "and price_out (dollars per million tokens), or budget tokens instead of dollars"
+        )

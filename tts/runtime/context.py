@@ -6,13 +6,20 @@ from typing import Any, Literal, Protocol, TypeVar, cast
 
 from tts.errors import BudgetError, EngineError, VerifierError, ends_run
 from tts.pipeline import Pipeline
-from tts.protocols import AnswerGroups, Branch, CompletionStream, Engine, Inlet, Verifier
+from tts.protocols import (
+    AnswerGroups,
+    Branch,
+    CompletionStream,
+    Engine,
+    Inlet,
+    Verifier,
+    prompt_token_bound,
+)
 from tts.runtime.channels import ChannelInlet, NodeBranch, merge
 from tts.runtime.kv_market import Market
 from tts.runtime.ledger import Reservation
 from tts.runtime.log import Arrivals, request_key
 from tts.runtime.run_state import RunState
-from tts.runtime.stream import prompt_token_bound
 from tts.seeds import derive_seed
 from tts.types import (
     Embeddings,

@@ -81,6 +81,11 @@ class Ledger:
         return " within ".join(str(budget) for budget in budgets if budget != Budget())
 
     @property
+    def limits_prompts(self) -> bool:
+        """Whether a limit depends on how long prompts are."""
+        return any(ledger.budget.usd or ledger.budget.flops for ledger in self._line())
+
+    @property
     def usage(self) -> Usage:
         """Everything settled so far."""
         if len(self._settled) > 1:

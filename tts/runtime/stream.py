@@ -6,14 +6,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Self
 
-from tts.errors import EngineError, StoreError
-from tts.protocols import Engine
+from tts.errors import EngineError, StoreError, TTSError
+from tts.protocols import Engine, prompt_token_bound
 from tts.runtime.fact_log import FactLog
 from tts.runtime.ledger import Grant, Ledger
 from tts.runtime.log import ProblemLog, Recorded, Sent, request_key
 from tts.runtime.parts import Parts
 from tts.runtime.replay import Clock
-from tts.types import Completion, GenerationRequest, Prompt, Usage
+from tts.types import Completion, GenerationRequest, Usage
 
 _DECISION_SECONDS = 1.0  # for a reader to close a replayed stream, as it had in the recorded run
 
@@ -48,6 +48,7 @@ class _Begun:
     Attributes:
         request: As the budget allows it.
         grant: Its reservation.
+        prompt_tokens: That it has at most.
         key: Of its completions in the log.
         recorded: Completions in the log that were not read yet.
         missing: Indices of those that are not there.
@@ -59,6 +60,7 @@ class _Begun:
 
     request: GenerationRequest
     grant: Grant
+    prompt_tokens: int
     key: str
     recorded: list[Recorded]
     missing: list[int]
@@ -113,8 +115,12 @@ class RequestStream:
         """Return the next completion, already charged and logged."""
         if self._closing is not None:
             raise StopAsyncIteration
-        begun = self._begun = self._begun or self._begin()
-        clock = self._services.clock
+        if self._begun is None:
+            prompt_tokens = await self._count_prompt()
+            if self._closing is not None:
+                raise StopAsyncIteration
+            self._begun = self._begin(prompt_tokens)
+        begun, clock = self._begun, self._services.clock
         if begun.open_at is not None and begun.live is None:
             await self._until(clock.open(begun.open_at))
             begun.live = self._ask(begun)
@@ -169,11 +175,22 @@ class RequestStream:
         """
         self._is_abandoned = True
 
-    def _begin(self) -> _Begun:
+    async def _count_prompt(self) -> int:
+        """Return how many tokens the prompt has at most: exactly, where what it costs is limited.
+
+        A prompt that the engine cannot render is not counted: its request will say why.
+        """
+        services, asked = self._services, self._asked
+        if services.ledger.limits_prompts:
+            with suppress(TTSError):
+                return await services.engine.count_prompt(asked.prompt, asked.sampling)
+        return prompt_token_bound(asked.prompt)
+
+    def _begin(self, prompt_tokens: int) -> _Begun:
         """Reserve what the budget allows and look up what was generated before."""
         services, asked = self._services, self._asked
         before = self._sent_before()
-        grant, n = self._reserve() if before is None else self._renew(before)
+        grant, n = self._reserve(prompt_tokens) if before is None else self._renew(before)
         sampling, granted = asked.sampling, max(1, grant.max_tokens)
         if granted != sampling.max_tokens:
             sampling = replace(sampling, max_tokens=granted)
@@ -192,7 +209,7 @@ class RequestStream:
             recorded=len(recorded),
         )
         open_at = services.log.find_open(key, unknown)
-        return _Begun(request, grant, key, recorded, missing, open_at)
+        return _Begun(request, grant, prompt_tokens, key, recorded, missing, open_at)
 
     def _sent_before(self) -> Sent | None:
         """Return what the same request was granted in an earlier session, under the same limits.
@@ -207,14 +224,14 @@ class RequestStream:
         sent = services.log.find_sent(key, asked.seed)
         return sent if sent is not None and (sent.asked, sent.limits) == (asked.n, limits) else None
 
-    def _reserve(self) -> tuple[Grant, int]:
+    def _reserve(self, prompt_tokens: int) -> tuple[Grant, int]:
         """Return leave for what is asked for, and for how many."""
         services, asked = self._services, self._asked
         grant = services.ledger.reserve(
             services.engine.info,
             n=asked.n,
             max_tokens=asked.sampling.max_tokens,
-            prompt_tokens=prompt_token_bound(asked.prompt),
+            prompt_tokens=prompt_tokens,
         )
         return grant, grant.n
 
@@ -294,7 +311,7 @@ class RequestStream:
             seeds=tuple(request.seed + index for index in begun.missing),
             n=request.n,
             max_tokens=begun.grant.max_tokens,
-            prompt_tokens=prompt_token_bound(asked.prompt),
+            prompt_tokens=begun.prompt_tokens,
             asked_key=request_key(services.engine.info.fingerprint, asked) if limits else "",
             asked=asked.n,
             limits=limits,
@@ -364,20 +381,6 @@ class RequestStream:
 
 def _seeds(request: GenerationRequest) -> range:
     return range(request.seed, request.seed + request.n)
-
-
-def prompt_token_bound(prompt: Prompt) -> int:
-    """Return a number of tokens that the prompt does not exceed.
-
-    Exact for token ids; otherwise one token per byte, plus the template's for each message.
-    """
-    if prompt.token_ids:
-        return len(prompt.token_ids)
-    template_tokens = 16
-    texts = [prompt.text, prompt.beginning, *(message.content for message in prompt.messages)]
-    return sum(len(text.encode("utf-8", "replace")) for text in texts) + template_tokens * len(
-        prompt.messages
-    )
 
 
 def _neighbouring(indices: Sequence[int]) -> list[list[int]]:

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from tests.support.remote import ask, read
-from tests.support.server import (
+from tts.bench.servers.misbehaving import (
     Asked,
     Events,
     Json,

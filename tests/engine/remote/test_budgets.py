@@ -1,11 +1,28 @@
 """Budgets and figures of whole runs on a server: never passed, never unknown."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import json
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import pytest
 
-from tests.support.server import Asked, Events, Hang, Reply, Server, delta, models, usage
+from tts.bench.servers.misbehaving import (
+    Asked,
+    Events,
+    Hang,
+    Json,
+    Reply,
+    Server,
+    delta,
+    models,
+    speak,
+    usage,
+    vllm_talk,
+)
+from tts.cli.main import run as cli
 from tts.engine.openai import OpenAIEngine
 from tts.errors import BudgetError
 from tts.operators.sample import sample
@@ -132,3 +149,71 @@ def test_dollars_of_a_server_without_prices_cannot_be_budgeted() -> None:
             )
 
     run(Server(lists=models("m")), use)
+
+
+def test_a_prompt_is_reserved_as_vllms_server_counts_it() -> None:
+    def answer(asked: Asked) -> Reply:
+        if asked.path == "/tokenize":
+            return Json({"tokens": list(range(40))})
+        return vllm_talk(asked)
+
+    server = Server(answer, models("m", owner="vllm", max_model_len=2048))
+
+    async def use(runtime: Runtime, _: Server) -> None:
+        # $1 a token: of 100 tokens, 40 are the prompt's.
+        await runtime.run(replace(job(0, n=1), budget=Budget(usd=100.0)))
+        await runtime.run(job(1, n=1))
+
+    run(server, use, price_in=1e6, price_out=1e6)
+    counted, drawn, unlimited = server.asked
+    assert [m["content"] for m in counted.body["messages"]] == [
+        m["content"] for m in drawn.body["messages"]
+    ]
+    assert drawn.body["max_tokens"] == 60
+    assert unlimited.path == "/v1/chat/completions"  # nothing is counted where nothing is limited
+
+
+def test_the_command_line_budgets_in_dollars(capsys: pytest.CaptureFixture[str]) -> None:
+    def answer(asked: Asked) -> Reply:
+        words = ["It ", "is ", "\\boxed{56}"]
+        return speak(asked, [words] * asked.n)
+
+    server = Server(answer)
+    with served(server):
+        where = ["--model", f"m@{server.url}", "--set", "n=4", "--set", "sampling.max_tokens=100"]
+        prices = ["--engine-arg", "price_in=1", "--engine-arg", "price_out=10"]
+        asked = ["solve", "What is 7 * 8?", "--preset", "self_consistency", *where]
+        # 10 prompt tokens and 4 x 3 generated ones, at $1 and $10 a million.
+        assert cli([*asked, *prices, "--budget", "$0.01", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["usage"]["usd"] == pytest.approx(130 / 1e6)
+        assert cli([*asked, "--budget", "$0.01"]) == 2
+        assert "price_in" in capsys.readouterr().err
+        assert cli([*asked, *prices, "--budget", "$0.000001"]) != 0
+    assert len(server.asked) == 1  # nothing was bought beyond the budgets
+
+
+@contextmanager
+def served(server: Server) -> Iterator[None]:
+    """Serve in a thread of its own."""
+    loop, ready = asyncio.new_event_loop(), threading.Event()
+
+    async def serve() -> None:
+        async with server.running():
+            ready.set()
+            await asyncio.Event().wait()
+
+    task = loop.create_task(serve())
+
+    def work() -> None:
+        with suppress(asyncio.CancelledError):
+            loop.run_until_complete(task)
+        loop.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    ready.wait(10)
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join(10)

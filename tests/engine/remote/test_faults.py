@@ -6,7 +6,8 @@ import logging
 import pytest
 
 from tests.support.remote import after_one, ask, draw, read, run, said
-from tests.support.server import (
+from tts.bench.servers.forms import ODD, error_event
+from tts.bench.servers.misbehaving import (
     Answer,
     Events,
     Hang,
@@ -138,29 +139,6 @@ def test_no_choices_are_a_failed_call(reply: Reply) -> None:
 # --- odd answers
 
 
-def error_event(message: str, code: object = None) -> dict[str, object]:
-    return {"error": {"message": message, "code": code}}
-
-
-ODD: dict[str, Reply] = {
-    "HTML": Raw(b"<html><head><title>502</title></head><body>Bad gateway</body></html>"),
-    "truncated JSON": Raw(b'{"choices": [{"ind', content_type="application/json"),
-    "cut off": Raw(b'{"choices": [', content_type="application/json", promised=5000),
-    "bad UTF-8": Raw(b'{"choices": "\xff\xfe"}', content_type="application/json"),
-    "deep JSON": Raw(b"[" * 100_000, content_type="application/json"),
-    "an error body": Json(error_event("upstream hiccup")),
-    "an error as text": Json({"error": "upstream hiccup"}),
-    "an error of old vLLM": Json({"object": "error", "message": "upstream hiccup"}),
-    "an error in the stream": Events([delta(0, "a"), error_event("upstream hiccup")]),
-    "an event of HTML": Events([delta(0, "a"), b"data: <html>\n\n"]),
-    "a torn event": Events([delta(0, "a"), b'data: {"choices": [\n\n']),
-    "bad UTF-8 in the stream": Events([b'data: {"choices": "\xff"}\n\n']),
-    "a stream that is dropped": Events([delta(0, "a")], "dropped"),
-    "an empty body": Raw(b"", content_type="application/json"),
-    "500": refusal(500, "upstream hiccup"),
-}
-
-
 @pytest.mark.parametrize("name", ODD)
 def test_an_odd_answer_is_asked_for_again(name: str) -> None:
     replies = iter([ODD[name]])
@@ -259,24 +237,24 @@ def endless(reply: Reply) -> Answer:
 @pytest.mark.parametrize(
     ("answer", "expected", "words", "calls"),
     [
-        (endless(refusal(401, "who are you")), EngineError, "refuses the API key: who are you", 1),
+        (endless(refusal(401, "who are you")), EngineError, "refuses the API key: who are you", 3),
         (endless(refusal(403, "not for you")), EngineError, "refuses the API key: not for you", 3),
-        (endless(refusal(404, "no such model")), ModelError, "no model 'm': no such model", 1),
+        (endless(refusal(404, "no such model")), ModelError, "no model 'm': no such model", 3),
         (endless(refusal(400, "be cool")), EngineError, "refuses the request .400.: be cool", 3),
         (endless(Raw(b"<p>hello</p>")), EngineError, "a web page", 9),
-        (endless(refusal(402, "pay first")), EngineError, "pay first", 1),
+        (endless(refusal(402, "pay first")), EngineError, "pay first", 3),
         (
             endless(Json({"error": {"message": "broke", "code": "insufficient_quota"}}, 429)),
             EngineError,
             "broke",
-            1,
+            3,
         ),
         *[
             (
                 endless(Raw(b"", status, headers={"Location": "https://elsewhere.test/v1"})),
                 EngineError,
                 "redirects to https://elsewhere.test/v1",
-                1,
+                3,
             )
             for status in (301, 302, 303, 307, 308)
         ],
@@ -293,6 +271,13 @@ def test_first_calls_that_all_fail_alike_end_the_run_in_the_providers_words(
         assert len(server.asked) == calls  # of the twenty
 
     run(server, use, max_n=1)
+
+
+@pytest.mark.parametrize("status", [302, 401, 402, 404])
+def test_one_answer_ends_no_run_though_it_is_the_first(status: int) -> None:
+    replies = iter([refusal(status, "hiccup")])
+    server = Server(lambda asked: next(replies, None) or talk(asked))
+    assert said(draw(server, 3)) == ["stop"] * 3
 
 
 def test_failures_that_differ_end_nothing() -> None:

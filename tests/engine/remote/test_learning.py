@@ -6,7 +6,8 @@ import logging
 import pytest
 
 from tests.support.remote import after_one, ask, draw, read, run, said
-from tests.support.server import (
+from tts.bench.servers.forms import REFUSALS
+from tts.bench.servers.misbehaving import (
     Answer,
     Asked,
     Events,
@@ -40,26 +41,11 @@ def refuses(name: str, message: str, status: int = 400, **error: object) -> Answ
     return answer
 
 
-LEARNED = {
-    "max_tokens": "Unsupported parameter: 'max_tokens' is not supported with this model. "
-    "Use 'max_completion_tokens' instead.",
-    "temperature": "Unsupported value: 'temperature' does not support 0.8 with this model. "
-    "Only the default (1) value is supported.",
-    "top_p": "Unsupported parameter: 'top_p' is not supported with this model.",
-    "top_k": "Unrecognized request argument supplied: top_k",
-    "min_p": "body.min_p: Extra inputs are not permitted",
-    "seed": "Extra inputs are not permitted, field: 'seed'",
-    "stop": "Unsupported parameter: 'stop' is not supported with this model.",
-    "stream_options": "unknown field stream_options",
-    "stream": "'stream' is not supported here",
-}
-
-
-@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("name", REFUSALS)
 def test_a_parameter_that_is_refused_is_left_out_from_then_on(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server = Server(refuses(name, LEARNED[name]))
+    server = Server(refuses(name, REFUSALS[name]))
 
     async def use(engine: OpenAIEngine) -> None:
         request = ask(4, stop=("zz",), top_k=5, min_p=0.1)
@@ -75,7 +61,7 @@ def test_a_parameter_that_is_refused_is_left_out_from_then_on(
 
 
 def test_max_completion_tokens_takes_the_place_of_max_tokens() -> None:
-    server = Server(refuses("max_tokens", LEARNED["max_tokens"]))
+    server = Server(refuses("max_tokens", REFUSALS["max_tokens"]))
     draw(server)
     assert server.bodies[-1]["max_completion_tokens"] == 2048
 
@@ -96,9 +82,9 @@ def test_refusals_are_read_in_other_forms(error: dict[str, object]) -> None:
 
 def test_several_refusals_are_learned_one_by_one() -> None:
     def answer(asked: Asked) -> Reply:
-        for name in LEARNED:
+        for name in REFUSALS:
             if name in asked.body:
-                return refusal(400, LEARNED[name])
+                return refusal(400, REFUSALS[name])
         return talk(asked)
 
     assert said(draw(Server(answer), 2)) == ["stop", "stop"]
@@ -154,7 +140,7 @@ def test_log_probabilities_cannot_be_left_out(name: str, message: str) -> None:
 def test_stop_strings_that_a_server_does_not_take_are_cut_here() -> None:
     def answer(asked: Asked) -> Reply:
         if "stop" in asked.body:
-            return refusal(400, LEARNED["stop"])
+            return refusal(400, REFUSALS["stop"])
         return whole(choice(0, "one\n\ntwo. three", finish="length"))
 
     async def use(engine: OpenAIEngine) -> None:

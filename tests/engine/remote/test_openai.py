@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.remote import CHAT, ask, draw, read, run
-from tests.support.server import (
+from tts.bench.servers.misbehaving import (
     Asked,
     Events,
     Hang,
@@ -119,6 +119,52 @@ def test_vllm_reports_ids_so_that_tokens_are_counted() -> None:
     total = sum_usage([c.usage for c in completions])
     assert (total.prompt_tokens, total.cached_tokens, total.estimated_calls) == (20, 15, 0)
     assert server.bodies[0]["return_token_ids"] is True
+
+
+@pytest.mark.parametrize("prompt", [CHAT, Prompt(token_ids=(1, 2))])
+def test_where_tokens_end_is_told_by_their_texts(prompt: Prompt) -> None:
+    def answer(asked: Asked) -> Reply:
+        is_chat = bool(prompt.messages)
+        assert asked.body["logprobs"] == (True if is_chat else 0)
+        texts, events = ["So", " it", ".\n"], []
+        for text in texts:
+            told: dict[str, object] = {"content": [{"token": text, "logprob": -0.1}]}
+            if not is_chat:
+                told = {"tokens": [text], "token_logprobs": [-0.1]}
+            said = {"delta": {"content": text}} if is_chat else {"text": text}
+            events.append({"choices": [{"index": 0, "token_ids": [7], "logprobs": told, **said}]})
+        return Events(events)
+
+    server = vllm()
+    server.answer = answer
+
+    async def use(engine: OpenAIEngine) -> None:
+        (completion,) = await read(engine, ask(prompt=prompt, offsets=True))
+        assert completion.offsets == (2, 5, 7)
+        assert completion.logprobs is None  # nobody asked for them
+
+    run(server, use)
+
+
+def test_what_a_cut_call_has_not_told_is_estimated_by_the_pace_of_the_others() -> None:
+    def chunk(index: int, tokens: int, finish: str | None = None) -> dict[str, object]:
+        return delta(index, "x" * tokens, finish=finish, token_ids=[7] * tokens)
+
+    # Both draw a token a step: when the first ends with 21, the other has about as many.
+    events = [chunk(0, 1), chunk(1, 1), 0.2, chunk(0, 20, "stop")]
+    server = vllm()
+    server.answer = lambda _: Events(events, "hang")
+
+    async def use(engine: OpenAIEngine) -> None:
+        stream = engine.generate(ask(2, max_tokens=100))
+        first = await anext(stream)
+        assert first.usage.generated_tokens == 21
+        cut = await stream.aclose()
+        assert cut.calls == 1
+        assert 20 <= (cut.generated_tokens or 0) <= 1 + 32
+        assert cut.estimated_tokens == (cut.generated_tokens or 0) - 1
+
+    run(server, use)
 
 
 def test_vllm_takes_token_ids_and_prefills_as_they_are() -> None:

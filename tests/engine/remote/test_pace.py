@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import random
 import time
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
@@ -9,7 +10,7 @@ from email.utils import formatdate
 import pytest
 
 from tests.support.remote import ask, read, run
-from tests.support.server import Asked, Events, Reply, Server, refusal, talk
+from tts.bench.servers.misbehaving import Asked, Events, Reply, Server, refusal, talk
 from tts.bench.virtual_time import run_at_once
 from tts.engine.openai import OpenAIEngine
 from tts.engine.remote import pace
@@ -79,6 +80,34 @@ def test_under_a_rate_limit_few_calls_are_refused(
     assert window.refused < most  # 64 of them were under way when the limit was first met
     shortest = 2048 / window.calls * window.seconds
     assert seconds < (1.2 if tells else 2.5) * shortest
+
+
+async def call_at_random(share: float, *, n: int, is_outage: bool) -> float:
+    """Make n calls to a server that refuses a share of them; returns the seconds that they took."""
+    loop, chance = asyncio.get_running_loop(), random.Random(0)
+    pace = Pace(concurrency=64, rate=None)
+
+    async def call() -> None:
+        while True:
+            async with pace.turn() as turn:
+                await asyncio.sleep(0.1)
+                if chance.random() > share:
+                    pace.taken()
+                    return
+                pace.refused(turn, wait=None, is_outage=is_outage)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(n):
+            group.create_task(call())
+    return loop.time()
+
+
+@pytest.mark.parametrize(("is_outage", "most"), [(True, 20), (False, 1.2 * 1000)])
+def test_a_server_that_refuses_at_random_is_not_asked_ever_more_slowly(
+    is_outage: bool, most: float
+) -> None:
+    # At most a second between calls; without this bound it was 9 million seconds.
+    assert run_at_once(call_at_random(0.1, n=1000, is_outage=is_outage)) < most
 
 
 @pytest.mark.slow

@@ -1,22 +1,13 @@
 """The OpenAI engine against vLLM's own server, with the bundled reasoner."""
 
 import asyncio
-import os
-import re
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
 from tests.support.remote import CHAT, ask, read
-from tts import bundled
+from tts.bench.servers.own import NEEDED, read_served, vllm_server
 from tts.engine.openai import OpenAIEngine
 from tts.engine.vllm import VLLMEngine
 from tts.errors import ContextError
@@ -25,97 +16,45 @@ from tts.types.thought import Thought
 
 
 @pytest.fixture
-def vllm_server(vllm_engine: VLLMEngine) -> Iterator[str]:
-    """vLLM's own server with the bundled reasoner; gives its address.
-
-    Without chunked prefill: with it, a seeded prompt that is prefilled in two steps ends vLLM 0.32
-    on a CPU ("CPU Generator does not use offset").
-    """
-    for module in ("watchfiles", "model_hosting_container_standards", "jmespath"):
+def own_server(vllm_engine: VLLMEngine) -> Iterator[str]:
+    for module in NEEDED:
         pytest.importorskip(module)
-    port = free_port()
-    options = f"--host 127.0.0.1 --port {port} --block-size 32 --enforce-eager"
-    options += f" --dtype {vllm_engine.info.dtype}"
-    options += " --max-model-len 2048 --kv-cache-memory-bytes 134217728 --served-model-name m"
-    options += f" --model {bundled.resolve('reasoner')}"
-    options += " --no-enable-chunked-prefill --max-num-batched-tokens 4096"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *options.split()],
-        env={**os.environ, "VLLM_LOGGING_LEVEL": "ERROR", "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        wait_for_server(process, port, seconds=360)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(20)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # its engine process too
-        process.wait(20)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for_server(process: "subprocess.Popen[bytes]", port: int, *, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the server ended"
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return
-    raise AssertionError("the server did not start")
+    with vllm_server(dtype=str(vllm_engine.info.dtype)) as url:
+        yield url
 
 
 async def check_counts(engine: OpenAIEngine, url: str) -> None:
     """Compare what we count with what the server does: exactly, but for what was cut."""
-    before = generated_tokens(url)
+    before = read_served(url).tokens
     samples = await read(engine, ask(6, max_tokens=40))
     total = sum_usage([sample.usage for sample in samples])
     assert total.generated_tokens == sum(len(sample.token_ids) for sample in samples)
     assert total.estimated_calls == 0
-    assert generated_tokens(url) - before == total.generated_tokens
+    assert read_served(url).tokens - before == total.generated_tokens
 
-    before = generated_tokens(url)
+    before = read_served(url).tokens
     endless = engine.generate(ask(4, max_tokens=1500, extra_body={"ignore_eos": True}))
     (first,) = await read(engine, ask(max_tokens=3))
     assert first.finish_reason == "length"
     await asyncio.sleep(0.2)
     cut = await endless.aclose()
-    assert (cut.calls, cut.estimated_calls) == (4, 0)
+    assert cut.calls == 4
     assert cut.generated_tokens is not None and cut.generated_tokens > 4
+    assert cut.estimated_tokens <= 4 * 32  # since the last event of each
     await asyncio.sleep(1)  # the server notices, and its engine stops
-    lag = generated_tokens(url) - before - (first.usage.generated_tokens or 0)
+    lag = read_served(url).tokens - before - (first.usage.generated_tokens or 0)
     lag -= cut.generated_tokens
-    assert 0 <= lag <= 4 * 30  # what was drawn while we hung up
-
-
-def generated_tokens(url: str) -> int:
-    """Return how many tokens the server says that it has generated."""
-    with urllib.request.urlopen(f"{url.removesuffix('/v1')}/metrics", timeout=10) as page:
-        text = page.read().decode()
-    found = re.findall(r"^vllm:generation_tokens_total\{[^}]*\} (\S+)$", text, re.MULTILINE)
-    return int(sum(map(float, found)))
+    assert abs(lag) <= 4 * 30  # what was drawn while we hung up
 
 
 @pytest.mark.slow
 @pytest.mark.engine
 @pytest.mark.timeout(600)
 def test_vllms_own_server_agrees_with_the_embedded_engine(
-    vllm_server: str, vllm_engine: VLLMEngine
+    own_server: str, vllm_engine: VLLMEngine
 ) -> None:
     async def main() -> None:
-        async with OpenAIEngine("m", base_url=vllm_server) as engine:
+        async with OpenAIEngine("m", base_url=own_server) as engine:
             assert engine.info.context_tokens == 2048
             greedy = ask(temperature=0.0, max_tokens=40, stop=("\n\n",), logprobs=3)
             (theirs,) = await read(engine, greedy)
@@ -126,6 +65,13 @@ def test_vllms_own_server_agrees_with_the_embedded_engine(
             assert theirs.logprobs == pytest.approx(ours.logprobs, abs=1e-3)
             assert theirs.confidences == pytest.approx(ours.confidences, abs=1e-2)
             assert theirs.usage.generated_tokens == ours.usage.generated_tokens
+
+            placed = replace(greedy, sampling=replace(greedy.sampling, offsets=True))
+            (theirs,) = await read(engine, placed)
+            (ours,) = [c async for c in vllm_engine.generate(placed)]
+            assert theirs.offsets == ours.offsets
+            assert ours.offsets is not None and ours.offsets[-1] == len(ours.text)
+            assert len(ours.offsets) == len(ours.token_ids)
 
             note = "Note: 7 * 8 = 56\n\n"
             assert await engine.tokenize(note) == await vllm_engine.tokenize(note)
@@ -155,6 +101,6 @@ def test_vllms_own_server_agrees_with_the_embedded_engine(
             too_long = ask(prompt=Prompt(token_ids=(65,) * 3000))
             with pytest.raises(ContextError):
                 await read(engine, too_long)
-            await check_counts(engine, vllm_server)
+            await check_counts(engine, own_server)
 
     asyncio.run(main())

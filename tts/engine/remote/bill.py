@@ -3,14 +3,18 @@
 A server reports the prompt and all that it generated only when the call ends, but samples are
 handed on as they finish. What they are billed until then is provisional: the last one, or what is
 cut off, carries the rest of the server's count, so that their sum is exact; where no count comes it
-carries the mark that they were all estimated.
+carries the mark that they were all estimated. vLLM sends ids, but not with every token: what was
+generated since the last event of a sample that is cut is estimated by the pace of its call.
 """
 
 import time
 from dataclasses import dataclass, field
 
 from tts.engine.remote.reading import Reading, Sample
+from tts.engine.remote.wire import STREAM_INTERVAL
 from tts.types import Price, Usage
+
+_ABSURD = 100  # times what was asked for, or the guess: such a count is none
 
 
 @dataclass(slots=True)
@@ -63,6 +67,8 @@ class Bill:
         """
         calls = self.reading.n - len(self._billed) if is_cut else 0
         tokens, is_counted = self._left()
+        if is_cut and is_counted and (unseen := self._unseen()):
+            return self._rest(tokens + unseen, calls=calls, is_counted=True, unseen=unseen)
         is_unseen = not self.reading.samples and not self.shows_tokens
         if is_cut and (is_unseen or (self.hides_thoughts and not is_counted)):
             tokens, is_counted = calls * self.max_tokens, False
@@ -91,6 +97,8 @@ class Bill:
         # In mid-stream some servers count the tokens of one sample, others those of all.
         is_total = self.reading.has_ended or self.reading.n == 1
         total = self.reading.generated_tokens if is_total else None
+        if total is not None and total > _ABSURD * self.reading.n * self.max_tokens:
+            total = None
         left = -1 if total is None else total - sum(self._billed.values())
         if left < 0 or (left == 0 and seen):
             return seen, False
@@ -99,9 +107,35 @@ class Bill:
     def _prompt(self) -> int:
         """Return the tokens of the prompt."""
         ids = next((s.prompt_ids for s in self.reading.samples.values() if s.prompt_ids), ())
-        return len(ids) or self.reading.prompt_tokens or self.prompt_guess
+        counted = self.reading.prompt_tokens or 0
+        if counted > _ABSURD * (self.prompt_guess + 100):
+            counted = 0
+        return len(ids) or counted or self.prompt_guess
 
-    def _rest(self, tokens: int, *, calls: int, is_counted: bool) -> Usage:
+    def _unseen(self) -> int:
+        """Return about how many tokens the server has generated since the last ids came.
+
+        The samples of a call advance together, a token a step: the one that was heard of last tells
+        how far the others are. The step under way, half done on average, is still finished.
+        """
+        if not self.reports_ids:
+            return 0
+        begun = [sample for sample in self.reading.samples.values() if sample.began]
+        tokens = sum(len(sample.token_ids) - sample.num_first for sample in begun)
+        seconds = sum(sample.heard - sample.began for sample in begun)
+        pace = tokens / seconds if seconds else 0.0
+        last = max(begun, key=lambda sample: sample.heard, default=None)
+        unseen = 0.0
+        for sample in begun:
+            if last is None or sample.is_finished:
+                continue
+            since = time.perf_counter() - last.heard + last.began - sample.began
+            ahead = len(last.token_ids) + pace * since + 0.5 - len(sample.token_ids)
+            most = min(STREAM_INTERVAL, self.max_tokens - len(sample.token_ids))
+            unseen += min(max(0.0, ahead), most)
+        return round(unseen)
+
+    def _rest(self, tokens: int, *, calls: int, is_counted: bool, unseen: int = 0) -> Usage:
         """Return a usage that carries the prompt, and the marks of what was provisional."""
         prompt = self._prompt()
         fresh = prompt - min(self.reading.cached_tokens, prompt)
@@ -116,8 +150,8 @@ class Bill:
             tokens,
             calls=calls,
             usd=self._prompt_usd(prompt, fresh),
-            estimated_tokens=0 if is_counted else tokens + sum(marked),
-            estimated_calls=0 if is_counted else calls + len(marked),
+            estimated_tokens=unseen if is_counted else tokens + sum(marked),
+            estimated_calls=calls * bool(unseen) if is_counted else calls + len(marked),
         )
 
     def _prompt_usd(self, prompt: int, fresh: int) -> float:

@@ -13,6 +13,7 @@ _SEED_MASK = 2**31 - 1
 OPTIONAL: Mapping[str, str] = {
     "stream_options": "token counts of its streams are estimated",
     "stream": "calls that are cut off count as all that they might have generated",
+    "stream_interval": "its streams cost more time",
     "return_token_ids": "token counts are those that the server reports",
     "priority": "its queue is first come, first served",
     "temperature": "samples are drawn at the model's own temperature",

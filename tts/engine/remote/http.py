@@ -6,6 +6,7 @@ Redirects are not followed: the body of a POST would be lost, and the key sent e
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -185,25 +186,53 @@ async def _follow(
     take: Take,
     most_bytes: int,
 ) -> bool:
-    """Read a stream of events; returns whether it came to its end."""
-    rest, size = b"", 0
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if len(rest) > _LARGEST_EVENT or size > most_bytes:
-            raise Fault("odd", f"the answer is longer than {size - len(chunk):,} bytes")
-        *lines, rest = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
+    """Read a stream of events; returns whether it came to its end.
+
+    Where it is cut off, what has arrived by then is taken too, so that it is counted.
+    """
+    events = _Events(guard, take)
+    size = 0
+    try:
+        async for chunk in response.content.iter_any():
+            size += len(chunk)
+            if len(events.rest) > _LARGEST_EVENT or size > most_bytes:
+                raise Fault("odd", f"the answer is longer than {size - len(chunk):,} bytes")
+            if events.add(chunk):
+                return True
+    except asyncio.CancelledError:
+        with suppress(Fault, aiohttp.ClientError):
+            events.add(response.content.read_nowait())
+        raise
+    if events.add(b"\n"):  # a last line without its end
+        return True
+    headers = response.headers
+    return bool(headers.get("Transfer-Encoding") or headers.get("Content-Length"))
+
+
+class _Events:
+    """Bytes as they come, cut into events.
+
+    Attributes:
+        rest: Of the last line, whose end has not come.
+    """
+
+    def __init__(self, guard: _Guard, take: Take) -> None:
+        self._guard = guard
+        self._take = take
+        self.rest = b""
+
+    def add(self, chunk: bytes) -> bool:
+        """Take the events that bytes complete; returns whether the last one has come."""
+        *lines, self.rest = (self.rest + chunk).split(b"\n") if self.rest else chunk.split(b"\n")
         for line in lines:
             if not line.startswith(b"data:"):
                 continue
             data = line[5:].strip()
             if data == b"[DONE]":
                 return True
-            if data and take(_parse(data), False):
-                guard.complete()
-    if rest.startswith(b"data:") and (data := rest[5:].strip()) != b"[DONE]":
-        take(_parse(data), False)
-    is_framed = response.headers.get("Transfer-Encoding") or response.headers.get("Content-Length")
-    return bool(is_framed) or rest[5:].strip() == b"[DONE]"
+            if data and self._take(_parse(data), False):
+                self._guard.complete()
+        return False
 
 
 async def _read(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:

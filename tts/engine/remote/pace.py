@@ -16,6 +16,7 @@ _LONGEST_PAUSE_SECONDS = 30.0
 _PROBE_SECONDS = 30.0  # between two calls of an endpoint that was given up
 _SPEED_UP = 0.995  # of the learned spacing, per call that was taken
 _SLOW_DOWN = (1.1, 1.5)  # of it, at a refusal: at least and at most
+_LONGEST_SPACING = 1.0  # seconds; what is slower is told by refusals themselves
 
 
 @dataclass(slots=True)
@@ -99,7 +100,7 @@ class Pace:
         Args:
             turn: The call that was refused.
             wait: Seconds that the server asks for; None doubles the last pause.
-            is_outage: It is not there, which tells nothing of its pace.
+            is_outage: It is not there or failed, which tells nothing of its pace.
         """
         now = self._loop.time()
         if turn.started >= self._refused_at:  # else one of those that were under way with another
@@ -119,7 +120,9 @@ class Pace:
     def _slow_down(self, seen: float) -> None:
         """Start calls at a greater distance: as seen, if that is not far from what it was."""
         least, most = (self._spacing * factor for factor in _SLOW_DOWN)
-        self._spacing = min(max(seen, least), most) if self._spacing else seen
+        spacing = min(max(seen, least), most) if self._spacing else seen
+        # Servers that refuse at random would else be asked ever more slowly.
+        self._spacing = min(spacing, _LONGEST_SPACING)
 
     async def start(self) -> None:
         """Wait for a slot; `end` must follow."""

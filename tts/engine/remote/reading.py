@@ -1,7 +1,9 @@
 """The samples of one call, read as they come: streamed in pieces, or all at once."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 from tts.engine.remote.faults import Fault, from_error
@@ -26,12 +28,16 @@ class Sample:
         thoughts: Pieces of what the server keeps apart as its thought.
         token_ids: Those of vLLM's server.
         logprobs: Of the tokens.
+        token_texts: Of the tokens, where log-probabilities come.
         confidences: Of the tokens; shorter than `logprobs` where candidates are missing.
         pieces: Events that brought text.
         is_finished: Whether its end has come.
         reason: Why it ended, in the server's words.
         stop: The stop string, where the server tells.
         prompt_ids: The prompt's, where the server tells.
+        began: When its first token ids came, by `time.perf_counter`.
+        heard: When the last ones came.
+        num_first: How many came first.
     """
 
     place: int
@@ -39,12 +45,16 @@ class Sample:
     thoughts: list[str] = field(default_factory=list)
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float | None] = field(default_factory=list)
+    token_texts: list[str] = field(default_factory=list)
     confidences: list[float] = field(default_factory=list)
     pieces: int = 0
     is_finished: bool = False
     reason: str | None = None
     stop: str | None = None
     prompt_ids: Sequence[int] = ()
+    began: float = 0.0
+    heard: float = 0.0
+    num_first: int = 0
 
     @property
     def text(self) -> str:
@@ -102,7 +112,7 @@ class Sample:
         if text:
             self._take(self.texts, text)
         if isinstance(ids := choice.get("token_ids"), list):
-            self.token_ids += ids
+            self._take_ids(ids)
         if isinstance(ids := choice.get("prompt_token_ids"), list):
             self.prompt_ids = ids
         if logprobs := choice.get("logprobs"):
@@ -113,6 +123,12 @@ class Sample:
             self.reason = str(reason)
             stop = choice.get("stop_reason", choice.get("matched_stop"))
             self.stop = stop if isinstance(stop, str) else None
+
+    def _take_ids(self, ids: list[int]) -> None:
+        self.token_ids += ids
+        self.heard = time.perf_counter()
+        if not self.began:
+            self.began, self.num_first = self.heard, len(self.token_ids)
 
     def _take(self, to: list[str], content: Any) -> None:
         self.pieces += 1
@@ -142,9 +158,11 @@ class Sample:
             if (tokens := found.get("content")) is not None:
                 for token in tokens:
                     self.logprobs.append(_number(token.get("logprob")))
+                    self.token_texts.append(token.get("token") or "")
                     self._take_candidates([t["logprob"] for t in token.get("top_logprobs") or ()])
                 return
             self.logprobs += map(_number, found.get("token_logprobs") or ())
+            self.token_texts += found.get("tokens") or ()
             for top in found.get("top_logprobs") or ():
                 self._take_candidates(list((top or {}).values()))
         except (AttributeError, KeyError, TypeError):
@@ -153,6 +171,13 @@ class Sample:
     def _take_candidates(self, candidates: Sequence[float | None]) -> None:
         if candidates:
             self.confidences.append(confidence(candidates))
+
+    def offsets(self, text: str) -> tuple[int, ...] | None:
+        """Return where in its text each token ends; None if that does not come out."""
+        ends = tuple(accumulate(map(len, self.token_texts)))
+        if len(ends) != len(self.token_ids) or not "".join(self.token_texts).startswith(text):
+            return None
+        return tuple(min(end, len(text)) for end in ends)
 
     def read_logprobs(self) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
         """Return log-probabilities and confidences of the tokens; None for what did not come."""

@@ -279,12 +279,15 @@ class RemoteRequest:
         usage = attempt.bill.sample(sample, is_last=is_last)
         attempt.handed_on.add(sample.place)
         mask, finish = self._endpoint.mask, sample.finish
+        sampling = self._request.sampling
         logprobs, confidences = sample.read_logprobs()
+        if sampling.logprobs is None and sampling.offsets:
+            logprobs = confidences = None
         text, stop = _cut(sample.text, self._request, attempt.call)
         if stop is not None:
             finish = "stop"
         if sample.is_all_thought:
-            most = self._request.sampling.max_tokens
+            most = sampling.max_tokens
             self._endpoint.say(
                 "thought", f"used all {most} tokens for its thought: raise sampling.max_tokens"
             )
@@ -298,6 +301,7 @@ class RemoteRequest:
             stop_string=stop or sample.stop,
             logprobs=logprobs,
             confidences=confidences,
+            offsets=sample.offsets(text) if sampling.offsets else None,
             error=mask(f"the server ended it with {sample.reason!r}")
             if finish == "error"
             else None,
@@ -342,11 +346,13 @@ class _Tries:
         count = self._failed[fault.kind] = self._failed.get(fault.kind, 0) + 1
         if fault.kind == "busy" or (fault.kind == "unreachable" and self._endpoint.has_answered):
             return self._pause(fault, turn, count, max_retries)
+        retries = _RETRIES.get(fault.kind, 0)
         if not self._endpoint.has_answered:
             max_retries = 0 if fault.kind == "silent" else min(max_retries, _FIRST_RETRIES)
+            retries = _FIRST_RETRIES if fault.kind == "barred" else retries  # it ends the run
         elif fault.kind == "silent" and self._pace.is_mute_since(turn):
             self._pace.give_up(fault)
-        if count > min(max_retries, _RETRIES.get(fault.kind, 0)) or self._pace.given_up():
+        if count > min(max_retries, retries) or self._pace.given_up():
             raise fault
         return backoff(count)
 
@@ -360,7 +366,8 @@ class _Tries:
         if wait is not None and wait > _LONGEST_WAIT_SECONDS:
             raise fault
         if self._pace.given_up() is None:
-            self._pace.refused(turn, wait=wait, is_outage=fault.kind == "unreachable")
+            is_outage = fault.status != 429 and wait is None
+            self._pace.refused(turn, wait=wait, is_outage=is_outage)
             if self._pace.pauses > max_retries:
                 self._pace.give_up(fault)
         # While others are taken, one that is refused waits on, but not for ever.

@@ -9,6 +9,9 @@ from tts.errors import CapabilityError
 from tts.types import GenerationRequest, Prompt, Sampling
 
 _BYTES_PER_TOKEN = 4  # of English text, about
+# Tokens per event of vLLM's streams, ends aside: an event costs the server and us as much as a
+# token of a small model takes. What came since the last one is estimated where a call is cut.
+STREAM_INTERVAL = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,13 @@ def to_call(request: GenerationRequest, wanted: range, *, model: str, dialect: D
         body["n"] = n
     if sampling.chat_template_kwargs:
         body["chat_template_kwargs"] = dict(sampling.chat_template_kwargs)
-    if (top := sampling.logprobs) is not None:
+    top = 0 if sampling.logprobs is None and sampling.offsets else sampling.logprobs
+    if top is not None:  # their tokens tell where each one ends
         # The chat endpoint takes a switch and a number, the other one the number alone.
         body |= {"logprobs": True, "top_logprobs": top} if is_chat else {"logprobs": top}
     if dialect.is_vllm:
         body["return_token_ids"] = True
+        body.setdefault("stream_interval", STREAM_INTERVAL)
         if request.priority:
             body["priority"] = request.priority
     left_out = dialect.left_out | ({"stream_options"} if "stream" in dialect.left_out else set())

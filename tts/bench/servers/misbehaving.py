@@ -1,7 +1,8 @@
 """A small HTTP server, in this process and on loopback, that misbehaves as it is told.
 
-A test gives a function from what was asked to a reply: `Json`, `Raw`, `Events` or `Hang`. `talk` is
-the reply of a server that is in order.
+Who uses it gives a function from what was asked to a reply: `Json`, `Raw`, `Events`, `Hang` or
+`Leave`. `talk` is the reply of a server that is in order; `tts.bench.servers.forms` has the others
+by name.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ class Asked:
 
     @property
     def n(self) -> int:
+        """Samples that are asked for."""
         return int(self.body.get("n", 1))
 
 
@@ -65,21 +67,31 @@ class Hang:
     """No answer, until the client hangs up."""
 
 
-Reply = Json | Raw | Events | Hang
+@dataclass(frozen=True)
+class Leave:
+    """No answer, and nobody listens for some seconds."""
+
+    seconds: float
+
+
+Reply = Json | Raw | Events | Hang | Leave
 Answer = Callable[[Asked], Reply]
 
 
 def refusal(status: int, message: str, *, headers: Mapping[str, str] | None = None) -> Json:
+    """Return an error as OpenAI writes it."""
     error = {"message": message, "type": "error", "code": None}
     return Json({"error": error}, status, headers or {})
 
 
 def models(*names: str, owner: str = "someone", **more: Any) -> Json:
+    """Return a list of models; `more` goes into each entry."""
     found = [{"id": name, "object": "model", "owned_by": owner, **more} for name in names]
     return Json({"object": "list", "data": found})
 
 
 def usage(prompt: int, generated: int) -> dict[str, int]:
+    """Return token counts."""
     return {
         "prompt_tokens": prompt,
         "completion_tokens": generated,
@@ -88,18 +100,19 @@ def usage(prompt: int, generated: int) -> dict[str, int]:
 
 
 def delta(index: int, text: str = "", *, finish: str | None = None, **more: Any) -> dict[str, Any]:
-    """A chunk of a chat's stream for one sample; `more` goes into its choice."""
+    """Return a chunk of a chat's stream for one sample; `more` goes into its choice."""
     choice = {"index": index, "delta": {"content": text}, "finish_reason": finish, **more}
     return {"object": "chat.completion.chunk", "choices": [choice]}
 
 
 def choice(index: int, text: Any, *, finish: str | None = "stop", **more: Any) -> dict[str, Any]:
-    """A sample of a chat's whole answer; `more` goes into its message."""
+    """Return a sample of a chat's whole answer; `more` goes into its message."""
     message = {"role": "assistant", "content": text, **more}
     return {"index": index, "message": message, "finish_reason": finish, "logprobs": None}
 
 
 def whole(*choices: dict[str, Any], prompt: int = 10, generated: int = 12, **more: Any) -> Json:
+    """Return a chat's whole answer."""
     value = {"object": "chat.completion", "choices": list(choices), **more}
     return Json({**value, "usage": usage(prompt, generated)})
 
@@ -107,30 +120,39 @@ def whole(*choices: dict[str, Any], prompt: int = 10, generated: int = 12, **mor
 def talk(asked: Asked, *, pieces: int = 2, n: int | None = None, pause: float = 0.0) -> Events:
     """Stream `n` samples of so many pieces, one token each: 10 prompt tokens, then the usage."""
     count = asked.n if n is None else n
+    return speak(asked, [[f"{index}"] * pieces for index in range(count)], pause=pause)
+
+
+def speak(asked: Asked, samples: Sequence[Sequence[str]], *, pause: float = 0.0) -> Events:
+    """Stream samples in turns, a token for each piece, then the usage if it is asked for."""
     events: list[Any] = []
-    for step in range(pieces):
-        events += [delta(index, f"{index}") for index in range(count)]
-        if pause and step + 1 < pieces:
+    for step in range(max(map(len, samples))):
+        if step and pause:
             events.append(pause)
-    events += [delta(index, finish="stop") for index in range(count)]
+        events += [delta(i, pieces[step]) for i, pieces in enumerate(samples) if step < len(pieces)]
+    events += [delta(index, finish="stop") for index in range(len(samples))]
     if asked.body.get("stream_options"):
-        events.append({"choices": [], "usage": usage(10, pieces * count)})
+        events.append({"choices": [], "usage": usage(10, sum(map(len, samples)))})
     return Events(events)
 
 
 def vllm_talk(asked: Asked, *, pieces: int = 3) -> Events:
     """Stream as vLLM's server does: with the ids of prompt and tokens."""
-    events: list[Any] = []
-    for index in range(asked.n):
-        first = delta(index)
-        events.append({**first, "prompt_token_ids": [1, 2, 3, 4, 5]})
-    for step in range(pieces):
-        finish = "stop" if step + 1 == pieces else None
-        events += [
-            delta(index, "x", finish=finish, token_ids=[7], stop_reason=None)
-            for index in range(asked.n)
-        ]
-    events.append({"choices": [], "usage": usage(5, pieces * asked.n)})
+    return vllm_speak(asked, [["x"] * pieces] * asked.n)
+
+
+def vllm_speak(asked: Asked, samples: Sequence[Sequence[str]]) -> Events:
+    """Stream samples as vLLM's server does, a token for each piece."""
+    events: list[Any] = [
+        {**delta(index), "prompt_token_ids": [1, 2, 3, 4, 5]} for index in range(len(samples))
+    ]
+    for step in range(max(map(len, samples))):
+        for index, pieces in enumerate(samples):
+            if step < len(pieces):
+                finish = "stop" if step + 1 == len(pieces) else None
+                told = {"token_ids": [7], "stop_reason": None}
+                events.append(delta(index, pieces[step], finish=finish, **told))
+    events.append({"choices": [], "usage": usage(5, sum(map(len, samples)))})
     return Events(events)
 
 
@@ -160,6 +182,8 @@ class Server:
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
     was_asked: asyncio.Event = field(default_factory=asyncio.Event)
     _at_once: int = 0
+    _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    _listening: asyncio.Server | None = None
 
     @property
     def url(self) -> str:
@@ -168,31 +192,45 @@ class Server:
 
     @property
     def bodies(self) -> list[Any]:
+        """What the calls held, in order."""
         return [asked.body for asked in self.asked]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Server"]:
-        tasks: set[asyncio.Task[None]] = set()
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            tasks.add(task)
-            try:
-                await self._serve(reader, writer)
-            finally:
-                tasks.discard(task)
-                writer.close()
-
-        server = await asyncio.start_server(serve, "127.0.0.1", self.port, limit=2**20)
-        self.port = server.sockets[0].getsockname()[1]
+        """Serve."""
+        await self._listen()
         try:
             yield self
         finally:
-            server.close()
-            for task in list(tasks):
+            self._close()
+            for task in list(self._tasks):
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        self._listening = await asyncio.start_server(
+            self._take, "127.0.0.1", self.port, limit=2**20, backlog=1024
+        )
+        self.port = self._listening.sockets[0].getsockname()[1]
+
+    def _close(self) -> None:
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
+
+    async def _leave(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await self._listen()
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await self._serve(reader, writer)
+        finally:
+            self._tasks.discard(task)
+            writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -224,6 +262,13 @@ class Server:
         """Send a reply; returns whether the connection goes on."""
         if isinstance(reply, Hang):
             await self._until_hung_up(reader)
+            return False
+        if isinstance(reply, Leave):
+            if self._listening is not None:
+                self._close()
+                task = asyncio.create_task(self._leave(reply.seconds))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
             return False
         if isinstance(reply, Events):
             return await self._stream(reply, reader, writer)
