@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from tests.support.results import noted
 from tests.support.searching import DigitVerifier, digits, grow, new_tree, search
 from tts.engine.scripted import ScriptedEngine
 from tts.search.tree import ROOT, SearchTree
@@ -127,5 +128,5 @@ def test_only_solutions_are_scored_and_their_steps_have_their_reward() -> None:
         ScriptedEngine(digits(depth=3)), ab_mcts(attempts=4, choose="vote"), verifier=verifier
     )
     assert all("boxed" in text for text in verifier.calls)
-    steps = [event.fields for event in result.trace if event.kind == "step"]
+    steps = noted(result, "step")
     assert len(steps) > 4 and {step["reward"] for step in steps} == {1.0}  # that of a solution

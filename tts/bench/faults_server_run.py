@@ -143,9 +143,14 @@ class _Bench:
         return ServerRun(self.name, dict(self.faults), num_problems, lost=lost)
 
     async def _evaluate(self, plan: Plan, server: Server, concurrency: int) -> Summary:
-        limits = {"timeout": 2.0, "read_timeout": 0.5, "connect_timeout": 1.0}
         engine = OpenAIEngine(
-            "m", base_url=server.url, api_key=_KEY, concurrency=concurrency, **limits
+            "m",
+            base_url=server.url,
+            api_key=_KEY,
+            concurrency=concurrency,
+            timeout=2.0,
+            read_timeout=0.5,
+            connect_timeout=1.0,
         )
         async with engine:
             return await evaluate(plan, engine, root=self.root)

@@ -52,8 +52,8 @@ def cut_playout(
             return _paid(steps, completion)
         start, first = end.text + len(end.stop or ""), end.tokens
     rest = _part(completion, text[start:], first, len(completion.token_ids), None)
-    ending = {"stop_string": completion.stop_string, "finish_reason": completion.finish_reason}
-    return _paid([*steps, replace(rest, **ending)], completion)
+    finish, stop = completion.finish_reason, completion.stop_string
+    return _paid([*steps, replace(rest, finish_reason=finish, stop_string=stop)], completion)
 
 
 def _end_of_step(
