@@ -5,6 +5,7 @@ token takes a second; steps, and with them requests, differ in length. The kills
 """
 
 import multiprocessing
+import os
 import random
 import re
 import time
@@ -29,6 +30,7 @@ from tts.protocols import Verifier
 from tts.types import Answer, Grade, Problem, ScoreRequest
 
 NUM_PROBLEMS = 2
+_HOME = Path(__file__).resolve().parents[2]  # of the package, from wherever it was imported
 _MOST_KILLS = 3
 _LONGEST_SECONDS = 120.0
 _DEPTH = 3  # steps before the answer
@@ -110,7 +112,14 @@ def _start(root: Path, preset: str) -> BaseProcess:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     process = context.Process(target=_work, args=(root, preset), daemon=True)
-    process.start()
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(_HOME)  # read by the process that forks, when it starts
+    try:
+        process.start()
+    finally:
+        del os.environ["PYTHONPATH"]
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
     return process
 
 
