@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_THREAD_SECONDS = 5.0
 
 
 class _Selector(selectors.DefaultSelector):
@@ -18,7 +19,9 @@ class _Selector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[Any]:
         ready: list[Any] = super().select(0)
         if timeout is None and not ready:
-            raise RuntimeError("everything waits, and nothing will happen")
+            ready = super().select(_THREAD_SECONDS)  # only a thread can end this
+            if not ready:
+                raise RuntimeError("everything waits, and nothing will happen")
         self.now += timeout or 0.0
         return ready
 
