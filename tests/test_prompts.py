@@ -68,7 +68,7 @@ FORMS: dict[AnswerType, tuple[str, str]] = {
 NEW_SOLUTIONS: list[Callable[[Problem], Prompt]] = [
     lambda problem: prompts.revise(problem, "t"),
     lambda problem: prompts.revise_last(problem, ["t", "u"]),
-    lambda problem: prompts.revise_checked(problem, "t", "c"),
+    lambda problem: prompts.revise_checked(problem, [("t", "c")]),
     lambda problem: prompts.choose(problem, ["t"]),
     lambda problem: prompts.fuse(problem, ["t"]),
 ]

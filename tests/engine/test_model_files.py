@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -188,7 +189,11 @@ def test_what_was_not_said_is_chosen_by_model_and_machine(tmp_path: Path) -> Non
         (large, False, (256, -1)),
         (None, True, (128, -1)),
     ):
-        arguments = {"runner": "generate", "max_num_seqs": None, "max_model_len": None}
+        arguments: dict[str, Any] = {
+            "runner": "generate",
+            "max_num_seqs": None,
+            "max_model_len": None,
+        }
         fill_in(arguments, files, on_cpu=on_cpu)
         assert (arguments["max_num_seqs"], arguments["max_model_len"]) == chosen
     given = {"runner": "pooling", "max_num_seqs": 7, "max_model_len": None}

@@ -78,7 +78,8 @@ def test_each_session_keeps_what_its_engines_ran_with(tmp_path: Path) -> None:
     for threads in (1, 2):
         store = RunStore(tmp_path, CONFIG, engines={"": {"cpu_threads": threads}})
         store.close()
-    sessions = json.loads((store.folder / "run.json").read_text())["sessions"]
+        folder = store.folder
+    sessions = json.loads((folder / "run.json").read_text())["sessions"]
     assert [one["engines"][""]["cpu_threads"] for one in sessions] == [1, 2]
 
 

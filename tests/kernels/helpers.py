@@ -15,7 +15,7 @@ TOLERANCES: dict[torch.dtype, dict[str, Any]] = {
     torch.bfloat16: {"rtol": 2**-7, "atol": 2e-3},
 }
 # A card's own exp2 and the order of its sums: a few units in the last place of float32 more.
-LSE = {"rtol": 2e-6, "atol": 5e-6}
+LSE: dict[str, Any] = {"rtol": 2e-6, "atol": 5e-6}
 if torch.cuda.is_available():
     TOLERANCES[torch.float32] = {"rtol": 1e-5, "atol": 1e-5}
     LSE = {"rtol": 1e-5, "atol": 2e-5}

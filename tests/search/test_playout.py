@@ -14,7 +14,8 @@ USAGE = Usage(prompt_tokens=5, generated_tokens=20, calls=1)
 
 def whole(*tokens: str, finish: str = "stop") -> Completion:
     """A completion whose tokens are these texts; token i has the id and the log-probability -i."""
-    text, ends = "".join(tokens), []
+    text = "".join(tokens)
+    ends: list[int] = []
     for token in tokens:
         ends.append((ends[-1] if ends else 0) + len(token))
     size = len(tokens)

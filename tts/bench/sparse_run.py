@@ -153,7 +153,7 @@ def _build(plan: SpeedPlan, folder: Path, sparse: SparseConfig | None) -> Any:
     # Room for all requests in fp32, and for the block that vLLM keeps for itself.
     token_bytes = 2 * plan.layers * KV_HEADS * HEAD_SIZE * 4
     kv_bytes = (plan.batch * (length + 128) + 1_024) * token_bytes
-    return build_engine(arguments, kv_cache_memory_bytes=kv_bytes, cpu_threads=plan.threads)
+    return build_engine(arguments, None, kv_cache_memory_bytes=kv_bytes, cpu_threads=plan.threads)
 
 
 def _prefill(engine: Any, plan: SpeedPlan) -> None:

@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tts.search.steps import ANSWER_MARK, Stepwise
 from tts.types import PER_TOKEN, Completion, Trajectory, Usage
@@ -74,7 +74,7 @@ def _end_of_step(
 
 
 def _part(whole: Completion, text: str, first: int, end: int, stop: str | None) -> Completion:
-    told = {name: getattr(whole, name) for name in PER_TOKEN}
+    told: dict[str, Any] = {name: getattr(whole, name) for name in PER_TOKEN}
     return replace(
         whole,
         text=text,
