@@ -51,4 +51,4 @@ def test_an_answer_longer_than_the_context_leaves_half_of_it() -> None:
     solve(engine, sample(n=2) >> fuse(), sampling=Sampling(max_tokens=5000))
     shown = prompts_of(engine)[1]
     assert 200 < shown.count("a") + shown.count("b") < 500
-    assert 1000 - len(shown) >= 500
+    assert 1000 - len(shown) >= 480  # what stands around attempts is reckoned in tokens
