@@ -27,7 +27,7 @@ def test_a_pipe_gets_its_first_line_soon_and_then_ever_fewer(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = 0.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
+    monkeypatch.setattr("tts.console.progress.time.monotonic", lambda: now)
     with ProgressView("gsm8k single") as view:
         now = 1.0
         view.show(at(now, 0))  # nothing to tell yet

@@ -35,8 +35,10 @@ def check_fit(preset: Preset, spec: EngineSpec) -> None:
         ModelError: There is no whole model, it has no chat template, or that refuses the prompt.
         ContextError: Its context is too small for a prompt.
     """
-    bundled = import_module("tts.bundled").PREFIX
-    if spec.model.startswith(bundled) or (files := find_model(spec.model, spec.options)) is None:
+    if spec.model.startswith(import_module("tts.bundled").PREFIX):
+        return
+    files = find_model(spec.model, spec.options)
+    if files is None:  # an id of the hub
         return
     messages = prompts.solve(preset.prompted(_SAMPLE)).messages
     text = _rendered(files, messages, preset.sampling.chat_template_kwargs)
