@@ -76,10 +76,9 @@ def test_reopened_run_holds_what_was_added(tmp_path: Path) -> None:
 
 def test_each_session_keeps_what_its_engines_ran_with(tmp_path: Path) -> None:
     for threads in (1, 2):
-        store = RunStore(tmp_path, CONFIG, engines={"": {"cpu_threads": threads}})
-        store.close()
-        folder = store.folder
-    sessions = json.loads((folder / "run.json").read_text())["sessions"]
+        RunStore(tmp_path, CONFIG, engines={"": {"cpu_threads": threads}}).close()
+    (file,) = tmp_path.glob("*/run.json")
+    sessions = json.loads(file.read_text())["sessions"]
     assert [one["engines"][""]["cpu_threads"] for one in sessions] == [1, 2]
 
 

@@ -97,7 +97,7 @@ async def measure(
 def ratio(ours: Sequence[Cost], other: Sequence[Cost], what: str) -> float:
     """Return the median over rounds of what we took to what another side took."""
     pairs = zip(ours, other, strict=True)
-    return median(getattr(a, what) / getattr(b, what) for a, b in pairs)
+    return float(median(getattr(a, what) / getattr(b, what) for a, b in pairs))
 
 
 def _sides(url: str, problems: Sequence[Problem], samples: int) -> dict[str, Work]:
