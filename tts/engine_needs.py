@@ -5,10 +5,15 @@ from dataclasses import replace
 
 from tts.errors import CapabilityError, PipelineError
 from tts.protocols import Engine, Spec, Verifier, VerifierSpec
-from tts.types import Sampling
+from tts.types import ModelInfo, Sampling, StateSpec
+from tts.types.states import At
 
 _HINTS = {
     "embeddings": "MODEL?pooling names one that does",
+    "states": (
+        "a model that runs in this process does; of a server's samples, an embedded copy of the "
+        "model reads them: head(reader='MODEL?pooling')"
+    ),
     "thoughts": (
         "they need a model whose chat template says how to write them, embedded or on vLLM's "
         "server, or choose another preset"
@@ -36,6 +41,8 @@ def check_node(
     needs = _needs_by_engine(spec, known)
     for name in sorted(needs, key=lambda name: (name in engines, name)):  # missing ones first
         _check_engine(name, needs[name], engines)
+    for verifier in known:
+        _check_weights(verifier, engines[verifier.engine].info)
     _check_model(spec.model, engines[""].info.name)
     if unknown := set(asked) - set(verifiers):
         raise PipelineError(
@@ -72,6 +79,22 @@ def reporting(
         logprobs=max([sampling.logprobs or 0, *logprobs]) or sampling.logprobs,
         certainties=sampling.certainties or reads_certainties,
     )
+
+
+def states_asked(specs: Iterable[Spec], verifiers: Mapping[str, Verifier]) -> StateSpec | None:
+    """Return the hidden states that verifiers read of the policy's completions; None for none.
+
+    Args:
+        specs: The nodes'.
+        verifiers: By name; one that is missing counts as one that reads none.
+    """
+    names = verifiers_asked(specs, verifiers)
+    asked = [spec for name in names if name in verifiers and (spec := verifiers[name].spec.states)]
+    if not asked:
+        return None
+    layers = sorted({layer for spec in asked for layer in spec.layers})
+    order: tuple[At, ...] = ("end", "steps", "tokens")
+    return StateSpec(tuple(layers), max((spec.at for spec in asked), key=order.index))
 
 
 def engines_asked(specs: Iterable[Spec], verifiers: Mapping[str, Verifier]) -> set[str]:
@@ -112,6 +135,14 @@ def _check_engine(name: str, needs: frozenset[str], engines: Mapping[str, Engine
         raise CapabilityError(
             f"needs {', '.join(missing)}, which {type(engine).__name__} "
             f"({engine.info.name}) does not offer{hint}"
+        )
+
+
+def _check_weights(verifier: VerifierSpec, info: ModelInfo) -> None:
+    if verifier.weights and verifier.weights != info.weights:
+        raise CapabilityError(
+            f"has a verifier whose head was trained on the states of another model than "
+            f"{info.name}; train one with `tts train-verifier --model {info.name}`"
         )
 
 

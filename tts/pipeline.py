@@ -13,11 +13,17 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tts.engine_needs import check_node, engines_asked, reporting, verifiers_asked
+from tts.engine_needs import (
+    check_node,
+    engines_asked,
+    reporting,
+    states_asked,
+    verifiers_asked,
+)
 from tts.errors import CapabilityError, PipelineError, optional_import
 from tts.parts import catalog
 from tts.protocols import Engine, Operator, State, Verifier
-from tts.types import Sampling
+from tts.types import Sampling, StateSpec
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -220,6 +226,14 @@ class Pipeline:
             verifiers: By name; one that is missing counts as one that asks none.
         """
         return engines_asked((node.operator.spec for _, node in self), verifiers)
+
+    def hidden_states(self, verifiers: Mapping[str, Verifier]) -> StateSpec | None:
+        """Return the hidden states that its verifiers read of the policy's completions.
+
+        Args:
+            verifiers: By name; one that is missing counts as one that reads none.
+        """
+        return states_asked((node.operator.spec for _, node in self), verifiers)
 
     def verifiers(self, verifiers: Mapping[str, Verifier]) -> list[str]:
         """Return the names of the verifiers that it asks, and of those that they ask in turn.

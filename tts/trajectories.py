@@ -18,6 +18,7 @@ from tts.types import (
     Prompt,
     Sampling,
     Score,
+    States,
     Trajectory,
 )
 
@@ -63,12 +64,14 @@ def to_trajectory(
 
 
 def per_token(parts: Sequence[Completion | Trajectory]) -> dict[str, Any]:
-    """Return what is known of each token of parts in a row; None where a part of it is unknown."""
+    """Return what is known of the tokens of parts in a row; None where a part of it is unknown."""
     columns = {name: [getattr(part, name) for part in parts] for name in PER_TOKEN}
-    return {
+    joined: dict[str, Any] = {
         name: None if None in values else tuple(chain.from_iterable(values))
         for name, values in columns.items()
     }
+    sizes = [len(part.token_ids) for part in parts]
+    return {**joined, "states": States.join([part.states for part in parts], sizes)}
 
 
 async def draw(

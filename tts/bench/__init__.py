@@ -18,6 +18,7 @@ COMMANDS = (
     "sparse",
     "sparse_quality",
     "steps",
+    "states",
     "strategies",
     "thoughts",
     "throughput",

@@ -200,10 +200,18 @@ def _takes_processors(arguments: Mapping[str, Any]) -> bool:
 
 def reads_logits(arguments: Mapping[str, Any]) -> bool:
     """Whether our logits processors run, and in this process: not in workers of their own."""
+    return _takes_processors(arguments) and _runs_here(arguments)
+
+
+def reads_states(arguments: Mapping[str, Any]) -> bool:
+    """Whether hidden states can be had: of steps in this process, one token a row."""
+    return not arguments.get("speculative_config") and _runs_here(arguments)
+
+
+def _runs_here(arguments: Mapping[str, Any]) -> bool:
     sizes = ("tensor_parallel_size", "pipeline_parallel_size")
     is_whole = all(arguments.get(size, 1) == 1 for size in sizes)
-    is_here = arguments.get("distributed_executor_backend") in (None, "uni")
-    return _takes_processors(arguments) and is_whole and is_here
+    return is_whole and arguments.get("distributed_executor_backend") in (None, "uni")
 
 
 def has_own_sampler(engine: Any) -> bool:

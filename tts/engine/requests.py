@@ -5,9 +5,11 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from itertools import count
 from typing import Any, Protocol
@@ -16,7 +18,7 @@ from tts.engine import build
 from tts.engine.certainty import CERTAINTY_KEY, Readings
 from tts.engine.translate import SEED_KEY, Finished, Meter, with_extra
 from tts.errors import EngineError, TTSError
-from tts.types import Usage, sum_usage
+from tts.types import StateSpec, Usage, sum_usage
 
 
 class Reader(Protocol):
@@ -48,6 +50,7 @@ class RequestTable:
     def __init__(self) -> None:
         self.engine: Any = None
         self.meter: Meter | None = None
+        self.states: Any = None  # a StateReader, once states were asked for
         self._has_sampler = False
         self._entries: dict[str, _Entry] = {}
         self._id_by_reader: dict[int, str] = {}
@@ -69,6 +72,7 @@ class RequestTable:
         seed: int | None = None,
         priority: int = 0,
         certainties: bool = False,
+        states: StateSpec | None = None,
     ) -> None:
         """Start `n` sequences of one prompt; sequence i draws with `seed + i`.
 
@@ -77,7 +81,56 @@ class RequestTable:
 
         Raises:
             EngineError: vLLM refuses the request.
+            CapabilityError: It has no such hidden states.
         """
+        follow = None if states is None else partial(self._reader(states).follow, spec=states)
+        self._start(reader, token_ids, params, n, seed, priority, certainties, follow)
+
+    def read(
+        self,
+        reader: Reader,
+        before: tuple[int, ...],
+        token_ids: tuple[int, ...],
+        params: Any,
+        spec: StateSpec,
+    ) -> None:
+        """Have a text read, all but its last token, for its hidden states.
+
+        Args:
+            reader: Gets it as one finished sequence.
+            before: What stands before the text.
+            token_ids: The text.
+            params: vLLM's.
+            spec: Which states.
+
+        Raises:
+            EngineError: vLLM refuses the request.
+            CapabilityError: It has no such hidden states.
+        """
+        states = self._reader(spec)
+        places = states.places(token_ids, spec)
+        follow = partial(states.read, spec=spec, places=places, start=len(before))
+        self._start(reader, (*before, *token_ids[:-1]), params, follow=follow)
+
+    def _reader(self, spec: StateSpec) -> Any:
+        """Return what reads states within the engine's steps, made when they are first wanted."""
+        if self.states is None:
+            self.states = import_module("tts.engine.states").install(self.engine)
+        self.states.check(spec)
+        return self.states
+
+    def _start(
+        self,
+        reader: Reader,
+        token_ids: tuple[int, ...],
+        params: Any,
+        n: int = 1,
+        seed: int | None = None,
+        priority: int = 0,
+        certainties: bool = False,
+        follow: Callable[[str], None] | None = None,
+    ) -> None:
+        """Start sequences; `follow` is called with the name of each before."""
         engine = self.engine
         tokens_input = import_module("vllm.inputs.engine").tokens_input
         request_id = f"r{next(self._ids)}"
@@ -98,12 +151,19 @@ class RequestTable:
         self._entries[request_id] = entry
         self._id_by_reader[id(reader)] = request_id
         try:
-            self._fan_out(request, entry, n, seed)
+            self._fan_out(request, entry, n, seed, follow)
         except Exception as error:
             self.abort(reader)
             raise EngineError(f"vLLM refuses the request: {error}") from error
 
-    def _fan_out(self, request: Any, entry: _Entry, n: int, seed: int | None) -> None:
+    def _fan_out(
+        self,
+        request: Any,
+        entry: _Entry,
+        n: int,
+        seed: int | None,
+        follow: Callable[[str], None] | None,
+    ) -> None:
         engine = self.engine
         for index in range(n):
             child = copy(request)
@@ -113,6 +173,8 @@ class RequestTable:
             if entry.readings:  # filled in place: the engine runs in this process
                 readings = entry.readings[index]
                 child.sampling_params = with_extra(child.sampling_params, CERTAINTY_KEY, readings)
+            if follow is not None:
+                follow(child.request_id)
             engine.output_processor.add_request(child, None, None, index)
             engine.engine_core.add_request(child)
             entry.running[index] = child.request_id
@@ -140,12 +202,14 @@ class RequestTable:
             entry = self._entries.get(output.request_id)
             if entry is None:
                 continue
-            index = output.outputs[0].index if isinstance(output.outputs, list) else 0
-            del entry.running[index]
+            drawn = output.outputs[0] if isinstance(output.outputs, list) else None
+            index = 0 if drawn is None else drawn.index
+            name = entry.running.pop(index)
             if not entry.running:
                 self._forget(output.request_id)
             readings = entry.readings.get(index)
-            finished = Finished(output, entry.token_ids, now - entry.started, readings)
+            states = self.states and self.states.take(name, drawn.token_ids if drawn else ())
+            finished = Finished(output, entry.token_ids, now - entry.started, readings, states)
             batches.setdefault(entry.reader.loop, []).append((entry.reader, finished))
         for loop, batch in batches.items():
             try:
@@ -161,6 +225,8 @@ class RequestTable:
         entry = self._entries[request_id]
         spent = self._spent(entry)
         self.engine.abort_request(list(entry.running.values()), internal=True)
+        for name in entry.running.values() if self.states else ():
+            self.states.drop(name)
         self._forget(request_id)
         return spent
 
@@ -173,6 +239,10 @@ class RequestTable:
             own.__cause__ = error
             with suppress(RuntimeError):  # its event loop is closed: nobody waits
                 entry.reader.loop.call_soon_threadsafe(entry.reader.fail, own, lost)
+
+    def state_bytes(self) -> int:
+        """Return the memory of hidden states that are kept now."""
+        return self.states.num_bytes if self.states else 0
 
     def _spent(self, entry: _Entry) -> Usage:
         seconds = time.perf_counter() - entry.started

@@ -20,6 +20,7 @@ A test of your own preset or operator needs no more than this:
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -36,7 +37,10 @@ from tts.types import (
     GenerationRequest,
     ModelInfo,
     Prompt,
+    ReadStates,
     ScoreRequest,
+    States,
+    StateSpec,
     StepScores,
     Usage,
     sum_usage,
@@ -64,6 +68,7 @@ ALL = Capabilities(
     rewards=True,
     embeddings=True,
     thoughts=True,
+    states=True,
 )
 
 
@@ -152,6 +157,7 @@ class ScriptedEngine(BaseEngine):
         die_at: Tick at which the whole engine dies.
         tick_seconds: Real time of a tick; 0 only lets other tasks run.
         rewards: Answers `score`.
+        state_of: The hidden state after a text, prompt included, of the only layer.
         requests: All requests so far.
         ticks: Ticks so far.
     """
@@ -163,6 +169,7 @@ class ScriptedEngine(BaseEngine):
     die_at: int | None = None
     tick_seconds: float = 0.0
     rewards: Callable[[ScoreRequest], tuple[float, ...]] = lambda request: (0.5,)
+    state_of: Callable[[str], Sequence[float]] = lambda text: (len(text) % 10,)
     requests: list[GenerationRequest] = field(default_factory=list)
     ticks: int = 0
     _running: list[_Sequence] = field(default_factory=list)
@@ -213,6 +220,16 @@ class ScriptedEngine(BaseEngine):
         values = self.rewards(request)
         return StepScores(values, Usage(prompt_tokens=len(render(request.prompt)), calls=1))
 
+    async def read_states(
+        self, prompt: Prompt, token_ids: Sequence[int], spec: StateSpec
+    ) -> ReadStates:
+        """Return what `state_of` says."""
+        self._need("states")
+        await asyncio.sleep(0)
+        before = render(prompt)
+        states = self._states(before, decode(token_ids), spec)
+        return ReadStates(states, Usage(prompt_tokens=len(before) + len(token_ids), calls=1))
+
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Return counts of the letters a to z."""
         self._need("embeddings")
@@ -250,6 +267,8 @@ class ScriptedEngine(BaseEngine):
             self._need("token_ids")
         if request.sampling.logprobs is not None:
             self._need("logprobs")
+        if request.states is not None:
+            self._need("states")
         prompt = render(request.prompt)
         room = (self.info.context_tokens or 0) - len(prompt) - request.keep_free
         if room < 1:
@@ -298,7 +317,16 @@ class ScriptedEngine(BaseEngine):
             error=line.error,
             is_unanswered=line.is_unanswered,
             score=line.score,
+            states=self._states(prompt, kept, request.states) if request.states else None,
         )
+
+    def _states(self, prompt: str, text: str, spec: StateSpec) -> States:
+        last = len(text) - 1
+        ends = {match.end() - 1 for match in re.finditer("\n\n", text)} | {last}
+        chosen = {"end": {last}, "steps": ends, "tokens": set(range(len(text)))}[spec.at]
+        places = tuple(sorted(place for place in chosen if place >= 0))
+        rows = [self.state_of(prompt + text[:place]) for place in places]
+        return States(spec.layers, places, np.array(rows, np.float16).tobytes())
 
     def _cached(self, prompt: str) -> int:
         size = self.info.kv_block_size or 1

@@ -19,7 +19,15 @@ from tts.engine.sparse_config import SparseConfig
 from tts.engine.weights import Tensor, Weights, tensors_in, weights_of
 from tts.errors import CapabilityError, EngineError
 from tts.logprobs import confidences, floored
-from tts.types import Completion, FinishReason, ModelInfo, Sampling, Usage
+from tts.types import (
+    Completion,
+    FinishReason,
+    ModelInfo,
+    ReadStates,
+    Sampling,
+    States,
+    Usage,
+)
 from tts.types.arrays import FloatArray
 
 
@@ -32,12 +40,14 @@ class Finished:
         prompt_token_ids: Of its prompt.
         seconds: From submission to last token.
         readings: How certain the model was, if that was asked.
+        states: Its hidden states, if they were asked for and none is missing.
     """
 
     output: Any
     prompt_token_ids: tuple[int, ...]
     seconds: float
     readings: Readings | None = None
+    states: States | None = None
 
 
 _FILE_DTYPES = {
@@ -163,6 +173,19 @@ def pooling_params(options: Mapping[str, Any]) -> Any:
     return import_module("vllm.pooling_params").PoolingParams(**options)
 
 
+def reading_params(*, is_pooling: bool) -> Any:
+    """Return vLLM's parameters for a text that is read for its states: whole, cached or not."""
+    if is_pooling:
+        return pooling_params({"task": "embed", "skip_reading_prefix_cache": True})
+    vllm = import_module("vllm.sampling_params")
+    return vllm.SamplingParams(
+        max_tokens=1,
+        detokenize=False,
+        skip_reading_prefix_cache=True,
+        output_kind=vllm.RequestOutputKind.FINAL_ONLY,
+    )
+
+
 def right_column(values: FloatArray) -> tuple[float, ...]:
     """Return the probability of "right" in each row of classes, [R, C] or [C].
 
@@ -191,6 +214,20 @@ def pooled(finished: Finished, meter: Meter) -> Pooled:
         seconds=finished.seconds,
     )
     return Pooled(output.outputs.data.float().numpy(), cost)
+
+
+def read_states(finished: Finished, meter: Meter) -> ReadStates:
+    """Take the states of a text that was read.
+
+    Raises:
+        EngineError: vLLM left some out.
+    """
+    if finished.states is None:
+        raise EngineError("vLLM left out states of the text that it read")
+    cost = meter.usage(
+        len(finished.prompt_token_ids), cached=0, generated=0, seconds=finished.seconds
+    )
+    return ReadStates(finished.states, cost)
 
 
 def completion(finished: Finished, meter: Meter) -> Completion:
@@ -224,6 +261,7 @@ def completion(finished: Finished, meter: Meter) -> Completion:
         confidences=confident,
         entropies=entropies,
         self_certainties=self_certainties,
+        states=finished.states,
         error=f"vLLM ended it with {done.finish_reason!r}" if finish == "error" else None,
     )
 
@@ -272,6 +310,7 @@ def model_info(engine: Any, *, name: str, path: Path | None) -> ModelInfo:
         kv_block_size=config.cache_config.block_size,
         kv_blocks=kv.num_blocks(engine) - 1,  # without vLLM's null block
         settings=settings_of(config),
+        weights=source,
     )
 
 

@@ -39,7 +39,9 @@ from tts.types import (
     ModelInfo,
     Prompt,
     Sampling,
+    ReadStates,
     ScoreRequest,
+    StateSpec,
     StepScores,
     Usage,
     sum_usage,
@@ -167,6 +169,7 @@ class VLLMEngine(BaseEngine):
             rewards=not generates,
             embeddings=not generates,
             certainties=build.reads_logits(self._args),
+            states=build.reads_states(self._args),
             thoughts=generates and (self._encoder is None or self._encoder.thoughts() is not None),
         )
 
@@ -237,6 +240,28 @@ class VLLMEngine(BaseEngine):
         token_ids, step_ends = self._encoder.encode_steps(request.prompt, request.step_tag)
         return await self._steps.read(token_ids, step_ends)
 
+    async def read_states(
+        self, prompt: Prompt, token_ids: Sequence[int], spec: StateSpec
+    ) -> ReadStates:
+        """Return the hidden states of a given text, as it would have come with them.
+
+        Args:
+            prompt: What stands before the text.
+            token_ids: The text. Its last token is not read: the state there is that which draws it.
+            spec: Which states.
+
+        Raises:
+            CapabilityError: The engine gives no states, or not those of such layers.
+            ContextError: The text is too long.
+            EngineError: The engine died.
+        """
+        stream = self._stream(1, translate.read_states)
+        self._submit(partial(self._add_reading, stream, prompt, tuple(token_ids), spec), stream)
+        try:
+            return await anext(stream)
+        finally:
+            await stream.aclose()
+
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Return a vector for each text, at least one, by the model's own pooling.
 
@@ -283,6 +308,10 @@ class VLLMEngine(BaseEngine):
         await self.start()
         job = partial(kv.resident_blocks, self._stepper.engine)
         return await asyncio.wrap_future(self._stepper.call(job))
+
+    async def state_bytes(self) -> int:
+        """Return the memory that hidden states take which are kept now."""
+        return await asyncio.wrap_future(self._stepper.call(self._table.state_bytes))
 
     async def aclose(self) -> None:
         """Abort everything and stop; the last engine of the process frees what all of them hold."""
@@ -348,6 +377,7 @@ class VLLMEngine(BaseEngine):
 
     def _add(self, stream: _AnyStream, request: GenerationRequest) -> None:
         assert self._encoder is not None
+        self._check_states(request.states)
         sampling = request.sampling
         token_ids = self._encoder.encode(request.prompt, sampling.chat_template_kwargs)
         if thoughts := self._encoder.thoughts(sampling.chat_template_kwargs):
@@ -367,7 +397,25 @@ class VLLMEngine(BaseEngine):
             seed=request.seed if sampling.temperature > 0 else None,
             priority=request.priority,
             certainties=sampling.certainties,
+            states=request.states,
         )
+
+    def _add_reading(
+        self, stream: _AnyStream, prompt: Prompt, token_ids: tuple[int, ...], spec: StateSpec
+    ) -> None:
+        assert self._encoder is not None
+        self._check_states(spec)
+        before = self._encoder.encode(prompt)
+        check_context(len(before) + len(token_ids) - 1, self.info.context_tokens or 0)
+        params = translate.reading_params(is_pooling=self._runner == "pooling")
+        self._table.read(stream, before, token_ids, params, spec)
+
+    def _check_states(self, spec: StateSpec | None) -> None:
+        if spec is not None and not self.capabilities.states:
+            raise CapabilityError(
+                f"{self.model} gives no hidden states: its steps run in other processes, or draw "
+                "several tokens at a time"
+            )
 
     def _warn_of_cuts(self, request: GenerationRequest, thoughts: Thoughts) -> None:
         warning = None if self._has_warned else cut_warning(request, self.info, thoughts)

@@ -17,10 +17,12 @@ from tts.types import (
     ModelInfo,
     Problem,
     Prompt,
+    ReadStates,
     Sampling,
     Score,
     ScoreRequest,
     SearchFigures,
+    StateSpec,
     StepScores,
     Trajectory,
     Usage,
@@ -221,6 +223,17 @@ class Context(Protocol):
         """
         ...
 
+    async def read_states(
+        self, prompt: Prompt, token_ids: Sequence[int], spec: StateSpec
+    ) -> ReadStates:
+        """Like the engine's, within the budget.
+
+        Raises:
+            BudgetError: The budget is spent.
+            EngineError: The engine refused the text, or died.
+        """
+        ...
+
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Like the engine's, within the budget.
 
@@ -399,6 +412,11 @@ class VerifierSpec:
         model: The reward model that it reads; None if it reads none.
         by_text: A score depends on the problem, the text and how it ended alone, so that equal
             trajectories are scored once.
+        states: Hidden states that it reads of completions of the policy; None if it reads none.
+        weights: The only model whose hidden states it can read, as `ModelInfo.weights`; empty for
+            any.
+        bars: Values of steps below which a solution is hopeless, each after the share of right
+            solutions that are lost by giving up there.
     """
 
     needs: frozenset[str] = frozenset()
@@ -412,6 +430,9 @@ class VerifierSpec:
     engine: str = ""
     model: ModelInfo | None = None
     by_text: bool = False
+    states: StateSpec | None = None
+    weights: str = ""
+    bars: tuple[tuple[float, float], ...] = ()
 
 
 class Verifier(Protocol):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Protocol, Self
 
+from tts.errors import CapabilityError
 from tts.types import (
     Completion,
     Embeddings,
@@ -12,7 +13,9 @@ from tts.types import (
     Problem,
     Prompt,
     Sampling,
+    ReadStates,
     ScoreRequest,
+    StateSpec,
     StepScores,
     Usage,
 )
@@ -38,6 +41,7 @@ class Capabilities:
         own_prompts: Answers any prompt, and not only those that were recorded.
         certainties: Reports entropy and self-certainty of generated tokens.
         thoughts: Its model can be made to think before it answers, or not to.
+        states: Gives hidden states, with completions where it generates, and by `read_states`.
     """
 
     token_ids: bool = False
@@ -52,6 +56,7 @@ class Capabilities:
     own_prompts: bool = True
     certainties: bool = False
     thoughts: bool = False
+    states: bool = False
 
     def missing(self, needs: frozenset[str]) -> list[str]:
         """Return the names in `needs` that this engine lacks, sorted."""
@@ -118,6 +123,21 @@ class Engine(Protocol):
 
         Raises:
             CapabilityError: This engine serves no reward model.
+        """
+        ...
+
+    async def read_states(
+        self, prompt: Prompt, token_ids: Sequence[int], spec: StateSpec
+    ) -> ReadStates:
+        """Return the hidden states of a given text, as it would have come with them.
+
+        Args:
+            prompt: What stands before the text.
+            token_ids: The text. Its last token is not read: the state there is that which draws it.
+            spec: Which states.
+
+        Raises:
+            CapabilityError: This engine gives no states, or not those of such layers.
         """
         ...
 
@@ -208,6 +228,17 @@ class BaseEngine:
     async def count_prompt(self, prompt: Prompt, sampling: Sampling) -> int:
         """Return what the tokens do not exceed: it cannot count them."""
         return prompt_token_bound(prompt)
+    async def read_states(
+        self, prompt: Prompt, token_ids: Sequence[int], spec: StateSpec
+    ) -> ReadStates:
+        """Refuse: it gives no states.
+
+        Raises:
+            CapabilityError: Always.
+        """
+        raise CapabilityError(
+            "this engine gives no hidden states; an embedded model does, MODEL?pooling too"
+        )
 
     def kv_usage(self) -> float | None:
         """Return None: it cannot tell."""

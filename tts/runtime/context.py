@@ -27,15 +27,17 @@ from tts.types import (
     ModelInfo,
     Problem,
     Prompt,
+    ReadStates,
     Sampling,
     ScoreRequest,
     SearchFigures,
+    StateSpec,
     StepScores,
     Trajectory,
     Usage,
 )
 
-_Read = TypeVar("_Read", StepScores, Embeddings)
+_Read = TypeVar("_Read", StepScores, Embeddings, ReadStates)
 
 
 class StartWithin(Protocol):
@@ -154,20 +156,29 @@ class NodeContext:
 
     async def score(self, engine: Engine, request: ScoreRequest) -> StepScores:
         """Like a reward model's engine's, within the budget."""
-        return await self._read(engine.info, [request.prompt], lambda: _score(engine, request))
+        bound = prompt_token_bound(request.prompt)
+        return await self._read(engine.info, [bound], lambda: _score(engine, request))
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Like the engine's, within the budget."""
-        engine, prompts = self.engine, [Prompt(text=text) for text in texts]
-        return await self._read(engine.info, prompts, lambda: engine.embed(texts))
+        engine, bounds = self.engine, [prompt_token_bound(Prompt(text=text)) for text in texts]
+        return await self._read(engine.info, bounds, lambda: engine.embed(texts))
+
+    async def read_states(
+        self, prompt: Prompt, token_ids: Sequence[int], spec: StateSpec
+    ) -> ReadStates:
+        """Like the engine's, within the budget."""
+        engine, bound = self.engine, prompt_token_bound(prompt) + len(token_ids)
+        return await self._read(
+            engine.info, [bound], lambda: engine.read_states(prompt, token_ids, spec)
+        )
 
     async def _read(
-        self, info: ModelInfo, prompts: Sequence[Prompt], ask: Callable[[], Awaitable[_Read]]
+        self, info: ModelInfo, bounds: Sequence[int], ask: Callable[[], Awaitable[_Read]]
     ) -> _Read:
-        """Let a model that does not generate read prompts, as one call each of the budget."""
-        ledger, number = self.run.ledger, len(prompts)
-        bound = max(map(prompt_token_bound, prompts))
-        grant = ledger.reserve(info, n=number, max_tokens=0, prompt_tokens=bound)
+        """Let a model read texts of at most so many tokens, as one call each of the budget."""
+        ledger, number = self.run.ledger, len(bounds)
+        grant = ledger.reserve(info, n=number, max_tokens=0, prompt_tokens=max(bounds))
         self.run.clock.live(1)
         try:
             if grant.n < number:

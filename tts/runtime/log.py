@@ -26,7 +26,9 @@ def request_key(fingerprint: str, request: GenerationRequest) -> str:
     Fields that have their default do not enter, so that a field which is added later leaves the
     keys of logs on disk as they are.
     """
-    content = [fingerprint, request.prompt, request.sampling, request.keep_free]
+    content: list[Any] = [fingerprint, request.prompt, request.sampling, request.keep_free]
+    if request.states is not None:
+        content.append(request.states)
     text = _KEY_JSON.encode(content)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 

@@ -10,7 +10,7 @@ from tts.errors import StoreError
 from tts.runtime.in_flight import InFlight
 from tts.runtime.log import Entry, Found, GenerationLog, Sent, entry_name
 from tts.storage.sealed_lines import Line, LineWriter, decode_line, encode_line, read_lines
-from tts.types import PER_TOKEN, Completion, Usage
+from tts.types import PER_TOKEN, Completion, States, Usage
 
 _COMPLETION = tuple(f.name for f in fields(Completion) if f.name != "is_unanswered")
 _SEQUENCES = ("prompt_token_ids", "token_ids", "offsets", "step_scores", *PER_TOKEN)
@@ -99,6 +99,8 @@ class LogFile(GenerationLog):
     def record(self, entry: Entry, completion: Completion) -> None:
         """Keep a finished completion, on disk before anybody acts on it."""
         said = {f: v for f in _COMPLETION if (v := getattr(completion, f)) not in _NOTHING}
+        if completion.states is not None:
+            said["states"] = completion.states.to_mapping()
         start = self._writer.size
         self._append("completion", entry, said)
         self._put(entry, _Place(self._own, start, self._writer.size - start))
@@ -209,6 +211,8 @@ def _to_sent(values: Mapping[str, Any]) -> Sent:
 def _to_completion(values: Mapping[str, Any]) -> Completion:
     said = {name: values[name] for name in _COMPLETION if name in values}
     sequences = {name: tuple(said[name]) for name in _SEQUENCES if name in said}
+    if "states" in said:
+        said["states"] = States.from_mapping(said["states"])
     usage = Usage(**values["usage"])
     usage = replace(usage, reused_tokens=usage.generated_tokens or 0)
     return Completion(**{**said, **sequences, "usage": usage})

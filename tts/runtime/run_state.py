@@ -62,6 +62,7 @@ class RunState:
             on_progress=on_progress,
             priority=job.priority,
         )
+        self._states = job.pipeline.hidden_states(verifiers)
         self._running: set[RequestStream] = set()
 
     def open_stream(
@@ -71,6 +72,8 @@ class RunState:
         services = self._services
         if engine:
             services = replace(services, engine=self.engines[engine])
+        elif self._states is not None and not is_check:
+            request = replace(request, states=self._states)
         return RequestStream(services, request, node, self._running, is_check=is_check)
 
     def answers(self, problem: Problem) -> AnswerGroups:

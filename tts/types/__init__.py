@@ -21,6 +21,9 @@ from tts.types.figures import Summary as Summary
 from tts.types.figures import Tokens as Tokens
 from tts.types.prompt_options import PromptExample as PromptExample
 from tts.types.prompt_options import PromptOptions as PromptOptions
+from tts.types.states import ReadStates as ReadStates
+from tts.types.states import States as States
+from tts.types.states import StateSpec as StateSpec
 from tts.types.thought import Reflection as Reflection
 from tts.types.thought import Thought as Thought
 from tts.types.usage import Usage as Usage
@@ -146,6 +149,7 @@ class GenerationRequest:
             them share the base seed `seed - start`.
         keep_free: Tokens of the model's context that each completion leaves free, for what is
             asked next. Ignored by servers other than vLLM's, which cannot count the prompt first.
+        states: Hidden states that come with each completion, where the engine can; None for none.
     """
 
     prompt: Prompt
@@ -155,6 +159,7 @@ class GenerationRequest:
     priority: int = 0
     start: int = 0
     keep_free: int = 0
+    states: StateSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +188,7 @@ class Completion:
             silent), so that another time it may well succeed.
         score: A verifier's score that came with the completion, such as a recorded one.
         step_scores: The same for each step.
+        states: Hidden states, present where the request asked for them and the engine can.
     """
 
     index: int
@@ -201,6 +207,7 @@ class Completion:
     score: float | None = None
     step_scores: tuple[float, ...] = ()
     is_unanswered: bool = False
+    states: States | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +295,7 @@ class Trajectory:
         confidences: Of each generated token, when asked for.
         entropies: Of each generated token, when asked for and the engine can.
         self_certainties: The same.
+        states: Hidden states at some of its tokens, when asked for and the engine can.
         usage: What this trajectory cost by itself, parents excluded.
         support: How well its answer is backed, once a vote has chosen it.
         error: What went wrong, when `finish_reason` is "error".
@@ -307,6 +315,7 @@ class Trajectory:
     confidences: tuple[float, ...] | None = None
     entropies: tuple[float, ...] | None = None
     self_certainties: tuple[float, ...] | None = None
+    states: States | None = None
     usage: Usage = field(default_factory=Usage)
     support: "Support | None" = None
     error: str | None = None
@@ -387,6 +396,7 @@ class ModelInfo:
         kv_blocks: KV blocks of the whole cache.
         price: For hosted models.
         settings: What an embedded engine runs with, by vLLM's names, and `cpu_threads`.
+        weights: Hash of the model's files, the same in any dtype and on any machine.
     """
 
     name: str
@@ -405,6 +415,7 @@ class ModelInfo:
     expert_share: float | None = None
     weight_bits: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    weights: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
