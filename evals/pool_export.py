@@ -64,7 +64,7 @@ def export_pool(
             f"{folder}: its samples come from several engines ({', '.join(others)} beside the "
             "run's own); a pool is of one model"
         )
-    texts = _Texts(folder, (*(_IDS if token_ids else ()), *(_LOGPROBS if logprobs else ())))
+    texts = Texts(folder, (*(_IDS if token_ids else ()), *(_LOGPROBS if logprobs else ())))
     rows = [_row(run, texts, *pair) for pair in _by_problem(run, folder)]
     samples = [sample for row in rows for sample in row["samples"]]
     if not samples:
@@ -99,8 +99,13 @@ def _by_problem(
             yield stated, sorted(pairs, key=lambda p: (p[0].repeat, p[1].node, p[1].seed))
 
 
-class _Texts:
-    """The completions of a run, by what joins them to samples."""
+class Texts:
+    """The completions of a run, by what joins them to samples.
+
+    Args:
+        folder: Of the run.
+        columns: What is kept of each beside its text, as `Completion` has it.
+    """
 
     def __init__(self, folder: Path, columns: Iterable[str]) -> None:
         self._columns = ("text", *columns)
@@ -118,7 +123,7 @@ class _Texts:
 
 def _row(
     run: StoredRun,
-    texts: _Texts,
+    texts: Texts,
     stated: Mapping[str, Any],
     pairs: Iterable[tuple[Record, Sample]],
 ) -> dict[str, Any]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tts.pipeline import Pipeline
 
     ab_mcts: Callable[..., Pipeline]
+    abandon: Callable[..., Pipeline]
     adaptive_consistency: Callable[..., Pipeline]
     auto: Callable[..., Pipeline]
     backtracking: Callable[..., Pipeline]

@@ -37,7 +37,7 @@ MAY: dict[str, Room] = {
     "tts.types": Room("budget errors"),
     "tts.events": Room(),
     "tts.budget": Room("errors"),
-    "tts.protocols": Room("types", names="pipeline"),
+    "tts.protocols": Room("errors types", names="pipeline"),
     "tts.parts": Room(
         "errors",
         names="evals.benchmarks operators pipeline search.memories strategies verifiers",
@@ -56,6 +56,7 @@ MAY: dict[str, Room] = {
     "tts.trajectories": Room("answers errors protocols types"),
     "tts.buffered_stream": Room("errors types"),
     "tts.logprobs": Room(),
+    "tts.heads": Room("errors prompts protocols types"),
     # What runs models.
     "tts.kernels": Room(),
     "tts.bundled": Room("errors prompts tasks types"),
@@ -73,7 +74,7 @@ MAY: dict[str, Room] = {
         "answers errors ngrams parts prompts protocols scoring search.memories trajectories types",
     ),
     "tts.operators": Room(
-        "allocation answers errors lazy parts pipeline prompts protocols scoring search"
+        "allocation answers errors heads lazy parts pipeline prompts protocols scoring search"
         " trajectories types voting",
     ),
     "tts.strategies": Room(
@@ -82,7 +83,7 @@ MAY: dict[str, Room] = {
     "tts.verifiers._sandbox.inside": Room(),  # runs where this package is not
     "tts.verifiers._sandbox": Room("errors verifiers._sandbox.inside"),
     "tts.verifiers": Room(
-        "answers errors lazy parts programs prompts protocols scoring tasks types"
+        "answers bundled errors heads lazy parts programs prompts protocols scoring tasks types"
         " verifiers._sandbox voting",
     ),
     # What runs them.
@@ -98,6 +99,7 @@ MAY: dict[str, Room] = {
         " version",
     ),
     "tts.evals.benchmarks": Room("answers engine errors evals parts programs tasks types"),
+    "tts.evals.heads": Room("errors evals heads types verifiers"),
     "tts.evals.calibration": Room("allocation errors evals presets strategies types"),
     "tts.evaluation": Room(
         "budget engine errors evals evals.calibration parts pipeline presets session types",
@@ -111,7 +113,8 @@ MAY: dict[str, Room] = {
     ),
     "tts.cli": Room(
         "allocation bench budget bundled console costs engine errors evals evals.calibration"
-        " evaluation parts presets runtime session storage types verifiers version",
+        " evals.heads evaluation heads parts presets protocols runtime session storage types"
+        " verifiers version",
     ),
     "tts.__main__": Room("cli"),
     # Doors, and those who use them.
@@ -123,8 +126,8 @@ MAY: dict[str, Room] = {
     ),
     "examples": Room("engines operators tts"),
     "tests.support": Room(
-        "bench.servers engine errors operators parts pipeline presets protocols runtime search"
-        " seeds types verifiers._sandbox",
+        "bench.servers engine errors heads operators parts pipeline presets protocols runtime"
+        " search seeds types verifiers verifiers._sandbox",
     ),
 }
 

@@ -15,6 +15,7 @@ from tts.allocation.evidence import AnswerModel
 from tts.errors import InputError, ParameterError
 from tts.operators import (
     Condition,
+    abandon,
     allocate,
     choose,
     delegate,
@@ -51,6 +52,17 @@ SURE = Condition(measure="support", at_least=0.9)
 DRAWN = sample(n=3) >> vote()
 # By operator: pipelines of it that give each of its parameters another value than its default.
 FULL: Mapping[str, tuple[Pipeline, ...]] = {
+    "abandon": (
+        abandon(
+            n=4,
+            verifier="prm",
+            loss=0.05,
+            bar=0.1,
+            separator="\n",
+            step_tokens=99,
+            ends_at_answer=False,
+        ),
+    ),
     "allocate": (
         allocate(
             n=9,

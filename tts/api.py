@@ -47,8 +47,8 @@ def solve(
         InputError: An argument, the preset or the problem cannot be used; nothing was loaded.
         EngineError: The model cannot be loaded, the engine died, or `shutdown` ended the call.
     """
-    work = _solving(problem, preset, overrides, budget, seed)
-    return SESSION.call(_runtime(model, engine_args, models), work)
+    runtime = _runtime(model, engine_args, models)
+    return SESSION.call(runtime, _solving(runtime, problem, preset, overrides, budget, seed))
 
 
 async def asolve(
@@ -63,8 +63,8 @@ async def asolve(
     models: Mapping[str, str] | None = None,
 ) -> Result:
     """Like `solve`, for asynchronous callers; cancelling it aborts the work."""
-    work = _solving(problem, preset, overrides, budget, seed)
-    return await SESSION.acall(_runtime(model, engine_args, models), work)
+    runtime = _runtime(model, engine_args, models)
+    return await SESSION.acall(runtime, _solving(runtime, problem, preset, overrides, budget, seed))
 
 
 def solve_many(
@@ -87,15 +87,16 @@ def solve_many(
         InputError: An argument, the preset or a problem cannot be used; nothing was loaded.
         EngineError: The model cannot be loaded, the engine died, or `shutdown` ended the call.
     """
-    asked = to_problems(problems)
-    chosen, limits, start = choose(preset, overrides, None), to_budget(budget), to_int(seed, "seed")
+    runtime, asked = _runtime(model, engine_args, models), to_problems(problems)
+    chosen = choose(preset, overrides, models=runtime.parts.models)
+    limits, start = to_budget(budget), to_int(seed, "seed")
 
     async def work(runtime: Runtime) -> list[Result]:
         async with runtime.run_many(chosen, asked, budget=limits, seed=start) as results:
             done = {result.problem.id: result async for result in results}
         return [done[problem.id] for problem in asked]
 
-    return SESSION.call(_runtime(model, engine_args, models), work)
+    return SESSION.call(runtime, work)
 
 
 def shutdown() -> None:
@@ -111,10 +112,11 @@ def _runtime(model: object, engine_args: Any, models: Any) -> Runtime:
 
 
 def _solving(
-    problem: Any, preset: Any, overrides: Any, budget: Any, seed: object
+    own: Runtime, problem: Any, preset: Any, overrides: Any, budget: Any, seed: object
 ) -> Callable[[Runtime], Awaitable[Result]]:
     """Check what was given; return what then remains to be done on a runtime."""
-    chosen, asked = choose(preset, overrides, None), to_problem(problem)
+    chosen = choose(preset, overrides, models=own.parts.models)
+    asked = to_problem(problem)
     limits, start = to_budget(budget), to_int(seed, "seed")
 
     async def work(runtime: Runtime) -> Result:

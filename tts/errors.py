@@ -25,7 +25,9 @@ EXTRAS: Mapping[str, str] = {
     "datasets": "evals",
     "matplotlib": "plots",
     "networkx": "graphs",
+    "safetensors": "cpu",
     "scipy": "optimize",
+    "torch": "cpu",
     "vllm": "cpu",
 }
 

@@ -201,7 +201,7 @@ def plan_all(
         InputError: A benchmark, a preset or the data cannot be used.
     """
     given = presets if isinstance(presets, list | tuple) else [presets]
-    loaded = to_presets(given, overrides)
+    loaded = to_presets(given, overrides, parts.models)
     return [plan for name in benchmarks for plan in _plans_of(name, loaded, scope, parts)]
 
 

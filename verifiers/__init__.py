@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     confidence: Callable[..., str]
     ensemble: Callable[..., str]
     execution: Callable[..., str]
+    head: Callable[..., str]
     judge: Callable[..., str]
     orm: Callable[..., str]
     pairwise: Callable[..., str]

@@ -8,6 +8,7 @@ from tts.errors import ModelError
 
 PREFIX = "bundled:"
 NAMES = ("reasoner", "prm", "draft")
+HEAD = "head"  # the value head of the reasoner, no model by itself
 MANIFEST = "manifest.json"
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -26,6 +27,19 @@ def resolve(name: str, *, weights: Path = WEIGHTS) -> Path:
     if short not in NAMES:
         known = ", ".join(PREFIX + n for n in NAMES)
         raise ModelError(f"no bundled model '{name}'; there are {known}")
+    return _checked(short, weights)
+
+
+def resolve_head(weights: Path = WEIGHTS) -> Path:
+    """Return the folder of the bundled reasoner's value head, checked likewise.
+
+    Raises:
+        ModelError: A file is missing or corrupt; the message names it.
+    """
+    return _checked(HEAD, weights)
+
+
+def _checked(short: str, weights: Path) -> Path:
     expected = {
         path: digest
         for path, digest in _load_manifest(weights).items()
@@ -40,7 +54,7 @@ def resolve(name: str, *, weights: Path = WEIGHTS) -> Path:
 
 def write_manifest(weights: Path = WEIGHTS) -> None:
     """Record the SHA-256 of every file of the models below `weights`."""
-    files = sorted(p for name in NAMES for p in (weights / name).glob("*") if p.is_file())
+    files = sorted(p for name in (*NAMES, HEAD) for p in (weights / name).glob("*") if p.is_file())
     manifest = {str(p.relative_to(weights)): _digest(p) for p in files}
     path = weights / MANIFEST
     path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

@@ -43,12 +43,13 @@ class _Whole(logging.Formatter):
 
 
 class _Commands(typer.core.TyperGroup):
-    """Subcommands that are imported when they are called."""
+    """Subcommands that are imported when they are called; train_verifier.py is train-verifier."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the modules of this folder; one with "_" in its name belongs to another."""
+        """Return the modules of this folder; one that begins with "_" belongs to another."""
         names = (module.name for module in pkgutil.iter_modules([str(_FOLDER)]))
-        return sorted(name for name in names if "_" not in name and name != "main")
+        public = (name for name in names if name[0] != "_" and name != "main")
+        return sorted(name.replace("_", "-") for name in public)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import a subcommand; while only a list is wanted, read its first line instead.
@@ -62,7 +63,8 @@ class _Commands(typer.core.TyperGroup):
             raise InputError(catalog.unknown("command", cmd_name, self.list_commands(ctx)))
         if ctx.meta.get(_Commands, False):
             return typer.core.TyperCommand(cmd_name, help=_first_line(cmd_name))
-        command = typer.main.get_command(import_module(f"tts.cli.{cmd_name}").app)
+        module = import_module(f"tts.cli.{_module_of(cmd_name)}")
+        command = typer.main.get_command(module.app)
         command.name = cmd_name
         return command
 
@@ -72,8 +74,12 @@ class _Commands(typer.core.TyperGroup):
         super().format_help(ctx, formatter)
 
 
+def _module_of(command: str) -> str:
+    return command.replace("-", "_")
+
+
 def _first_line(name: str) -> str:
-    source = (_FOLDER / f"{name}.py").read_text(encoding="utf-8")
+    source = (_FOLDER / f"{_module_of(name)}.py").read_text(encoding="utf-8")
     return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
 
 

@@ -37,7 +37,8 @@ def solve(
     Example: tts solve "What is 7 * 8?" --preset self_consistency --budget 8k
     """
     runtime = engine.runtime()
-    chosen, asked = to_preset(preset, overrides or ()), to_problem(problem)
+    chosen = to_preset(preset, overrides or (), runtime.parts.models)
+    asked = to_problem(problem)
     work = _solve(runtime, chosen, asked, to_budget(budget), seed)
     result = output.run_async(work, if_interrupted="interrupted")
     if as_json:

@@ -14,6 +14,7 @@ from tts.lazy import open_door
 
 if TYPE_CHECKING:
     from tts.operators._condition import Condition as Condition
+    from tts.operators.abandon import abandon as abandon
     from tts.operators.allocate import allocate as allocate
     from tts.operators.base import OperatorModel as OperatorModel
     from tts.operators.base import node as node
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from tts.protocols import Spec as Spec
 
 _OPERATORS = (
+    "abandon",
     "allocate",
     "choose",
     "delegate",

@@ -2,7 +2,8 @@
 
 A strategy's `build(config)` returns a pipeline, a benchmark's the benchmark, a memory's what steps
 call to mind, a verifier's the verifier. A verifier whose module names a `DEFAULT_MODEL` scores by a
-reward model: its `build(config, reward_model)` is also given the engine that serves that model.
+reward model: its `build(config, reward_model)` is also given the engine that serves that model. One
+whose module names a `MODEL_OPTION` reads a file of its own instead, the value of that option.
 """
 
 import ast
@@ -89,22 +90,26 @@ def part_to_mapping(kind: str, part: object, config: Parameters) -> dict[str, An
     return {"name": name, **config.model_dump(mode="json", exclude_defaults=True)}
 
 
-def load_verifier(text: str, options: Mapping[str, Any] | None = None) -> tuple[ModuleType, Any]:
+def load_verifier(
+    text: str, options: Mapping[str, Any] | None = None, *, model: str | None = None
+) -> tuple[ModuleType, Any]:
     """Return a verifier's module and its checked options.
 
     Args:
         text: Its name, with options or without.
         options: More of them; those of the text come first.
+        model: What it reads in place of its default; only one with a `MODEL_OPTION` looks at it.
 
     Raises:
         InputError: There is no such verifier.
         ParameterError: It has no such option, or a value is wrong.
     """
     name, own = catalog.parse_verifier(text)
-    model = parameters_of("verifier", name)
-    return catalog.load("verifier", name), checked(
-        model, {**(options or {}), **own}, f"verifier {text!r}"
-    )
+    parameters, module = parameters_of("verifier", name), catalog.load("verifier", name)
+    given = dict(options or {})
+    if model is not None and hasattr(module, "MODEL_OPTION"):
+        given[module.MODEL_OPTION] = model
+    return module, checked(parameters, {**given, **own}, f"verifier {text!r}")
 
 
 def default_model(verifier: str) -> str | None:
@@ -119,6 +124,12 @@ def default_model(verifier: str) -> str | None:
     name, _ = catalog.parse_verifier(verifier)
     model: str | None = getattr(catalog.load("verifier", name), "DEFAULT_MODEL", None)
     return model
+
+
+def reads_file(verifier: str) -> bool:
+    """Return whether a verifier's model is a file of its own, and no engine."""
+    name, _ = catalog.parse_verifier(verifier)
+    return hasattr(catalog.load("verifier", name), "MODEL_OPTION")
 
 
 def strategy_factory(module: ModuleType) -> "Callable[..., Pipeline]":

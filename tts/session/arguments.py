@@ -1,32 +1,38 @@
 """What users pass to public functions, made into values; a wrong type is one sentence at once."""
 
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tts.errors import InputError
+from tts.parts import catalog
 from tts.pipeline import Pipeline
 from tts.presets.load import Preset, load_preset
 from tts.runtime.job import to_problem
+from tts.session.verifiers import named_verifiers
 from tts.types import Budget, Problem, Sampling
 
 PIPELINE = "pipeline"  # what results name as their preset where a pipeline was given
 
 
-def to_preset(given: object, overrides: object = ()) -> Preset:
+def to_preset(given: object, overrides: object = (), models: Collection[str] = ()) -> Preset:
     """Return the preset that a name, a file, a pipeline or a loaded preset stands for.
 
     Args:
         given: What the user passed.
         overrides: "n=32" and the like, for a preset that is loaded here.
+        models: Verifiers for which a model was named. One that the preset does not ask takes the
+            place of the verifier that the preset leaves at its default.
 
     Raises:
         InputError: It is none of these, cannot be loaded, or overrides do not apply to it.
     """
     changes = to_texts(overrides, "overrides", "such as ['n=32']")
     if isinstance(given, str):
-        return load_preset(given, changes)
+        preset = load_preset(given, changes)
+        chosen = _unasked(preset, models)
+        return load_preset(given, [*changes, f"verifier={chosen}"]) if chosen else preset
     if changes:
         raise InputError("overrides change a preset that is given by its name or file")
     if isinstance(given, Preset):
@@ -36,8 +42,21 @@ def to_preset(given: object, overrides: object = ()) -> Preset:
     raise wrong_type("preset", "a preset's name or file, a Preset or a Pipeline", given)
 
 
-def to_presets(given: object, overrides: object = ()) -> list[Preset]:
-    """Return the presets that one, or a sequence of them, stands for.
+def _unasked(preset: Preset, models: Collection[str]) -> str:
+    """Return the only verifier with a model that a preset with an open verifier does not ask."""
+    config = preset.config
+    if (
+        config is None
+        or "verifier" not in type(config).model_fields.keys() - config.model_fields_set
+    ):
+        return ""
+    asked = {catalog.parse_verifier(text)[0] for text in named_verifiers([preset.pipeline])}
+    unasked = [name for name in models if name not in asked]
+    return unasked[0] if len(unasked) == 1 else ""
+
+
+def to_presets(given: object, overrides: object = (), models: Collection[str] = ()) -> list[Preset]:
+    """Return the presets that one, or a sequence of them, stands for, as `to_preset` does.
 
     Raises:
         InputError: There is none, or one of them is no preset.
@@ -45,7 +64,7 @@ def to_presets(given: object, overrides: object = ()) -> list[Preset]:
     several = given if isinstance(given, list | tuple) else [given]
     if not several:
         raise InputError("presets: name at least one preset")
-    return [to_preset(one, overrides) for one in several]
+    return [to_preset(one, overrides, models) for one in several]
 
 
 def to_problems(given: object) -> list[Problem]:

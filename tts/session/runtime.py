@@ -172,7 +172,7 @@ class Runtime:
             InputError: An argument is wrong, or the preset cannot run on these engines.
             EngineError: A model cannot be loaded, or an engine died.
         """
-        chosen = choose(preset, overrides, sampling)
+        chosen = choose(preset, overrides, sampling, self.parts.models)
         self._check_own(chosen)
         job = Job.of(chosen, problem, budget=budget, seed=to_int(seed, "seed"))
         async with self.serving([chosen.pipeline]) as core:
@@ -208,7 +208,7 @@ class Runtime:
             InputError: An argument is wrong. What cannot run on these engines is refused, with
                 this too, on entering the block.
         """
-        chosen, start = choose(preset, overrides, sampling), to_int(seed, "seed")
+        chosen, start = choose(preset, overrides, sampling, self.parts.models), to_int(seed, "seed")
         self._check_own(chosen)
         jobs = list(Job.of_all(chosen, to_problems(problems), budget=budget, seed=start))
         return self._run_many(chosen.pipeline, jobs)
@@ -304,14 +304,23 @@ class Runtime:
 
 
 def choose(
-    preset: Preset | Pipeline | str, overrides: Sequence[str], sampling: Sampling | None
+    preset: Preset | Pipeline | str,
+    overrides: Sequence[str],
+    sampling: Sampling | None = None,
+    models: Collection[str] = (),
 ) -> Preset:
     """Return the preset that was asked for, with another sampling profile if one is given.
+
+    Args:
+        preset: It.
+        overrides: Changes to one that is given by name.
+        sampling: In place of its own.
+        models: Verifiers for which a model was named, as `to_preset` takes them.
 
     Raises:
         InputError: An argument is wrong.
     """
-    chosen = to_preset(preset, overrides)
+    chosen = to_preset(preset, overrides, models)
     if sampling is None:
         return chosen
     if not isinstance(sampling, Sampling):

@@ -7,7 +7,7 @@ from typing import Any
 from tts.bundled import PREFIX as BUNDLED
 from tts.errors import InputError
 from tts.parts import catalog
-from tts.parts.build import default_model, load_verifier
+from tts.parts.build import default_model, load_verifier, reads_file
 from tts.pipeline import Pipeline
 from tts.protocols import Engine, Verifier
 
@@ -90,7 +90,8 @@ def find_verifiers(
     found, wanted = FoundVerifiers(), sorted(names)
     for text in wanted:
         name, _ = catalog.parse_verifier(text)
-        module, config = load_verifier(text, (options or {}).get(name))
+        given = (models or {}).get(name)
+        module, config = load_verifier(text, (options or {}).get(name), model=given)
         model = reward_model(text, models or {})
         if model is None:
             found.built[text] = module.build(config)
@@ -124,6 +125,9 @@ def reward_model(verifier: str, models: Mapping[str, str]) -> str | None:
     Args:
         verifier: With its options.
         models: Model by verifier name, in place of the verifier's default.
+
+    Returns:
+        None too where that is a file of its own.
     """
     name, _ = catalog.parse_verifier(verifier)
-    return models.get(name) or default_model(name)
+    return None if reads_file(name) else models.get(name) or default_model(name)
