@@ -6,7 +6,7 @@ from dataclasses import replace
 from tts.errors import CapabilityError, PipelineError
 from tts.protocols import Engine, Spec, Verifier, VerifierSpec
 from tts.types import ModelInfo, Sampling, StateSpec
-from tts.types.states import At
+from tts.types.states import AT
 
 _HINTS = {
     "embeddings": "MODEL?pooling names one that does",
@@ -93,8 +93,7 @@ def states_asked(specs: Iterable[Spec], verifiers: Mapping[str, Verifier]) -> St
     if not asked:
         return None
     layers = sorted({layer for spec in asked for layer in spec.layers})
-    order: tuple[At, ...] = ("end", "steps", "tokens")
-    return StateSpec(tuple(layers), max((spec.at for spec in asked), key=order.index))
+    return StateSpec(tuple(layers), max((spec.at for spec in asked), key=AT.index))
 
 
 def engines_asked(specs: Iterable[Spec], verifiers: Mapping[str, Verifier]) -> set[str]:

@@ -46,7 +46,8 @@ class Runner:
         sizes = [len(tokens) for *_, tokens in rows]
         begins = np.concatenate([[0], np.cumsum(sizes)])
         self.query_start_loc = SimpleNamespace(np=begins)
-        self.input_ids = SimpleNamespace(gpu=torch.tensor([t for *_, ts in rows for t in ts]))
+        tokens = [t for *_, ts in rows for t in ts]
+        self.input_ids = SimpleNamespace(np=np.array(tokens), gpu=torch.tensor(tokens))
         self.input_batch = SimpleNamespace(
             num_reqs=len(rows),
             req_ids=[name for name, *_ in rows],
@@ -57,12 +58,14 @@ class Runner:
         self._model_forward(positions=torch.tensor(positions))
 
 
-def reader_of(runner: Runner, *, is_eager: bool = True) -> StateReader:
+def reader_of(runner: Runner, *, is_eager: bool = True, is_ahead: bool = False) -> StateReader:
     config = SimpleNamespace(enforce_eager=is_eager, get_total_num_hidden_layers=lambda: 3)
     worker = SimpleNamespace(worker=SimpleNamespace(model_runner=runner))
     engine = SimpleNamespace(
         model_executor=SimpleNamespace(driver_worker=worker),
-        vllm_config=SimpleNamespace(model_config=config),
+        vllm_config=SimpleNamespace(
+            model_config=config, scheduler_config=SimpleNamespace(async_scheduling=is_ahead)
+        ),
     )
     return StateReader(engine, VOCABULARY)
 
@@ -73,9 +76,10 @@ def first(states: States | None) -> list[list[float]]:
     return states.values[:, :, 0].tolist()
 
 
-def test_a_prompt_in_parts_steps_and_the_end() -> None:
+@pytest.mark.parametrize("is_ahead", [False, True])
+def test_a_prompt_in_parts_steps_and_the_end(is_ahead: bool) -> None:
     runner = Runner()
-    reader = reader_of(runner)
+    reader = reader_of(runner, is_ahead=is_ahead)
     reader.follow("x", StateSpec((1, 3), "steps"))
     assert runner.tapped == (1,)
     runner.step(("x", 4, 0, [0, 0]))  # half of the prompt draws nothing

@@ -22,11 +22,11 @@ from torch import Tensor
 
 from tts.errors import CapabilityError
 from tts.types import States, StateSpec
+from tts.types.states import AT
 
 PARAGRAPH = "\n\n"
 _MOST = torch.finfo(torch.float16).max  # of a few dimensions the states of some models exceed it
 _FIRST_SLOTS = 64
-_AT = ("end", "steps", "tokens")
 
 
 @dataclass(slots=True)
@@ -91,6 +91,7 @@ class StateReader:
     def __init__(self, engine: Any, vocabulary: Sequence[str]) -> None:
         self._runner = engine.model_executor.driver_worker.worker.model_runner
         self._num_layers = engine.vllm_config.model_config.get_total_num_hidden_layers()
+        self._is_ahead = bool(engine.vllm_config.scheduler_config.async_scheduling)
         self._is_eager = engine.vllm_config.model_config.enforce_eager
         self._kept: dict[str, _Kept] = {}
         self._readings: dict[str, _Reading] = {}
@@ -99,7 +100,7 @@ class StateReader:
         self._layers: tuple[int, ...] = ()
         self._free = list(range(_FIRST_SLOTS))
         self._next = np.zeros(_FIRST_SLOTS, np.int64)  # by slot: place of the state to come
-        self._wants = np.zeros(_FIRST_SLOTS, np.int8)  # by slot: index in _AT
+        self._wants = np.zeros(_FIRST_SLOTS, np.int8)  # by slot: index in AT
         self._rings: dict[int, Tensor] = {}
         self._ends = np.array([PARAGRAPH in text for text in vocabulary], bool)
         self._forward = self._runner._model_forward
@@ -287,11 +288,11 @@ class StateReader:
             rows, slots = rows[chosen], slots[chosen]
         if not len(rows):
             return
-        where = places[rows]
-        of_rows = _index(ends[rows], by_layer)
+        where, where_in_step = places[rows], ends[rows]
+        of_rows = _index(where_in_step, by_layer)
         if batch.wants_more:
             wants = self._wants[slots]
-            drawn = self._runner.input_ids.gpu[of_rows].cpu().numpy()
+            drawn = self._read_tokens(where_in_step, of_rows)
             aside = (where > 0) & ((wants == 2) | ((wants == 1) & self._ends[drawn]))
             if aside.any():
                 which = np.flatnonzero(aside)
@@ -305,6 +306,15 @@ class StateReader:
                 ring = self._rings[layer] = _grown(ring, 2 * len(self._next), values)
             ring.index_copy_(0, targets, values)
         self._next[slots] = where + 1
+
+    def _read_tokens(self, rows: NDArray[np.int64], same: Tensor) -> NDArray[np.int32]:
+        """Return the tokens of a step's rows; on a GPU the host may not know them yet."""
+        tokens = self._runner.input_ids
+        if self._is_ahead:
+            drawn: NDArray[np.int32] = tokens.gpu[same].cpu().numpy()
+        else:
+            drawn = tokens.np[rows]
+        return drawn
 
     def _put_aside(
         self, sequences: Sequence[_Kept], slots: NDArray[np.int64], places: NDArray[np.int64]
@@ -321,7 +331,7 @@ class StateReader:
             if kept.slot < 0:
                 kept.slot = self._new_slot()
                 self._next[kept.slot] = 0
-                self._wants[kept.slot] = _AT.index(kept.spec.at)
+                self._wants[kept.slot] = AT.index(kept.spec.at)
         return _Batch(
             names,
             [kept for _, kept in found],
@@ -354,7 +364,7 @@ def _index(rows: NDArray[np.int64], like: dict[int, Tensor]) -> Tensor:
 
 
 def _halves(values: Tensor, rows: Tensor) -> Tensor:
-    return values.index_select(0, rows).half().clamp_(-_MOST, _MOST)
+    return values.index_select(0, rows).half()
 
 
 def _grown(ring: Tensor | None, size: int, like: Tensor) -> Tensor:
@@ -368,5 +378,7 @@ def _pack(spec: StateSpec, places: tuple[int, ...], rows: Sequence[Tensor]) -> S
     """Return states of rows, [D] each, layer by layer of one place after the other."""
     if len(rows) != len(places) * len(spec.layers):
         return None
-    data = torch.stack(list(rows)).cpu().numpy().tobytes() if rows else b""
-    return States(spec.layers, places, data)
+    if not rows:
+        return States(spec.layers, places, b"")
+    finite = torch.stack(list(rows)).clamp_(-_MOST, _MOST)
+    return States(spec.layers, places, finite.cpu().numpy().tobytes())

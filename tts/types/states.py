@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from tts.types.usage import Usage
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 At = Literal["end", "steps", "tokens"]
+AT: tuple[At, ...] = get_args(At)  # from few states to many
 
 
 @dataclass(frozen=True, slots=True)
