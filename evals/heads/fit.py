@@ -22,6 +22,7 @@ with optional_import("the training of a value head"):
 
 _LINEAR_STEPS = 60
 _HIDDEN_EPOCHS = 30
+_LEAST_STEPS = 300  # of few examples, more epochs
 _BATCH = 512
 _LEARNING_RATE = 1e-3
 
@@ -106,9 +107,10 @@ def _fit_hidden(
     second_bias = nn.Parameter(torch.zeros(1))
     parameters = [first, first_bias, second, second_bias]
     optimizer = torch.optim.AdamW(parameters, lr=_LEARNING_RATE, weight_decay=recipe.penalty)
-    steps = _HIDDEN_EPOCHS * -(-len(inputs) // _BATCH)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for _ in range(_HIDDEN_EPOCHS):
+    batches = -(-len(inputs) // _BATCH)
+    epochs = max(_HIDDEN_EPOCHS, _LEAST_STEPS // batches)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * batches)
+    for _ in range(epochs):
         for rows in torch.randperm(len(inputs), generator=generator).split(_BATCH):
             optimizer.zero_grad()
             hidden = relu(inputs[rows] @ first + first_bias)

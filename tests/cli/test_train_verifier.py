@@ -85,4 +85,4 @@ def test_the_bundled_model_from_nothing_to_a_weighted_vote(
     used = ["eval", "chain", "--limit", "4", "--preset", "weighted_vote", "--set", "n=4"]
     assert run([*used, "--verifier", "head=head", "--json"]) == 0
     (summary,) = json.loads(capsys.readouterr().out)["runs"]
-    assert summary["tokens"]["scored"] == 0
+    assert not summary["tokens"]["scored"]

@@ -11,7 +11,7 @@ from tts.evals.heads.bars import learn_bars
 from tts.evals.heads.examples import Examples, Solution, to_examples
 from tts.evals.heads.fit import Recipe, fit, place_weights
 from tts.evals.heads.measure import auroc, auroc_within, measure
-from tts.evals.heads.train import cross_validate, recipes, split, train
+from tts.evals.heads.train import Trained, cross_validate, recipes, split, train
 from tts.heads.head import Head, load_head, sigmoid
 from tts.heads.patience import is_hopeless
 from tts.types import States, StateSpec
@@ -39,8 +39,12 @@ def examples(problems: int = 24) -> Examples:
     return to_examples(planted(problems), by_agreement=False)
 
 
-def test_what_is_planted_is_found() -> None:
-    trained = train(examples(problems=60), weights="w", model="m", data={"problems": 60}, seed=1)
+@pytest.fixture(scope="module")
+def trained() -> Trained:
+    return train(examples(problems=60), weights="w", model="m", data={"problems": 60}, seed=1)
+
+
+def test_what_is_planted_is_found(trained: Trained) -> None:
     assert 2 in trained.recipe.layers
     held = trained.held_out
     assert held.problems == 15
@@ -49,16 +53,15 @@ def test_what_is_planted_is_found() -> None:
     assert held.weighted_vote.accuracy > held.vote
     assert held.best_of_n.accuracy > 0.85
     assert held.calibration_error < 0.12
-    head = trained.head
-    assert head.facts["data"] == {"problems": 60}
-    assert [bar["loss"] for bar in head.facts["bars"]] == [0.005, 0.01, 0.02, 0.05, 0.1]
+    facts = trained.head.facts
+    assert facts["data"] == {"problems": 60}
+    assert [bar["loss"] for bar in facts["bars"]] == [0.005, 0.01, 0.02, 0.05, 0.1]
 
 
-def test_the_same_seed_trains_the_same_head() -> None:
-    first, second = (
-        train(examples(), weights="w", model="m", data={}, seed=3).head for _ in range(2)
-    )
-    assert all((first.arrays[name] == second.arrays[name]).all() for name in first.arrays)
+def test_the_same_seed_fits_the_same_head() -> None:
+    recipe = Recipe((1, 2), 0.1, hidden=8)
+    first, second = (fit(examples(), recipe, seed=3) for _ in range(2))
+    assert all((first[name] == second[name]).all() for name in first)
 
 
 def test_folds_are_of_problems() -> None:
@@ -90,7 +93,7 @@ def test_a_hidden_layer_learns_what_no_line_can() -> None:
     line = cross_validate(given, Recipe((1,), 1e-3), seed=0)
     bent = cross_validate(given, Recipe((1,), 1e-3, hidden=16), seed=0)
     assert auroc(line, right) < 0.6
-    assert auroc(bent, right) > 0.95
+    assert auroc(bent, right) > 0.85
 
 
 def test_recipes_are_of_each_layer_and_of_all() -> None:
@@ -205,8 +208,8 @@ def test_sigmoid_does_not_overflow() -> None:
     assert sigmoid(np.array([-1e4, 0.0, 1e4], np.float32)).tolist() == [0.0, 0.5, 1.0]
 
 
-def test_a_trained_head_is_the_same_after_reading_it(tmp_path: Path) -> None:
-    head = train(examples(), weights="w", model="m", data={}, seed=3).head
+def test_a_trained_head_is_the_same_after_reading_it(trained: Trained, tmp_path: Path) -> None:
+    head = trained.head
     head.save(tmp_path)
     read = load_head(tmp_path)
     states = planted()[0].states
