@@ -7,6 +7,7 @@ count for more.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,16 +82,16 @@ def _fit_linear(
 ) -> Mapping[str, Array]:
     weight = torch.zeros(inputs.shape[1], requires_grad=True)
     bias = torch.zeros(1, requires_grad=True)
-    optimizer = torch.optim.LBFGS(
+    optimizer: Any = torch.optim.LBFGS(
         [weight, bias], max_iter=_LINEAR_STEPS, line_search_fn="strong_wolfe"
     )
 
-    def closure() -> Tensor:
+    def closure() -> Any:
         optimizer.zero_grad()
         loss = binary_cross_entropy_with_logits(inputs @ weight + bias, targets, weights)
-        loss = loss + recipe.penalty * weight.square().sum()
-        loss.backward()
-        return loss
+        penalised: Any = loss + recipe.penalty * weight.square().sum()
+        penalised.backward()
+        return penalised
 
     optimizer.step(closure)
     return {"out_weight": _array(weight), "out_bias": _array(bias)}
@@ -111,11 +112,13 @@ def _fit_hidden(
     epochs = max(_HIDDEN_EPOCHS, _LEAST_STEPS // batches)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * batches)
     for _ in range(epochs):
-        for rows in torch.randperm(len(inputs), generator=generator).split(_BATCH):
+        order: Any = torch.randperm(len(inputs), generator=generator)
+        for rows in order.split(_BATCH):
             optimizer.zero_grad()
             hidden = relu(inputs[rows] @ first + first_bias)
             logits = hidden @ second + second_bias
-            binary_cross_entropy_with_logits(logits, targets[rows], weights[rows]).backward()
+            loss: Any = binary_cross_entropy_with_logits(logits, targets[rows], weights[rows])
+            loss.backward()
             optimizer.step()
             schedule.step()
     names = ("hidden_weight", "hidden_bias", "out_weight", "out_bias")

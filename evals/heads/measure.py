@@ -83,7 +83,9 @@ def measure(examples: Examples, values: NDArray[np.float64], *, seed: int = 0) -
         samples=len(ends) / len(problems),
         auroc=auroc(ends, right),
         auroc_within=auroc_within(ends, right, of_each),
-        auroc_length=auroc_within(-examples.places[examples.ends], right, of_each),
+        auroc_length=auroc_within(
+            -examples.places[examples.ends].astype(np.float64), right, of_each
+        ),
         brier=float(np.mean((ends - right) ** 2)),
         calibration_error=_calibration_error(ends, right),
         pass_at_1=float(np.mean([right[of].mean() for of in of_each])),

@@ -74,9 +74,9 @@ class Head:
     def logits(self, features: Array) -> Array:
         """Return the logits of features, [R, F], before calibration: [R]."""
         arrays = self.arrays
-        hidden = (features - arrays["mean"]) / arrays["scale"]
+        hidden: Array = (features - arrays["mean"]) / arrays["scale"]
         if "hidden_weight" in arrays:
-            hidden = np.maximum(hidden @ arrays["hidden_weight"] + arrays["hidden_bias"], 0.0)
+            hidden = (hidden @ arrays["hidden_weight"] + arrays["hidden_bias"]).clip(min=0)
         logits: Array = hidden @ arrays["out_weight"] + arrays["out_bias"]
         return logits
 
@@ -151,7 +151,7 @@ def to_features(states: NDArray[np.float16], places: NDArray[Any]) -> Array:
     return np.concatenate([flat, np.log1p(places.astype(np.float32))[:, None]], axis=1)
 
 
-def sigmoid(logits: Array) -> NDArray[np.float64]:
+def sigmoid(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Return 1 / (1 + exp(-x)), without overflow."""
     half = 0.5 * np.asarray(logits, np.float64)
     return 0.5 * (1.0 + np.tanh(half))
