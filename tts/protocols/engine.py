@@ -12,8 +12,8 @@ from tts.types import (
     ModelInfo,
     Problem,
     Prompt,
-    Sampling,
     ReadStates,
+    Sampling,
     ScoreRequest,
     StateSpec,
     StepScores,
@@ -228,6 +228,7 @@ class BaseEngine:
     async def count_prompt(self, prompt: Prompt, sampling: Sampling) -> int:
         """Return what the tokens do not exceed: it cannot count them."""
         return prompt_token_bound(prompt)
+
     async def read_states(
         self, prompt: Prompt, token_ids: Sequence[int], spec: StateSpec
     ) -> ReadStates:
