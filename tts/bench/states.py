@@ -111,9 +111,9 @@ async def _peak(engine: VLLMEngine, request: GenerationRequest) -> int:
 
 
 def _describe(figures: Figures) -> Iterator[str]:
-    for name, ratio in (("CPU ", figures.cpu), ("wall", figures.wall)):
+    for name, found in (("CPU ", figures.cpu), ("wall", figures.wall)):
         yield (
-            f"{name} time, with states to without: {ratio.median:.3f} "
-            f"[{ratio.low:.3f}, {ratio.high:.3f}] ({ratio.median - 1:+.1%})"
+            f"{name} time, with states to without: {found.median:.3f} "
+            f"[{found.low:.3f}, {found.high:.3f}] ({found.median - 1:+.1%})"
         )
     yield f"states kept at a time: at most {figures.peak_bytes / 2**20:.2f} MiB"
