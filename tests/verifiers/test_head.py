@@ -18,7 +18,7 @@ from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.vote import vote
 from tts.protocols import Verifier
-from tts.runtime.log import LogFile
+from tts.runtime.log_file import LogFile
 from tts.search.policy import SearchPolicy
 from tts.session.verifiers import find_verifiers
 from tts.strategies.rebase import Policy as Rebase
