@@ -55,8 +55,9 @@ def test_states_come_with_completions_and_nothing_is_read_again() -> None:
     engine = ScriptedEngine(says("good\n\nso \\boxed{12}"), state_of=state_of)
     result = solve(engine, SCORED)
     assert [request.states for request in engine.requests] == [SMALL_HEAD.spec]
-    high = pytest.approx(1 / (1 + np.exp(-1.6)))
-    assert values(result) == [(high, high)] * 2  # the first step ends after the word
+    (first, second), other = values(result)
+    # The first step ends after the word.
+    assert (first, second) == other == pytest.approx((1 / (1 + np.exp(-1.6)),) * 2)
     assert result.usage.scored_tokens == 0
 
 
