@@ -4,12 +4,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from tts.bench.servers.misbehaving import Answer, Server, talk
+from tts.bench.servers.misbehaving import Answer, Server, models, talk, vllm_talk
 from tts.engine.openai import OpenAIEngine
 from tts.types import Completion, GenerationRequest, Message, Prompt, Sampling
 
 CHAT = Prompt(messages=(Message("user", "What is 7 * 8?"),))
 KEY = "sk-0123456789"
+
+
+def vllm(**options: Any) -> Server:
+    """Return vLLM's own server, with a model of 2,048 tokens."""
+    return Server(vllm_talk, models("m", owner="vllm", max_model_len=2048), **options)
 
 
 def run(server: Server, use: Callable[[OpenAIEngine], Awaitable[None]], **options: Any) -> None:

@@ -6,7 +6,7 @@ steps comes the solution, the boxed sum of the digits. The verifier likes large 
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -93,19 +93,20 @@ def search(
     log: GenerationLog | None = None,
     sampling: Sampling | None = None,
     engines: Mapping[str, Engine] | None = None,
+    run: Callable[[Coroutine[Any, Any, Result]], Result] = asyncio.run,
     **options: Any,
 ) -> Result:
-    """Run a search, given as a pipeline or by its policy, to its end."""
+    """Run a search, given as a pipeline or by its policy, to its end, on the loop of `run`."""
     if isinstance(pipeline, SearchPolicy):
         pipeline = Pipeline.of(TreeSearch(policy=pipeline, **options))
 
-    async def run() -> Result:
+    async def grown() -> Result:
         verifiers = {"prm": verifier or DigitVerifier()}
         async with Runtime(engine, log=log, verifiers=verifiers, engines=engines) as runtime:
             profile = sampling or Sampling(max_tokens=200)
             return await runtime.run(Job(pipeline, PROBLEM, profile, budget=budget or Budget()))
 
-    result = asyncio.run(run())
+    result = run(grown())
     assert engine.num_running == 0, "no request is left running"
     return result
 

@@ -69,7 +69,8 @@ class Clock:
         self._is_replaying = bool(past.open)
         self._started: float | None = None
         self._moment = self._begin
-        self._first: list[_Waiting] | None = []  # what came in the moment at which time begins
+        # What came in the moment at which time begins; without a replay nothing waits for it.
+        self._first: list[_Waiting] | None = [] if self._is_replaying else None
         self._waiting: list[_Waiting] = []
         self._numbers = itertools.count()
         self._num_live = 0

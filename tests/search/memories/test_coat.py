@@ -15,6 +15,7 @@ import yaml
 from tests.support.logs import cut_log, num_completions
 from tests.support.results import noted
 from tests.support.searching import search, solutions, steps_of
+from tts.bench.virtual_time import run_at_once
 from tts.engine.scripted import Ask, Line, ScriptedEngine, decode, render
 from tts.errors import CapabilityError, EngineError, PresetError
 from tts.operators.tree_search import TreeSearch
@@ -315,8 +316,9 @@ def test_a_killed_search_resumes_and_recalls_the_same(tmp_path: Path, source: st
 
     def go(engine: ScriptedEngine) -> Result:
         wise = ScriptedEngine(lambda ask: Line(FACT))
+        engine.tick_seconds = wise.tick_seconds = 1.0
         with LogFile(path) as log:
-            return run(config(), engine, log=log, engines={"wise": wise})
+            return run(config(), engine, log=log, engines={"wise": wise}, run=run_at_once)
 
     path = tmp_path / "log.jsonl"
     whole = go(ScriptedEngine(say))
