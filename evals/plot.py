@@ -91,11 +91,16 @@ def render_plot(summaries: Sequence[Summary], unit: Unit = "tokens", *, kind: st
     return image.getvalue()
 
 
+def _model_name(summary: Summary) -> str:
+    """Return a model as its spec says it, or the name of the folder that holds it."""
+    return Path(summary.model).name if Path(summary.model).is_absolute() else summary.model
+
+
 def _draw_panel(axes: Axes, summaries: Sequence[Summary], unit: Unit) -> None:
-    models = list(dict.fromkeys(summary.model for summary in summaries))
+    models = list(dict.fromkeys(map(_model_name, summaries)))
     for place, summary in enumerate(summaries):
         times, colour = divmod(place, len(_COLOURS))
-        name = summary.preset if len(models) == 1 else f"{summary.preset}, {summary.model}"
+        name = summary.preset if len(models) == 1 else f"{summary.preset}, {_model_name(summary)}"
         marker = _MARKERS[times % len(_MARKERS)]
         _draw_point(axes, summary, unit, name, _COLOURS[colour], marker)
         if unit not in _PARALLEL:

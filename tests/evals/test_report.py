@@ -135,6 +135,11 @@ def test_plot_has_a_panel_per_benchmark_and_a_point_per_run() -> None:
     assert render_plot(runs).startswith(b"\x89PNG")
 
 
+def test_a_plot_names_a_model_by_its_folder() -> None:
+    (axes,) = plot_accuracy([summary(record("p", "r"), model="/home/me/models/small")]).axes
+    assert axes.get_title(loc="left") == "chain, 1 problems, small"
+
+
 def test_a_plot_draws_what_was_measured_and_no_law() -> None:
     whole = summary(record("p", "rara"), record("q", "raab"), preset="vote")
     (axes,) = plot_accuracy([whole]).axes
