@@ -189,6 +189,11 @@ def _print(trained: Trained, labels: Labels, head: Path) -> None:
         f"{bar['saved']:.0%} for {bar['loss']:.1%}" for bar in trained.head.facts["bars"]
     )
     output.print_text(f"tokens saved by giving up solutions, for right ones lost: {bars}")
+    if figures.weighted_vote.low <= 0:
+        output.print_text(
+            "note   on held-out problems it gained no more than chance may: look at the AUROC of "
+            "solutions of one problem (0.5 is chance) before you trust it, above all in a tree"
+        )
     output.print_text(f"use    tts eval ... --preset weighted_vote --verifier head={head}")
 
 

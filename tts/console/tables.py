@@ -61,7 +61,8 @@ def notes(summaries: Sequence[Summary]) -> Iterator[str]:
         if summary.short:
             yield (
                 f"note: {summary.benchmark} {summary.preset}: {summary.short} of {summary.done} "
-                "finished problems have fewer samples than were asked for, since calls failed"
+                "finished problems have fewer samples than were asked for: calls failed, or a "
+                "pool had no more"
             )
         if summary.tokens.lost:
             yield (
