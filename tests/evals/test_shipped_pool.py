@@ -1,0 +1,28 @@
+"""The pool of a pretrained model in `examples/pools`: what the documentation says of it."""
+
+from pathlib import Path
+
+import pytest
+
+import tts
+
+ROOT = Path(__file__).resolve().parents[2]
+POOL = "replay:" + str(ROOT / "examples/pools/gsm8k_qwen2.5-coder-0.5b.jsonl.gz")
+
+
+def test_early_stopping_saves_a_little_where_attempts_disagree(tmp_path: Path) -> None:
+    presets = ["self_consistency", "adaptive_consistency"]
+    vote, early = tts.evaluate("pool", presets, model=POOL, out=tmp_path)
+    assert vote.problems == 100
+    assert vote.tokens.generated == 459_700
+    assert vote.pass_at_k[1] == pytest.approx(0.203, abs=0.001)
+    assert vote.pass_at_k[16] == pytest.approx(0.60)
+    # Ties are broken by the order in which samples come, which is shuffled.
+    assert vote.accuracy == pytest.approx(0.33, abs=0.02)
+    assert early.accuracy == pytest.approx(vote.accuracy, abs=0.01)
+    assert 0.87 < (early.tokens.generated or 0) / 459_700 < 0.91
+
+
+def test_it_names_no_folder_of_anybodys_machine(tmp_path: Path) -> None:
+    (single,) = tts.evaluate("pool", ["single"], model=POOL, out=tmp_path, limit=1)
+    assert single.model == "Qwen2.5-Coder-0.5B-Instruct"
