@@ -8,30 +8,15 @@ Source: Zhang et al. 2025, "Reasoning Models Know When They're Right: Probing Hi
 Self-Verification", arXiv:2504.05419, end thoughts by such values; giving solutions up is ours.
 """
 
-from pydantic import Field
-
-from tts.operators.abandon import abandon
+from tts.operators.abandon import Abandon
 from tts.operators.vote import vote
-from tts.parts.parameters import Parameters
 from tts.pipeline import Pipeline
 
 
-class Config(Parameters):
-    """Parameters of the vote that gives up."""
-
-    n: int = Field(16, ge=1, description="solutions that are begun")
-    verifier: str = Field("head", description="verifier of steps that looks after each")
-    loss: float = Field(
-        0.01, gt=0, lt=1, description="share of right solutions that may be lost by giving up"
-    )
-    bar: float | None = Field(
-        None,
-        description="value below which a solution is hopeless; that which the verifier has "
-        "learnt for `loss` if none",
-    )
+class Config(Abandon):
+    """Parameters of the vote that gives up: those of the operator `abandon`."""
 
 
 def build(config: Config) -> Pipeline:
     """Draw and give up, vote by value."""
-    drawn = abandon(n=config.n, verifier=config.verifier, loss=config.loss, bar=config.bar)
-    return drawn >> vote(weights=config.verifier)
+    return Pipeline.of(Abandon(**config.model_dump())) >> vote(weights=config.verifier)
