@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tts.evals.heads.examples import Examples
+from tts.evals.metrics import paired_bootstrap
 
 _BINS = 10
-_RESAMPLES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,6 @@ def measure(examples: Examples, values: NDArray[np.float64], *, seed: int = 0) -
     plain = np.array([_voted(classes[of], ones[of], right[of]) for of in of_each])
     weighted = np.array([_voted(classes[of], ends[of], right[of]) for of in of_each])
     best = np.array([right[of][ends[of] == ends[of].max()].mean() for of in of_each])
-    rng = np.random.default_rng(seed)
     return Figures(
         problems=len(problems),
         samples=len(ends) / len(problems),
@@ -91,8 +90,8 @@ def measure(examples: Examples, values: NDArray[np.float64], *, seed: int = 0) -
         pass_at_1=float(np.mean([right[of].mean() for of in of_each])),
         pass_at_n=float(np.mean([right[of].any() for of in of_each])),
         vote=float(plain.mean()),
-        weighted_vote=_choice(weighted, plain, rng),
-        best_of_n=_choice(best, plain, rng),
+        weighted_vote=_choice(weighted, plain, seed),
+        best_of_n=_choice(best, plain, seed),
     )
 
 
@@ -136,13 +135,9 @@ def _voted(
     return float(is_right[sums >= sums.max() * (1 - 1e-12)].mean())
 
 
-def _choice(
-    chosen: NDArray[np.float64], plain: NDArray[np.float64], rng: np.random.Generator
-) -> Choice:
-    gains = chosen - plain
-    means = gains[rng.integers(0, len(gains), (_RESAMPLES, len(gains)))].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Choice(float(chosen.mean()), float(gains.mean()), float(low), float(high))
+def _choice(chosen: NDArray[np.float64], plain: NDArray[np.float64], seed: int) -> Choice:
+    gain = paired_bootstrap(plain.tolist(), chosen.tolist(), seed=seed)
+    return Choice(float(chosen.mean()), *gain)
 
 
 def _calibration_error(values: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
