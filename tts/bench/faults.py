@@ -69,7 +69,8 @@ def faults(
         root, note = Path(folder), output.print_note
         if searches:
             killed = measure_searches(root, tries=tries or 20, seed=seed, note=note)
-            said, failed = _say_searches(killed), _failed_searches(killed)
+            failed = _numbered((one.preset, one.failure) for one in killed)
+            said = _say_searches(killed, len(failed))
             done = [asdict(one) for one in killed]
         elif server:
             asked = measure_server(
@@ -93,19 +94,12 @@ def _say_runs(done: Sequence[Try]) -> str:
     )
 
 
-def _say_searches(done: Sequence[SearchTry]) -> str:
+def _say_searches(done: Sequence[SearchTry], failed: int) -> str:
     presets, kills = len({one.preset for one in done}), sum(one.kills for one in done)
-    lost, failed = sum(bool(one.lost) for one in done), len(_failed_searches(done))
+    lost = sum(bool(one.lost) for one in done)
     return (
         f"{len(done)} tries of {presets} presets, {kills} kills: {len(done) - failed} survived, "
         f"{lost} lost, {failed - lost} unequal"
-    )
-
-
-def _failed_searches(done: Sequence[SearchTry]) -> dict[str, str]:
-    differ = ("", "{} figures differ")
-    return _numbered(
-        (one.preset, one.lost or differ[one.unequal > 0].format(one.unequal)) for one in done
     )
 
 

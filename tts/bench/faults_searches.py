@@ -52,6 +52,11 @@ class SearchTry:
     lost: str
     unequal: int
 
+    @property
+    def failure(self) -> str:
+        """Why it has not survived; empty if it has."""
+        return self.lost or (f"{self.unequal} figures differ" if self.unequal else "")
+
 
 def presets_with_searches() -> list[str]:
     """Return the names of the presets that search a tree."""
@@ -80,8 +85,9 @@ def measure_searches(
         if not whole.exists():
             _finish(whole, preset)
         one = _disturb(root / str(number), preset, whole, draw)
-        said = one.lost or (f"{one.unequal} figures differ" if one.unequal else "survived")
-        note(f"try {number + 1} of {tries}: {preset}, {one.kills} kills: {said}")
+        note(
+            f"try {number + 1} of {tries}: {preset}, {one.kills} kills: {one.failure or 'survived'}"
+        )
         done.append(one)
     return done
 
