@@ -1,7 +1,6 @@
 """Fixtures that every folder of tests may use, and which tests need a real engine."""
 
 import asyncio
-import json
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.support.commands import Outcome, add_up
+from tests.support.commands import Outcome, add_up, write_sums
 from tts.cli.main import run
 from tts.engine import host, running
 from tts.engine.scripted import ScriptedEngine
@@ -78,9 +77,4 @@ def tts(
 @pytest.fixture
 def data(tmp_path: Path) -> str:
     """Five sums as a benchmark file."""
-    rows = [
-        {"id": f"s{i}", "problem": f"What is {i} plus 2?", "answer": str(i + 2)} for i in range(5)
-    ]
-    path = tmp_path / "sums.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return str(path)
+    return write_sums(tmp_path / "sums.jsonl", 5)

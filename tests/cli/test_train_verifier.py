@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import Outcome
+from tests.support.commands import Outcome, write_sums
 from tts.cli.main import run
 from tts.heads.head import load_head
 
@@ -15,12 +15,7 @@ Command = Callable[..., Outcome]
 
 @pytest.fixture
 def sums(tmp_path: Path) -> str:
-    rows = [
-        {"id": f"s{i}", "problem": f"What is {i} plus 2?", "answer": str(i + 2)} for i in range(20)
-    ]
-    path = tmp_path / "sums.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return str(path)
+    return write_sums(tmp_path / "sums.jsonl", 20)
 
 
 def trained(tts: Command, sums: str, *more: str) -> Outcome:
