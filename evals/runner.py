@@ -29,6 +29,7 @@ from tts.evals.records import Record, Sample, sequential_tokens
 from tts.evals.report import summarise
 from tts.evals.run_store import RunStore
 from tts.protocols import Engine, Verifier
+from tts.runtime.checks import with_room
 from tts.runtime.job import Job
 from tts.runtime.runtime import DEFAULT_MAX_LIVE_KV, DEFAULT_MAX_PROBLEMS, Runtime
 from tts.types import Answer, Budget, Grade, Problem, Result, Support, Trajectory, sum_usage
@@ -170,7 +171,7 @@ async def _evaluate(
             engines=others,
             log=store.log,
             run_budget=_left(plan.run_budget, store),
-            max_problems=_max_problems(plan),
+            max_problems=_max_problems(plan, on.engine),
             max_live_kv=on.max_live_kv,
         ) as runtime:
             session = _Session(plan, store, runtime, show)
@@ -407,7 +408,7 @@ class _Session:
         )
 
 
-def _max_problems(plan: Plan) -> int:
+def _max_problems(plan: Plan, engine: Engine) -> int:
     """Return how many problems may be in flight.
 
     With a budget of tokens, so few that one sample of each reserves at most a tenth of it:
@@ -416,7 +417,7 @@ def _max_problems(plan: Plan) -> int:
     tokens = None if plan.run_budget is None else plan.run_budget.tokens
     if tokens is None:
         return DEFAULT_MAX_PROBLEMS
-    fitting = int(_RESERVED * tokens / plan.preset.sampling.max_tokens)
+    fitting = int(_RESERVED * tokens / with_room(plan.preset.sampling, engine).max_tokens)
     return max(1, min(DEFAULT_MAX_PROBLEMS, fitting))
 
 

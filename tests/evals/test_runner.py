@@ -382,9 +382,8 @@ def test_run_deadline_ends_what_runs_and_starts_nothing_more(tmp_path: Path) -> 
 def test_what_is_in_flight_reserves_little_of_the_run_budget(
     budget: Budget | None, expected: int
 ) -> None:
-    made = plan("single", run_budget=budget)
-    sampling = replace(made.preset.sampling, max_tokens=500)
-    assert _max_problems(replace(made, preset=replace(made.preset, sampling=sampling))) == expected
+    made = plan("single", "sampling.max_tokens=500", run_budget=budget)
+    assert _max_problems(made, ScriptedEngine(script)) == expected
 
 
 def test_what_was_in_flight_at_a_kill_counts_against_the_runs_budget(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ def test_a_pipeline_and_a_text_are_a_job() -> None:
     job = Job.of(VOTE, "What is 3 * 4?", budget="8k, 30s", seed=3)
     assert job.problem == Problem(id="problem", statement="What is 3 * 4?")
     assert job.budget == Budget(tokens=8_000, seconds=30.0)
-    assert (job.pipeline, job.sampling, job.seed, job.preset) == (VOTE, Sampling(), 3, "pipeline")
+    assert (job.pipeline, job.seed, job.preset) == (VOTE, 3, "pipeline")
+    assert job.sampling == Sampling(leaves_room=True)
 
 
 def test_a_preset_brings_its_sampling_budget_and_name() -> None:

@@ -159,6 +159,7 @@ class VLLMEngine(BaseEngine):
     def capabilities(self) -> Capabilities:
         """What this engine can do; whether its model thinks is known once it has started."""
         generates = self._runner == "generate"
+        thoughts = None if self._encoder is None else self._encoder.thoughts()
         return Capabilities(
             token_ids=True,
             logprobs=generates,
@@ -170,7 +171,8 @@ class VLLMEngine(BaseEngine):
             embeddings=not generates,
             certainties=build.reads_logits(self._args),
             states=build.reads_states(self._args),
-            thoughts=generates and (self._encoder is None or self._encoder.thoughts() is not None),
+            thoughts=generates and (self._encoder is None or thoughts is not None),
+            thinks=generates and thoughts is not None and thoughts.is_default,
         )
 
     async def start(self) -> Self:

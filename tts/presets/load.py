@@ -79,7 +79,9 @@ class SamplingParameters(Parameters):
     min_p: float = Field(
         0.0, ge=0, le=1, description="least probability of a token, as part of the likeliest one's"
     )
-    max_tokens: int = Field(2048, ge=1, description="most tokens of a completion")
+    max_tokens: int | None = Field(
+        None, ge=1, description="most tokens of a completion; 2,048 if none, 16,384 with thoughts"
+    )
     stop: tuple[str, ...] = Field((), description="texts that end a completion")
     logprobs: int | None = Field(
         None, ge=1, le=20, description="likeliest tokens whose log-probabilities are reported"
@@ -96,7 +98,11 @@ class SamplingParameters(Parameters):
 
     def build(self) -> Sampling:
         """Return the value that the block describes."""
-        values = self.model_dump(exclude={"reflection"})
+        values = self.model_dump(exclude={"reflection", "max_tokens"})
+        if self.max_tokens is None:
+            values["leaves_room"] = True
+        else:
+            values["max_tokens"] = self.max_tokens
         wave = None if self.reflection is None else Reflection(**self.reflection.model_dump())
         return Sampling(**values, reflection=wave)
 

@@ -41,6 +41,7 @@ class Capabilities:
         own_prompts: Answers any prompt, and not only those that were recorded.
         certainties: Reports entropy and self-certainty of generated tokens.
         thoughts: Its model can be made to think before it answers, or not to.
+        thinks: Its model thinks where nothing is said; known once an embedded engine has started.
         states: Gives hidden states, with completions where it generates, and by `read_states`.
     """
 
@@ -56,6 +57,7 @@ class Capabilities:
     own_prompts: bool = True
     certainties: bool = False
     thoughts: bool = False
+    thinks: bool = False
     states: bool = False
 
     def missing(self, needs: frozenset[str]) -> list[str]:

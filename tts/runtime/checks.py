@@ -1,11 +1,14 @@
 """What is refused before a token is spent."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from tts.errors import BudgetError, CapabilityError
 from tts.protocols import Engine, Verifier
 from tts.runtime.job import Job
-from tts.types import Budget
+from tts.types import Budget, Sampling
+
+THOUGHT_TOKENS = 16_384  # published thoughts on hard school problems take thousands
 
 
 def check_job(
@@ -40,6 +43,22 @@ def check_job(
     for name in sorted(job.pipeline.engines(verifiers)):
         for budget in (job.budget, run_budget):
             check_budget(budget, engines[name])
+
+
+def with_room(sampling: Sampling, engine: Engine) -> Sampling:
+    """Return a sampling profile whose limit, where nobody chose it, lets a model end its thought.
+
+    Args:
+        sampling: Of a preset.
+        engine: Started; up to half of its model's context is given to a completion.
+    """
+    if not sampling.leaves_room:
+        return sampling
+    tokens, context = sampling.max_tokens, engine.info.context_tokens
+    if engine.capabilities.thinks:
+        half = THOUGHT_TOKENS if context is None else context // 2
+        tokens = max(tokens, min(THOUGHT_TOKENS, half))
+    return replace(sampling, max_tokens=tokens, leaves_room=False)
 
 
 def check_prompt(job: Job, engine: Engine) -> None:

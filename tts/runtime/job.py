@@ -145,7 +145,7 @@ class _Plain:
 
     pipeline: Pipeline
     name: str = "pipeline"
-    sampling: Sampling = field(default_factory=Sampling)
+    sampling: Sampling = field(default_factory=lambda: Sampling(leaves_room=True))
     budget: Budget = field(default_factory=Budget)
 
     def prompted(self, problem: Problem) -> Problem:

@@ -14,7 +14,7 @@ from tts.errors import InputError, innermost
 from tts.pipeline import Pipeline
 from tts.protocols import AnswerGroups, Engine, Verifier
 from tts.runtime.admission import Admission
-from tts.runtime.checks import check_job, check_prompt
+from tts.runtime.checks import check_job, check_prompt, with_room
 from tts.runtime.executor import ProblemRun
 from tts.runtime.job import Job
 from tts.runtime.kv_market import Market
@@ -168,7 +168,8 @@ class Runtime:
         known = self._checked.get(job.pipeline)
         if known is None or (known.sampling, known.budget) != (job.sampling, job.budget):
             check_job(job, self.engines, self.verifiers, self.ledger.budget)
-            reporting = job.pipeline.reporting(job.sampling, self.engines, self.verifiers)
+            sampling = with_room(job.sampling, self.engine)
+            reporting = job.pipeline.reporting(sampling, self.engines, self.verifiers)
             known = self._checked[job.pipeline] = _Checked(job.sampling, job.budget, reporting)
         return known.reporting
 

@@ -38,7 +38,7 @@ def to_preset(given: object, overrides: object = (), models: Collection[str] = (
     if isinstance(given, Preset):
         return given
     if isinstance(given, Pipeline):
-        return Preset(PIPELINE, "", given, Sampling(), Budget(), {})
+        return Preset(PIPELINE, "", given, Sampling(leaves_room=True), Budget(), {})
     raise wrong_type("preset", "a preset's name or file, a Preset or a Pipeline", given)
 
 

@@ -52,7 +52,7 @@ def check_fit(preset: Preset, spec: EngineSpec) -> None:
             f"{preset.name}, which take about {least:,} without the problem: raise max_model_len, "
             "or choose a model with a longer context"
         )
-    if context < least + most:
+    if context < least + most and not preset.sampling.leaves_room:
         logger.warning(
             "the context of %s is %s tokens and sampling.max_tokens %s: samples end where the "
             "context does",

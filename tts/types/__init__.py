@@ -113,6 +113,7 @@ class Sampling:
         top_k: Candidates kept; 0 keeps all.
         min_p: Least probability relative to the likeliest token; 0 keeps all.
         max_tokens: Limit on generated tokens of one completion.
+        leaves_room: `max_tokens` is nobody's choice; a runtime raises it for a model that thinks.
         stop: Strings that end a completion; the string itself is not part of the text.
         logprobs: Top log-probabilities reported for each generated token; None reports none.
         certainties: Report each token's entropy and self-certainty, where the engine can.
@@ -128,6 +129,7 @@ class Sampling:
     top_k: int = 0
     min_p: float = 0.0
     max_tokens: int = 2048
+    leaves_room: bool = False
     stop: tuple[str, ...] = ()
     logprobs: int | None = None
     certainties: bool = False
