@@ -10,6 +10,10 @@ from tts.types.states import AT
 
 _HINTS = {
     "embeddings": "MODEL?pooling names one that does",
+    "own_prompts": (
+        "recorded samples answer the problem alone, not prompts that a strategy writes: choose a "
+        "preset that only chooses among samples, or the model itself"
+    ),
     "states": (
         "a model that runs in this process does; of a server's samples, an embedded copy of the "
         "model reads them: head(reader='MODEL?pooling')"

@@ -39,7 +39,7 @@ def test_flags_that_do_not_fit_are_refused(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["pool", "--preset", "self_refine"], "needs own_prompts, which ReplayEngine"),
+        (["pool", "--preset", "self_refine"], "recorded samples answer the problem alone"),
         (["pool", "--preset", "no_thinking"], "needs own_prompts"),
         (["pool", "--preset", "genselect"], "needs own_prompts"),
         (["pool", "--preset", "hedged"], "needs own_prompts"),

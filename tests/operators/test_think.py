@@ -123,6 +123,18 @@ def test_slices_continue_by_token_ids() -> None:
     assert kinds == [False, False, True, False, True, False]
 
 
+def test_an_end_that_lies_across_two_slices_is_one() -> None:
+    whole = "hm, it is\n</think>\n\nand this is no thought"
+
+    def line(ask: Ask) -> Line:
+        _, _, so_far = ask.prompt.partition(OPEN)
+        return Line(boxed(12) if "</think>" in so_far else whole[len(so_far) :])
+
+    pipeline = Pipeline.of(Think(slice_tokens=13, max_repeats=3))
+    result = solve(ScriptedEngine(line), pipeline)
+    assert result.trajectories[0].text == f"hm, it is\n</think>\n\n{boxed(12)}"
+
+
 def test_a_thought_that_repeats_itself_is_closed() -> None:
     engine = slices({}, thought="again\n\n" * 20)
     pipeline = Pipeline.of(Think(slice_tokens=7, max_repeats=3))

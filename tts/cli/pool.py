@@ -60,4 +60,5 @@ def export(
             f"note   a rule or a limit decided how many samples {done.cut:,} problems have; these "
             "are no fair draw"
         )
-    output.print_text(f"use    tts eval pool --model replay:{out}")
+    most = done.samples // done.problems
+    output.print_text(f"use    tts eval pool --model replay:{out} --set n={most}")

@@ -99,7 +99,9 @@ class ThoughtInTheMaking:
             if completion.finish_reason == "error":
                 outlet.send(attempt.trajectory(completion, self.text))
                 return
-            self.text += completion.text
+            self.text, end, _ = (self.text + completion.text).partition(THOUGHT_END)
+            if end:  # it lay across two slices, where no stop string sees it
+                completion = replace(completion, finish_reason="stop")
             self.spent += completion.usage.generated_tokens or len(completion.token_ids)
             completion = await self._next(completion)
         ignored = waits - self.waits
