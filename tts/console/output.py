@@ -22,8 +22,10 @@ from rich.text import Text
 
 WIDTH = 80
 _UNLIMITED = 10_000
-INTERRUPTED = 130
+INTERRUPTED = 128 + signal.SIGINT
 UNFINISHED = 3  # a server did not give all samples; the same command tries again
+# Ctrl-C, and how schedulers and containers end a process, with what they do where nobody cares.
+_ENDS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 _T = TypeVar("_T")
 # Control characters of ASCII and Latin-1 but tabs and line ends, separators of lines, marks of
 # direction, and halves of surrogate pairs, which cannot be printed at all.
@@ -119,31 +121,34 @@ def add_row(table: Table, *cells: str) -> None:
 
 
 def run_async(work: Coroutine[Any, Any, _T], *, if_interrupted: str) -> _T:
-    """Run a coroutine; on Ctrl-C let it clean up, print a line and exit with 130.
+    """Run a coroutine; on Ctrl-C or SIGTERM let it clean up, print a line, exit with 130 or 143.
 
-    A second Ctrl-C does not wait for that.
+    A second one does not wait for that.
     """
     interrupts = _Interrupts(if_interrupted)
-    before = signal.signal(signal.SIGINT, interrupts)
-    if before is not signal.default_int_handler:  # somebody else's, or ignored in the background
-        signal.signal(signal.SIGINT, before)
+    before = {number: signal.signal(number, interrupts) for number in _ENDS}
+    for number, handler in before.items():
+        if handler is not _ENDS[number]:  # somebody else's, or ignored in the background
+            signal.signal(number, handler)
     try:
         return asyncio.run(interrupts.watch(work))
     except (KeyboardInterrupt, asyncio.CancelledError):
         print_note(f"\n{if_interrupted}")
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(interrupts.exit_code) from None
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Interrupts:
-    """Handles Ctrl-C: the first cancels the work, the second ends the process.
+    """Handles what ends a process: the first signal cancels the work, the second ends the process.
 
     Args:
         message: Printed before the process ends.
     """
 
     def __init__(self, message: str) -> None:
+        self.exit_code = INTERRUPTED
         self._message = message
         self._has_come = False
         self._cancel: Callable[[], object] = _ignore
@@ -157,11 +162,12 @@ class _Interrupts:
         return await task
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Take an interrupt."""
+        """Take a signal."""
+        self.exit_code = 128 + number
         if self._has_come:
             print_note(f"\n{self._message}")
             # What is finished is on disk; tasks that are torn apart would each complain.
-            os._exit(INTERRUPTED)
+            os._exit(self.exit_code)
         self._has_come = True
         self._cancel()
 
