@@ -5,6 +5,8 @@ as vLLM's documentation says. They take turns, so that what slows the machine sl
 """
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -109,7 +111,8 @@ def _peer(order: dict[str, Any]) -> Iterator[Callable[[], Side]]:
     """Start the other side; yield a function that lets it generate once."""
     command = [sys.executable, "-m", "tts.bench.throughput_peer"]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes, stderr=subprocess.DEVNULL, text=True) as process:
+    quiet: dict[str, Any] = {"stderr": subprocess.DEVNULL, "start_new_session": True}
+    with subprocess.Popen(command, **pipes, **quiet, text=True) as process:
         stdin, stdout = process.stdin, process.stdout
         assert stdin is not None and stdout is not None
 
@@ -130,7 +133,7 @@ def _peer(order: dict[str, Any]) -> Iterator[Callable[[], Side]]:
             ask(json.dumps(order))
             yield generate
         finally:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGKILL)  # vLLM's workers outlive a parent that is ended
 
 
 def _rate(side: Side) -> float:
