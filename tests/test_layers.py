@@ -104,6 +104,7 @@ MAY: dict[str, Room] = {
     "tts.evaluation": Room(
         "budget engine errors evals evals.calibration parts pipeline presets session types",
     ),
+    "tts.tuning": Room("errors evals evals.calibration evaluation presets session types"),
     "tts.console": Room("errors evals types"),
     "tts.bench.servers": Room("bundled errors"),
     "tts.bench": Room(
@@ -113,8 +114,8 @@ MAY: dict[str, Room] = {
     ),
     "tts.cli": Room(
         "allocation bench budget bundled console costs engine errors evals evals.calibration"
-        " evals.heads evaluation heads parts presets protocols runtime session storage types"
-        " verifiers version",
+        " evals.heads evaluation heads parts presets protocols runtime session storage tuning"
+        " types verifiers version",
     ),
     "tts.__main__": Room("cli"),
     # Doors, and those who use them.

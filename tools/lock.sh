@@ -12,7 +12,7 @@ trap 'rm -r "$work"' EXIT
 $compile --extra cpu --extra evals --extra graphs --overrides tools/overrides.txt --constraints cpu.lock -o "$work/cpu"
 grep -v '^triton ' tools/overrides.txt >"$work/overrides"
 grep -v '^-r ' dev.lock >"$work/pins"
-$compile --extra cpu --extra evals --extra graphs --extra dev --overrides "$work/overrides" \
+$compile --extra cpu --extra evals --extra graphs --extra search --extra dev --overrides "$work/overrides" \
     --constraints "$work/cpu" --constraints "$work/pins" -o "$work/all"
 
 mv "$work/cpu" cpu.lock

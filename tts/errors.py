@@ -25,6 +25,7 @@ EXTRAS: Mapping[str, str] = {
     "datasets": "evals",
     "matplotlib": "plots",
     "networkx": "graphs",
+    "optuna": "search",
     "safetensors": "cpu",
     "scipy": "optimize",
     "torch": "cpu",

@@ -1,0 +1,184 @@
+"""Search over presets and their parameters at one cost a problem."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tts.cli._engine import EngineFlags, with_engine
+from tts.cli._preset_text import preset_lines
+from tts.console import flags, output
+from tts.console.progress import watch
+from tts.evals.compare import compare
+from tts.evals.run_store import load_run
+from tts.evaluation import Scope
+from tts.session.runtime import Runtime
+from tts.tuning.propose import Optimiser
+from tts.tuning.space import Space, load_space
+from tts.tuning.tune import Found, Search, Trial
+from tts.types.figures import Summary
+
+_SHOWN = 8
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command("search")
+@with_engine
+def search_command(
+    benchmark: Annotated[
+        str, typer.Argument(help="The benchmark whose problems are solved.", metavar="BENCHMARK")
+    ],
+    space: Annotated[
+        Path,
+        typer.Option(
+            "--space", help="A YAML file of presets and values of parameters.", metavar="FILE"
+        ),
+    ],
+    cost: Annotated[
+        int,
+        typer.Option(
+            "--cost", min=1, help="Most generated tokens a problem, on average over problems."
+        ),
+    ],
+    trials: Annotated[
+        int, typer.Option("--trials", min=1, help="Points of the space that are tried at most.")
+    ] = 24,
+    optimiser: Annotated[
+        Optimiser,
+        typer.Option("--optimiser", help="Who proposes them: Parzen estimators, or chance."),
+    ] = "tpe",
+    most_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--search-tokens",
+            min=1,
+            help="Begin no further trial once the search has generated so many tokens.",
+        ),
+    ] = None,
+    data: flags.DataFlag = None,
+    columns: flags.MapFlag = None,
+    split: Annotated[
+        str, typer.Option("--split", help="The part of the benchmark that is searched on.")
+    ] = "calibration",
+    limit: Annotated[
+        int,
+        typer.Option(
+            "--limit", min=1, help="Problems that finalists solve; trials begin with a quarter."
+        ),
+    ] = 100,
+    test: Annotated[
+        int | None,
+        typer.Option(
+            "--test",
+            min=1,
+            help="Solve so many problems of the test split by the choice, and by the best preset "
+            "of the space as it was.",
+        ),
+    ] = None,
+    preset: Annotated[
+        Path, typer.Option("--preset", help="The preset file to write.", metavar="FILE")
+    ] = Path("found.yaml"),
+    seed: flags.SeedFlag = 0,
+    out: flags.OutFlag = Path("runs/search"),
+    *,
+    engine: EngineFlags,
+) -> None:
+    """Find the preset and parameters that are most often right at one cost a problem.
+
+    Trials share their samples, and half of them is left behind at a quarter and at a half of the
+    problems. The choice has the highest lower bound of its accuracy; no test problem is looked at
+    before it is made. The same command again goes on where it was interrupted.
+
+    Example: tts search chain --space space.yaml --cost 1000 --trials 24 --test 200
+    """
+    scope = Scope.of(
+        data=data,
+        map=flags.to_map(columns),
+        split=split,
+        limit=limit,
+        seed=seed,
+    )
+    known = load_space(space)
+    search = Search(engine.runtime(), benchmark, scope, cost, out, watch)
+    options: dict[str, Any] = {
+        "trials": trials,
+        "optimiser": optimiser,
+        "most_tokens": most_tokens,
+        "seed": seed,
+        "tell": _tell,
+    }
+    found, tests = output.run_async(
+        _run(search, known, test, options),
+        if_interrupted="interrupted; the same command goes on",
+    )
+    _print(found, known)
+    preset.write_text("\n".join(preset_lines(found.best.point.load())) + "\n", encoding="utf-8")
+    output.print_text(f"choice {found.best.point}")
+    output.print_text(f"preset {preset}")
+    if tests:
+        _print_test(tests)
+    else:
+        output.print_text(f"use    tts eval {benchmark} --preset {preset}")
+
+
+async def _run(
+    search: Search, space: Space, test: int | None, options: dict[str, Any]
+) -> tuple[Found, list[Summary]]:
+    runtime: Runtime = search.runtime
+    async with runtime:
+        found = await search.run(space, **options)
+        if test is None:
+            return found, []
+        points = dict.fromkeys((found.unchanged.point, found.best.point))
+        return found, await search.test(points, "test", test)
+
+
+def _tell(trial: Trial) -> None:
+    summary = trial.summary
+    output.print_note(
+        f"{summary.accuracy:6.1%} of {summary.problems}, {trial.cost:,.0f} tokens a problem: "
+        f"{trial.point}"
+    )
+
+
+def _print(found: Found, space: Space) -> None:
+    numbers = ("accuracy", "95 % interval", "tokens a problem")
+    table = output.new_table("point", *numbers, right=numbers)
+    shown = (found.unchanged, *found.finalists[:_SHOWN])
+    for trial in {trial.point: trial for trial in shown}.values():
+        low, high = trial.summary.interval
+        output.add_row(
+            table,
+            str(trial.point),
+            f"{trial.summary.accuracy:.1%}",
+            f"[{low:.1%}, {high:.1%}]",
+            f"{trial.cost:,.0f}",
+        )
+    output.print_table(table)
+    output.print_text()
+    output.print_text(
+        f"tried  {found.tried} of {space.size:,} points and {len(space.choices)} presets as they "
+        f"are, {found.spent:,} tokens"
+    )
+    if found.best is found.unchanged:
+        output.print_text("note   no change is better than the best preset as it is, by its bound")
+    output.print_text(
+        "note   the best of many looks better than it is: its figures on the test split count"
+    )
+
+
+def _print_test(tests: list[Summary]) -> None:
+    for summary in tests:
+        low, high = summary.interval
+        output.print_text(
+            f"test   {summary.preset}: {summary.accuracy:.1%} [{low:.1%}, {high:.1%}], "
+            f"{summary.cost.tokens or 0:,.0f} tokens a problem"
+        )
+    if len(tests) == 2:
+        runs = [load_run(Path(summary.out)) for summary in tests]
+        gain = compare(*runs).difference
+        mean, low, high = (100 * value for value in gain)
+        output.print_text(
+            f"gain   {mean:+.1f} [{low:+.1f}, {high:+.1f}] points, paired, of the choice over the "
+            "best preset as it was"
+        )

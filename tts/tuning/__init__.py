@@ -1,0 +1,1 @@
+"""Searching over presets and their parameters on problems that no test holds."""
