@@ -1,10 +1,11 @@
-"""Auto: spend on each problem in proportion to what more samples are expected to gain.
+"""Auto: spend on each problem in proportion to what more is expected to gain.
 
 With a policy file (`tts calibrate`) whose samples a verifier scored, it climbs a ladder: samples in
 growing steps, each answer's chance to be right from votes and scores, and on while that is worth
-its price; then the vote's answer or the verifier's, whichever has the better chance, or that of a
-dearer strategy (a search, say) where the policy knows it to do better on such problems by more than
-it costs (`tts.operators.escalate`).
+its price; then the vote's answer or the verifier's, whichever has the better chance, or that of
+another strategy (a search, say) where the policy knows it to do better on problems of such
+predicted difficulty, by its lower bound and by more than it costs (`tts.operators.escalate`):
+theta*(q, N) of Snell et al. 2024, arXiv:2408.03314.
 
 Without scores it sizes self-consistency: a probe of each problem, then as many samples as it is
 worth, then a vote (`tts.operators.allocate`). Without a policy a prior belief and a fixed price
@@ -12,21 +13,23 @@ decide. The allocation is that of Damani et al. 2024, "Learning How Hard to Thin
 arXiv:2410.04707, with the samples so far in place of a trained predictor.
 
 `share` is what a problem may cost on average: generated tokens, or samples where the policy counts
-no tokens. It saves nothing where every problem needs the same number of samples, and it answers
-later than drawing all at once: batches are drawn one after the other.
+no tokens; what the problems of a run leave over is spent on those that follow. It saves nothing
+where every problem needs the same number of samples, and it answers later than drawing all at once:
+batches are drawn one after the other.
 """
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from tts.allocation import policy_file
-from tts.allocation.allocator import Belief
 from tts.allocation.policy_file import Default, LadderPart, load_policy
+from tts.allocation.support import Belief
 from tts.errors import InputError
 from tts.operators.allocate import allocate
-from tts.operators.escalate import escalate
+from tts.operators.escalate import Choice, escalate
 from tts.operators.score import score
 from tts.operators.vote import vote
 from tts.parts.build import build_part
@@ -63,7 +66,7 @@ class Config(Parameters):
     verifier: str | None = Field(
         None, description="verifier whose scores weigh the votes; plain counts if none"
     )
-    escalate: bool = Field(True, description="ask the policy's dearer strategy where it pays")
+    escalate: bool = Field(True, description="turn to the policy's other strategies where it pays")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -83,22 +86,23 @@ def build(config: Config) -> Pipeline:
         return _vote(config, default.belief, price)
     if policy.ladder is not None and config.price is None:
         return _climb(config, policy, policy.ladder)
-    price = Default().price if config.share is None else policy.price_for(config.share)
-    if config.price is not None:
-        price = config.price
-    return _vote(config, policy.belief.to_belief(), price, policy.model)
+    price = Default().price if config.price is None else config.price
+    return _vote(config, policy.belief.to_belief(), price, policy)
 
 
-def _vote(config: Config, belief: Belief, price: float, model: str = "") -> Pipeline:
+def _vote(
+    config: Config, belief: Belief, price: float, policy: policy_file.Policy | None = None
+) -> Pipeline:
     drawn = allocate(
         n=config.n,
         probe=config.probe,
         batch=config.batch,
         price=price,
-        model=model,
-        concentration=belief.concentration,
-        shares=belief.shares,
-        trust=belief.trust,
+        share=config.share,
+        unit="tokens" if policy is None or policy.in_tokens else "calls",
+        costs=() if policy is None or config.share is None else policy.costs,
+        model="" if policy is None else policy.model,
+        **asdict(belief),
     ).named(_SAMPLE)
     if config.verifier is None:
         return drawn >> vote()
@@ -106,21 +110,26 @@ def _vote(config: Config, belief: Belief, price: float, model: str = "") -> Pipe
 
 
 def _climb(config: Config, policy: policy_file.Policy, ladder: LadderPart) -> Pipeline:
-    rule, price = ladder.rule_for(config.share)
-    steps = [size for size in rule.sizes if size <= config.n] or [config.n]
-    dearer = ladder.dearer if config.escalate else None
-    asked: dict[str, Any] = {}
-    if dearer is not None:
-        asked = {
-            "dearer": build_part("strategy", dearer.strategy, dearer.parameters),
-            "chances": dearer.chances,
-            "accuracy": tuple(a - price * dearer.cost for a in dearer.accuracy),
-        }
+    sizes = [size for size in ladder.sizes if size <= config.n] or [config.n]
+    rules = (ladder.enough,) if config.share is None else ladder.rules
+    choices = [
+        Choice(
+            name=choice.preset,
+            body=build_part("strategy", choice.strategy, choice.parameters),
+            low=tuple(part.low for part in choice.bins),
+            cost=tuple(part.cost for part in choice.bins),
+        )
+        for choice in ladder.choices
+        if config.escalate
+    ]
     return escalate(
-        sizes=tuple(steps),
-        weights=rule.weights[: len(steps) - 1],
+        sizes=tuple(sizes),
+        rules=tuple(replace(rule, weights=rule.weights[: len(sizes) - 1]) for rule in rules),
+        share=config.share,
+        unit="tokens" if ladder.in_tokens else "calls",
         answer=ladder.answer,
         verifier=ladder.verifier,
         model=policy.model,
-        **asked,
+        edges=ladder.edges if choices else (),
+        choices=tuple(choices),
     ).named(_SAMPLE)

@@ -12,6 +12,7 @@ import tts.operators
 import tts.strategies
 import tts.verifiers
 from tts.allocation.evidence import AnswerModel
+from tts.allocation.pricing import PricedRule
 from tts.errors import InputError, ParameterError
 from tts.operators import (
     Condition,
@@ -40,6 +41,7 @@ from tts.operators import (
     trim,
     vote,
 )
+from tts.operators.escalate import Choice
 from tts.parts import catalog
 from tts.parts.build import build_part, load_verifier, parameters_of
 from tts.pipeline import Pipeline
@@ -70,9 +72,14 @@ FULL: Mapping[str, tuple[Pipeline, ...]] = {
             batch=2,
             price=0.01,
             model="m",
-            concentration=0.7,
-            shares=(0.0, 1.0),
-            trust=(0.2, 0.8),
+            share=300.0,
+            unit="calls",
+            costs=((2.0, 0.1), (8.0, 0.01)),
+            right=0.7,
+            wrong=0.9,
+            spread=2.0,
+            discount=0.3,
+            answers=0.8,
         ),
     ),
     "choose": (choose(window=4, votes=3, merge=True),),
@@ -80,13 +87,14 @@ FULL: Mapping[str, tuple[Pipeline, ...]] = {
     "escalate": (
         escalate(
             sizes=(1, 2),
-            weights=((0.5,) * 6,),
+            rules=(PricedRule(2.0, 0.1, ((0.5,) * 6,)),),
+            share=2.0,
+            unit="calls",
             answer=(0.5,) * len(AnswerModel().weights),
             verifier="prm",
             model="m",
-            dearer=DRAWN,
-            chances=(0.0, 1.0),
-            accuracy=(0.3, 0.9),
+            edges=(0.5,),
+            choices=(Choice(name="drawn", body=DRAWN, low=(0.3, 0.9), cost=(4.0, 2.0)),),
         ),
     ),
     "expand": (expand(n=2, start=True, separator="Step {}", step_tokens=9, ends_at_answer=False),),
@@ -320,7 +328,12 @@ def test_two_calibrations_in_one_node_are_refused() -> None:
     same = route(when=level, then=first, otherwise=allocate(model="a") >> vote())
     assert dict(same)["route"].operator.spec.model == "a"
     with pytest.raises(InputError, match="calibrated for different models, a and b"):
-        escalate(sizes=(1,), weights=(), model="a", dearer=second).check()
+        escalate(
+            sizes=(1,),
+            rules=(PricedRule(1.0, 0.1, ()),),
+            model="a",
+            choices=(Choice(name="second", body=second, low=(1.0,), cost=(1.0,)),),
+        ).check()
 
 
 if TYPE_CHECKING:  # what type checkers see: each line has one mistake

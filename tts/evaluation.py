@@ -10,6 +10,7 @@ from typing import Any, Self
 from tts.budget import to_budget
 from tts.engine.spec import EngineSpec
 from tts.errors import InputError, ProblemError
+from tts.evals.calibration.held_out import check_apart
 from tts.evals.calibration.share import with_share
 from tts.evals.run_store import log_of
 from tts.evals.runner import Plan, Watch, evaluate_all, unwatched
@@ -220,6 +221,9 @@ def _plans_of(name: str, presets: Sequence[Preset], scope: Scope, parts: Parts) 
     problems = tuple(islice(benchmark.problems(scope.split), scope.limit))
     if not problems:
         raise ProblemError(f"{name}: the split {scope.split!r} has no problems")
+    if name != POOL:  # recorded before anybody could choose
+        for preset in presets:
+            check_apart(preset, problems)
     size = len(problems) * scope.epochs
     return [
         Plan(

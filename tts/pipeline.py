@@ -318,8 +318,9 @@ def _label(name: str, operator: Operator) -> str:
     kind = operator_name(operator)
     title = name if name == kind else f"{name}: {kind}"
     bodies: tuple[str, ...] = getattr(operator, "bodies", ())
+    listed = {body.partition(".")[0] for body in bodies if "." in body}
     parameters = (
-        f"{key}={', '.join(value) if key in bodies else value}"
+        f"{key}={', '.join(value) if key in bodies else len(value) if key in listed else value}"
         for key, value in operator_parameters(operator).items()
     )
     return "<br/>".join((title, *parameters)).replace('"', "#quot;")

@@ -5,7 +5,7 @@ and used on the other, both ways round; what the file keeps is then fitted on al
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any, Self
 
@@ -14,22 +14,22 @@ import numpy as np
 from tts.allocation.curves import Stopped, stop_at_prices
 from tts.allocation.fit import Recorded, draw_orders, fit_belief, follow_votes
 from tts.allocation.policy_file import SCHEMA, BeliefPart, Policy, PricePoint
-from tts.allocation.race import GainTable
+from tts.allocation.support import Gains
 from tts.errors import InputError
 from tts.evals.calibration.ladder import fit_ladder
 from tts.evals.calibration.samples import (
     LEAST_SAMPLES,
     Key,
     best_records,
-    dearer_strategies,
     to_recorded,
+    tried_strategies,
 )
 from tts.evals.independent_samples import answered, common_verifiers, missing_scores
 from tts.evals.metrics import bootstrap_interval
 from tts.evals.records import Record
 from tts.evals.run_store import StoredRun
 
-PRICES = tuple(float(p) for p in np.geomspace(0.1, 1e-5, 25))
+PRICES = (*(float(p) for p in np.geomspace(0.1, 1e-5, 25)), 0.0)  # all samples for none
 _NUM_ORDERS = 8
 _LEAST_PROBLEMS = 4
 _FEW_PROBLEMS = 50
@@ -54,25 +54,22 @@ def calibrate(
     best = best_records(runs)
     verifier = min(common_verifiers(list(best.values())), default=None)
     given = _Given.of(best, verifier, seed)
-    belief = fit_belief(list(given.recorded.values()), seed=seed)
+    belief = fit_belief(list(given.recorded.values()))
     ladder = None
     if verifier is not None:
-        dearer = dearer_strategies(runs, best, given.keys)
         ladder = fit_ladder(
             [given.recorded[key] for key in given.keys],
             [[given.keys.index(key) for key in half] for half in given.halves],
             verifier=verifier,
             in_tokens=given.in_tokens,
-            dearer=dearer,
+            tried=tried_strategies(runs, best, given.keys) if given.in_tokens else (),
             seed=seed,
         )
     return Policy(
         schema=SCHEMA,
         model=model,
         provenance={**_provenance(runs, seed, len(given.keys)), **(provenance or {})},
-        belief=BeliefPart(
-            concentration=belief.concentration, shares=belief.shares, trust=belief.trust
-        ),
+        belief=BeliefPart(**asdict(belief)),
         prices=_prices(given, seed=seed),
         ladder=ladder,
         notes=(*_notes(given), *_score_notes(best.values())),
@@ -137,12 +134,11 @@ def _prices(given: _Given, *, seed: int) -> tuple[PricePoint, ...]:
     stopped: dict[Key, Stopped] = {}
     rng = np.random.default_rng(seed)
     for test, train in (given.halves, given.halves[::-1]):
-        belief = fit_belief([given.recorded[key] for key in train], seed=seed)
-        table = GainTable(belief.concentration)
+        gains = Gains(fit_belief([given.recorded[key] for key in train]))
         for key in test:
             problem = given.recorded[key]
             course = follow_votes(problem, draw_orders(rng, _NUM_ORDERS, len(problem.classes)))
-            stopped[key] = stop_at_prices(belief, table, course, PRICES)
+            stopped[key] = stop_at_prices(gains, course, PRICES)
     keys = given.keys
     points = []
     for i, price in enumerate(PRICES):

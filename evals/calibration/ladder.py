@@ -1,47 +1,35 @@
-"""From recorded samples with scores to a ladder: when to go on, and whom to ask then.
+"""From recorded samples with scores to a ladder: when to go on, and whom to ask when.
 
-Cross-validated like the rest of a policy: answer model and stopping rules are fitted on one half of
-the problems and judged on the other, both ways round; what the policy keeps is fitted on all.
+Cross-validated like the rest of a policy: answer model, choices and stopping rules are fitted on
+one half of the problems and judged on the other, both ways round; what the policy keeps is fitted
+on all.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tts.allocation.evidence import AnswerModel, fit_answers, gather_along
+from tts.allocation.evidence import AnswerModel, Evidence, fit_answers, gather_along
 from tts.allocation.fit import Recorded, draw_orders
-from tts.allocation.optimal_stopping import SIZES, Paths, fit_stopping, follow, standing
-from tts.allocation.policy_file import DearerPart, LadderPart, LadderPoint
-from tts.errors import optional_import
+from tts.allocation.optimal_stopping import (
+    SIZES,
+    Paths,
+    StoppingRule,
+    fit_stopping,
+    follow,
+    standing,
+)
+from tts.allocation.policy_file import ChoicePart, LadderPart, LadderPoint
+from tts.evals.calibration.choices import Tried, fit_choices, turn
 from tts.evals.metrics import bootstrap_interval
 
-with optional_import("a calibration"):
-    from scipy.optimize import isotonic_regression
-
-PRICES = tuple(float(p) for p in np.geomspace(0.1, 1e-4, 16))
+PRICES = (*(float(p) for p in np.geomspace(0.1, 1e-4, 16)), 0.0)
 _NUM_ORDERS = 8
-_NUM_BINS = 8
-_Floats = NDArray[np.float64]
 _Halves = Sequence[Sequence[int]]
-
-
-@dataclass(frozen=True, slots=True)
-class Dearer:
-    """What a dearer strategy did.
-
-    Attributes:
-        strategy: Its name.
-        parameters: Its own.
-        outcomes: Whether it was right on each problem, and its cost; None where it was not run.
-    """
-
-    strategy: str
-    parameters: Mapping[str, Any]
-    outcomes: Sequence[tuple[bool, float] | None]
 
 
 def fit_ladder(
@@ -50,17 +38,20 @@ def fit_ladder(
     *,
     verifier: str | None = None,
     in_tokens: bool = True,
-    dearer: Sequence[Dearer] = (),
+    tried: Sequence[Tried] = (),
     seed: int = 0,
 ) -> LadderPart:
     """Return the ladder of recorded samples.
+
+    Its last point draws all samples of every problem: a share that buys so many shall be spent.
+    Other strategies have a place in it only where that gains on the held-out halves.
 
     Args:
         problems: Their samples, with scores if there is a verifier.
         halves: Places of the problems of each half.
         verifier: Whose scores they are.
         in_tokens: Whether the samples' costs are generated tokens.
-        dearer: What other strategies did on the same problems.
+        tried: What other strategies did on the same problems.
         seed: Of the orders of drawing.
 
     Raises:
@@ -71,136 +62,154 @@ def fit_ladder(
     unit = fmean(cost for problem in problems for cost in problem.costs)
     rng = np.random.default_rng(seed)
     orders = [draw_orders(rng, _NUM_ORDERS, len(problem.classes)) for problem in problems]
-    whole = range(len(problems))
-    model = _fit_answers(problems, orders, whole, sizes)
-    paths = _paths(model, problems, orders, whole, sizes, unit)
-    found = _cross_validated(problems, orders, halves, sizes, unit)
+    alone = _Data(problems, orders, sizes, unit, ())
+    found = [_measured(alone, halves)]
+    if tried:
+        found.append(_measured(replace(alone, tried=tried), halves))
+    fitted, held_out = max(found, key=lambda one: fmean(point.net for point in one[1]))
     points = []
-    for price, (samples, cost, marks) in zip(PRICES, found, strict=True):
-        interval = bootstrap_interval(marks, seed=seed, num_resamples=1_000)
+    for point in held_out:
+        interval = bootstrap_interval(point.marks, seed=seed, num_resamples=1_000)
         points.append(
             LadderPoint(
-                price=price,
-                samples=samples,
-                tokens=cost * unit if in_tokens else None,
-                accuracy=fmean(marks),
+                price=point.price,
+                samples=point.samples,
+                tokens=point.cost * unit if in_tokens else None,
+                accuracy=fmean(point.marks),
                 low=interval.low,
                 high=interval.high,
-                weights=fit_stopping(paths, sizes, price).weights,
+                weights=point.rule.weights,
             )
         )
     return LadderPart(
         verifier=verifier,
         sizes=sizes,
-        answer=model.weights,
+        answer=fitted.model.weights,
         points=tuple(points),
-        dearer=_best_dearer(dearer, paths, unit),
+        edges=fitted.edges,
+        choices=fitted.choices,
     )
 
 
-def _fit_answers(
-    problems: Sequence[Recorded],
-    orders: Sequence[NDArray[np.int64]],
-    places: Sequence[int],
-    sizes: Sequence[int],
-) -> AnswerModel:
-    seen = []
-    for i in places:
-        problem = problems[i]
-        evidence = gather_along(problem.classes, problem.scores, orders[i], sizes)
-        seen.append((evidence, _right(problem, evidence.votes.shape[-1])))
-    return fit_answers(seen)
+class _Fitted(NamedTuple):
+    """What some problems have taught."""
+
+    places: Sequence[int]
+    model: AnswerModel
+    paths: Paths
+    edges: tuple[float, ...]
+    choices: tuple[ChoicePart, ...]
 
 
-def _right(problem: Recorded, num_answers: int) -> NDArray[np.bool_]:
-    return np.isin(np.arange(num_answers), list(problem.right))
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """What a ladder is fitted to.
 
-
-def _paths(
-    model: AnswerModel,
-    problems: Sequence[Recorded],
-    orders: Sequence[NDArray[np.int64]],
-    places: Sequence[int],
-    sizes: Sequence[int],
-    unit: float,
-) -> Paths:
-    """Return the paths of some problems, problem by problem."""
-    facts, is_right, cost = [], [], []
-    for i in places:
-        problem = problems[i]
-        evidence = gather_along(problem.classes, problem.scores, orders[i], sizes)
-        now = standing(model, evidence)
-        last = np.minimum(sizes, len(problem.classes)) - 1
-        facts.append(now.facts)
-        is_right.append(_right(problem, evidence.votes.shape[-1])[now.answer] & (now.chance > 0))
-        cost.append(np.cumsum(np.asarray(problem.costs)[orders[i]], axis=1)[:, last] / unit)
-    weight = np.full(len(facts) * _NUM_ORDERS, 1.0 / _NUM_ORDERS)
-    return Paths(np.concatenate(facts), np.concatenate(is_right), np.concatenate(cost), weight)
-
-
-def _cross_validated(
-    problems: Sequence[Recorded],
-    orders: Sequence[NDArray[np.int64]],
-    halves: _Halves,
-    sizes: Sequence[int],
-    unit: float,
-) -> list[tuple[float, float, list[float]]]:
-    """Return mean samples, mean cost in samples and each problem's accuracy, for each price."""
-    sides = []
-    for test, train in (halves, halves[::-1]):
-        model = _fit_answers(problems, orders, train, sizes)
-        sides.append([_paths(model, problems, orders, part, sizes, unit) for part in (train, test)])
-    found = []
-    for price in PRICES:
-        outcomes = [follow(fit_stopping(train, sizes, price), test) for train, test in sides]
-        right = np.concatenate([outcome.is_right for outcome in outcomes])
-        step = np.concatenate([outcome.step for outcome in outcomes])
-        cost = np.concatenate([outcome.cost for outcome in outcomes])
-        marks = right.reshape(-1, _NUM_ORDERS).mean(axis=1).tolist()
-        found.append((float(np.asarray(sizes)[step].mean()), float(cost.mean()), marks))
-    return found
-
-
-def _best_dearer(dearer: Sequence[Dearer], paths: Paths, unit: float) -> DearerPart | None:
-    """Return the strategy that gains most where all samples are drawn; None if none gains."""
-    best: tuple[float, DearerPart] | None = None
-    chance = paths.facts[:, :, 1].reshape(-1, _NUM_ORDERS, paths.facts.shape[1])
-    for one in dearer:
-        known = [i for i, outcome in enumerate(one.outcomes) if outcome is not None]
-        if len(known) < _NUM_BINS:
-            continue
-        outcomes = [outcome for outcome in one.outcomes if outcome is not None]
-        right = np.array([float(is_right) for is_right, _ in outcomes])
-        cost = fmean(spent for _, spent in outcomes) / unit
-        knots, accuracy = _accuracy_by_chance(chance[known], right)
-        last = chance[known][:, :, -1]
-        gain = float(np.maximum(np.interp(last, knots, accuracy) - last, 0.0).mean())
-        if gain > 0.0 and cost > 0.0 and (best is None or gain > best[0]):
-            part = DearerPart(
-                strategy=one.strategy,
-                parameters=dict(one.parameters),
-                cost=cost,
-                chances=knots,
-                accuracy=accuracy,
-            )
-            best = gain, part
-    return None if best is None else best[1]
-
-
-def _accuracy_by_chance(
-    chance: _Floats, right: _Floats
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return isotonic accuracy of a preset at rising chances; its lower 84 % bound, not its mean.
-
-    A bin of few problems promises much by luck, and the best promise is what is taken.
+    Attributes:
+        problems: Their samples.
+        orders: [orders, samples] of each.
+        sizes: Samples after each step.
+        unit: Cost of a mean sample.
+        tried: What other strategies did on the problems.
     """
-    x, y = chance.ravel(), np.repeat(right, chance[0].size)
-    order = np.argsort(x, kind="stable")
-    bins = np.array_split(order, _NUM_BINS)
-    knots = [float(x[part].mean()) for part in bins]
-    problems = max(1.0, len(right) / _NUM_BINS)
-    means = np.array([float(y[part].mean()) for part in bins])
-    fitted = isotonic_regression(means).x
-    bound = np.clip(fitted - np.sqrt(fitted * (1 - fitted) / problems), 0.0, 1.0)
-    rising = np.maximum.accumulate(bound)
-    return tuple(knots), tuple(float(value) for value in rising)
+
+    problems: Sequence[Recorded]
+    orders: Sequence[NDArray[np.int64]]
+    sizes: Sequence[int]
+    unit: float
+    tried: Sequence[Tried]
+
+    def fit(self, places: Sequence[int]) -> _Fitted:
+        """Fit everything but the stopping rule, which depends on a price, to some problems."""
+        seen = [(self._along(i), self._right(i)) for i in places]
+        model = fit_answers(seen)
+        paths = self.paths(model, places)
+        chances = paths.facts[:, :, 1].reshape(len(places), -1)
+        return _Fitted(places, model, paths, *fit_choices(self._tried_on(places), chances))
+
+    def rule(self, fitted: _Fitted, price: float) -> StoppingRule:
+        """Return the rule for a price; one that always goes on for none."""
+        if not price:
+            always = (1.0,) + (0.0,) * (fitted.paths.facts.shape[-1] - 1)
+            return StoppingRule(tuple(self.sizes), (always,) * (len(self.sizes) - 1))
+        turned = self.turned(fitted, fitted.paths, fitted.places, price)
+        return fit_stopping(turned, self.sizes, price)
+
+    def turned(self, fitted: _Fitted, paths: Paths, places: Sequence[int], price: float) -> Paths:
+        """Return the paths of some problems with the choices that were fitted on others."""
+        return turn(paths, self._tried_on(places), fitted.edges, fitted.choices, price)
+
+    def paths(self, model: AnswerModel, places: Sequence[int]) -> Paths:
+        """Return the paths of some problems, problem by problem."""
+        facts, is_right, cost = [], [], []
+        for i in places:
+            problem = self.problems[i]
+            now = standing(model, self._along(i))
+            last = np.minimum(self.sizes, len(problem.classes)) - 1
+            facts.append(now.facts)
+            is_right.append(self._right(i)[now.answer] & (now.chance > 0))
+            paid = np.cumsum(np.asarray(problem.costs)[self.orders[i]], axis=1)
+            cost.append(paid[:, last] / self.unit)
+        weight = np.full(len(facts) * _NUM_ORDERS, 1.0 / _NUM_ORDERS)
+        costs = np.concatenate(cost)
+        return Paths(
+            np.concatenate(facts), np.concatenate(is_right), costs, weight, np.zeros_like(costs)
+        )
+
+    def _along(self, place: int) -> Evidence:
+        problem = self.problems[place]
+        return gather_along(problem.classes, problem.scores, self.orders[place], self.sizes)
+
+    def _right(self, place: int) -> NDArray[np.bool_]:
+        problem = self.problems[place]
+        num_answers = max(1, max(problem.classes, default=-1) + 1)
+        return np.isin(np.arange(num_answers), list(problem.right))
+
+    def _tried_on(self, places: Sequence[int]) -> list[Tried]:
+        return [one.on(places, self.unit) for one in self.tried]
+
+
+class _HeldOut(NamedTuple):
+    """What stopping at a price brought on the half that it was not fitted on, both ways round.
+
+    Attributes:
+        price: Of a mean sample.
+        rule: Fitted on all problems.
+        marks: Accuracy of each problem.
+        cost: In mean samples.
+        samples: That were drawn.
+    """
+
+    price: float
+    rule: StoppingRule
+    marks: list[float]
+    cost: float
+    samples: float
+
+    @property
+    def net(self) -> float:
+        """Accuracy, less what it cost."""
+        return fmean(self.marks) - self.price * self.cost
+
+
+def _measured(data: _Data, halves: _Halves) -> tuple[_Fitted, list[_HeldOut]]:
+    """Return what all problems have taught, and what the halves say that it is worth."""
+    whole = data.fit(range(len(data.problems)))
+    sides = [(data.fit(train), test) for test, train in (halves, halves[::-1])]
+    tests = [(side, data.paths(side.model, test), test) for side, test in sides]
+    points = []
+    for price in PRICES:
+        outcomes = [follow(data.rule(s, price), data.turned(s, p, at, price)) for s, p, at in tests]
+        right = np.concatenate([outcome.is_right for outcome in outcomes])
+        cost = np.concatenate([outcome.cost for outcome in outcomes])
+        samples = np.asarray(data.sizes)[np.concatenate([one.step for one in outcomes])]
+        points.append(
+            _HeldOut(
+                price=price,
+                rule=data.rule(whole, price),
+                marks=right.reshape(-1, _NUM_ORDERS).mean(axis=1).tolist(),
+                cost=float(cost.mean()),
+                samples=float(samples.mean()),
+            )
+        )
+    return whole, points

@@ -4,8 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from tts.allocation.fit import Recorded
-from tts.evals.calibration.ladder import Dearer
+from tts.evals.calibration.choices import Tried
 from tts.evals.independent_samples import answer_classes, right_classes, shares
 from tts.evals.records import Record
 from tts.evals.run_store import StoredRun
@@ -61,14 +63,14 @@ def labelled_scores(runs: Iterable[StoredRun]) -> dict[str, tuple[list[float], l
     return found
 
 
-def dearer_strategies(
+def tried_strategies(
     runs: Iterable[StoredRun], best: Mapping[Key, Record], keys: Sequence[Key]
-) -> list[Dearer]:
+) -> list[Tried]:
     """Return what strategies that draw samples of their own did on each problem.
 
     One that decides over the very samples that were recorded has nothing to add to them.
     """
-    by_strategy: dict[str, dict[Key, Record]] = defaultdict(dict)
+    by_preset: dict[str, dict[Key, Record]] = defaultdict(dict)
     values: dict[str, Mapping[str, Any]] = {}
     for run in runs:
         given = run.config.get("preset_values", {})
@@ -76,22 +78,24 @@ def dearer_strategies(
             name = str(run.config["preset"])
             values[name] = given
             benchmark = str(run.config["benchmark"])
-            by_strategy[name] |= {(benchmark, r.id, r.repeat): r for r in run.records}
+            by_preset[name] |= {(benchmark, r.id, r.repeat): r for r in run.records}
     return [
-        Dearer(
+        Tried(
+            name,
             str(values[name]["strategy"]),
             values[name].get("parameters") or {},
-            [_outcome(records.get(key)) for key in keys],
+            np.array([key in records and records[key].correct is True for key in keys]),
+            np.array([_cost(records.get(key)) for key in keys]),
         )
-        for name, records in by_strategy.items()
+        for name, records in by_preset.items()
         if not any(_are_its_samples(records[key], best[key]) for key in keys if key in records)
     ]
 
 
-def _outcome(record: Record | None) -> tuple[bool, float] | None:
-    if record is None or record.usage.generated_tokens is None:
-        return None
-    return record.correct is True, float(record.usage.generated_tokens)
+def _cost(record: Record | None) -> float:
+    """Return the generated tokens of a record; NaN where there are none to go by."""
+    tokens = None if record is None else record.usage.generated_tokens
+    return float("nan") if tokens is None else float(tokens)
 
 
 def _are_its_samples(record: Record, other: Record) -> bool:

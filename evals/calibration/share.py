@@ -5,15 +5,13 @@ from dataclasses import replace
 from tts.presets.load import Preset
 from tts.types import Budget
 
-SHARED = 0.9  # of the run's budget; the rest is for a forecast that was too low
-
 
 def with_share(preset: Preset, run_budget: Budget | None, size: int) -> Preset:
     """Return `auto` with its share of the run's budget, and any other preset as it is.
 
     Only where a policy is given, no share or price is, and the run's budget limits what the policy
-    counts: generated tokens, or samples. A tenth is kept back: a run that is over its forecast
-    would otherwise leave its last problems without a sample.
+    counts: generated tokens, or samples. What a forecast was wrong by is made up for while the run
+    goes on (`tts.runtime.pace`).
 
     Args:
         preset: As loaded.
@@ -31,7 +29,7 @@ def with_share(preset: Preset, run_budget: Budget | None, size: int) -> Preset:
     whole = run_budget.tokens if config.policy.in_tokens else run_budget.calls
     if whole is None or config.share is not None or config.price is not None:
         return preset
-    shared = config.model_copy(update={"share": SHARED * whole / size})
+    shared = config.model_copy(update={"share": whole / size})
     parameters = {**preset.values["parameters"], "share": shared.share}
     values = {**preset.values, "parameters": parameters}
     return replace(preset, pipeline=build(shared), config=shared, values=values)

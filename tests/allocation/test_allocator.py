@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tts.allocation.allocator import Belief, RunAllocator
+from tts.allocation.allocator import RunAllocator
 from tts.allocation.fit import Recorded, draw_orders, fit_belief, follow_votes
+from tts.allocation.support import Belief
 from tts.errors import BudgetError, InputError
 
 
@@ -75,14 +76,6 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(BudgetError, match="does not buy one sample"):
         RunAllocator(Belief(), 5, sample_cost=10)
     assert RunAllocator(Belief(), 35, sample_cost=10).affordable() == 3
-    for belief in (
-        {"trust": (0.1, 0.2)},
-        {"trust": (0.1, 0.2, 1.2)},
-        {"shares": (0.5, 0.5, 1.0)},
-        {"concentration": 0.0},
-    ):
-        with pytest.raises(InputError):
-            Belief(**belief)
 
 
 @pytest.mark.slow
@@ -124,7 +117,7 @@ def test_a_vote_is_followed_sample_by_sample() -> None:
     # 0 leads, still leads at 1 : 1 since it was first, then 1 leads.
     assert course.is_right[0].tolist() == [False, False, False, True, True]
     assert course.is_right[1].tolist() == [False, False, True, True, True]
-    assert course.votes[0].tolist() == [[0, 0], [1, 0], [1, 1], [2, 1], [2, 1]]
+    assert course.votes[0].tolist() == [[0, 0], [1, 0], [1, 1], [1, 2], [1, 2]]
     assert course.costs[1].tolist() == [4.0, 3.0, 1.0, 2.0]
 
 
@@ -133,13 +126,18 @@ def test_orders_are_permutations() -> None:
     assert (np.sort(orders, axis=1) == np.arange(7)).all()
 
 
-def test_trust_rises_with_the_share_and_stays_a_belief() -> None:
+def test_a_belief_is_fitted_to_what_was_recorded() -> None:
     good = Recorded((0,) * 16, frozenset({0}), (1.0,) * 16)
     bad = Recorded(tuple(range(1, 17)), frozenset({0}), (1.0,) * 16)
-    belief = fit_belief([good, bad] * 10)
-    assert list(belief.trust) == sorted(belief.trust)
-    assert belief.trust[0] < 0.2 < 0.8 < belief.trust[-1]
+    mistaken = Recorded((1,) * 16, frozenset({0}), (1.0,) * 16)
+    prior = Belief()
+    scattered, popular = fit_belief([good, bad] * 10), fit_belief([good, mistaken] * 10)
+    assert scattered.spread > prior.spread > popular.spread
+    assert scattered.right < prior.right  # all or nothing
     all_right = fit_belief([good] * 10)
-    assert max(all_right.trust) < 1.0  # ten problems are no certainty
+    assert all_right.right / all_right.wrong > 5 * prior.right / prior.wrong
+    assert all_right.wrong > 0.01  # ten problems are no certainty
+    silent = fit_belief([good, Recorded((-1,) * 16, frozenset(), (1.0,) * 16)])
+    assert silent.answers == pytest.approx(16.95 / 33)
     with pytest.raises(InputError, match="no calibration problem"):
         fit_belief([Recorded((-1, -1), frozenset(), (1.0, 1.0))])

@@ -3,18 +3,16 @@
 import numpy as np
 import pytest
 
-from tts.allocation.allocator import Belief
 from tts.allocation.curves import interpolate_accuracy, interpolate_cost, stop_at_prices
 from tts.allocation.fit import Recorded, follow_votes
-from tts.allocation.race import GainTable
+from tts.allocation.support import Belief, Gains
 from tts.errors import InputError
 
 
 def test_a_higher_price_stops_earlier() -> None:
-    belief = Belief()
     problem = Recorded((0, 0, 1, 1, 1, 1, 1, 1), frozenset({1}), tuple(map(float, range(1, 9))))
     course = follow_votes(problem, np.arange(8)[None])
-    found = stop_at_prices(belief, GainTable(belief.concentration), course, [1.0, 0.0])
+    found = stop_at_prices(Gains(Belief()), course, [1.0, 0.0])
     # At price 1 the probe of two is all, and it is wrong: cost 1 + 2. At 0 everything is drawn.
     assert found.samples.tolist() == [2, 8]
     assert found.accuracy.tolist() == [0, 1]

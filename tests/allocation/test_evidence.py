@@ -22,7 +22,11 @@ def test_evidence_by_hand() -> None:
     assert found.num_samples == 4
     first = measures(found)[0]
     expected = [1, 2 / 4, np.log(3), 2 / 4 * np.log(4), 0.75 / 1.65, 0.5, 0.375, 0.25, np.log(4)]
+    # Summed scores .75, best .5, and .9 of the other answer.
+    expected += [np.log(0.75), 0.0, np.log(0.9)]
     assert first.tolist() == pytest.approx(expected)
+    second = measures(found)[1]
+    assert second[-3:].tolist() == pytest.approx([np.log(0.9), np.log(0.9 / 0.1), np.log(0.75)])
 
 
 def test_evidence_along_orders_is_that_of_each_beginning() -> None:

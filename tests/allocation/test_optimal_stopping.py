@@ -12,9 +12,8 @@ def paths(chance: list[list[float]], right: list[list[int]], repeat: int = 200) 
     p = np.repeat(np.array(chance), repeat, axis=0)
     facts = np.stack([np.ones_like(p), p, p**2, 0 * p, 0 * p, 0 * p], axis=-1)
     cost = np.broadcast_to(2.0 ** np.arange(p.shape[1]), p.shape)
-    return Paths(
-        facts, np.repeat(np.array(right, dtype=bool), repeat, axis=0), cost, np.ones(len(p))
-    )
+    is_right = np.repeat(np.array(right, dtype=bool), repeat, axis=0)
+    return Paths(facts, is_right, cost, np.ones(len(p)), np.zeros_like(p))
 
 
 def test_on_where_it_pays_and_no_further() -> None:
@@ -33,6 +32,17 @@ def test_a_step_counts_for_what_comes_after_it() -> None:
     found = paths([[0.4, 0.4, 0.9]], [[0, 0, 1]])
     assert follow(fit_stopping(found, (1, 2, 4), price=0.3), found).cost.mean() == 4.0
     assert follow(fit_stopping(found, (1, 2, 4), price=0.4), found).cost.mean() == 1.0
+
+
+def test_what_an_answer_costs_beside_the_samples_counts() -> None:
+    # Asking somebody else after the first sample costs 3, drawing another costs 1; both are right.
+    found = paths([[0.4, 0.9]], [[1, 1]])
+    extra = np.zeros_like(found.cost)
+    extra[:, 0] = 3.0
+    rule = fit_stopping(found._replace(extra=extra), (1, 2), price=0.1)
+    assert follow(rule, found._replace(extra=extra)).cost.mean() == 2.0
+    dear = follow(StoppingRule((1, 2), ((-1.0,) + (0.0,) * 5,)), found._replace(extra=extra))
+    assert dear.cost.mean() == 4.0
 
 
 def test_a_free_sample_is_drawn_unless_it_harms() -> None:

@@ -5,9 +5,13 @@ from typing import Any
 
 import pytest
 
+from tts.allocation.evidence import AnswerModel
 from tts.allocation.policy_file import (
     BeliefPart,
-    DearerPart,
+    BinPart,
+    ChoicePart,
+    LadderPart,
+    LadderPoint,
     Policy,
     PricePoint,
     load_policy,
@@ -15,7 +19,7 @@ from tts.allocation.policy_file import (
 )
 from tts.errors import InputError
 
-BELIEF = BeliefPart(concentration=0.5, shares=(0.0, 1.0), trust=(0.1, 0.9))
+BELIEF = BeliefPart(right=0.6, wrong=0.8, spread=1.5, discount=0.25, answers=0.95)
 
 
 def point(price: float, samples: float, tokens: float | None = None) -> PricePoint:
@@ -27,14 +31,24 @@ def policy(**more: Any) -> Policy:
     return Policy(**{"model": "m", "belief": BELIEF, "prices": prices, **more})
 
 
-def test_a_share_has_a_price() -> None:
-    # Log-linear: 200 tokens cost .1 and 800 cost .001, so 400, halfway in logs, cost .01.
-    assert policy().price_for(400) == pytest.approx(0.01)
-    assert policy().price_for(1) == pytest.approx(0.1)
-    assert policy().price_for(10_000) == pytest.approx(0.001)
-    in_samples = policy(prices=(point(0.1, 2), point(0.001, 8)))
+def ladder(**more: Any) -> LadderPart:
+    """A ladder of two steps that goes on while votes disagree, cheap and dear."""
+    rows = ((0.9, 0.0, 0.0, 0.0, 0.0, -1.0),)
+    points = [
+        LadderPoint(**point(price, cost, tokens).model_dump(), weights=rows)
+        for price, cost, tokens in ((0.1, 1.0, 100.0), (0.001, 2.0, 200.0))
+    ]
+    values = {"verifier": "prm", "sizes": (1, 2), "answer": AnswerModel().weights}
+    return LadderPart(**{**values, "points": tuple(points), **more})
+
+
+def test_costs_rise_as_prices_fall() -> None:
+    assert policy().costs == ((200, 0.1), (800, 0.001))
+    in_samples = policy(prices=(point(0.001, 8), point(0.1, 2)))
     assert not in_samples.in_tokens
-    assert in_samples.price_for(4) == pytest.approx(0.01)
+    assert in_samples.costs == ((2, 0.1), (8, 0.001))
+    assert [rule.cost for rule in ladder().rules] == [100, 200]
+    assert ladder().enough.price == 0.1  # as right as the dearer one
 
 
 def test_a_policy_survives_writing(tmp_path: Path) -> None:
@@ -45,17 +59,30 @@ def test_a_policy_survives_writing(tmp_path: Path) -> None:
     assert path.read_text().startswith("# Written by `tts calibrate`")
 
 
-def test_chances_of_a_dearer_strategy_are_probabilities() -> None:
-    for chances, accuracy in (((0.0, 1.2), (0.1, 0.9)), ((0.0, 1.0), (-0.1, 0.9))):
-        with pytest.raises(ValueError, match=r"(less|greater) than or equal to [01]"):
-            DearerPart(strategy="beam_search", cost=1.0, chances=chances, accuracy=accuracy)
+def choice(*bins: tuple[float, float, float]) -> ChoicePart:
+    """A beam search that did so in each bin: accuracy, lower bound, cost."""
+    parts = tuple(BinPart(accuracy=a, low=low, cost=cost) for a, low, cost in bins)
+    return ChoicePart(preset="beam_search", strategy="beam_search", bins=parts)
+
+
+def test_a_choice_has_as_many_bins_as_there_are(tmp_path: Path) -> None:
+    one, two = (0.5, 0.4, 3.0), (0.7, 0.6, 3.0)
+    whole = policy(ladder=ladder(edges=(0.4,), choices=(choice(one, two),)))
+    save_policy(whole, tmp_path / "policy.yaml")
+    assert load_policy(tmp_path / "policy.yaml") == whole
+    for edges, bins in (((), (one, two)), ((0.4,), (one,)), ((0.6, 0.4), (one, two, two))):
+        with pytest.raises(ValueError, match="bins"):
+            ladder(edges=edges, choices=(choice(*bins),))
+    for wrong in ((1.2, 0.4, 3.0), (0.5, -0.1, 3.0), (0.5, 0.4, 0.0)):
+        with pytest.raises(ValueError, match=r"(less|greater) than"):
+            choice(wrong)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("schema: 2", "schema: 1"), "version 1, this tts reads 2"),
-        (("  - 0.9", "  - 1.9"), "lie in \\[0, 1\\]"),
+        (("schema: 3", "schema: 2"), "version 2, this tts reads 3"),
+        (("discount: 0.25", "discount: 1.25"), "belief.discount"),
         (("accuracy: 0.5", "accuracy: 50"), "prices.0.accuracy"),
         (("model: m", "modell: m"), "modell"),
         (("belief:", "believe:"), "no policy"),

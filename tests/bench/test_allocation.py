@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from tests.support.pools import row, write_pool
+from tts.allocation.fit import Recorded, follow_votes
+from tts.bench.allocation_stops import early_stops
 from tts.cli.main import run
 
 
@@ -23,6 +25,8 @@ def test_every_series_is_reported_or_left_out_with_a_reason(
     assert run(["bench", "allocation", str(tmp_path), "--orders", "2", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [p["series"] for p in found["pools"]] == ["m"]
+    stops = found["pools"][0]["stops"]
+    assert 2 <= stops["value_stop"]["samples"] <= 16 and 2 <= stops["doubling"]["samples"] <= 16
     assert found["left_out"] == [
         {"pool": "pool", "series": "few", "reason": "4 samples of a problem"}
     ]
@@ -32,3 +36,12 @@ def test_every_series_is_reported_or_left_out_with_a_reason(
     assert "left out: pool few: 4 samples of a problem" in printed
     assert run(["bench", "allocation", str(tmp_path), "--least", "99"]) == 2
     assert "no series has 99 samples" in capsys.readouterr().err
+
+
+def test_presets_that_stop_early_by_hand() -> None:
+    # Two of two agree: both rules stop at 2 or 3. Sixteen in turns never have three quarters.
+    agreed = follow_votes(Recorded((0,) * 16, frozenset({0}), (1.0,) * 16), np.arange(16)[None])
+    split = follow_votes(Recorded((0, 1) * 8, frozenset({0}), (1.0,) * 16), np.arange(16)[None])
+    stops = early_stops([agreed, split])
+    assert stops["doubling"] == (1.0, (2 + 16) / 2)
+    assert stops["value_stop"] == (1.0, (3 + 16) / 2)

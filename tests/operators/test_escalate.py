@@ -8,23 +8,30 @@ from tests.support.results import events
 from tests.support.scripts import in_order
 from tests.support.solving import solve
 from tests.support.verifiers import ByText
+from tts.allocation.pricing import PricedRule
 from tts.engine.scripted import ScriptedEngine
 from tts.errors import CapabilityError
-from tts.operators.escalate import Escalate
+from tts.operators.escalate import Choice, Escalate
 from tts.operators.sample import sample
 from tts.operators.vote import vote
 from tts.pipeline import Pipeline
 from tts.types import Budget, Score
 
 # On while the leader's share of the votes is below 0.9: gain = 0.9 - share.
-SHARE = ((0.9, 0.0, 0.0, 0.0, 0.0, -1.0),)
+SHARE = (0.9, 0.0, 0.0, 0.0, 0.0, -1.0)
 # Chance by the best score alone: logit = -3 + 6 * best.
-BY_SCORE = (-3.0, 0.0, 0.0, 0.0, 0.0, 6.0, 0.0, 0.0, 0.0)
+OWN = sample(n=3).named("own") >> vote()
+BY_SCORE = (-3.0, 0.0, 0.0, 0.0, 0.0, 6.0, *(0.0,) * 6)
 
 
 def ladder(sizes: tuple[int, ...] = (2, 4, 8), **more: Any) -> Pipeline:
-    rows = SHARE * (len(sizes) - 1)
-    return Pipeline.of(Escalate(sizes=sizes, weights=rows, **more)).named("sample")
+    rule = PricedRule(cost=1.0, price=0.01, weights=(SHARE,) * (len(sizes) - 1))
+    return Pipeline.of(Escalate(sizes=sizes, rules=(rule,), **more)).named("sample")
+
+
+def search(*low: float, cost: float = 3.0, body: Pipeline = OWN) -> Choice:
+    """A strategy to turn to, with these bounds of its accuracy."""
+    return Choice(name="search", body=body, low=low, cost=(cost,) * len(low))
 
 
 def test_agreement_stops_at_the_first_step() -> None:
@@ -72,23 +79,52 @@ def test_a_failed_verifier_counts_as_no_score() -> None:
     assert "verifier 'judge' failed" in result.reason
 
 
-def test_what_the_samples_do_not_settle_goes_to_the_dearer_strategy() -> None:
-    dearer = sample(n=3).named("own") >> vote()
-    asked = ladder((2,), dearer=dearer, chances=(0.0, 1.0), accuracy=(0.99, 0.99))
-    result = solve(ScriptedEngine(in_order(12)), asked)
+def test_what_the_samples_do_not_settle_goes_to_another_strategy() -> None:
+    result = solve(ScriptedEngine(in_order(12)), ladder((2,), choices=(search(0.99),)))
     assert result.usage.calls == 5
     assert result.answer is not None and result.answer.support.voters == 3
-    assert len(events(result, "escalate")) == 1
-    useless = ladder((2,), dearer=dearer, chances=(0.0, 1.0), accuracy=(0.1, 0.1))
-    assert solve(ScriptedEngine(in_order(12)), useless).usage.calls == 2
+    (chosen,) = result.facts.choices
+    assert (chosen.what, chosen.chance) == ("search after 2", 0.99)
+    # What it promises is too little, or too little for its price of 0.01 a sample.
+    for choice in (search(0.1), search(0.99, cost=90.0)):
+        left = solve(ScriptedEngine(in_order(12)), ladder((2,), choices=(choice,)))
+        assert left.usage.calls == 2
+        assert left.facts.choices[0].what == "2 samples"
 
 
-def test_without_a_dearer_answer_its_own_stands() -> None:
-    dearer = sample(n=3) >> vote(quorum=4)
-    asked = ladder((2,), dearer=dearer, chances=(0.0,), accuracy=(1.0,))
-    result = solve(ScriptedEngine(in_order(12)), asked)
+def test_the_choice_is_that_of_the_bin() -> None:
+    # Two equal answers of two have a chance of .98 by the model, two different ones one of .67.
+    choice = search(0.9, 0.0)
+    for answers, calls in (((12,), 2), ((12, 13), 5)):
+        pipeline = ladder((2,), choices=(choice,), edges=(0.8,))
+        assert solve(ScriptedEngine(in_order(*answers)), pipeline).usage.calls == calls
+
+
+def test_without_an_answer_of_the_other_its_own_stands() -> None:
+    silent = search(1.0, body=sample(n=3) >> vote(quorum=4))
+    result = solve(ScriptedEngine(in_order(12)), ladder((2,), choices=(silent,)))
     assert result.usage.calls == 5
     assert result.answer is not None and result.answer.support.voters == 2
+
+
+def test_a_choice_that_is_more_than_what_is_left_is_not_asked() -> None:
+    pipeline = ladder((2,), choices=(search(1.0),), unit="calls")
+    for calls, spent in ((4, 2), (5, 5)):
+        result = solve(ScriptedEngine(in_order(12)), pipeline, budget=Budget(calls=calls))
+        assert result.usage.calls == spent
+        assert result.answer is not None
+
+
+def test_a_share_picks_the_rule() -> None:
+    never, always = (-1.0, *(0.0,) * 5), (1.0, *(0.0,) * 5)
+    rules = (
+        PricedRule(cost=2.0, price=0.1, weights=(never,) * 2),
+        PricedRule(cost=8.0, price=0.001, weights=(always,) * 2),
+    )
+    for share, calls in ((2.0, 2), (8.0, 8)):
+        operator = Escalate(sizes=(2, 4, 8), rules=rules, share=share, unit="calls")
+        result = solve(ScriptedEngine(in_order(12)), Pipeline.of(operator))
+        assert result.usage.calls == calls
 
 
 def test_a_budget_ends_it_with_what_there_is() -> None:
@@ -105,18 +141,25 @@ def test_another_model_is_refused_before_a_sample() -> None:
     engine = ScriptedEngine(in_order(12))
     with pytest.raises(CapabilityError, match="calibrated for other"):
         solve(engine, ladder(model="other"))
-    inner = ladder((2,), dearer=ladder(model="other"))
+    inner = ladder((2,), choices=(search(1.0, body=ladder(model="other")),))
     with pytest.raises(CapabilityError, match="calibrated for other"):
         solve(engine, inner)
     assert not engine.requests
 
 
 @pytest.mark.parametrize(
-    "more", [{"chances": (0.5, 0.1), "accuracy": (1, 1)}, {"accuracy": (1, 1)}, {"answer": (1.0,)}]
+    "more",
+    [
+        {"edges": (0.5, 0.1)},
+        {"choices": (search(1.0, 1.0),)},  # bounds for two bins, and one bin
+        {"answer": (1.0,)},
+        {"rules": ()},
+        {"rules": (PricedRule(1.0, 0.1, ((1.0,),)),)},
+    ],
 )
 def test_what_is_no_ladder_is_refused(more: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
-        ladder(**more)
+        Escalate(**{"sizes": (2,), "rules": (PricedRule(1.0, 0.1, ()),), **more})
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.allocation.test_policy_file import policy
+from tests.allocation.test_policy_file import choice, ladder, policy
 from tests.support.solving import PROBLEM
 from tests.support.verifiers import open_verifier
-from tts.allocation.evidence import AnswerModel
-from tts.allocation.policy_file import DearerPart, LadderPart, LadderPoint, save_policy
+from tts.allocation.policy_file import LadderPoint, save_policy
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import EngineError, TTSError
 from tts.parts import catalog
@@ -102,22 +101,14 @@ def assert_no_case_goes_over(name: str, preset: Preset, cases: range) -> None:
 
 
 def ladder_policy(folder: Path) -> str:
-    """A policy that draws on while votes disagree, and then asks a dearer strategy."""
+    """A policy that draws on while votes disagree, and then turns to a search."""
     going_on = (0.9, 0.0, 0.0, 0.0, 0.0, -1.0)
     point = LadderPoint(
         price=0.01, samples=4, tokens=100, accuracy=0.5, low=0.4, high=0.6, weights=(going_on,) * 3
     )
-    ladder = LadderPart(
-        verifier="prm",
-        sizes=(1, 2, 4, 8),
-        answer=AnswerModel().weights,
-        points=(point,),
-        dearer=DearerPart(
-            strategy="beam_search", cost=1.0, chances=(0.0, 1.0), accuracy=(0.99, 0.99)
-        ),
-    )
+    part = ladder(sizes=(1, 2, 4, 8), points=(point,), choices=(choice((0.99, 0.99, 1.0)),))
     path = folder / "policy.yaml"
-    save_policy(policy(model="scripted", ladder=ladder), path)
+    save_policy(policy(model="scripted", ladder=part), path)
     return f"policy={path}"
 
 

@@ -1,79 +1,25 @@
 """One budget for many problems: the next samples go where they are expected to buy most.
 
 After a short probe of every problem, each slice of the budget goes to the problems with the largest
-gain per cost (`tts.allocation.race`), weighted by how likely the vote's winner is right at all. A
-settled problem gains nothing; one whose answers are all over the place, or missing, costs much for
-each vote that counts and is seldom right in the end, and so falls behind by itself. This is the
-greedy allocation by marginal gain of Damani et al. 2024, "Learning How Hard to Think",
-arXiv:2410.04707, on votes in place of a trained predictor, and online: problems may be added at
-any time, and observations may come late and in any order.
+gain per cost (`tts.allocation.support`). A settled problem gains nothing; one whose answers are
+missing costs much for each vote, and so falls behind by itself. This is the greedy allocation by
+marginal gain of Damani et al. 2024, "Learning How Hard to Think", arXiv:2410.04707, on votes in
+place of a trained predictor, and online: problems may be added at any time, and observations may
+come late and in any order.
 
 The decisions are pure functions of what was observed; who draws the samples is the caller's affair.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tts.allocation.race import DEFAULT_CONCENTRATION, GainTable, certainty, gain_table
-from tts.errors import BudgetError, InputError
+from tts.allocation.support import Belief, chances, gains_of
+from tts.errors import BudgetError
 
 _Ints = NDArray[np.int64]
 _Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Belief:
-    """What is believed of a model on a kind of problems, before any is seen.
-
-    Attributes:
-        concentration: Of the race between answers (`tts.allocation.race`).
-        shares: Leader's shares of the samples drawn, rising; knots of `trust`.
-        trust: Chance that a vote's final winner is right, at each of these shares.
-    """
-
-    concentration: float = DEFAULT_CONCENTRATION
-    shares: tuple[float, ...] = (0.0, 0.5, 1.0)
-    trust: tuple[float, ...] = (0.1, 0.6, 0.95)
-
-    def __post_init__(self) -> None:
-        """Refuse what is no belief."""
-        rising = all(a < b for a, b in zip(self.shares, self.shares[1:], strict=False))
-        if not self.shares or len(self.shares) != len(self.trust) or not rising:
-            raise InputError("trust needs one value for each share, and shares that rise")
-        if not all(0.0 <= value <= 1.0 for value in (*self.shares, *self.trust)):
-            raise InputError("shares and trust are probabilities and lie in [0, 1]")
-        if not self.concentration > 0:
-            raise InputError("the race's concentration must be positive")
-
-
-def gain_per_cost(
-    belief: Belief,
-    table: GainTable,
-    votes: _Ints,
-    num_samples: _Ints,
-    cost: _Floats,
-) -> _Floats:
-    """Return the expected gain in accuracy of each problem's next sample, over its cost.
-
-    trust(leader's share) * gain per vote * chance that a sample is a vote for one of the top two,
-    over the mean cost of a sample.
-
-    Args:
-        belief: About the model.
-        table: Of the belief's concentration.
-        votes: [problems, 2], votes of the leader and of the second.
-        num_samples: Samples drawn of each, missing answers included.
-        cost: Mean cost of a sample of each.
-    """
-    lead, second = votes[:, 0], votes[:, 1]
-    # Laplace's rule: one vote for the two and one sample elsewhere are taken for granted.
-    relevant = (lead + second + 1.0) / (num_samples + 2.0)
-    share = (lead + 0.5) / (num_samples + 1.0)
-    trust = np.interp(share, belief.shares, belief.trust)
-    return np.asarray(trust * table(lead, second) * relevant / cost)
 
 
 class RunAllocator:
@@ -112,7 +58,7 @@ class RunAllocator:
         self._probe = probe
         self._most = most
         self._least_gain = least_gain
-        self._table = gain_table(belief.concentration)
+        self._per_sample = gains_of(belief)
         self._counts = np.zeros((0, 4), dtype=np.int64)
         self._asked = np.zeros(0, dtype=np.int64)  # granted, whether observed yet or not
         self._seen = np.zeros(0, dtype=np.int64)
@@ -129,9 +75,9 @@ class RunAllocator:
 
     @property
     def certainties(self) -> _Floats:
-        """Posterior probability of each problem's leader against its second."""
-        votes = self._top_two().astype(np.float64)
-        return certainty(votes[:, 0], votes[:, 1], self.belief.concentration)
+        """Chance of each problem's leader to be right."""
+        ranked = -np.sort(-self._counts, axis=1)
+        return np.asarray(chances(self.belief, ranked).seen[:, 0])
 
     def affordable(self) -> int:
         """Return how many problems the whole budget gives one sample each."""
@@ -194,9 +140,7 @@ class RunAllocator:
 
     def gains(self) -> _Floats:
         """Return each problem's gain per cost at what was observed; 0 where it has its most."""
-        gains = gain_per_cost(
-            self.belief, self._table, self._top_two(), self._seen, self._expected_cost()
-        )
+        gains = self._per_sample(self._counts, self._seen) / self._expected_cost()
         return np.where(self._asked < self._most, gains, 0.0)
 
     def _best(self, expected: _Floats, left: float, per_problem: int, now: _Ints) -> _Ints:
@@ -208,9 +152,6 @@ class RunAllocator:
     def _expected_cost(self) -> _Floats:
         # The prior is worth one sample.
         return np.asarray((self._cost + self._sample_cost) / (self._seen + 1))
-
-    def _top_two(self) -> _Ints:
-        return np.asarray(np.partition(self._counts, (-2, -1), axis=1)[:, :-3:-1])
 
 
 def _fill(order: _Ints, wanted: _Ints, cost: _Floats, left: float) -> _Ints:

@@ -6,9 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tts.allocation.allocator import Belief, gain_per_cost
 from tts.allocation.fit import Winners
-from tts.allocation.race import GainTable
+from tts.allocation.support import Gains
 from tts.errors import InputError
 
 _Floats = NDArray[np.float64]
@@ -23,24 +22,22 @@ class Stopped(NamedTuple):
 
 
 def stop_at_prices(
-    belief: Belief, table: GainTable, course: Winners, prices: Sequence[float], *, probe: int = 2
+    gains: Gains, course: Winners, prices: Sequence[float], *, probe: int = 2
 ) -> Stopped:
     """Draw each order until the next sample gains less than the price; see `allocate`.
 
     Args:
-        belief: About the model.
-        table: Of the belief's concentration.
+        gains: Of a belief.
         course: One problem's votes, along some orders of drawing.
         prices: Least gains in accuracy per sample.
         probe: Samples before the first decision.
     """
-    num_orders, num_levels, _ = course.votes.shape
+    num_orders, num_levels, num_classes = course.votes.shape
     drawn = np.tile(np.arange(num_levels), num_orders)
-    votes = course.votes.reshape(-1, 2)
-    gains = gain_per_cost(belief, table, votes, drawn, np.ones(len(drawn)))
-    gains = gains.reshape(num_orders, num_levels)
+    votes = course.votes.reshape(-1, num_classes).astype(np.int64)
+    found = gains(votes, drawn).reshape(num_orders, num_levels)
     first = min(probe, num_levels - 1)
-    is_over = gains[:, first:, None] < np.asarray(prices)
+    is_over = found[:, first:, None] < np.asarray(prices)
     is_over[:, -1] = True  # nothing is left to draw
     stops = is_over.argmax(axis=1) + first  # [orders, prices]
     paid = np.hstack([np.zeros((num_orders, 1)), np.cumsum(course.costs, axis=1)])

@@ -20,10 +20,11 @@ with optional_import("the allocation of a budget"):
     from scipy.optimize import minimize
     from scipy.special import expit
 
-NUM_MEASURES = 9
+NUM_MEASURES = 12
+_LEAST_SCORE = 1e-3  # a score further from one half says no more
 _RIDGE = 1.0  # prior precision of a weight
 _Floats = NDArray[np.float64]
-_PRIOR = (-2.0, 4.0, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0)  # a vote, before anything is fitted
+_PRIOR = (-2.0, 4.0, 0.5, 0.5) + (0.0,) * 8  # a vote, before anything is fitted
 
 
 class Evidence(NamedTuple):
@@ -126,7 +127,9 @@ def measures(evidence: Evidence) -> _Floats:
     """Return the measures of each answer, [..., answers, NUM_MEASURES].
 
     1, share of the samples, log votes, share * log samples, share of the summed scores, best score,
-    mean score, best score * largest share, log samples.
+    mean score, best score * largest share, log samples; then on scales on which small differences
+    near 0 and 1 count: log of the summed scores, logit of the best score, log of the strongest
+    rival's summed scores.
     """
     votes, total, best, num_samples = evidence
     n = np.maximum(num_samples, 1.0)[..., None]
@@ -143,8 +146,19 @@ def measures(evidence: Evidence) -> _Floats:
         total / np.maximum(votes, 1.0),
         best * share.max(axis=-1, keepdims=True),
         log_n,
+        np.log(np.maximum(total, _LEAST_SCORE)),
+        np.log(np.maximum(best, _LEAST_SCORE) / np.maximum(1.0 - best, _LEAST_SCORE)),
+        np.log(np.maximum(_strongest_rival(total), _LEAST_SCORE)),
     )
     return np.stack(columns, axis=-1)
+
+
+def _strongest_rival(total: _Floats) -> _Floats:
+    """Return the largest of the others' values for each answer, [..., answers]; 0 without one."""
+    padded = np.concatenate([total, np.zeros_like(total[..., :1])], axis=-1)
+    ranked = np.partition(padded, (-2, -1), axis=-1)
+    second, first = ranked[..., -2:-1], ranked[..., -1:]
+    return np.where(total < first, first, second)
 
 
 def fit_answers(seen: Sequence[tuple[Evidence, NDArray[np.bool_]]]) -> AnswerModel:

@@ -1,23 +1,20 @@
-"""Beliefs fitted to recorded samples: how votes go on, and when their winner is right."""
+"""Beliefs fitted to recorded samples: how right answers share the votes with wrong ones."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tts.allocation.allocator import Belief
-from tts.allocation.race import fit_race
+from tts.allocation.support import Belief
 from tts.errors import InputError, optional_import
 
-with optional_import("a fitted curve"):
-    from scipy.optimize import isotonic_regression
+with optional_import("a fitted belief"):
+    from scipy.optimize import minimize
+    from scipy.special import betaln, expit, gammaln
 
-_PRIOR = Belief()
-_PRIOR_WEIGHT = 2.0  # problems that the prior counts for, at each of its knots
-_MAX_KNOTS = 16
-_NUM_ORDERS = 8
+_MOST_DISCOUNT = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +39,13 @@ class Winners(NamedTuple):
 
     Attributes:
         is_right: [orders, samples + 1], whether the winner after n samples is right.
-        votes: [orders, samples + 1, 2], of the leader and of the second after n samples.
+        votes: [orders, samples + 1, classes], of each class after n samples.
         classes: [orders, samples], the classes as drawn.
         costs: [orders, samples].
     """
 
     is_right: NDArray[np.bool_]
-    votes: NDArray[np.int64]
+    votes: NDArray[np.int32]
     classes: NDArray[np.int64]
     costs: NDArray[np.float64]
 
@@ -62,19 +59,18 @@ def follow_votes(problem: Recorded, orders: NDArray[np.int64]) -> Winners:
     """
     classes = np.asarray(problem.classes, dtype=np.int64)[orders]
     num_orders, num_samples = classes.shape
-    num_classes = max(2, int(classes.max(initial=-1)) + 1)
+    num_classes = max(1, int(classes.max(initial=-1)) + 1)
     votes = classes[:, :, None] == np.arange(num_classes)
-    counts = np.cumsum(votes, axis=1)
+    counts = np.cumsum(votes, axis=1, dtype=np.int32)
     first = np.where(votes.any(axis=1), votes.argmax(axis=1), num_samples)  # [orders, classes]
     # The number of votes decides; among equals, who came first.
     rank = counts * (num_samples + 1) - first[:, None, :]
     winner = rank.argmax(axis=2)
-    top = np.partition(counts, (-2, -1), axis=2)[:, :, :-3:-1]
-    is_right = np.isin(winner, list(problem.right)) & (top[:, :, 0] > 0)
-    none = np.zeros((num_orders, 1, 2), dtype=np.int64)
+    is_right = np.isin(winner, list(problem.right)) & counts.any(axis=2)
+    none = np.zeros((num_orders, 1, num_classes), dtype=np.int32)
     return Winners(
         np.hstack([none[:, :, 0].astype(bool), is_right]),
-        np.hstack([none, top]),
+        np.hstack([none, counts]),
         classes,
         np.asarray(problem.costs, dtype=np.float64)[orders],
     )
@@ -85,63 +81,52 @@ def draw_orders(rng: np.random.Generator, num_orders: int, num_samples: int) -> 
     return rng.permuted(np.tile(np.arange(num_samples), (num_orders, 1)), axis=1)
 
 
-def fit_belief(problems: Sequence[Recorded], *, seed: int = 0) -> Belief:
-    """Return what recorded samples say of a model.
+def fit_belief(problems: Sequence[Recorded]) -> Belief:
+    """Return the belief of largest likelihood for all recorded samples, with a weak prior.
 
-    The race comes from each problem's final votes. Trust is the isotonic regression (Zadrozny and
-    Elkan 2002, doi:10.1145/775047.775151) of "the final winner is right" on the leader's share
-    after 2, 4, 8, ... samples; the default belief counts as a few problems more, so that data that
-    are all right or all wrong stay a belief and not a certainty.
+    A problem whose right answer is known to nobody's sample counts as one whose samples are wrong.
+    The default belief is the prior: a factor of e on a parameter costs half a unit of likelihood,
+    as few problems as four can outweigh it, and data that are all right or all wrong stay a belief
+    and not a certainty.
 
     Raises:
         InputError: No problem has a sample with an answer.
     """
-    with_votes = [problem for problem in problems if any(c >= 0 for c in problem.classes)]
-    if not with_votes:
+    counts = [_right_and_wrong(problem) for problem in problems]
+    right = np.array([own for own, _ in counts], dtype=np.float64)
+    total = np.array([own + wrong.sum() for own, wrong in counts], dtype=np.float64)
+    if not total.any():
         raise InputError("no calibration problem has a sample with an answer")
-    tops = [_top_two(problem.classes) for problem in with_votes]
-    concentration = fit_race([lead for lead, _ in tops], [second for _, second in tops])
-    rng = np.random.default_rng(seed)
-    points = [point for problem in problems for point in _trust_points(problem, rng)]
-    prior = [
-        (share, trust, _PRIOR_WEIGHT)
-        for share, trust in zip(_PRIOR.shares, _PRIOR.trust, strict=True)
-    ]
-    shares, trust = _isotonic([*points, *prior])
-    return Belief(concentration, shares, trust)
+    wrong = np.concatenate([part for _, part in counts])
+    place = np.concatenate([np.arange(len(part)) for _, part in counts])
+    start = _to_numbers(Belief())
+
+    def loss(numbers: NDArray[np.float64]) -> float:
+        a, b, spread, discount = _to_parameters(numbers)
+        likelihood = np.sum(betaln(a + right, b + total - right) - betaln(a, b))
+        likelihood -= np.sum(gammaln(spread + total - right) - gammaln(spread))
+        likelihood += np.sum(np.log(spread + discount * place))
+        likelihood += np.sum(gammaln(wrong - discount) - gammaln(1.0 - discount))
+        return float(0.5 * np.sum((numbers - start) ** 2) - likelihood)
+
+    fitted = _to_parameters(minimize(loss, start, method="L-BFGS-B").x)
+    drawn = sum(len(problem.classes) for problem in problems)
+    return Belief(*fitted, answers=float((total.sum() + Belief().answers) / (drawn + 1.0)))
 
 
-def _top_two(classes: Sequence[int]) -> tuple[int, int]:
-    counts = np.bincount([c for c in classes if c >= 0])
-    ranked = sorted(counts.tolist(), reverse=True)
-    return ranked[0], ranked[1] if len(ranked) > 1 else 0
+def _right_and_wrong(problem: Recorded) -> tuple[int, NDArray[np.int64]]:
+    """Return the votes for right answers, and those of each class of wrong ones."""
+    counts = np.bincount([c for c in problem.classes if c >= 0], minlength=1)
+    is_right = np.isin(np.arange(len(counts)), list(problem.right))
+    return int(counts[is_right].sum()), counts[~is_right & (counts > 0)]
 
 
-def _trust_points(
-    problem: Recorded, rng: np.random.Generator
-) -> Iterator[tuple[float, float, float]]:
-    """Yield (leader's share, final winner right, weight); a problem weighs 1 in all."""
-    num_samples = len(problem.classes)
-    if not num_samples:
-        return
-    course = follow_votes(problem, draw_orders(rng, _NUM_ORDERS, num_samples))
-    sizes = [2**i for i in range(1, num_samples.bit_length()) if 2**i <= num_samples] or [1]
-    final = course.is_right[:, -1].astype(float)
-    weight = 1.0 / (_NUM_ORDERS * len(sizes))
-    for n in sizes:
-        shares = (course.votes[:, n, 0] + 0.5) / (n + 1.0)
-        yield from zip(shares.tolist(), final.tolist(), [weight] * _NUM_ORDERS, strict=True)
+def _to_numbers(belief: Belief) -> NDArray[np.float64]:
+    share = belief.discount / _MOST_DISCOUNT
+    logit = np.log(share / (1.0 - share))
+    return np.array([*np.log([belief.right, belief.wrong, belief.spread]), logit])
 
 
-def _isotonic(
-    points: Sequence[tuple[float, float, float]],
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    x, y, weight = (np.asarray(column, dtype=np.float64) for column in zip(*points, strict=True))
-    edges = np.quantile(x, np.linspace(0, 1, _MAX_KNOTS + 1))
-    bins = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, _MAX_KNOTS - 1)
-    mass = np.bincount(bins, weight, _MAX_KNOTS)
-    kept = mass > 0
-    centres = np.bincount(bins, weight * x, _MAX_KNOTS)[kept] / mass[kept]
-    means = np.bincount(bins, weight * y, _MAX_KNOTS)[kept] / mass[kept]
-    fitted = np.clip(isotonic_regression(means, weights=mass[kept]).x, 0.0, 1.0)
-    return tuple(map(float, centres)), tuple(map(float, fitted))
+def _to_parameters(numbers: NDArray[np.float64]) -> tuple[float, float, float, float]:
+    a, b, spread = np.exp(numbers[:3])
+    return float(a), float(b), float(spread), float(_MOST_DISCOUNT * expit(numbers[3]))

@@ -56,15 +56,18 @@ class Paths(NamedTuple):
 
     Attributes:
         facts: [paths, steps, NUM_FACTS] of `Standing`.
-        is_right: [paths, steps], whether the answer of largest chance is right.
-        cost: [paths, steps], spent until then, in mean samples.
+        is_right: [paths, steps], whether the answer that is given there is right.
+        cost: [paths, steps], spent on samples until then, in mean samples.
         weight: [paths]; a problem's paths weigh 1 together.
+        extra: [paths, steps], what giving an answer there costs beside the samples: that of another
+            strategy which is asked for it.
     """
 
     facts: _Floats
     is_right: NDArray[np.bool_]
     cost: _Floats
     weight: _Floats
+    extra: _Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +112,11 @@ def fit_stopping(paths: Paths, sizes: Sequence[int], price: float) -> StoppingRu
     if not len(paths.weight) or price < 0:
         raise InputError("a stopping rule needs recorded paths and a price that is not negative")
     num_steps = paths.cost.shape[1]
-    value = paths.is_right[:, -1].astype(np.float64)
+    ends = paths.is_right - price * paths.extra
+    value = ends[:, -1]
     rows: list[tuple[float, ...]] = []
     for step in range(num_steps - 2, -1, -1):
-        now = paths.is_right[:, step].astype(np.float64)
+        now = ends[:, step]
         later = value - price * (paths.cost[:, step + 1] - paths.cost[:, step])
         weights = _regress(paths.facts[:, step], later - now, paths.weight)
         rows.append(tuple(float(w) for w in weights))
@@ -135,7 +139,7 @@ def follow(rule: StoppingRule, paths: Paths) -> Outcome:
     for i in range(num_steps - 2, -1, -1):
         step = np.where(rule.gain(i, paths.facts[:, i]) > 0.0, step, i)
     at = (np.arange(num_paths), step)
-    return Outcome(paths.is_right[at], paths.cost[at], step)
+    return Outcome(paths.is_right[at], paths.cost[at] + paths.extra[at], step)
 
 
 def _regress(x: _Floats, y: _Floats, weight: _Floats) -> _Floats:

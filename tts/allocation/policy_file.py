@@ -1,7 +1,8 @@
 """Policies: what `tts calibrate` learned of a model on a kind of problems, as readable YAML.
 
 A policy holds the belief of the allocator, the accuracy and cost that stopping at a price brought
-on held-out halves, and where all that came from.
+on held-out halves, what other strategies did in each bin of predicted difficulty, and where all
+that came from.
 """
 
 from collections.abc import Sequence
@@ -9,17 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tts.allocation.allocator import Belief
 from tts.allocation.evidence import AnswerModel
 from tts.allocation.optimal_stopping import StoppingRule
+from tts.allocation.pricing import PricedRule
+from tts.allocation.support import Belief
 from tts.errors import InputError
 from tts.storage import bounded_yaml
 
-SCHEMA = 2
+SCHEMA = 3
 _DEFAULT_PRICE = 1e-3
 _HALF_A_POINT = 0.005
 
@@ -52,23 +53,17 @@ class PricePoint(_Part):
 
 
 class BeliefPart(_Part):
-    """The allocator's belief (`tts.allocation.allocator.Belief`)."""
+    """What is believed of votes before any is seen (`tts.allocation.support.Belief`)."""
 
-    concentration: float = Field(gt=0)
-    shares: tuple[float, ...]
-    trust: tuple[float, ...]
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        self.to_belief()
-        return self
+    right: float = Field(gt=0)
+    wrong: float = Field(gt=0)
+    spread: float = Field(gt=0)
+    discount: float = Field(ge=0, lt=1)
+    answers: float = Field(gt=0, le=1)
 
     def to_belief(self) -> Belief:
-        """Return the belief; ValueError if it is none, so that a policy file says where."""
-        try:
-            return Belief(self.concentration, self.shares, self.trust)
-        except InputError as error:
-            raise ValueError(str(error)) from error
+        """Return the belief."""
+        return Belief(self.right, self.wrong, self.spread, self.discount, self.answers)
 
 
 class LadderPoint(PricePoint):
@@ -81,40 +76,54 @@ class LadderPoint(PricePoint):
     weights: tuple[tuple[float, ...], ...]
 
 
-class DearerPart(_Part):
-    """A dearer strategy, and how right it is where the samples leave a chance.
+class BinPart(_Part):
+    """What a choice did on problems of one bin of predicted difficulty.
 
     Attributes:
-        strategy: Its name.
-        parameters: Its own.
+        accuracy: Share of right answers.
+        low: Its lower bound, by which the choice is judged.
         cost: In mean samples.
-        chances: Rising; knots of `accuracy`.
-        accuracy: Share of right answers of the strategy at these chances.
     """
 
+    accuracy: _Chance
+    low: _Chance
+    cost: float = Field(gt=0)
+
+
+class ChoicePart(_Part):
+    """A strategy to turn to, where the samples so far leave a chance at which it does better.
+
+    Attributes:
+        preset: Its name.
+        strategy: What it runs.
+        parameters: Its own: how many, how wide, how many in sequence, on which engine.
+        bins: From the hardest problems to the easiest.
+    """
+
+    preset: str
     strategy: str
     parameters: dict[str, Any] = {}
-    cost: float = Field(gt=0)
-    chances: tuple[_Chance, ...]
-    accuracy: tuple[_Chance, ...]
+    bins: tuple[BinPart, ...]
 
 
 class LadderPart(_Part):
-    """From one sample to many, and on to a dearer strategy (`tts.operators.escalate`).
+    """From one sample to many, and on to other strategies (`tts.operators.escalate`).
 
     Attributes:
         verifier: Whose scores were recorded; None if none were.
         sizes: Samples after each step.
         answer: Weights of the answer model (`tts.allocation.evidence`).
         points: Rising in cost.
-        dearer: None where no strategy that was tried gains anything.
+        edges: Chances of the best answer between the bins of predicted difficulty, rising.
+        choices: Strategies that do better somewhere; none where no strategy that was tried does.
     """
 
     verifier: str | None = None
     sizes: tuple[int, ...]
     answer: tuple[float, ...]
     points: tuple[LadderPoint, ...]
-    dearer: DearerPart | None = None
+    edges: tuple[_Chance, ...] = ()
+    choices: tuple[ChoicePart, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -126,6 +135,14 @@ class LadderPart(_Part):
             raise ValueError(str(error)) from error
         if not self.points:
             raise ValueError("a ladder needs a point")
+        if list(self.edges) != sorted(self.edges):
+            raise ValueError("edges between bins rise")
+        for choice in self.choices:
+            if len(choice.bins) != len(self.edges) + 1:
+                raise ValueError(
+                    f"{choice.preset}: {len(self.edges) + 1} bins lie between the edges, "
+                    f"got {len(choice.bins)}"
+                )
         return self
 
     @property
@@ -133,25 +150,21 @@ class LadderPart(_Part):
         """Whether its costs are generated tokens, and not samples."""
         return all(point.tokens is not None for point in self.points)
 
-    def rule_for(self, share: float | None) -> tuple[StoppingRule, float]:
-        """Return the stopping rule that costs `share` on average, and its price.
+    @property
+    def rules(self) -> tuple[PricedRule, ...]:
+        """What stops at each price, rising in cost."""
+        costs = [point.tokens if self.in_tokens else point.samples for point in self.points]
+        return tuple(
+            PricedRule(cost or 0.0, point.price, point.weights)
+            for cost, point in zip(costs, self.points, strict=True)
+        )
 
-        Linear between the two points around it, in the logarithm of the cost; the cheapest or the
-        dearest beyond. Without a share, the cheapest within half a point of the best accuracy.
-        """
-        if share is None:
-            enough = max(point.accuracy for point in self.points) - _HALF_A_POINT
-            point = next(point for point in self.points if point.accuracy >= enough)
-            return StoppingRule(self.sizes, point.weights), point.price
-        costs = [(p.tokens if self.in_tokens else p.samples) or 0.0 for p in self.points]
-        rising = np.maximum.accumulate(np.log(costs))  # cross-validated, so not quite by itself
-        place = float(np.interp(np.log(share), rising, np.arange(len(costs))))
-        i = min(int(place), len(costs) - 1)
-        j, part = min(i + 1, len(costs) - 1), place - int(place)
-        low, high = np.asarray(self.points[i].weights), np.asarray(self.points[j].weights)
-        rows = (1 - part) * low + part * high
-        price = (1 - part) * self.points[i].price + part * self.points[j].price
-        return StoppingRule(self.sizes, tuple(map(tuple, rows.tolist()))), price
+    @property
+    def enough(self) -> PricedRule:
+        """The cheapest rule within half a point of the best accuracy."""
+        least = max(point.accuracy for point in self.points) - _HALF_A_POINT
+        pairs = zip(self.points, self.rules, strict=True)
+        return next(rule for point, rule in pairs if point.accuracy >= least)
 
 
 class Policy(_Part):
@@ -165,6 +178,7 @@ class Policy(_Part):
         prices: Rising in price, and so falling in cost.
         ladder: Where a verifier's scores were recorded; then `auto` goes by it.
         notes: What to know before trusting it.
+        problems: Hashes of the problems' statements, on which it is not to be measured.
     """
 
     schema_version: int = Field(SCHEMA, alias="schema")
@@ -174,27 +188,19 @@ class Policy(_Part):
     prices: tuple[PricePoint, ...] = ()
     ladder: LadderPart | None = None
     notes: tuple[str, ...] = ()
+    problems: str = ""
 
     @property
     def in_tokens(self) -> bool:
         """Whether its costs are generated tokens, and not samples."""
         return bool(self.prices) and all(point.tokens is not None for point in self.prices)
 
-    def price_for(self, share: float) -> float:
-        """Return the price at which a problem costs `share` on average.
-
-        Args:
-            share: Mean generated tokens per problem, or samples where tokens were not counted.
-
-        Log-linear between the calibrated points; the cheapest or dearest of them beyond.
-        """
-        if not self.prices:
-            return _DEFAULT_PRICE
+    @property
+    def costs(self) -> tuple[tuple[float, float], ...]:
+        """Cost of a problem and price, at each price, rising in cost."""
         points = sorted(self.prices, key=lambda point: -point.price)
         costs = [(p.tokens if self.in_tokens else p.samples) or 0.0 for p in points]
-        logs = [np.log(max(point.price, 1e-12)) for point in points]
-        rising = np.maximum.accumulate(np.log(costs))
-        return float(np.exp(np.interp(np.log(share), rising, logs)))
+        return tuple(zip(costs, (point.price for point in points), strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,9 @@ def allocation(
         output.print_json(_to_json(figures, left, orders, seed))
         return
     output.print_table(_table(figures))
+    output.print_text()
+    output.print_text("stopping a vote of 16 early, without anything known of the model:")
+    output.print_table(_stops(figures))
     for line in _medians(figures):
         output.print_text(line)
     for entry in left:
@@ -131,6 +134,20 @@ def _table(figures: Sequence[tuple[str, PoolFigures]]) -> Table:
     return table
 
 
+def _stops(figures: Sequence[tuple[str, PoolFigures]]) -> Table:
+    presets = list(figures[0][1].stops)
+    numbers = [f"{preset} {what}" for preset in presets for what in ("accuracy", "samples")]
+    table = output.new_table("pool", *numbers, right=numbers)
+    for name, figure in figures:
+        cells = [
+            cell
+            for stop in figure.stops.values()
+            for cell in (f"{stop.accuracy:.1%}", f"{stop.samples:.2f}")
+        ]
+        output.add_row(table, f"{name[:24]} {figure.series[-12:]}", *cells)
+    return table
+
+
 def _medians(figures: Sequence[tuple[str, PoolFigures]]) -> list[str]:
     """Return the medians over all series, and over those in which voting gains anything to share.
 
@@ -178,6 +195,7 @@ def _to_json(
                 "single": figure.single,
                 "plateau": figure.plateau._asdict(),
                 "whole": figure.whole._asdict(),
+                "stops": {name: stop._asdict() for name, stop in figure.stops.items()},
             }
             for name, figure in figures
         ],

@@ -6,16 +6,18 @@ intervals are of a bootstrap over problems. Near a pool's size both sides draw n
 that what the last samples of uniform voting buy is not overstated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tts.allocation.allocator import Belief, RunAllocator
+from tts.allocation.allocator import RunAllocator
 from tts.allocation.fit import Recorded, Winners, draw_orders, fit_belief, follow_votes
+from tts.allocation.support import Belief
 from tts.answers.groups import canonical_form
+from tts.bench.allocation_stops import Stop, early_stops
 from tts.engine.pools import Pool, RecordedProblem
 from tts.errors import InputError
 
@@ -64,6 +66,7 @@ class PoolFigures:
         single: Accuracy of one sample.
         plateau: At the smallest uniform size within half a point of all samples.
         whole: At all samples.
+        stops: What presets bring that stop early, by name.
     """
 
     series: str
@@ -72,6 +75,7 @@ class PoolFigures:
     single: float
     plateau: Ratio
     whole: Ratio
+    stops: Mapping[str, Stop]
 
     @property
     def voting_gains(self) -> float:
@@ -120,7 +124,7 @@ def compare_allocation(
     levels = _levels(fewest)
     parts = []
     for test, train in (halves, halves[::-1]):
-        belief = fit_belief([problems[i] for i in train], seed=seed)
+        belief = fit_belief([problems[i] for i in train])
         parts.append(_allocate(belief, [courses[i] for i in test], levels))
     order = np.concatenate(halves)
     allocated = Curve(*(np.concatenate(columns, axis=1) for columns in zip(*parts, strict=True)))
@@ -136,6 +140,7 @@ def compare_allocation(
         single=float(accuracy[1]),
         plateau=judge.ratio(max(1, plateau)),
         whole=judge.ratio(fewest),
+        stops=early_stops(courses),
     )
 
 

@@ -12,10 +12,11 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from tts.allocation.allocator import Belief, RunAllocator
+from tts.allocation.allocator import RunAllocator
 from tts.allocation.evidence import AnswerModel, gather
 from tts.allocation.optimal_stopping import standing
 from tts.allocation.policy_file import Policy, save_policy
+from tts.allocation.support import Belief
 from tts.bench.auto_figures import (
     at_equal_tokens,
     at_plateau,
@@ -31,7 +32,6 @@ from tts.engine.running import POLICY_MEMORY
 from tts.engine.vllm import VLLMEngine
 from tts.errors import InputError
 from tts.evals.calibration.calibrate import calibrate
-from tts.evals.calibration.share import SHARED
 from tts.evals.records import Record
 from tts.evals.run_store import load_run, log_of, read_events
 from tts.evals.runner import Plan, evaluate
@@ -150,7 +150,7 @@ class _Bench:
     ) -> Summary:
         """Run `auto` under a share of the tokens of the run with all samples."""
         budget = int(share * _generated(whole))
-        each = SHARED * budget / whole.problems
+        each = budget / whole.problems
         settings = [f"policy={policy}", f"share={each:g}", f"n={self._samples}", _MAX_TOKENS]
         return await self._evaluate(
             load_preset("auto", settings),

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from tts.allocation.policy_file import Policy, save_policy
+from tts.allocation.policy_file import LadderPart, Policy, save_policy
 from tts.cli._engine import EngineFlags, with_engine
 from tts.console import flags, output
 from tts.console.progress import watch
@@ -19,6 +19,7 @@ from tts.evals.calibration.samples import labelled_scores
 from tts.evals.environment import versions
 from tts.evals.run_store import StoredRun, load_run
 from tts.evals.runner import Plan
+from tts.evals.test_sets import statement_key
 from tts.evaluation import POOL, Scope, plan_all, run_plans
 from tts.session.runtime import DEFAULT_PRESET, Runtime
 from tts.storage.sealed_lines import write_json
@@ -90,7 +91,13 @@ def calibrate_command(
         _run(runtime, plans, out), if_interrupted="interrupted; the same command goes on"
     )
     stored = [load_run(folder) for folder in folders]
-    fitted = calibrate(stored, seed=seed, provenance={"versions": versions()})
+    fitted = calibrate(stored, seed=seed, provenance={"versions": versions()}).model_copy(
+        update={
+            "problems": " ".join(
+                sorted({statement_key(p) for plan in plans for p in plan.problems})
+            )
+        }
+    )
     save_policy(fitted, policy)
     files = _save_calibrators(stored, policy)
     _print(fitted, policy)
@@ -136,9 +143,28 @@ def _print(policy: Policy, out: Path) -> None:
     for note in policy.notes:
         output.print_text(f"note   {note}")
     if policy.ladder is not None:
-        then = policy.ladder.dearer
-        rest = "" if then is None else f", then {then.strategy}"
-        output.print_text(f"ladder samples scored by {policy.ladder.verifier}{rest}")
+        _print_choices(policy.ladder)
     output.print_text(f"policy {out}, {policy.provenance['problems']} problems by {policy.model}")
     unit = "400k" if policy.in_tokens else "2kcalls"
     output.print_text(f"use    tts eval ... --preset auto --set policy={out} --run-budget {unit}")
+
+
+def _print_choices(ladder: LadderPart) -> None:
+    """Print what other strategies did in each bin of predicted difficulty."""
+    output.print_text(f"ladder samples scored by {ladder.verifier}")
+    if not ladder.choices:
+        return
+    edges = [0.0, *ladder.edges, 1.0]
+    numbers = ("chance so far", "accuracy", "at least", "samples' cost")
+    table: Table = output.new_table("then", *numbers, right=numbers)
+    for choice in ladder.choices:
+        for i, part in enumerate(choice.bins):
+            output.add_row(
+                table,
+                "" if i else choice.preset,
+                f"{edges[i]:.2f} to {edges[i + 1]:.2f}",
+                f"{part.accuracy:.1%}",
+                f"{part.low:.1%}",
+                f"{part.cost:.1f}",
+            )
+    output.print_table(table)

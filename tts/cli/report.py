@@ -11,6 +11,7 @@ import typer
 from tts.cli._laws import law_lines
 from tts.cli._runs import load_runs
 from tts.console import flags, output, tables
+from tts.evals.choices import chosen_rows
 from tts.evals.compare import models_differ
 from tts.evals.laws import laws_of
 from tts.evals.report import summary_of
@@ -58,7 +59,10 @@ def report(
     if as_json:
         figures = [summary.to_json() for summary in summaries]
         laws = [None if (law := laws_of(run.records)) is None else asdict(law) for run in stored]
-        output.print_json({"schema": SCHEMA, "unit": chosen, "runs": figures, "laws": laws})
+        choices = [[asdict(row) for row in chosen_rows(run.records)] for run in stored]
+        output.print_json(
+            {"schema": SCHEMA, "unit": chosen, "runs": figures, "laws": laws, "choices": choices}
+        )
         return
     shown = chosen if asked is not None or differ else None
     table = tables.summary_table(summaries, shown)
@@ -71,6 +75,9 @@ def report(
     for run in stored:
         name = f"{run.config['benchmark']} {run.config['preset']}"
         output.print_lines(law_lines(name, run.records))
+        if rows := chosen_rows(run.records):
+            output.print_text(f"{name}: what was chosen, by the chance that the first samples left")
+            output.print_table(tables.chosen_table(rows))
     for path in (png, html):
         if path is not None:
             output.print_text(f"wrote {path}")

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 
 from tts.console.output import add_row, new_table
+from tts.evals.choices import ChosenRow
 from tts.evals.units import amount
 from tts.types.figures import KVBytes, Summary, Unit
 
@@ -92,3 +93,22 @@ def _costs(summary: Summary, unit: Unit | None) -> tuple[str, str]:
     generated = summary.tokens.generated
     spent = f"{summary.samples:,} samples" if generated is None else f"{generated:,}"
     return spent, count(summary.tokens.reused)
+
+
+def chosen_table(rows: Sequence[ChosenRow]) -> Table:
+    """Return what was chosen for which predicted difficulty, and what came of it."""
+    numbers = ("problems", "chance", "accuracy", "tokens each")
+    table = new_table("first chance", "chosen", *numbers, right=numbers)
+    before = -1
+    for row in rows:
+        add_row(
+            table,
+            "" if row.fifth == before else f"{row.fifth * 0.2:.1f} to {row.fifth * 0.2 + 0.2:.1f}",
+            row.what,
+            str(row.problems),
+            f"{row.expected:.2f}",
+            "?" if row.accuracy is None else f"{row.accuracy:.1%}",
+            "?" if row.tokens is None else f"{row.tokens:,.0f}",
+        )
+        before = row.fifth
+    return table

@@ -24,7 +24,9 @@ P = ParamSpec("P")
 class OperatorModel(Parameters):
     """An operator's parameters: its fields, as a preset writes them."""
 
-    bodies: ClassVar[tuple[str, ...]] = ()  # the parameters that hold a pipeline
+    bodies: ClassVar[
+        tuple[str, ...]
+    ] = ()  # the parameters that hold a pipeline; "of.each" of a list
 
 
 def node(model: Callable[P, OperatorModel]) -> Callable[P, Pipeline]:

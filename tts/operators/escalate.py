@@ -1,15 +1,14 @@
-"""Sample in growing steps until more is not worth it; then answer, or ask a dearer strategy.
+"""Sample in growing steps until more is not worth it; then answer, or turn to another strategy.
 
 After each step, the chance of each answer is worked out from votes and scores
 (`tts.allocation.evidence`), and whether going on is worth its price
-(`tts.allocation.optimal_stopping`). The answer of largest chance wins: that of the vote where
-answers agree, that of the verifier where they do not. Where even that has little chance, and the
-dearer strategy is known to do better on such problems by more than it costs, its answer is taken
-instead.
+(`tts.allocation.optimal_stopping`). Where it is not, the answer of largest chance wins: that of the
+vote where answers agree, that of the verifier where they do not. Unless another strategy is known
+to do better on problems whose samples leave such a chance, by its lower bound and by more than it
+costs: then its answer is taken.
 
-One price for all problems of a run is what a shared budget comes to where it is spent best, and
-each problem is decided by its own samples alone: problems may arrive at any time, and a resumed run
-decides the same.
+With a share, what a problem may cost follows what the run's problems have cost so far
+(`Context.pace`); without, each problem is decided by its own samples alone.
 """
 
 from collections.abc import Sequence
@@ -17,19 +16,30 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tts.allocation.evidence import AnswerModel, gather
 from tts.allocation.optimal_stopping import Standing, StoppingRule, standing
+from tts.allocation.pricing import PricedRule, rule_for
 from tts.errors import InputError
 from tts.operators._body import Body, body_spec, one_model
 from tts.operators.base import OperatorModel, node
 from tts.operators.sample import draw_samples
 from tts.operators.score import score
-from tts.pipeline import Pipeline
-from tts.protocols import Context, Inlet, Outlet, Spec
+from tts.protocols import Context, Counted, Inlet, Outlet, Pace, Spec
 from tts.types import Trajectory
 from tts.voting.tally import Tally
+
+
+class Choice(BaseModel):
+    """A strategy to turn to, and what it did in each bin of predicted difficulty, hardest first."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(description="what results call it")
+    body: Body = Field(description="its pipeline")
+    low: tuple[float, ...] = Field(description="lower bound of its accuracy in each bin")
+    cost: tuple[float, ...] = Field(description="its cost in each bin, in mean samples")
 
 
 class Escalate(OperatorModel):
@@ -38,11 +48,17 @@ class Escalate(OperatorModel):
     Sample i has the seed that `sample` would give it.
     """
 
-    bodies = ("dearer",)
+    bodies = ("choices.body",)
 
     sizes: tuple[int, ...] = Field(description="samples that are drawn after each step, in all")
-    weights: tuple[tuple[float, ...], ...] = Field(
-        description="weights of the stopping rule, one row for each step but the last"
+    rules: tuple[PricedRule, ...] = Field(
+        description="stopping rules, rising in cost; without a share, the first one holds"
+    )
+    share: float | None = Field(
+        None, gt=0, description="what a problem may cost on average over those of a run"
+    )
+    unit: Counted = Field(
+        "tokens", description="unit of share and costs: generated tokens, or calls"
     )
     answer: tuple[float, ...] = Field(
         AnswerModel().weights, description="weights of the model that says how right an answer is"
@@ -51,20 +67,23 @@ class Escalate(OperatorModel):
         None, description="verifier whose scores count; votes alone if none"
     )
     model: str = Field("", description="the only model that it may run on; any if empty")
-    dearer: Body | None = Field(None, description="pipeline for what the samples do not settle")
-    chances: tuple[float, ...] = Field(
-        (0.0,), description="chances of the best answer at which `accuracy` is known, rising"
+    edges: tuple[float, ...] = Field(
+        (), description="chances of the best answer between bins of predicted difficulty, rising"
     )
-    accuracy: tuple[float, ...] = Field(
-        (0.0,), description="accuracy of the dearer pipeline, less its price, at these chances"
-    )
+    choices: tuple[Choice, ...] = Field((), description="strategies to turn to where they pay")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if len(self.chances) != len(self.accuracy) or list(self.chances) != sorted(self.chances):
-            raise ValueError("the dearer strategy needs one accuracy for each chance, rising")
+        if list(self.edges) != sorted(self.edges):
+            raise ValueError("edges between bins rise")
+        for choice in self.choices:
+            if not len(choice.low) == len(choice.cost) == len(self.edges) + 1:
+                raise ValueError(f"{choice.name} needs accuracy and cost in each bin")
         try:
-            self._rule()
+            if not self.rules:
+                raise InputError("there is no rule that says when to stop")
+            for rule in self.rules:
+                self._stopping(rule)
             AnswerModel(self.answer)
         except InputError as error:
             raise ValueError(str(error)) from error
@@ -74,7 +93,8 @@ class Escalate(OperatorModel):
     def spec(self) -> Spec:
         """A source of one finished trajectory."""
         verifiers = () if self.verifier is None else (self.verifier,)
-        inner = Spec() if self.dearer is None else body_spec([self.dearer])
+        bodies = [choice.body for choice in self.choices]
+        inner = body_spec(bodies) if bodies else Spec()
         return Spec(
             accepts=None,
             emits="finished",
@@ -89,35 +109,70 @@ class Escalate(OperatorModel):
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
         """Draw, judge and decide in turns."""
+        if self.share is None:
+            await self._climb(context, outlet, None)
+            return
+        with context.pace(self.share, self.unit) as pace:
+            await self._climb(context, outlet, pace)
+
+    async def _climb(self, context: Context, outlet: Outlet, pace: Pace | None) -> None:
         samples = _Samples(context, self)
-        rule, model = self._rule(), AnswerModel(self.answer)
+        model = AnswerModel(self.answer)
+        expected: float | None = None
         now: Standing | None = None
+        rule = self.rules[0]
         for step, size in enumerate(self.sizes):
             is_whole = await samples.draw(size)
             now = standing(model, gather(samples.classes, samples.scores))
-            gain = float(rule.gain(step, now.facts))
             chance = float(now.chance)
+            expected = chance if expected is None else expected
+            rule = self.rules[0] if pace is None else rule_for(self.rules, pace.share())
+            gain = float(self._stopping(rule).gain(step, now.facts))
             context.emit("allocate", drawn=samples.drawn, chance=chance, gain=gain)
             if gain <= 0.0 and is_whole and step + 1 < len(self.sizes):
                 context.stopped("more samples are not worth their price")
             if gain <= 0.0 or not is_whole:
                 break
-        assert now is not None, "a stopping rule has a size"
-        if self.dearer is not None:
-            gain = float(np.interp(now.chance, self.chances, self.accuracy) - now.chance)
-            if gain > 0.0:
-                context.emit("escalate", gain=gain)
-                if await self._ask_dearer(self.dearer, context, outlet):
-                    return
+        assert now is not None and expected is not None, "a stopping rule has a size"
+        place = self._turns(context, samples, float(now.chance), rule.price)
+        if place is not None:
+            choice = self.choices[place]
+            low = choice.low[self._bin(float(now.chance))]
+            context.emit("escalate", to=choice.name, gain=low - float(now.chance))
+            if await self._ask(choice, context, outlet):
+                what = f"{choice.name} after {samples.drawn}"
+                context.chose(what, expected=expected, chance=low)
+                return
+        context.chose(f"{samples.drawn} samples", expected=expected, chance=float(now.chance))
         winner = samples.tally.winner(
             f"{context.node}/answer", leader=int(now.answer), probability=float(now.chance)
         )
         if winner is not None:
             outlet.send(winner)
 
-    async def _ask_dearer(self, dearer: Pipeline, context: Context, outlet: Outlet) -> bool:
-        """Run the dearer strategy; returns whether it gave an answer."""
-        branch = context.branch(dearer, name="dearer")
+    def _turns(
+        self, context: Context, samples: "_Samples", chance: float, price: float
+    ) -> int | None:
+        """Return the choice that is worth more than the answer so far, of those within budget."""
+        if not self.choices:
+            return None
+        place = self._bin(chance)
+        left = context.left(self.unit) / max(1.0, samples.mean_cost(self.unit))
+        worth = [
+            choice.low[place] - price * choice.cost[place]
+            if choice.cost[place] <= left
+            else -np.inf
+            for choice in self.choices
+        ]
+        best = int(np.argmax(worth))
+        return best if worth[best] > chance else None
+
+    def _bin(self, chance: float) -> int:
+        return int(np.searchsorted(self.edges, chance, side="right"))
+
+    async def _ask(self, choice: Choice, context: Context, outlet: Outlet) -> bool:
+        """Run another strategy; returns whether it gave an answer."""
+        branch = context.branch(choice.body, name=choice.name)
         branch.finish()
         has_answer = False
         async for trajectory in branch.results:
@@ -126,8 +181,8 @@ class Escalate(OperatorModel):
                 has_answer = True
         return has_answer
 
-    def _rule(self) -> StoppingRule:
-        return StoppingRule(self.sizes, self.weights)
+    def _stopping(self, rule: PricedRule) -> StoppingRule:
+        return StoppingRule(self.sizes, rule.weights)
 
 
 @dataclass(slots=True)
@@ -139,6 +194,7 @@ class _Samples:
     drawn: int = 0
     classes: list[int] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
+    tokens: int = 0
     tally: Tally = field(init=False)
 
     def __post_init__(self) -> None:
@@ -150,6 +206,7 @@ class _Samples:
         count = size - self.drawn
         got = await draw_samples(self.context, start=self.drawn, count=count, take=fresh.append)
         self.drawn += got
+        self.tokens += sum(trajectory.usage.generated_tokens or 0 for trajectory in fresh)
         for trajectory in sorted(await self._judged(fresh), key=lambda t: t.origin.index):
             # One vote each; the scores weigh in the answer's chance.
             group = await self.tally.add(trajectory, 1.0)
@@ -157,6 +214,10 @@ class _Samples:
             if self.operator.verifier is not None:
                 self.scores.append(_score(trajectory, self.operator.verifier))
         return got == count
+
+    def mean_cost(self, unit: Counted) -> float:
+        """Return what a sample of this problem has cost."""
+        return self.tokens / max(1, self.drawn) if unit == "tokens" else 1.0
 
     async def _judged(self, drawn: list[Trajectory]) -> list[Trajectory]:
         if self.operator.verifier is None:

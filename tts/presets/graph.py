@@ -114,13 +114,28 @@ class _Builder:
         values = {key: value for key, value in entry.items() if key not in ("operator", "from")}
         path = (*self.path, name)
         for key in getattr(model, "bodies", ()):
+            key, _, inner = key.partition(".")
             if values.get(key) is not None:
-                values[key] = self._body((*path, key))
+                values[key] = (
+                    self._bodies((*path, key), inner) if inner else self._body((*path, key))
+                )
         try:
             made = validate(model, values, self.document, path, f"operator {operator!r}")
             return cast("Operator", made)
         except PipelineError as error:
             raise PresetError(f"{self._place(name)}: node {name!r}: {error}") from error
+
+    def _bodies(self, path: KeyPath, key: str) -> Any:
+        """Return a list whose entries hold a pipeline each under a key; as it is if it is none."""
+        value = _block(self.document, path)
+        if not isinstance(value, list):
+            return value
+        return [
+            {**entry, key: self._body((*path, i, key))}
+            if isinstance(entry, Mapping) and entry.get(key) is not None
+            else entry
+            for i, entry in enumerate(value)
+        ]
 
     def _body(self, path: KeyPath) -> Pipeline:
         """Return a pipeline within a node: a block of nodes, a strategy, or a preset's name."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # it needs these protocols
     from tts.pipeline import Pipeline
 
 State = Literal["any", "finished", "partial"]
+Counted = Literal["tokens", "calls"]
 
 
 class Inlet(Protocol):
@@ -196,6 +197,19 @@ class Context(Protocol):
         """
         ...
 
+    def left(self, unit: Counted) -> float:
+        """Return what the budgets of problem and run still allow, infinite without a limit."""
+        ...
+
+    def pace(self, mean: float, unit: Counted) -> "Pace":
+        """Return what keeps the problems of a run at a mean cost; use it as a context manager.
+
+        Args:
+            mean: Generated tokens, or calls, that a problem shall cost.
+            unit: Which of them.
+        """
+        ...
+
     def asking(self, engine: str) -> "Context":
         """Return this context bound to another engine of the run; unchanged for an empty name."""
         ...
@@ -281,6 +295,16 @@ class Context(Protocol):
         """Say, in a sentence, what went wrong while the node goes on; the result says it too."""
         ...
 
+    def chose(self, what: str, *, expected: float, chance: float) -> None:
+        """Say what this node chose for the problem: part of the result's facts.
+
+        Args:
+            what: Such as "4 samples", or the name of a preset.
+            expected: Chance of the best answer after the first samples: predicted difficulty.
+            chance: Chance of the answer that is given.
+        """
+        ...
+
     def stopped(self, rule: str, **values: Any) -> None:
         """Say that a rule of this node has ended sampling: part of the result's facts.
 
@@ -306,6 +330,22 @@ class Context(Protocol):
             kind: One of `tts.events.KINDS`, or a plug-in's own.
             **values: Details, as JSON values.
         """
+        ...
+
+
+class Pace(Protocol):
+    """What a problem may cost so that those of a run cost what they shall on average."""
+
+    def share(self) -> float:
+        """Return what the problem may cost in all, as things stand; ask again at each decision."""
+        ...
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        ...
+
+    def __exit__(self, *_: object) -> None:
+        """Say that the problem has spent what it will."""
         ...
 
 

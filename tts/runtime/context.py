@@ -10,6 +10,7 @@ from tts.protocols import (
     AnswerGroups,
     Branch,
     CompletionStream,
+    Counted,
     Engine,
     Inlet,
     Verifier,
@@ -19,6 +20,7 @@ from tts.runtime.channels import ChannelInlet, NodeBranch, merge
 from tts.runtime.kv_market import Market
 from tts.runtime.ledger import Reservation
 from tts.runtime.log import Arrivals, request_key
+from tts.runtime.pace import ProblemPace
 from tts.runtime.run_state import RunState
 from tts.seeds import derive_seed
 from tts.types import (
@@ -36,6 +38,7 @@ from tts.types import (
     Trajectory,
     Usage,
 )
+from tts.types.facts import Chosen
 
 _Read = TypeVar("_Read", StepScores, Embeddings, ReadStates)
 
@@ -136,6 +139,15 @@ class NodeContext:
         self.run.facts.reserved(self.node, asked=n, granted=room.n)
         return room
 
+    def left(self, unit: Counted) -> float:
+        """Return what the budgets of problem and run still allow, infinite without a limit."""
+        return self.run.ledger.left(unit)
+
+    def pace(self, mean: float, unit: Counted) -> ProblemPace:
+        """Return what keeps the problems of a run at a mean cost."""
+        account = self.run.accounts.of(mean, unit)
+        return ProblemPace(account, self.run.ledger, unit, self.arrivals(f"pace {mean:g} {unit}"))
+
     def asking(self, engine: str) -> "NodeContext":
         """Return this context bound to another engine of the run; unchanged for an empty name."""
         return replace(self, engine_name=engine or self.engine_name)
@@ -230,6 +242,10 @@ class NodeContext:
     def warn(self, message: str) -> None:
         """Say, in a sentence, what went wrong while the node goes on."""
         self.run.facts.warned(self.node, message)
+
+    def chose(self, what: str, *, expected: float, chance: float) -> None:
+        """Say what this node chose for the problem."""
+        self.run.facts.chose(Chosen(self.node, what, expected, chance))
 
     def stopped(self, rule: str, **values: Any) -> None:
         """Say that a rule of this node has ended sampling."""

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tts.runtime.trace import Trace
-from tts.types.facts import Failure, RunFacts, SearchFigures, Stop
+from tts.types.facts import Chosen, Failure, RunFacts, SearchFigures, Stop
 
 
 class FactLog:
@@ -28,6 +28,7 @@ class FactLog:
         self._failures: list[Failure] = []
         self._stops: list[Stop] = []
         self._searches: list[SearchFigures] = []
+        self._choices: list[Chosen] = []
 
     def requested(self, node: str, *, asked: int, granted: int, **values: Any) -> None:
         """Note a request: completions asked for, and those that the budget lets through."""
@@ -67,6 +68,11 @@ class FactLog:
         self._failures.append(failure)
         self.trace.emit("error", node, message=failure.message, type=failure.error)
 
+    def chose(self, chosen: Chosen) -> None:
+        """Note what a node chose for the problem."""
+        self._choices.append(chosen)
+        self.trace.emit("chose", chosen.node, what=chosen.what, expected=chosen.expected)
+
     def stopped(self, node: str, rule: str, **values: Any) -> None:
         """Note a rule that ended sampling."""
         self._stops.append(Stop(node, rule))
@@ -97,4 +103,5 @@ class FactLog:
             searches=tuple(self._searches),
             failed=self._failed,
             unanswered=self._unanswered,
+            choices=tuple(self._choices),
         )

@@ -13,6 +13,7 @@ from typing import Self
 
 from tts.costs.flops import flops_per_token, predicted_flops, price_usd, sequence_flops
 from tts.errors import EngineError
+from tts.protocols import Counted
 from tts.types import Budget, ModelInfo, Price, Usage, sum_usage
 
 # A completion shorter than this cannot hold an answer; asking for it would waste its prefill.
@@ -91,6 +92,19 @@ class Ledger:
         if len(self._settled) > 1:
             self._settled = [sum_usage(self._settled)]  # here: few ask, and one sum is quicker
         return self._settled[0]
+
+    def charged(self, unit: Counted) -> int:
+        """Return what limits are held against, in one unit."""
+        return self._charged.tokens if unit == "tokens" else self._charged.calls
+
+    def left(self, unit: Counted) -> float:
+        """Return what it and those above it may still spend, infinite without a limit."""
+        return min(ledger._own_left(unit) for ledger in self._line())
+
+    def _own_left(self, unit: Counted) -> float:
+        limit = self.budget.tokens if unit == "tokens" else self.budget.calls
+        reserved = self._reserved_tokens if unit == "tokens" else self._reserved_calls
+        return math.inf if limit is None else limit - self.charged(unit) - reserved
 
     def reserve(self, info: ModelInfo, *, n: int, max_tokens: int, prompt_tokens: int = 0) -> Grant:
         """Reserve up to `n` completions; each gets an equal share of what is left.

@@ -10,6 +10,7 @@ from tts.runtime.job import Job
 from tts.runtime.kv_market import Market
 from tts.runtime.ledger import Ledger
 from tts.runtime.log import ProblemLog
+from tts.runtime.pace import Accounts
 from tts.runtime.replay import Clock
 from tts.runtime.stream import RequestStream, Services
 from tts.runtime.trace import Trace
@@ -26,6 +27,7 @@ class RunState:
         engines: By name; the empty one is the run's own.
         verifiers: By name.
         kv_markets: Where searches meet, by the name of their engine.
+        accounts: What the run's problems have spent of their shares.
         new_groups: Makes an empty set of classes of equal answers.
         on_progress: Called when a completion or an abort has freed KV blocks.
     """
@@ -39,6 +41,7 @@ class RunState:
         engines: Mapping[str, Engine],
         verifiers: Mapping[str, Verifier],
         kv_markets: Mapping[str, Market],
+        accounts: Accounts,
         new_groups: Callable[[Problem], AnswerGroups],
         on_progress: Callable[[], None],
     ) -> None:
@@ -49,6 +52,7 @@ class RunState:
         self.engines = engines
         self.verifiers = verifiers
         self.kv_markets = kv_markets
+        self.accounts = accounts
         self._new_groups = new_groups
         self._groups: WeakSet[AnswerGroups] = WeakSet()
         self.facts = FactLog(Trace())

@@ -20,6 +20,7 @@ from tts.runtime.job import Job
 from tts.runtime.kv_market import Market
 from tts.runtime.ledger import Ledger
 from tts.runtime.log import GenerationLog
+from tts.runtime.pace import Accounts
 from tts.runtime.run_state import RunState
 from tts.types import Budget, Problem, Result, Sampling
 
@@ -80,6 +81,7 @@ class Runtime:
         self.serve({"": engine, **(engines or {})}, verifiers or {})
         self.log = log or GenerationLog()
         self.ledger = Ledger(to_budget(run_budget) or Budget())
+        self.accounts = Accounts()
         self.checker = AnswerChecker()
         self._max_problems = max_problems
         self._started: float | None = None
@@ -122,6 +124,7 @@ class Runtime:
             engines=self.engines,
             verifiers=self.verifiers,
             kv_markets=self.kv_markets,
+            accounts=self.accounts,
             new_groups=partial(self._new_groups, Patience()),
             on_progress=on_progress,
         )

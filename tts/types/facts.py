@@ -41,6 +41,23 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a node chose for a problem, and how hard it took it to be.
+
+    Attributes:
+        node: Path of the node.
+        what: Such as "4 samples", or the name of a preset.
+        expected: Chance of the best answer after the first samples; low for a hard problem.
+        chance: Chance of the answer that is given; where a preset gives it, what was known of it.
+    """
+
+    node: str
+    what: str
+    expected: float
+    chance: float
+
+
+@dataclass(frozen=True, slots=True)
 class SearchFigures:
     """What one tree search held and did.
 
@@ -98,6 +115,7 @@ class RunFacts:
         unanswered: Those of them that a server left without an answer: another time they may well
             succeed.
         searches: Figures of each tree search, in the order in which they ended.
+        choices: What nodes that choose have chosen.
     """
 
     asked: int = 0
@@ -112,6 +130,7 @@ class RunFacts:
     searches: tuple[SearchFigures, ...] = ()
     failed: int = 0
     unanswered: int = 0
+    choices: tuple[Chosen, ...] = ()
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Self:
@@ -128,6 +147,7 @@ class RunFacts:
                 "failures": tuple(Failure(**one) for one in values["failures"]),
                 "errors": tuple(values["errors"]),
                 "searches": tuple(SearchFigures(**one) for one in values["searches"]),
+                "choices": tuple(Chosen(**one) for one in values.get("choices", ())),
             }
         )
 

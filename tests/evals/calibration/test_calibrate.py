@@ -51,8 +51,9 @@ def test_a_policy_has_belief_and_prices() -> None:
     assert samples == sorted(samples)  # the lower the price, the more is drawn
     assert 2 <= samples[0] < samples[-1] <= 16
     assert policy.prices[-1].tokens == pytest.approx(10 * samples[-1])
-    trust = policy.belief.trust
-    assert trust[0] < 0.4 < 0.8 < trust[-1]
+    assert policy.prices[-1].samples == 16.0  # for no price, all of them
+    # Most of a right answer's share lies near 0 and 1, and wrong answers are a few or very many.
+    assert max(policy.belief.right, policy.belief.wrong) < 0.5 < policy.belief.discount
     assert policy.provenance["problems"] == 24
     assert policy.notes == ("only 24 problems: intervals are wide",)
 
@@ -63,6 +64,24 @@ def test_samples_of_other_engines_are_none_of_the_models_own() -> None:
     mixture = stored(others, preset="mixture", samplers=["draft"])
     both, alone = calibrate([mixture, own]), calibrate([own])
     assert (both.belief, both.prices) == (alone.belief, alone.prices)
+
+
+def test_a_search_on_the_same_problems_is_a_choice_where_it_does_better() -> None:
+    scored = [
+        replace(
+            r,
+            samples=tuple(replace(s, scores={"prm": 0.9 if s.correct else 0.2}) for s in r.samples),
+        )
+        for r in mixed(60)
+    ]
+    found = [replace(r, samples=(), correct=True, usage=Usage(generated_tokens=40)) for r in scored]
+    beam = stored(found, preset="beam", preset_values={"strategy": "beam_search"})
+    ladder = calibrate([stored(scored), beam]).ladder
+    assert ladder is not None
+    (choice,) = ladder.choices
+    assert (choice.preset, choice.strategy) == ("beam", "beam_search")
+    assert choice.bins[0].accuracy == 1.0
+    assert choice.bins[0].cost == pytest.approx(4.0)  # 40 tokens, and 10 a sample
 
 
 def test_budgets_are_in_samples_where_tokens_were_not_counted() -> None:
@@ -78,7 +97,8 @@ def test_budgets_are_in_samples_where_tokens_were_not_counted() -> None:
 def test_one_sided_data_give_a_policy_with_a_note(right: int) -> None:
     policy = calibrate([stored([record(f"p{i}", [0] * 8, right) for i in range(8)])])
     assert "every sample is right, or every one wrong" in policy.notes[0]
-    assert 0.0 < policy.belief.trust[-1] < 1.0
+    mean = policy.belief.right / (policy.belief.right + policy.belief.wrong)
+    assert 0.0 < mean < 1.0 and (mean > 0.5) == (right == 0)
 
 
 @pytest.mark.slow

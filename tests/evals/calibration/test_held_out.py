@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.allocation.test_policy_file import policy
+from tts.allocation.policy_file import save_policy
 from tts.cli.main import run
 from tts.errors import ProblemError
 from tts.evals import test_sets
-from tts.evals.calibration.held_out import check_held_out
+from tts.evals.calibration.held_out import check_apart, check_held_out
 from tts.parts.build import build_part
+from tts.presets.load import load_preset
 from tts.types import Problem
 
 
@@ -30,6 +33,15 @@ def test_a_test_problem_is_named(known: None) -> None:
     check_held_out([Problem("a", "What is 6 * 8?")])
     with pytest.raises(ProblemError, match=r"'b' is one of the test problems of sums"):
         check_held_out([Problem("a", "What is 6 * 8?"), Problem("b", "What is\n 6  * 7?")])
+
+
+def test_a_policy_is_not_measured_on_its_own_problems(tmp_path: Path) -> None:
+    save_policy(policy(problems="0123456789ab e3304f3cff44"), tmp_path / "policy.yaml")
+    preset = load_preset("auto", [f"policy={tmp_path / 'policy.yaml'}"])
+    check_apart(preset, [Problem("a", "What is 6 * 8?")])
+    check_apart(load_preset("single"), [Problem("b", "What is 6 * 7?")])
+    with pytest.raises(ProblemError, match="1 of 2 problems, such as 'b', are among those"):
+        check_apart(preset, [Problem("a", "What is 6 * 8?"), Problem("b", "What is 6 * 7?")])
 
 
 def data(name: str) -> Path:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tts.allocation.fit import Recorded
-from tts.evals.calibration.ladder import Dearer, fit_ladder
+from tts.evals.calibration.choices import Tried, fit_choices
+from tts.evals.calibration.ladder import fit_ladder
 
 
 def mixed(number: int = 60, samples: int = 16) -> list[Recorded]:
@@ -45,25 +46,42 @@ def test_dearer_points_are_righter_and_the_cheapest_are_cheap() -> None:
 
 
 @pytest.mark.slow
-def test_a_share_gives_a_rule_between_two_points() -> None:
-    ladder = fit_ladder(PROBLEMS, HALVES)
-    low, high = (ladder.rule_for(share) for share in (1.0, 1e6))
-    assert low[0].weights == ladder.points[0].weights and low[1] == ladder.points[0].price
-    assert high[0].weights == ladder.points[-1].weights
-    middle = ladder.rule_for(50.0)
-    assert high[1] < middle[1] < low[1]
+def test_the_last_point_draws_all_samples() -> None:
+    last = fit_ladder(PROBLEMS, HALVES).points[-1]
+    assert (last.price, last.samples, last.tokens) == (0.0, 16.0, pytest.approx(160.0))
+
+
+def tried(preset: str, right: list[bool], cost: list[float]) -> Tried:
+    return Tried(preset, "beam_search", {"width": 4}, np.array(right), np.array(cost))
 
 
 @pytest.mark.slow
-def test_a_dearer_strategy_is_kept_where_it_gains() -> None:
-    solves_all = Dearer("beam_search", {"width": 4}, [(True, 100.0)] * 60)
-    useless = Dearer("single", {}, [(False, 10.0)] * 60)
-    few = Dearer("mcts", {}, [(True, 1.0)] * 4 + [None] * 56)
-    kept = fit_ladder(PROBLEMS, HALVES, dearer=[useless, few, solves_all]).dearer
-    assert kept is not None and kept.strategy == "beam_search"
-    assert kept.cost == pytest.approx(10.0)  # 100 tokens are ten samples
-    assert min(kept.accuracy) > 0.9
-    assert fit_ladder(PROBLEMS, HALVES, dearer=[useless]).dearer is None
+def test_a_strategy_is_kept_where_it_gains() -> None:
+    solves_all = tried("beam", [True] * 60, [100.0] * 60)
+    useless = tried("useless", [False] * 60, [10.0] * 60)
+    few = tried("few", [True] * 60, [1.0] * 4 + [float("nan")] * 56)
+    kept = fit_ladder(PROBLEMS, HALVES, tried=[useless, few, solves_all])
+    assert [choice.preset for choice in kept.choices] == ["beam"]
+    assert len(kept.edges) == 2  # 60 problems make three bins
+    first = kept.choices[0].bins[0]
+    assert first.cost == pytest.approx(10.0)  # 100 tokens are ten samples
+    assert first.accuracy == 1.0 and 0.9 < first.low < 1.0
+    # The third that is beyond the samples is not beyond the search, and the points know it.
+    assert kept.points[8].accuracy > 0.95
+    alone = fit_ladder(PROBLEMS, HALVES, tried=[useless])
+    assert not alone.choices and alone.points[8].accuracy < 0.7
+
+
+def test_bins_by_hand() -> None:
+    # Twenty hard problems, of which the search solves five, and twenty easy ones, all but one.
+    chances = np.repeat([[0.2], [0.6]], 20, axis=0)
+    right = [True] * 5 + [False] * 15 + [True] * 19 + [False]
+    edges, choices = fit_choices([tried("beam", right, [4.0] * 20 + [2.0] * 20)], chances)
+    assert len(edges) == 1 and 0.2 < edges[0] <= 0.6
+    hard, easy = choices[0].bins
+    assert (hard.accuracy, hard.cost, easy.accuracy, easy.cost) == (0.25, 4.0, 0.95, 2.0)
+    # Wilson, one standard error: (.25 + 1/40 - sqrt(.25 * .75 / 20 + 1/1600)) / (1 + 1/20) = .1667
+    assert hard.low == pytest.approx(0.1667, abs=1e-4)
 
 
 def test_one_sided_data_give_a_ladder_that_stops_at_once() -> None:
