@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from tts.errors import BudgetError
 from tts.presets.load import Preset
 from tts.types import Budget
 
@@ -17,6 +18,9 @@ def with_share(preset: Preset, run_budget: Budget | None, size: int) -> Preset:
         preset: As loaded.
         run_budget: Of the run.
         size: Problems times repeats.
+
+    Raises:
+        BudgetError: The budget is in calls and the policy counts tokens, or the other way round.
     """
     if preset.values.get("strategy") != "auto":
         return preset
@@ -26,9 +30,18 @@ def with_share(preset: Preset, run_budget: Budget | None, size: int) -> Preset:
     config = preset.config
     if run_budget is None or not isinstance(config, Config) or config.policy is None:
         return preset
-    whole = run_budget.tokens if config.policy.in_tokens else run_budget.calls
-    if whole is None or config.share is not None or config.price is not None:
+    if config.share is not None or config.price is not None:
         return preset
+    counts, other = ("tokens", "calls") if config.policy.in_tokens else ("calls", "tokens")
+    whole = getattr(run_budget, counts)
+    if whole is None:
+        if getattr(run_budget, other) is None:
+            return preset
+        example = "400k" if counts == "tokens" else "2kcalls"
+        raise BudgetError(
+            f"the policy counts {counts}, and the run's budget of {run_budget} does not; write "
+            f"--run-budget {example}, or give `share` or `price`"
+        )
     shared = config.model_copy(update={"share": whole / size})
     parameters = {**preset.values["parameters"], "share": shared.share}
     values = {**preset.values, "parameters": parameters}

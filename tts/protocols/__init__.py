@@ -9,6 +9,8 @@ from tts.protocols.engine import Capabilities as Capabilities
 from tts.protocols.engine import CompletionStream as CompletionStream
 from tts.protocols.engine import Engine as Engine
 from tts.protocols.engine import prompt_token_bound as prompt_token_bound
+from tts.protocols.pace import Counted as Counted
+from tts.protocols.pace import Pace as Pace
 from tts.types import (
     Answer,
     Embeddings,
@@ -32,7 +34,6 @@ if TYPE_CHECKING:  # it needs these protocols
     from tts.pipeline import Pipeline
 
 State = Literal["any", "finished", "partial"]
-Counted = Literal["tokens", "calls"]
 
 
 class Inlet(Protocol):
@@ -201,7 +202,7 @@ class Context(Protocol):
         """Return what the budgets of problem and run still allow, infinite without a limit."""
         ...
 
-    def pace(self, mean: float, unit: Counted) -> "Pace":
+    def pace(self, mean: float, unit: Counted) -> Pace:
         """Return what keeps the problems of a run at a mean cost; use it as a context manager.
 
         Args:
@@ -330,22 +331,6 @@ class Context(Protocol):
             kind: One of `tts.events.KINDS`, or a plug-in's own.
             **values: Details, as JSON values.
         """
-        ...
-
-
-class Pace(Protocol):
-    """What a problem may cost so that those of a run cost what they shall on average."""
-
-    def share(self) -> float:
-        """Return what the problem may cost in all, as things stand; ask again at each decision."""
-        ...
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        ...
-
-    def __exit__(self, *_: object) -> None:
-        """Say that the problem has spent what it will."""
         ...
 
 
