@@ -139,9 +139,15 @@ class RunAllocator:
         return grants
 
     def gains(self) -> _Floats:
-        """Return each problem's gain per cost at what was observed; 0 where it has its most."""
+        """Return each problem's gain per cost at what was observed.
+
+        What is in flight will have taken its part of the gain; nothing is gained before the first
+        sample has come, or where a problem has its most.
+        """
+        in_flight = self._asked - self._seen
         gains = self._per_sample(self._counts, self._seen) / self._expected_cost()
-        return np.where(self._asked < self._most, gains, 0.0)
+        is_open = (self._asked < self._most) & ((self._seen > 0) | (self._asked == 0))
+        return np.where(is_open, gains / (1.0 + in_flight), 0.0)
 
     def _best(self, expected: _Floats, left: float, per_problem: int, now: _Ints) -> _Ints:
         gains = np.where(now > 0, 0.0, self.gains())
