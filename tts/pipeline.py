@@ -318,10 +318,11 @@ def _label(name: str, operator: Operator) -> str:
     kind = operator_name(operator)
     title = name if name == kind else f"{name}: {kind}"
     bodies: tuple[str, ...] = getattr(operator, "bodies", ())
-    listed = {body.partition(".")[0] for body in bodies if "." in body}
+    lists = {body.partition(".")[0] for body in bodies if "." in body}
+    shown = operator_parameters(operator).items()
     parameters = (
-        f"{key}={', '.join(value) if key in bodies else len(value) if key in listed else value}"
-        for key, value in operator_parameters(operator).items()
+        f"{key}={', '.join(value) if key in bodies else len(value) if key in lists else value}"
+        for key, value in shown
     )
     return "<br/>".join((title, *parameters)).replace('"', "#quot;")
 

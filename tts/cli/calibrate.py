@@ -91,13 +91,9 @@ def calibrate_command(
         _run(runtime, plans, out), if_interrupted="interrupted; the same command goes on"
     )
     stored = [load_run(folder) for folder in folders]
-    fitted = calibrate(stored, seed=seed, provenance={"versions": versions()}).model_copy(
-        update={
-            "problems": " ".join(
-                sorted({statement_key(p) for plan in plans for p in plan.problems})
-            )
-        }
-    )
+    keys = sorted({statement_key(problem) for plan in plans for problem in plan.problems})
+    fitted = calibrate(stored, seed=seed, provenance={"versions": versions()})
+    fitted = fitted.model_copy(update={"problems": " ".join(keys)})
     save_policy(fitted, policy)
     files = _save_calibrators(stored, policy)
     _print(fitted, policy)

@@ -24,9 +24,8 @@ P = ParamSpec("P")
 class OperatorModel(Parameters):
     """An operator's parameters: its fields, as a preset writes them."""
 
-    bodies: ClassVar[
-        tuple[str, ...]
-    ] = ()  # the parameters that hold a pipeline; "of.each" of a list
+    # The parameters that hold a pipeline; "choices.body" is that of each entry of a list.
+    bodies: ClassVar[tuple[str, ...]] = ()
 
 
 def node(model: Callable[P, OperatorModel]) -> Callable[P, Pipeline]:
