@@ -4,7 +4,8 @@ Sources: Zhang et al. 2025, "Reasoning Models Know When They're Right", arXiv:25
 state at an intermediate answer; Ni et al. 2025, "ReProbe", arXiv:2511.06209, at every step. Here a
 head (`tts train-verifier` makes one) reads the state at the end of each paragraph and of the whole.
 On an embedded engine the states come with the completions: no second model, no scoring request,
-nothing is read again. Texts from elsewhere are read by `reader`, an embedded copy of the model:
+nothing is read again. Completions that a log holds without them are read by the policy. Texts from
+elsewhere are read by `reader`, an embedded copy of the model:
 "head(file='head/', reader='MODEL?pooling')".
 """
 
@@ -73,7 +74,9 @@ class HeadVerifier:
 
     async def _score(self, context: Context, trajectory: Trajectory) -> Score:
         try:
-            states = trajectory.states or await self._read(context, trajectory)
+            states = trajectory.states
+            if states is None or not set(self._head.spec.layers) <= set(states.layers):
+                states = await self._read(context, trajectory)
             values = self._head.values(states)
         except (BudgetError, CapabilityError, ContextError, ValueError) as error:
             return Score(None, error=str(error))

@@ -147,6 +147,22 @@ def test_a_resumed_run_finds_the_states_in_its_log(tmp_path: Path) -> None:
     assert values(before) == values(after)
 
 
+@pytest.mark.parametrize("layers", [None, (2,)])
+def test_what_was_recorded_without_its_states_is_read_again(
+    tmp_path: Path, layers: tuple[int, ...] | None
+) -> None:
+    engine = ScriptedEngine(says(TWO_STEPS), state_of=state_of)
+    other = HeadVerifier(replace(SMALL_HEAD, spec=StateSpec(layers or (1,))), Config())
+    with LogFile(tmp_path / "generations.jsonl") as log:
+        pipeline = SCORED if layers else sample(n=2) >> vote()
+        solve(engine, pipeline, verifiers={"head": other}, log=log)
+    with LogFile(tmp_path / "generations.jsonl") as log:
+        result = solve(engine, SCORED, log=log)
+    assert len(engine.requests) == 1
+    assert values(result) == [(0.5, 0.5)] * 2
+    assert result.usage.scored_tokens
+
+
 def test_hopeless_solutions_are_given_up() -> None:
     texts = ("good\n\nand\n\n\\boxed{12}", "bad\n\nand\n\n\\boxed{13}")
 

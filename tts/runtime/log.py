@@ -24,11 +24,10 @@ def request_key(fingerprint: str, request: GenerationRequest) -> str:
     """Return the key of a request, its seed and `n` left out.
 
     Fields that have their default do not enter, so that a field which is added later leaves the
-    keys of logs on disk as they are.
+    keys of logs on disk as they are. Hidden states decide nothing: a completion that was recorded
+    without them, or with others, is read again by the verifier that wants them.
     """
-    content: list[Any] = [fingerprint, request.prompt, request.sampling, request.keep_free]
-    if request.states is not None:
-        content.append(request.states)
+    content = [fingerprint, request.prompt, request.sampling, request.keep_free]
     text = _KEY_JSON.encode(content)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
