@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     deepconf: Callable[..., Pipeline]
     dvts: Callable[..., Pipeline]
     dynasor: Callable[..., Pipeline]
+    early_exit: Callable[..., Pipeline]
     esc: Callable[..., Pipeline]
     ets: Callable[..., Pipeline]
     ets_joint: Callable[..., Pipeline]

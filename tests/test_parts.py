@@ -147,6 +147,8 @@ FULL: Mapping[str, tuple[Pipeline, ...]] = {
             probe_tokens=8,
             agree=2,
             hesitation=("hm",),
+            verifier="head",
+            bar=0.5,
             max_repeats=4,
         ),
     ),

@@ -31,7 +31,7 @@ KINDS: Mapping[str, str] = {
     "forced": "An attempt was cut at its limit, and its answer asked for.",
     "grade": "A model graded attempts: the numbers of the `best`.",
     "map": "A problem was split into `items`.",
-    "probe": "A thought was asked for its `answer` so far.",
+    "probe": "A thought was asked for its `answer` so far, or valued (`value`).",
     "prune": "A trajectory, or `nodes` of a search tree, were given up.",
     "pruned": "A trajectory was ended while it was drawn.",
     "route": "A trajectory went one of two ways: `holds` is the condition.",

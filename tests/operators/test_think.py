@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from tests.support.results import noted, prompts_of
 from tests.support.scripts import boxed
 from tests.support.solving import PROBLEM, solve
+from tests.support.verifiers import ByText
 from tts import prompts
 from tts.engine.scripted import Ask, Line, ScriptedEngine, render
 from tts.operators.think import Think, agrees, most_repeats, probed_text, think
@@ -113,6 +114,29 @@ def test_equal_probes_close_the_thought() -> None:
     spent = 4 * 10 + 4 * 2 + len(boxed(99))
     assert result.usage.generated_tokens == spent
     assert result.trajectories[0].usage.generated_tokens == spent
+
+
+@pytest.mark.parametrize(("probe", "ends_at"), [(PROBE, 30), (None, 20)])
+def test_a_value_closes_the_thought(probe: str | None, ends_at: int) -> None:
+    engine = slices({10: "5}", 20: "7}", 30: "9}"}, thought="t" * 100)
+    value = ByText(lambda text: 0.95 if "9}" in text or text == "t" * 20 else 0.2)
+    settings = Think(slice_tokens=10, probe=probe, verifier="value", bar=0.9)
+    result = solve(engine, Pipeline.of(settings), verifiers={"value": value})
+    assert result.trajectories[0].text == "t" * ends_at + "\n</think>\n\n" + boxed(99)
+    assert noted(result, "thought_end")[0]["rule"] == "value"
+    probes = 2 * ends_at // 10 if probe else 0
+    assert result.usage.generated_tokens == ends_at + probes + len(boxed(99))
+
+
+def test_a_verifier_that_fails_ends_no_thought() -> None:
+    def broken(text: str) -> float:
+        raise ValueError("broken")
+
+    settings = Think(slice_tokens=10, verifier="value")
+    engine = slices({}, thought="t" * 22)
+    result = solve(engine, Pipeline.of(settings), verifiers={"value": ByText(broken)})
+    assert result.trajectories[0].text.startswith("t" * 22 + "\n</think>")
+    assert "broken" in str(result.facts.warnings)
 
 
 def test_slices_continue_by_token_ids() -> None:

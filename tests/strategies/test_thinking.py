@@ -1,4 +1,4 @@
-"""Budget forcing, Dynasor, TrimR: worked by hand."""
+"""Budget forcing, Dynasor, early exit, TrimR: worked by hand."""
 
 import re
 
@@ -7,10 +7,11 @@ import pytest
 from tests.support.results import noted, prompts_of
 from tests.support.scripts import boxed
 from tests.support.solving import solve
+from tests.support.verifiers import ByText
 from tts import prompts
 from tts.engine.scripted import Ask, Line, Script, ScriptedEngine
 from tts.presets.load import load_preset
-from tts.strategies import budget_forcing, dynasor
+from tts.strategies import budget_forcing, dynasor, early_exit
 from tts.types import Sampling
 
 OPEN = "<assistant><think>\n"
@@ -81,6 +82,17 @@ def test_dynasor_stops_after_three_equal_probes() -> None:
     assert len(thought) == 4 * 64
     # Four slices, four probes of two tokens, and the answer.
     assert result.usage.generated_tokens == 4 * 64 + 4 * 2 + len(boxed(99))
+
+
+def test_a_sure_value_ends_the_thought() -> None:
+    # The verifier is sure of the last answer.
+    value = ByText(lambda text: 0.9 if text.endswith("3}") else 0.5)
+    pipeline = early_exit(verifier="value")
+    result = solve(settling("1", "2", "2", "3"), pipeline, verifiers={"value": value})
+    assert [e["value"] for e in noted(result, "probe")] == [0.5, 0.5, 0.5, 0.9]
+    assert len(result.trajectories[0].text.partition("\n</think>")[0]) == 4 * 64
+    never = early_exit(verifier="value", bar=1.0, interval=20, max_thinking=100)
+    assert not noted(solve(settling("3"), never, verifiers={"value": value}), "thought_end")
 
 
 def test_dynasor_never_stops_without_agreement() -> None:

@@ -2,11 +2,12 @@
 
 Sources: Muennighoff et al. 2025, "s1: Simple test-time scaling", arXiv:2501.19393 (a least length
 by appending "Wait", a most length by ending the thought); Fu et al. 2024, "Efficiently Scaling LLM
-Reasoning Programs with Certaindex", arXiv:2412.20993 (probing for the answer at intervals).
+Reasoning Programs with Certaindex", arXiv:2412.20993 (probing for the answer at intervals); Zhang
+et al. 2025, "Reasoning Models Know When They're Right", arXiv:2504.05419 (a value that ends it).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -16,7 +17,8 @@ from tts.operators._forced import Attempt
 from tts.operators._thought import Thinking, ThoughtInTheMaking
 from tts.operators.base import node
 from tts.protocols import AnswerGroups, Spec
-from tts.types import Prompt, Sampling
+from tts.scoring import ask_verifier, warn_of_failure
+from tts.types import Completion, Prompt, Sampling
 from tts.types.thought import THOUGHT_END, Thought
 
 _BOX = "\\boxed{"
@@ -35,6 +37,10 @@ class Think(Thinking):
     answer is read; `agree` equal answers in a row close the thought. A reply that says one of the
     words of `hesitation` counts as none. `max_repeats` closes a thought that repeats a paragraph so
     often. Probes cost tokens, which the trajectory carries.
+
+    With `verifier`, agreement is not looked at: a thought is closed once the verifier's value of it
+    reaches `bar`, of the thought with the reply to the probe, or of the thought alone where there
+    is no probe. Values of a head come with the slices.
     """
 
     waits: int = Field(0, ge=0, le=64, description="times that the end of the thought is ignored")
@@ -54,22 +60,32 @@ class Think(Thinking):
     hesitation: tuple[str, ...] = Field(
         (), description="words in the reply to a probe that make it count as none, in any case"
     )
+    verifier: str | None = Field(
+        None, description="verifier whose value closes a thought; agreement does if none"
+    )
+    bar: float = Field(0.9, ge=0, le=1, description="value from which on a thought is closed")
     max_repeats: int | None = Field(
         None, ge=2, description="equal paragraphs that close the thought; never if none"
     )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        looks = self.probe is not None or self.max_repeats is not None
+        looks = (self.probe, self.verifier, self.max_repeats) != (None, None, None)
         if looks != (self.slice_tokens is not None):
-            raise ValueError("slice_tokens goes with probe or max_repeats, which need it")
+            raise ValueError("slice_tokens goes with probe, verifier or max_repeats, which need it")
         return self
 
     @property
     def spec(self) -> Spec:
         """A source of finished trajectories."""
         needs = {"own_prompts", "thoughts", *(["token_ids"] if self.slice_tokens else [])}
-        return Spec(accepts=None, emits="finished", needs=frozenset(needs), fan_out=self.n)
+        return Spec(
+            accepts=None,
+            emits="finished",
+            needs=frozenset(needs),
+            verifiers=() if self.verifier is None else (self.verifier,),
+            fan_out=self.n,
+        )
 
     @property
     def _slice_tokens(self) -> int | None:
@@ -97,34 +113,59 @@ class _Probes:
     is_beside = False
 
     async def looks_over(self, thought: ThoughtInTheMaking) -> bool:
-        """Return whether the thought repeats itself, or its last answers agree."""
-        context, index = thought.attempt.context, thought.attempt.index
-        repeats = self.settings.max_repeats
+        """Return whether the thought repeats itself, or its answer is settled."""
+        context, settings = thought.attempt.context, self.settings
+        repeats = settings.max_repeats
         if repeats is not None and most_repeats(thought.text) >= repeats:
-            context.emit("thought_end", index=index, rule="repeats")
-            return True
-        if self.settings.probe is None or not await self._agree(thought, self.settings.probe):
-            return False
-        context.emit("thought_end", index=index, rule="probe")
-        return True
+            rule = "repeats"
+        elif settings.verifier is not None:
+            rule = "value" if await self._is_sure(thought, settings.verifier) else ""
+        else:
+            rule = "probe" if await self._agree(thought) else ""
+        if rule:
+            context.emit("thought_end", index=thought.attempt.index, rule=rule)
+        return bool(rule)
 
-    async def _agree(self, thought: ThoughtInTheMaking, words: str) -> bool:
+    async def _is_sure(self, thought: ThoughtInTheMaking, verifier: str) -> bool:
+        """Return whether the verifier's value reaches the bar; its failure is a warning."""
+        attempt, text = thought.attempt, thought.text
+        if self.settings.probe is not None:
+            reply, said = await self._ask(thought, self.settings.probe)
+            if reply is None:
+                return False
+            attempt = replace(attempt, parts=[*attempt.parts, reply])
+            text += said
+        so_far = attempt.trajectory(attempt.parts[-1], text)
+        (score,) = await ask_verifier(attempt.context.checking(), verifier, [so_far])
+        warn_of_failure(attempt.context, verifier, score)
+        value = score.probability_or_value
+        attempt.context.emit("probe", index=attempt.index, tokens=thought.spent, value=value)
+        return value is not None and value >= self.settings.bar
+
+    async def _agree(self, thought: ThoughtInTheMaking) -> bool:
         """Ask for the answer so far; returns whether the last ones agree."""
+        if self.settings.probe is None:
+            return False
         attempt = thought.attempt
         context = attempt.context
-        sampling = Sampling(temperature=0.0, max_tokens=self.settings.probe_tokens)
-        reply = await attempt.draw(_probing(thought, words), sampling)
-        said = ""
-        if reply is not None:
-            attempt.asked = attempt.asked + reply.usage
-            low = reply.text.lower()
-            if not any(word.lower() in low for word in self.settings.hesitation):
-                said = probed_text(words, reply.text)
+        reply, said = await self._ask(thought, self.settings.probe)
+        low = "" if reply is None else reply.text.lower()
+        if any(word.lower() in low for word in self.settings.hesitation):
+            said = ""
         answer = extract_answer(said, context.problem.answer_type)
         self.groups = self.groups or context.answers()
         self.answers.append(await self.groups.add(answer))
         context.emit("probe", index=attempt.index, tokens=thought.spent, answer=answer)
         return agrees(self.answers, self.settings.agree)
+
+    async def _ask(self, thought: ThoughtInTheMaking, words: str) -> tuple[Completion | None, str]:
+        """Return the reply to a probe, and what it says; None and nothing without room for it."""
+        sampling = Sampling(temperature=0.0, max_tokens=self.settings.probe_tokens)
+        reply = await thought.attempt.draw(_probing(thought, words), sampling)
+        if reply is None:
+            return None, ""
+        thought.attempt.asked = thought.attempt.asked + reply.usage
+        return reply, probed_text(words, reply.text)
 
 
 def _probing(thought: ThoughtInTheMaking, words: str) -> Prompt:
