@@ -12,7 +12,7 @@ from tts.protocols import Engine, Verifier
 from tts.runtime.checks import check_job
 from tts.runtime.job import Job
 from tts.runtime.ledger import MIN_TOKENS, Ledger
-from tts.types import Answer, Budget, Grade, ModelInfo, Problem
+from tts.types import Answer, Budget, Grade, ModelInfo, Problem, StateSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class Plan:
         budget: Per problem, in place of the preset's.
         run_budget: For everything together.
         options: What else decides the figures: the kind of engine (`engine`), the split.
+        states: Hidden states that its log keeps of samples; None for those that its verifiers read.
+            They decide no figure.
     """
 
     benchmark: str
@@ -40,6 +42,7 @@ class Plan:
     budget: Budget | None = None
     run_budget: Budget | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    states: StateSpec | None = None
 
     def __post_init__(self) -> None:
         """Refuse an empty plan, and problems that could not be told apart."""
@@ -102,6 +105,7 @@ class Plan:
                 budget=self._budget,
                 preset=self.preset.name,
                 priority=place,
+                states=self.states,
             )
 
     def check(

@@ -56,10 +56,11 @@ MAY: dict[str, Room] = {
     "tts.trajectories": Room("answers errors protocols types"),
     "tts.buffered_stream": Room("errors types"),
     "tts.logprobs": Room(),
+    "tts.score_quality": Room(),
     "tts.heads": Room("errors prompts protocols types"),
     # What runs models.
     "tts.kernels": Room(),
-    "tts.bundled": Room("errors prompts tasks types"),
+    "tts.bundled": Room("errors prompts score_quality tasks types"),
     "tts.engine.remote": Room("buffered_stream errors logprobs types"),
     "tts.engine": Room(
         "answers buffered_stream bundled costs engine.remote errors kernels logprobs prompts"
@@ -99,7 +100,7 @@ MAY: dict[str, Room] = {
         " version",
     ),
     "tts.evals.benchmarks": Room("answers engine errors evals parts programs tasks types"),
-    "tts.evals.heads": Room("errors evals heads types verifiers"),
+    "tts.evals.heads": Room("answers errors evals heads score_quality types verifiers"),
     "tts.evals.calibration": Room("allocation errors evals presets strategies types"),
     "tts.evaluation": Room(
         "budget engine errors evals evals.calibration parts pipeline presets session types",

@@ -85,26 +85,44 @@ def fit_isotonic(scores: Sequence[float], labels: Sequence[bool]) -> Isotonic:
 def fit_platt(scores: Sequence[float], labels: Sequence[bool]) -> Platt:
     """Fit a logistic function by maximum likelihood, with a slope of at least 0.
 
-    The targets are (right + 1) / (right + 2) and 1 / (wrong + 2), so that separable scores do not
-    give a step.
+    Raises:
+        InputError: There are no scores, not one label each, or a score is not finite.
+    """
+    (slope,), offset = fit_logistic([scores], labels)
+    return Platt(slope, offset)
+
+
+def fit_logistic(
+    columns: Sequence[Sequence[float]], labels: Sequence[bool]
+) -> tuple[tuple[float, ...], float]:
+    """Return weights of several scores, and an offset: their sum is the logit of being right.
+
+    By maximum likelihood, with weights of at least 0. The targets are (right + 1) / (right + 2) and
+    1 / (wrong + 2), so that separable scores do not give a step.
+
+    Args:
+        columns: Each verifier's scores.
+        labels: Whether what was scored is right.
 
     Raises:
         InputError: There are no scores, not one label each, or a score is not finite.
     """
-    x, y = _arrays(scores, labels)
+    arrays = [_arrays(scores, labels) for scores in columns]
+    x, y = np.stack([scores for scores, _ in arrays], axis=1), arrays[0][1]
     right = float(y.sum())
     wrong = len(y) - right
     targets = np.where(y > 0, (right + 1) / (right + 2), 1 / (wrong + 2))
 
     def loss(parameters: Any) -> tuple[float, Any]:
-        z = parameters[0] * x + parameters[1]
+        z = x @ parameters[:-1] + parameters[-1]
         excess = expit(z) - targets
         value = float(np.sum(np.logaddexp(0.0, z) - targets * z))
-        return value, np.array([np.sum(excess * x), np.sum(excess)])
+        return value, np.append(excess @ x, np.sum(excess))
 
-    start = np.array([0.0, np.log((right + 1) / (wrong + 1))])
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, None), (None, None)])
-    return Platt(float(found.x[0]), float(found.x[1]))
+    start = np.append(np.zeros(x.shape[1]), np.log((right + 1) / (wrong + 1)))
+    bounds = [(0.0, None)] * x.shape[1] + [(None, None)]
+    *weights, offset = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    return tuple(map(float, weights)), float(offset)
 
 
 def from_mapping(values: Mapping[str, Any]) -> Calibrator:

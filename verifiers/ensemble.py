@@ -1,12 +1,14 @@
 """Several verifiers as one: their mean, product or sum, or the cheap ones first.
 
-`mean` and `product` need every member; one that fails is the ensemble's error, since a mean over
-whoever answered would compare unlike things. `sum` is the hybrid of R2E-Gym (Jain et al. 2025,
-arXiv:2504.07164): the share of tests passed, times a weight that no other member can outdo, plus
-the opinion of a model, which so breaks ties; their cut to the n best by the model is a
-`select(keep=n)` before it. `cascade` asks the members in turn, cheapest first, and stops at the
-first that is sure; one that fails is passed over. Scores that a trajectory already carries are not
-made again.
+All but `cascade` need every member; one that fails is the ensemble's error, since a mean over
+whoever answered would compare unlike things. `logit` adds the members' logits, by weights and an
+offset that were learnt (`tts train-verifier` learns them where samples carry scores of other
+verifiers), so that the sum is the logit of a probability again. `sum` is the hybrid of R2E-Gym
+(Jain et al. 2025, arXiv:2504.07164): the share of tests passed, times a weight that no other member
+can outdo, plus the opinion of a model, which so breaks ties; their cut to the n best by the model
+is a `select(keep=n)` before it. `cascade` asks the members in turn, cheapest first, and stops at
+the first that is sure; one that fails is passed over. Scores that a trajectory already carries are
+not made again.
 """
 
 import asyncio
@@ -21,6 +23,8 @@ from tts.protocols import Context, VerifierSpec
 from tts.scoring import ask_verifier
 from tts.types import Score, Trajectory
 
+_LEAST = 1e-6
+
 
 class Config(Parameters):
     """Options of the ensemble; its members' scores lie in [0, 1]."""
@@ -28,10 +32,11 @@ class Config(Parameters):
     verifiers: tuple[str, ...] = Field(
         ("rule", "prm"), min_length=1, description="members, with their options, cheapest first"
     )
-    mode: Literal["mean", "product", "sum", "cascade"] = Field(
+    mode: Literal["mean", "product", "logit", "sum", "cascade"] = Field(
         "mean", description="how scores are joined, or cascade: ask until one is sure"
     )
     weights: tuple[float, ...] = Field((), description="weight of each member; equal ones if empty")
+    offset: float = Field(0.0, description="added to a sum of logits")
     sure_below: float = Field(
         0.1, ge=0, le=1, description="score below which a member of a cascade is sure"
     )
@@ -99,12 +104,21 @@ class Ensemble:
 
     def _combine(self, values: Sequence[float]) -> float:
         pairs = list(zip(self._weights, values, strict=True))
+        if self._config.mode == "logit":
+            logits = (weight * logit(value) for weight, value in pairs)
+            return 0.5 + 0.5 * math.tanh(0.5 * (self._config.offset + math.fsum(logits)))
         total = math.fsum(self._weights)
         if self._config.mode == "sum":
             return math.fsum(weight * value for weight, value in pairs)
         if self._config.mode == "product":
             return float(math.prod(value**weight for weight, value in pairs))
         return math.fsum(weight * value for weight, value in pairs) / total
+
+
+def logit(probability: float) -> float:
+    """Return log(p / (1 - p)), within those of one in a million."""
+    kept = min(max(probability, _LEAST), 1 - _LEAST)
+    return math.log(kept / (1 - kept))
 
 
 async def _ask(

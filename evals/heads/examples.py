@@ -1,7 +1,8 @@
 """What a head learns from: hidden states at places of sampled solutions, and what came of each."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from tts.types import States
 
 LEAST_PROBLEMS = 10
 LEAST_OF_EACH = 20  # right and wrong samples
+HELD_OUT = 0.25  # of the problems
+_REMEDY = "take more problems (--limit), more samples (--samples), or easier or harder ones"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +25,17 @@ class Solution:
         problem: Index of its problem.
         answer_class: Equal answers of one problem have the same; None without an answer.
         is_right: By the benchmark's grader.
+        label: What is learnt: that it is right, or passes for it.
         states: At its places, the last of which is its end.
+        scores: Of other verifiers, by name.
     """
 
     problem: int
     answer_class: int | None
     is_right: bool
+    label: bool
     states: States
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,8 +49,9 @@ class Examples:
         problem: [S], of each solution.
         answer_class: [S], -1 without an answer.
         is_right: [S].
-        label: [S], what is learnt: right, or agreed upon.
+        label: [S], what is learnt.
         layers: As the states have them.
+        scores: [S] each, of other verifiers, by name; NaN where one gave none.
     """
 
     states: NDArray[np.float16]
@@ -54,6 +62,7 @@ class Examples:
     is_right: NDArray[np.bool_]
     label: NDArray[np.bool_]
     layers: tuple[int, ...]
+    scores: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def ends(self) -> NDArray[np.int64]:
@@ -78,16 +87,15 @@ class Examples:
             self.is_right[kept],
             self.label[kept],
             self.layers,
+            {name: scores[kept] for name, scores in self.scores.items()},
         )
 
 
-def to_examples(solutions: Sequence[Solution], *, by_agreement: bool) -> Examples:
+def to_examples(solutions: Sequence[Solution]) -> Examples:
     """Return solutions as arrays.
 
     Args:
         solutions: With states at the same layers; those without any place are left out.
-        by_agreement: Learn which solutions give the answer that most of their problem's give,
-            instead of which are right. Of equally frequent answers, none is agreed upon.
 
     Raises:
         InputError: They are too few, or nearly all right or wrong, or a state is not finite.
@@ -95,48 +103,91 @@ def to_examples(solutions: Sequence[Solution], *, by_agreement: bool) -> Example
     solutions = [one for one in solutions if one.states.places]
     if not solutions:
         raise InputError("no solution to learn from")
-    sizes = [len(one.states.places) for one in solutions]
-    problem = np.array([one.problem for one in solutions])
-    is_right = np.array([one.is_right for one in solutions])
-    classes = np.array([-1 if (c := one.answer_class) is None else c for one in solutions])
     states = np.concatenate([one.states.values for one in solutions])
     if not np.isfinite(states).all():
         raise InputError("some hidden states are not finite: try dtype=float32")
     examples = Examples(
         states,
         np.concatenate([one.states.places for one in solutions]).astype(np.int64),
-        np.repeat(np.arange(len(solutions)), sizes),
-        problem,
-        classes,
-        is_right,
-        _agreed(problem, classes) if by_agreement else is_right,
+        np.repeat(np.arange(len(solutions)), [len(one.states.places) for one in solutions]),
+        np.array([one.problem for one in solutions]),
+        np.array([-1 if (c := one.answer_class) is None else c for one in solutions]),
+        np.array([one.is_right for one in solutions]),
+        np.array([one.label for one in solutions]),
         solutions[0].states.layers,
+        {
+            name: np.array([one.scores.get(name, np.nan) for one in solutions])
+            for name in sorted({name for one in solutions for name in one.scores})
+        },
     )
-    check_labels(examples)
+    check_labels(examples.problem.tolist(), examples.label.tolist())
     return examples
 
 
-def check_labels(examples: Examples) -> None:
-    """Refuse examples of which nothing can be learnt.
+def check_size(problems: int, samples: int) -> None:
+    """Refuse, before anything is sampled, what cannot be enough.
+
+    Args:
+        problems: Their number.
+        samples: Of all problems together.
+
+    Raises:
+        InputError: They are too few.
+    """
+    learnt = problems - num_held_out(problems)
+    if learnt < LEAST_PROBLEMS or samples * learnt < 2 * LEAST_OF_EACH * problems:
+        raise InputError(
+            f"{problems} problems with {samples} solutions are too few: a quarter of the problems "
+            f"is held out, and the rest must be {LEAST_PROBLEMS} problems with {LEAST_OF_EACH} "
+            f"right and {LEAST_OF_EACH} wrong solutions at least; {_REMEDY}"
+        )
+
+
+def check_labels(problems: Sequence[Hashable], labels: Sequence[bool]) -> None:
+    """Refuse solutions of which nothing can be learnt.
+
+    Args:
+        problems: Of each solution.
+        labels: Of each solution.
 
     Raises:
         InputError: They are too few, or too one-sided.
     """
-    problems, right = len(np.unique(examples.problem)), int(examples.label.sum())
-    wrong = len(examples.label) - right
-    if problems < LEAST_PROBLEMS or min(right, wrong) < LEAST_OF_EACH:
+    number, right = len(set(problems)), sum(labels)
+    wrong = len(labels) - right
+    if number < LEAST_PROBLEMS or min(right, wrong) < LEAST_OF_EACH:
         raise InputError(
-            f"{problems} problems with {right} right and {wrong} wrong solutions are too few: a "
+            f"{number} problems with {right} right and {wrong} wrong solutions are too few: a "
             f"head needs {LEAST_PROBLEMS} problems and {LEAST_OF_EACH} solutions of each kind; "
-            "take more problems (--limit), more samples (--samples), or easier or harder ones"
+            f"{_REMEDY}"
         )
 
 
-def _agreed(problem: NDArray[np.int64], classes: NDArray[np.int64]) -> NDArray[np.bool_]:
-    agreed = np.zeros(len(problem), bool)
-    for one in np.unique(problem):
-        of_it = problem == one
-        found, counts = np.unique(classes[of_it & (classes >= 0)], return_counts=True)
-        if len(found) and (counts == counts.max()).sum() == 1:
-            agreed |= of_it & (classes == found[counts.argmax()])
-    return agreed
+def num_held_out(problems: int) -> int:
+    """Return how many of so many problems are kept for the figures."""
+    return max(1, round(HELD_OUT * problems))
+
+
+def agreed(problems: Sequence[Hashable], classes: Sequence[int | None]) -> list[bool]:
+    """Say which solutions give the answer that most of their problem's give.
+
+    Of equally frequent answers, none is agreed upon.
+
+    Args:
+        problems: Of each solution.
+        classes: Of each solution's answer; None without one.
+    """
+    counts: dict[Hashable, Counter[int]] = {}
+    for problem, one in zip(problems, classes, strict=True):
+        if one is not None:
+            counts.setdefault(problem, Counter())[one] += 1
+    winners = {problem: _winner(found) for problem, found in counts.items()}
+    return [
+        one is not None and winners[problem] == one
+        for problem, one in zip(problems, classes, strict=True)
+    ]
+
+
+def _winner(counts: Counter[int]) -> int | None:
+    (first, most), *others = counts.most_common(2)
+    return None if any(count == most for _, count in others) else first

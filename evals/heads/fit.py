@@ -22,9 +22,10 @@ with optional_import("the training of a value head"):
     from torch.nn.functional import binary_cross_entropy_with_logits, relu
 
 _LINEAR_STEPS = 60
-_HIDDEN_EPOCHS = 30
+_EPOCHS = 20
 _LEAST_STEPS = 300  # of few examples, more epochs
-_BATCH = 512
+_BATCH = 64  # solutions
+_ATTENTION = 16  # numbers in a query and a key
 _LEARNING_RATE = 1e-3
 
 
@@ -36,16 +37,19 @@ class Recipe:
         layers: Whose states it reads.
         penalty: Of its weights' squares, on standardised features.
         hidden: Width of its hidden layer; 0 for none.
+        attends: Whether a place sees the hidden layer at those before it.
     """
 
     layers: tuple[int, ...]
     penalty: float
     hidden: int = 0
+    attends: bool = False
 
     def __str__(self) -> str:
         """Describe it in a few words."""
         layers = " and ".join(map(str, self.layers))
         form = f"{self.hidden} hidden units" if self.hidden else "linear"
+        form += " with attention" if self.attends else ""
         return f"layer {layers}, {form}, penalty {self.penalty:g}"
 
 
@@ -63,8 +67,10 @@ def fit(examples: Examples, recipe: Recipe, *, seed: int = 0) -> dict[str, Array
     inputs = torch.from_numpy((features - mean) / scale)
     targets = torch.from_numpy(examples.label[examples.solution].astype(np.float32))
     weights = torch.from_numpy(place_weights(examples.solution))
-    train = _fit_hidden if recipe.hidden else _fit_linear
-    parameters = train(inputs, targets, weights, recipe, seed)
+    if recipe.hidden:
+        parameters = _fit_network(inputs, targets, weights, examples.solution, recipe, seed)
+    else:
+        parameters = _fit_linear(inputs, targets, weights, recipe)
     calibration = np.array([1.0, 0.0], np.float32)
     return {"mean": mean, "scale": scale, "calibration": calibration, **parameters}
 
@@ -78,7 +84,7 @@ def place_weights(solution: NDArray[np.int64]) -> Array:
 
 
 def _fit_linear(
-    inputs: Tensor, targets: Tensor, weights: Tensor, recipe: Recipe, seed: int
+    inputs: Tensor, targets: Tensor, weights: Tensor, recipe: Recipe
 ) -> Mapping[str, Array]:
     weight = torch.zeros(inputs.shape[1], requires_grad=True)
     bias = torch.zeros(1, requires_grad=True)
@@ -97,32 +103,70 @@ def _fit_linear(
     return {"out_weight": _array(weight), "out_bias": _array(bias)}
 
 
-def _fit_hidden(
-    inputs: Tensor, targets: Tensor, weights: Tensor, recipe: Recipe, seed: int
+def _fit_network(
+    inputs: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    solution: NDArray[np.int64],
+    recipe: Recipe,
+    seed: int,
 ) -> Mapping[str, Array]:
     generator = torch.Generator().manual_seed(seed)
-    size, width = inputs.shape[1], recipe.hidden
-    start = torch.randn(size, width, generator=generator) / size**0.5
-    first, first_bias = nn.Parameter(start), nn.Parameter(torch.zeros(width))
-    second = nn.Parameter(torch.randn(width, generator=generator) / width**0.5)
-    second_bias = nn.Parameter(torch.zeros(1))
-    parameters = [first, first_bias, second, second_bias]
-    optimizer = torch.optim.AdamW(parameters, lr=_LEARNING_RATE, weight_decay=recipe.penalty)
-    batches = -(-len(inputs) // _BATCH)
-    epochs = max(_HIDDEN_EPOCHS, _LEAST_STEPS // batches)
+    parameters = _start(inputs.shape[1], recipe, generator)
+    optimizer = torch.optim.AdamW(
+        parameters.values(), lr=_LEARNING_RATE, weight_decay=recipe.penalty
+    )
+    starts = torch.from_numpy(np.flatnonzero(np.diff(solution, prepend=-1)))
+    sizes = torch.from_numpy(np.bincount(solution))
+    batches = -(-len(sizes) // _BATCH)
+    epochs = max(_EPOCHS, _LEAST_STEPS // batches)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * batches)
     for _ in range(epochs):
-        order: Any = torch.randperm(len(inputs), generator=generator)
-        for rows in order.split(_BATCH):
+        order: Any = torch.randperm(len(sizes), generator=generator)
+        for chosen in order.split(_BATCH):
             optimizer.zero_grad()
-            hidden = relu(inputs[rows] @ first + first_bias)
-            logits = hidden @ second + second_bias
-            loss: Any = binary_cross_entropy_with_logits(logits, targets[rows], weights[rows])
+            places = torch.arange(int(sizes[chosen].max()))
+            is_real = places < sizes[chosen, None]
+            rows = (starts[chosen, None] + places).where(is_real, 0)
+            loss: Any = binary_cross_entropy_with_logits(
+                _forward(parameters, inputs[rows])[is_real],
+                targets[rows][is_real],
+                weights[rows][is_real],
+            )
             loss.backward()
             optimizer.step()
             schedule.step()
-    names = ("hidden_weight", "hidden_bias", "out_weight", "out_bias")
-    return {name: _array(value) for name, value in zip(names, parameters, strict=True)}
+    return {name: _array(value) for name, value in parameters.items()}
+
+
+def _start(size: int, recipe: Recipe, generator: torch.Generator) -> dict[str, nn.Parameter]:
+    def normal(*shape: int) -> nn.Parameter:
+        return nn.Parameter(torch.randn(*shape, generator=generator) / shape[0] ** 0.5)
+
+    width = recipe.hidden
+    parameters = {
+        "hidden_weight": normal(size, width),
+        "hidden_bias": nn.Parameter(torch.zeros(width)),
+        "out_weight": normal(2 * width if recipe.attends else width),
+        "out_bias": nn.Parameter(torch.zeros(1)),
+    }
+    if recipe.attends:
+        parameters |= {name: normal(width, _ATTENTION) for name in ("query", "key")}
+        parameters["far"] = nn.Parameter(torch.full((1,), 0.5))
+    return parameters
+
+
+def _forward(parameters: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+    """Return logits, [B, T], of inputs, [B, T, F], as `Head.logits` does."""
+    units = relu(inputs @ parameters["hidden_weight"] + parameters["hidden_bias"])
+    if "query" in parameters:
+        query, key = units @ parameters["query"], units @ parameters["key"]
+        places = torch.arange(units.shape[1])
+        back = places[:, None] - places
+        scores = query @ key.mT / key.shape[-1] ** 0.5 - parameters["far"] ** 2 * back
+        seen = scores.where(back >= 0, -torch.inf).softmax(dim=-1) @ units
+        units = torch.cat([units, seen], dim=-1)
+    return units @ parameters["out_weight"] + parameters["out_bias"]
 
 
 def _array(value: Tensor) -> Array:

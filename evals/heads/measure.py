@@ -7,8 +7,26 @@ from numpy.typing import NDArray
 
 from tts.evals.heads.examples import Examples
 from tts.evals.metrics import paired_bootstrap
+from tts.score_quality import auroc, auroc_within, calibration
 
-_BINS = 10
+SHARES = (0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What values are worth before the end.
+
+    Attributes:
+        share: Of a solution's tokens that are there; the last value until then counts.
+        solutions: Those with a value by then.
+        auroc: Chance that a solution that will be right has a higher value than another.
+        auroc_within: The same of two solutions of one problem; NaN if no problem has both kinds.
+    """
+
+    share: float
+    solutions: int
+    auroc: float
+    auroc_within: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +54,11 @@ class Figures:
         problems: Their number.
         samples: Of each problem, on average.
         auroc: Chance that a right solution has a higher value than a wrong one.
-        auroc_within: The same of two solutions of one problem; None if no problem has both kinds.
+        auroc_within: The same of two solutions of one problem; NaN if no problem has both kinds.
         auroc_length: What the length alone gives, shorter being better, within problems.
         brier: Mean squared distance of the values from what came.
-        calibration_error: Mean distance of values from the share that is right, over ten bins.
+        calibration: Mean value, share that is right and number of solutions, in bins of values.
+        calibration_error: Mean distance of the first two, over solutions.
         pass_at_1: Share of right solutions, mean over problems.
         pass_at_n: Share of problems with a right solution.
         vote: The plain vote's accuracy.
@@ -50,9 +69,10 @@ class Figures:
     problems: int
     samples: float
     auroc: float
-    auroc_within: float | None
-    auroc_length: float | None
+    auroc_within: float
+    auroc_length: float
     brier: float
+    calibration: list[tuple[float, float, int]]
     calibration_error: float
     pass_at_1: float
     pass_at_n: float
@@ -61,15 +81,15 @@ class Figures:
     best_of_n: Choice
 
 
-def measure(examples: Examples, values: NDArray[np.float64], *, seed: int = 0) -> Figures:
-    """Return the figures of values.
+def measure(examples: Examples, ends: NDArray[np.float64], *, seed: int = 0) -> Figures:
+    """Return the figures of values at the ends of solutions.
 
     Args:
-        examples: Solutions with their places.
-        values: At each place, [N].
+        examples: Solutions.
+        ends: Value at the end of each, [S].
         seed: Of the bootstrap.
     """
-    ends, right = values[examples.ends], examples.is_right
+    right, bins = examples.is_right, calibration(ends, examples.is_right)
     problems = np.unique(examples.problem)
     of_each = [np.flatnonzero(examples.problem == problem) for problem in problems]
     classes = examples.answer_class
@@ -86,7 +106,8 @@ def measure(examples: Examples, values: NDArray[np.float64], *, seed: int = 0) -
             -examples.places[examples.ends].astype(np.float64), right, of_each
         ),
         brier=float(np.mean((ends - right) ** 2)),
-        calibration_error=_calibration_error(ends, right),
+        calibration=bins,
+        calibration_error=sum(abs(a - b) * count for a, b, count in bins) / len(ends),
         pass_at_1=float(np.mean([right[of].mean() for of in of_each])),
         pass_at_n=float(np.mean([right[of].any() for of in of_each])),
         vote=float(plain.mean()),
@@ -95,30 +116,36 @@ def measure(examples: Examples, values: NDArray[np.float64], *, seed: int = 0) -
     )
 
 
-def auroc(values: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """Return the chance that a right one's value exceeds a wrong one's; ties count half.
+def progress(examples: Examples, values: NDArray[np.float64]) -> list[Progress]:
+    """Return what values are worth after each of `SHARES` of a solution's tokens.
 
-    0.5 where one kind is missing.
+    Args:
+        examples: Solutions with their places.
+        values: At each place, [N].
     """
-    pairs = _pairs(values, right)
-    return pairs[0] / pairs[1] if pairs[1] else 0.5
-
-
-def auroc_within(
-    values: NDArray[np.float64], right: NDArray[np.bool_], groups: list[NDArray[np.int64]]
-) -> float | None:
-    """Return the same over pairs of one group; None if no group has both kinds."""
-    pairs = [_pairs(values[of], right[of]) for of in groups]
-    total = sum(count for _, count in pairs)
-    return sum(won for won, _ in pairs) / total if total else None
-
-
-def _pairs(values: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float, int]:
-    """Return how many pairs of a right and a wrong one are in order, and how many there are."""
-    good, bad = values[right], np.sort(values[~right])
-    below = np.searchsorted(bad, good, side="left")
-    upto = np.searchsorted(bad, good, side="right")
-    return float((below + upto).sum()) / 2, len(good) * len(bad)
+    reached = (examples.places + 1) / (examples.places[examples.ends] + 1)[examples.solution]
+    found = []
+    for share in SHARES:
+        # Places of one solution rise, so that the last one of those that are kept stands.
+        last = dict(
+            zip(
+                examples.solution[reached <= share].tolist(),
+                np.flatnonzero(reached <= share).tolist(),
+                strict=True,
+            )
+        )
+        rows, solutions = np.array([*last.values()], int), np.array([*last.keys()], int)
+        right, problem = examples.is_right[solutions], examples.problem[solutions]
+        groups = [np.flatnonzero(problem == one) for one in np.unique(problem)]
+        found.append(
+            Progress(
+                share,
+                len(rows),
+                auroc(values[rows], right),
+                auroc_within(values[rows], right, groups),
+            )
+        )
+    return found
 
 
 def _voted(
@@ -138,10 +165,3 @@ def _voted(
 def _choice(chosen: NDArray[np.float64], plain: NDArray[np.float64], seed: int) -> Choice:
     gain = paired_bootstrap(plain.tolist(), chosen.tolist(), seed=seed)
     return Choice(float(chosen.mean()), *gain)
-
-
-def _calibration_error(values: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    bins = np.minimum((values * _BINS).astype(int), _BINS - 1)
-    sizes = np.bincount(bins, minlength=_BINS)
-    gaps = np.abs(np.bincount(bins, values - right, minlength=_BINS))
-    return float(gaps.sum() / sizes.sum())

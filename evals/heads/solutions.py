@@ -1,14 +1,15 @@
 """The sampled solutions of recorded runs, with their texts and grades."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from tts.answers.checker import AnswerChecker
 from tts.errors import InputError
 from tts.evals.pool_export import Texts
-from tts.evals.run_store import load_run, read_statements
-from tts.types import AnswerType, Problem
+from tts.evals.run_store import StoredRun, load_run, read_statements
+from tts.types import AnswerType, Problem, States
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,9 @@ class Solution:
         answer_class: Equal answers of one problem have the same; None without an answer.
         is_right: Whether the answer equals the reference.
         text: What was generated.
+        answer: As it was written; None without one.
+        scores: Of the verifiers of the run, by name.
+        states: That came with it; None if none did.
         prompt_token_ids: Ids sent; empty where the engine did not say.
         token_ids: Ids generated; the same.
     """
@@ -30,6 +34,9 @@ class Solution:
     answer_class: int | None
     is_right: bool
     text: str
+    answer: str | None
+    scores: Mapping[str, float]
+    states: States | None
     prompt_token_ids: tuple[int, ...] = ()
     token_ids: tuple[int, ...] = ()
 
@@ -40,7 +47,8 @@ def read_solutions(folders: Iterable[Path]) -> Iterator[Solution]:
     Samples whose text no single completion is are left out.
 
     Raises:
-        InputError: A run asked several models, or none of its problems is graded.
+        InputError: A run asked several models, none of its problems is graded, or it holds no text
+            of its samples.
         StoreError: A folder holds no run.
     """
     for folder in folders:
@@ -50,21 +58,60 @@ def read_solutions(folders: Iterable[Path]) -> Iterator[Solution]:
         records = {r.id: r for r in run.records if r.repeat == 0 and r.correct is not None}
         if not records:
             raise InputError(f"{folder}: none of its problems is finished and graded")
-        texts = Texts(folder, ("prompt_token_ids", "token_ids"))
+        found = False
+        texts = Texts(folder, ("prompt_token_ids", "token_ids", "states"))
         for stated in read_statements(folder):
             record = records.get(stated["problem"])
             for sample in () if record is None else record.independent_samples:
                 assert record is not None
                 if said := texts.of(record, sample):
+                    found = True
                     yield Solution(
                         benchmark=str(run.config["benchmark"]),
                         problem=_problem(stated),
                         answer_class=sample.answer_class,
                         is_right=sample.correct,
                         text=said["text"],
+                        answer=sample.answer,
+                        scores=sample.scores,
+                        states=States.from_mapping(said["states"]) if "states" in said else None,
                         prompt_token_ids=tuple(said.get("prompt_token_ids", ())),
                         token_ids=tuple(said.get("token_ids", ())),
                     )
+        if not found:
+            raise InputError(
+                f"{folder}: it holds no text of its samples: it reused those of another run, or "
+                "several completions make up each; name a run that drew its samples itself"
+            )
+
+
+def taught(solutions: Iterable[Solution], teacher: StoredRun) -> list[bool | None]:
+    """Say which solutions give the answer that another run found for their problem.
+
+    Args:
+        solutions: Theirs.
+        teacher: A run of the same benchmark, by a stronger model or with more samples.
+
+    Returns:
+        None for a solution of a problem of which the run has no answer.
+
+    Raises:
+        InputError: Their answers are no text that can be compared.
+    """
+    answers = {r.id: r.answer for r in teacher.records if r.repeat == 0 and r.answer is not None}
+    labels: list[bool | None] = []
+    with AnswerChecker() as checker:
+        for one in solutions:
+            kind, answer = one.problem.answer_type, answers.get(one.problem.id)
+            if kind in ("code", "free"):
+                raise InputError(f"{one.problem.id}: answers of type {kind!r} are never equal")
+            if one.benchmark != teacher.config["benchmark"] or answer is None:
+                labels.append(None)
+            else:
+                labels.append(
+                    one.answer is not None and checker.are_equal(answer, one.answer, kind)
+                )
+    return labels
 
 
 def _problem(stated: dict[str, Any]) -> Problem:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import Outcome, write_sums
+from tests.support.verifiers import SMALL_HEAD
 from tts.cli.main import run
 from tts.heads.head import load_head
 
@@ -31,6 +32,10 @@ def test_a_head_is_trained_and_used(tts: Command, sums: str) -> None:
     facts = load_head(Path("head")).facts
     assert facts["data"]["labels"] == "grader"
     assert facts["data"]["solutions"] == 240
+    assert "reading" not in done.err  # states came with the samples
+    (folder,) = Path("runs").glob("*")
+    lines = map(json.loads, (folder / "generations.jsonl").read_text().splitlines())
+    assert all("states" in line for line in lines if line["kind"] == "completion")
     words = ("eval", "file", "--data", sums, "--preset", "weighted_vote", "--set", "n=4")
     used = tts(*words, "--verifier", "head=head", "--json")
     assert used.code == 0, used.err
@@ -39,26 +44,72 @@ def test_a_head_is_trained_and_used(tts: Command, sums: str) -> None:
     assert all("head" in sample["scores"] for sample in json.loads(first)["samples"])
 
 
-def test_recorded_runs_are_used_again(tts: Command, sums: str) -> None:
-    assert trained(tts, sums).code == 0
+def test_auto_is_calibrated_with_a_head(tts: Command, sums: str) -> None:
+    SMALL_HEAD.save(Path("head"))
+    chosen = ("--verifier", "head=head")
+    words = ("calibrate", "file", "--data", sums, "--preset", "best_of_n", "--set", "verifier=head")
+    done = tts(*words, "--set", "n=8", *chosen, "--split", "test")
+    assert done.code == 0, done.err
+    assert "ladder samples scored by head" in done.out
+    words = ("eval", "file", "--data", sums, "--preset", "auto", "--set", "policy=policy.yaml")
+    used = tts(*words, *chosen, "--json")
+    assert used.code == 0, used.err
+    (summary,) = used.json["runs"]
+    assert summary["answered"] == 20
+
+
+def recorded(tts: Command, sums: str, *more: str) -> str:
+    """Record a run of 12 samples of each problem; returns its folder."""
+    done = tts("eval", "file", "--data", sums, "--set", "n=12", *more)
+    assert done.code == 0, done.err
     (folder,) = Path("runs").glob("*")
-    again = tts("train-verifier", "--from", str(folder), "-o", "other", "--labels", "agreement")
-    assert again.code == 0, again.err
-    assert "labels by agreement" in again.out
-    assert load_head(Path("other")).facts["data"]["labels"] == "agreement"
+    return str(folder)
+
+
+def test_recorded_samples_are_read_and_their_scores_join_the_head(tts: Command, sums: str) -> None:
+    SMALL_HEAD.save(Path("small"))
+    other = "ensemble(verifiers=[head(file='small')])"
+    run = recorded(tts, sums, "--preset", "weighted_vote", "--set", f"verifier={other}")
+    done = tts("train-verifier", "--from", run, "--labels", "agreement")
+    assert done.code == 0, done.err
+    assert "labels by agreement" in done.out
+    assert load_head(Path("head")).facts["data"]["labels"] == "agreement"
+    assert "weighted vote, with ensemble" in done.out
+    assert "mode=logit" in done.out
+
+
+def test_a_teacher_labels(tts: Command, sums: str) -> None:
+    run = recorded(tts, sums)
+    done = tts("train-verifier", "--from", run, "--teacher", run)
+    assert done.code == 0, done.err
+    assert "reading 240 solutions" in done.err
+    assert "labels by teacher" in done.out
+    both = trained(tts, sums, "--teacher", run, "--labels", "agreement")
+    assert both.code == 2 and "one of the two" in both.err
+
+
+def test_a_run_without_texts_of_its_own_is_refused(tts: Command, sums: str) -> None:
+    run = recorded(tts, sums)
+    words = ("eval", "file", "--data", sums, "--set", "n=8", "--reuse", run, "--out", "again")
+    assert tts(*words).code == 0
+    (again,) = Path("again").glob("*")
+    done = tts("train-verifier", "--from", str(again))
+    assert done.code == 2 and "reused those of another run" in done.err
 
 
 @pytest.mark.parametrize(
     ("more", "fault"),
     [
         (("--layer", "7"), "--layer 7: scripted has layers 1 to 1"),
-        (("--limit", "4"), "are too few"),
+        (("--layer", "0", "--layer", "0"), "--layer 0: scripted has layers 1 to 1"),
+        (("--limit", "4"), "4 problems with 48 solutions are too few"),
+        (("--teacher", "none"), "none"),
         (("--from", "runs/x"), "one of the two"),
     ],
 )
 def test_bad_input(tts: Command, sums: str, more: tuple[str, ...], fault: str) -> None:
     done = trained(tts, sums, *more)
-    assert done.code == 2
+    assert done.code == 2 and not list(Path("runs").glob("*"))
     assert fault in " ".join(done.err.split())
 
 

@@ -53,6 +53,9 @@ def ensemble(options: str, **members: ByText) -> tuple[Score, Result]:
         ("verifiers=[a, b], mode=product", 0.4),
         ("verifiers=[a, b], mode=product, weights=[2, 1]", 0.2),  # 0.25 * 0.8
         ("verifiers=[a, b], mode=sum, weights=[10, 1]", 5.8),
+        # logits 0 and log(4): (0 + 0.5 * log(4)) = log(2), and with the offset log(4).
+        ("verifiers=[a, b], mode=logit, weights=[3, 0.5]", 2 / 3),
+        ("verifiers=[a, b], mode=logit, weights=[3, 0.5], offset=0.6931471805599453", 0.8),
         ("verifiers=[a, b], mode=cascade", 0.8),  # 0.5 is unsure
         ("verifiers=[a, b], mode=cascade, sure_above=0.5", 0.5),
         ("verifiers=[a, b], mode=cascade, sure_below=0.5", 0.5),

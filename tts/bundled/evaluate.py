@@ -12,8 +12,9 @@ from statistics import mean
 from typing import Any
 
 from tts import prompts
-from tts.bundled.measures import auroc, calibration, mean_share, vote
+from tts.bundled.measures import mean_share, vote
 from tts.bundled.sampling import Sample, Sampler, Scorer
+from tts.score_quality import auroc, calibration
 from tts.tasks import chain, countdown
 from tts.tasks.labels import is_right, label_steps
 from tts.tasks.splits import find_boxed, split_steps

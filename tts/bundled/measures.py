@@ -35,37 +35,3 @@ def vote(answers: Sequence[str | None], weights: Sequence[float]) -> str | None:
         if answer is not None:
             totals[answer] += weight
     return max(totals, key=totals.__getitem__) if totals else None
-
-
-def auroc(scores: Sequence[float], labels: Sequence[bool]) -> float:
-    """Return the chance that a right step scores above a wrong one; ties count half."""
-    ordered = sorted(zip(scores, labels, strict=True), key=lambda pair: pair[0])
-    num_right = sum(labels)
-    num_wrong = len(labels) - num_right
-    if not num_right or not num_wrong:
-        return math.nan
-    total, below, index = 0.0, 0, 0
-    while index < len(ordered):
-        end = index
-        while end < len(ordered) and ordered[end][0] == ordered[index][0]:
-            end += 1
-        right = sum(label for _, label in ordered[index:end])
-        wrong = end - index - right
-        total += right * (below + wrong / 2)
-        below += wrong
-        index = end
-    return total / (num_right * num_wrong)
-
-
-def calibration(
-    scores: Sequence[float], labels: Sequence[bool], bins: int = 10
-) -> list[tuple[float, float, int]]:
-    """Return mean score, share of right steps and count of each non-empty bin of equal width."""
-    groups: list[list[tuple[float, bool]]] = [[] for _ in range(bins)]
-    for score, label in zip(scores, labels, strict=True):
-        groups[min(int(score * bins), bins - 1)].append((score, label))
-    return [
-        (sum(s for s, _ in g) / len(g), sum(label for _, label in g) / len(g), len(g))
-        for g in groups
-        if g
-    ]

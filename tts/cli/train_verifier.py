@@ -1,8 +1,10 @@
 """Train a value head on a model's own hidden states: a step verifier for any model."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -14,15 +16,19 @@ from tts.errors import InputError
 from tts.evals.calibration.held_out import check_held_out
 from tts.evals.heads import examples as learn
 from tts.evals.heads.measure import Choice, Figures
-from tts.evals.heads.solutions import Solution, read_solutions
-from tts.evals.heads.train import Trained, train
+from tts.evals.heads.solutions import Solution, read_solutions, taught
+from tts.evals.run_store import StoredRun, load_run
 from tts.evals.runner import Plan
 from tts.evaluation import Scope, plan_all, run_plans
 from tts.heads.read import check_layers, default_layers, read_all, text_ids
+from tts.parts.catalog import parse_verifier
 from tts.presets.load import load_preset
 from tts.protocols import Engine
 from tts.session.runtime import DEFAULT_PRESET, Runtime
-from tts.types import StateSpec
+from tts.types import States, StateSpec
+
+if TYPE_CHECKING:
+    from tts.evals.heads.train import Joined, Trained
 
 Labels = Literal["grader", "agreement"]
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -66,6 +72,15 @@ def train_verifier_command(
             "reference, which most samples agree upon (agreement).",
         ),
     ] = "grader",
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            "--teacher",
+            help="A recorded run of the same benchmark, by a stronger model or a server, whose "
+            "answers are taken for right; no reference is looked at.",
+            metavar="RUN",
+        ),
+    ] = None,
     overrides: flags.SetFlag = None,
     data: flags.DataFlag = None,
     columns: flags.MapFlag = None,
@@ -88,6 +103,8 @@ def train_verifier_command(
     """
     if bool(benchmarks) == bool(runs):
         raise InputError("name benchmarks to sample, or recorded runs with --from, one of the two")
+    if teacher is not None and labels != "grader":
+        raise InputError("labels come by agreement or from a teacher, one of the two")
     runtime = engine.runtime()
     names = list(dict.fromkeys(benchmarks or ()))
     scope = Scope.of(data=data, map=flags.to_map(columns), split=split, limit=limit, seed=seed)
@@ -96,46 +113,96 @@ def train_verifier_command(
     plans = plan_all(names, DEFAULT_PRESET, scope, runtime.parts, overrides=changes)
     for plan in plans:
         check_held_out(plan.problems)
+    if plans:
+        count = sum(len(plan.problems) for plan in plans)
+        learn.check_size(count, count * samples)
+    labelling = _Labelling("teacher", load_run(teacher)) if teacher else _Labelling(labels)
+    # What is recorded is refused before a model is loaded.
+    recorded = labelling.of(runs) if runs else None
     trained = output.run_async(
-        _run(runtime, plans, tuple(runs or ()), tuple(layer or ()), labels, out, seed),
+        _run(runtime, plans, recorded, labelling, tuple(dict.fromkeys(layer or ())), out, seed),
         if_interrupted="interrupted; the same command goes on",
     )
     trained.head.save(head)
-    _print(trained, labels, head)
+    _print(trained, head)
+
+
+@dataclass(frozen=True, slots=True)
+class _Labelling:
+    """How solutions are labelled: by grader, agreement, or teacher, which is a run."""
+
+    name: str
+    teacher: StoredRun | None = None
+
+    def of(self, runs: Sequence[Path]) -> list[tuple[Solution, bool]]:
+        """Return the solutions of runs that have a label, with it.
+
+        Raises:
+            InputError: Nothing can be learnt of them.
+            ProblemError: They are of test problems.
+        """
+        solutions = list(read_solutions(runs))
+        for problem in {one.problem.id: one.problem for one in solutions}.values():
+            check_held_out([problem])
+        labels: Sequence[bool | None] = [one.is_right for one in solutions]
+        if self.teacher is not None:
+            labels = taught(solutions, self.teacher)
+        elif self.name == "agreement":
+            classes = [one.answer_class for one in solutions]
+            labels = learn.agreed([*map(_problem, solutions)], classes)
+        pairs = [
+            (s, label) for s, label in zip(solutions, labels, strict=True) if label is not None
+        ]
+        learn.check_labels([_problem(one) for one, _ in pairs], [label for _, label in pairs])
+        return pairs
 
 
 async def _run(
     runtime: Runtime,
     plans: Sequence[Plan],
-    runs: Sequence[Path],
+    recorded: list[tuple[Solution, bool]] | None,
+    labelling: _Labelling,
     layers: tuple[int, ...],
-    labels: Labels,
     out: Path,
     seed: int,
-) -> Trained:
+) -> "Trained":
     pipeline = load_preset(DEFAULT_PRESET).pipeline
     async with runtime, runtime.serving([pipeline]) as core:
         engine = core.engine
-        tried = layers or default_layers(engine)
-        check_layers(engine, tried)
-        if plans:
-            summaries = await run_plans(runtime, plans=plans, out=out, watch=watch)
-            runs = [Path(summary.out) for summary in summaries]
-        solutions = list(read_solutions(runs))
-        for problem in {one.problem.id: one.problem for one in solutions}.values():
-            check_held_out([problem])
-        found = await _read(engine, solutions, StateSpec(tried))
-    examples = learn.to_examples(found, by_agreement=labels == "agreement")
-    benchmarks = sorted({one.benchmark for one in solutions})
-    said: dict[str, object] = {
-        "benchmarks": benchmarks,
-        "problems": len({(one.benchmark, one.problem.id) for one in solutions}),
-        "solutions": len(found),
-        "labels": labels,
-        "engine": engine.info.fingerprint,
-    }
+        layers = layers or default_layers(engine)
+        check_layers(engine, layers)
+        spec = StateSpec(layers)
+        if recorded is None:
+            kept = [replace(plan, states=spec) for plan in plans]
+            summaries = await run_plans(runtime, plans=kept, out=out, watch=watch)
+            recorded = labelling.of([Path(summary.out) for summary in summaries])
+        states = await _states(engine, [one for one, _ in recorded], spec)
+    place: dict[tuple[str, str], int] = {}
+    examples = learn.to_examples(
+        [
+            learn.Solution(
+                problem=place.setdefault(_problem(one), len(place)),
+                answer_class=one.answer_class,
+                is_right=one.is_right,
+                label=label,
+                states=read,
+                scores={n: v for n, v in one.scores.items() if parse_verifier(n)[0] != "head"},
+            )
+            for (one, label), read in zip(recorded, states, strict=True)
+            if read is not None
+        ]
+    )
+    # Not before the engine has loaded torch in its own way: with its threads, and quietly.
+    train = import_module("tts.evals.heads.train").train
     info = engine.info
-    return train(
+    said: dict[str, object] = {
+        "benchmarks": sorted({one.benchmark for one, _ in recorded}),
+        "problems": len(place),
+        "solutions": len(examples.label),
+        "labels": labelling.name,
+        "engine": info.fingerprint,
+    }
+    trained: Trained = train(
         examples,
         weights=info.weights or "",
         model=info.name,
@@ -143,48 +210,55 @@ async def _run(
         seed=seed,
         note=output.print_note,
     )
+    return trained
 
 
-async def _read(
+def _problem(solution: Solution) -> tuple[str, str]:
+    return solution.benchmark, solution.problem.id
+
+
+async def _states(
     engine: Engine, solutions: Sequence[Solution], spec: StateSpec
-) -> list[learn.Solution]:
-    """Return solutions with their states; those too long for the engine's context are left out."""
+) -> list[States | None]:
+    """Return states that came with solutions, or are read; None of what is too long to be read."""
+    found = [_came(one.states, spec) for one in solutions]
+    missing = [place for place, states in enumerate(found) if states is None]
     texts = [
         await text_ids(
             engine,
-            one.problem,
-            one.text,
-            prompt_token_ids=one.prompt_token_ids,
-            token_ids=one.token_ids,
+            solutions[place].problem,
+            solutions[place].text,
+            prompt_token_ids=solutions[place].prompt_token_ids,
+            token_ids=solutions[place].token_ids,
         )
-        for one in solutions
+        for place in missing
     ]
-    output.print_note(f"reading {len(texts):,} solutions")
-    states = await read_all(engine, texts, spec)
-    place: dict[tuple[str, str], int] = {}
-    return [
-        learn.Solution(
-            problem=place.setdefault((one.benchmark, one.problem.id), len(place)),
-            answer_class=one.answer_class,
-            is_right=one.is_right,
-            states=read,
-        )
-        for one, read in zip(solutions, states, strict=True)
-        if read is not None
-    ]
+    if texts:
+        output.print_note(f"reading {len(texts):,} solutions")
+    for place, states in zip(missing, await read_all(engine, texts, spec), strict=True):
+        found[place] = states
+    return found
 
 
-def _print(trained: Trained, labels: Labels, head: Path) -> None:
-    figures = trained.held_out
-    if labels == "agreement":
-        output.print_text(f"labels by agreement, {trained.labels_agree:.1%} as the grader's")
+def _came(states: States | None, spec: StateSpec) -> States | None:
+    """Return states that came with a solution, those of these layers; None if there are none."""
+    if states is None or not set(spec.layers) <= set(states.layers):
+        return None
+    return states.of_layers(spec.layers)
+
+
+def _print(trained: "Trained", head: Path) -> None:
+    figures, labels = trained.held_out, trained.head.facts["data"]["labels"]
+    if labels != "grader":
+        output.print_text(f"labels by {labels}, {trained.labels_agree:.1%} as the grader's")
     output.print_text(f"head   {trained.recipe}")
     output.print_text(
         f"held out: {figures.problems} problems x {figures.samples:.0f} samples, "
         f"pass@1 {figures.pass_at_1:.1%}, pass@{figures.samples:.0f} {figures.pass_at_n:.1%}"
     )
-    output.print_table(_quality(figures))
-    output.print_table(_choices(figures))
+    output.print_table(_quality(trained))
+    output.print_table(_calibration(figures))
+    output.print_table(_choices(figures, trained.joined))
     bars = ", ".join(
         f"{bar['saved']:.0%} for {bar['loss']:.1%}" for bar in trained.head.facts["bars"]
     )
@@ -195,27 +269,49 @@ def _print(trained: Trained, labels: Labels, head: Path) -> None:
             "solutions of one problem (0.5 is chance) before you trust it, above all in a tree"
         )
     output.print_text(f"use    tts eval ... --preset weighted_vote --verifier head={head}")
+    if trained.joined is not None:
+        output.print_text(f'       or --set "verifier={_ensemble(trained.joined, head)}"')
 
 
-def _quality(figures: Figures) -> Table:
-    table: Table = output.new_table("value at the end", "", right=("",))
-    for name, value in (
-        ("AUROC, all solutions", figures.auroc),
-        ("AUROC, solutions of one problem", figures.auroc_within),
-        ("  by length alone", figures.auroc_length),
-        ("Brier score", figures.brier),
-        ("calibration error", figures.calibration_error),
-    ):
-        output.add_row(table, name, "?" if value is None else f"{value:.3f}")
+def _ensemble(joined: "Joined", head: Path) -> str:
+    members = ", ".join([*joined.verifiers, f"head(file='{head}')"])
+    weights = ", ".join(f"{weight:.3g}" for weight in joined.weights)
+    return (
+        f"ensemble(verifiers=[{members}], mode=logit, weights=[{weights}], "
+        f"offset={joined.offset:.3g})"
+    )
+
+
+def _quality(trained: "Trained") -> Table:
+    numbers = ("all solutions", "of one problem")
+    table: Table = output.new_table("AUROC of the value after", *numbers, right=numbers)
+    for one in trained.progress:
+        when = "the end" if one.share == 1 else f"{one.share:.0%} of the tokens"
+        output.add_row(table, when, f"{one.auroc:.3f}", f"{one.auroc_within:.3f}")
+    output.add_row(table, "by length alone", "", f"{trained.held_out.auroc_length:.3f}")
     return table
 
 
-def _choices(figures: Figures) -> Table:
+def _calibration(figures: Figures) -> Table:
+    numbers = ("right", "solutions")
+    table: Table = output.new_table("mean value at the end", *numbers, right=numbers)
+    for mean, share, count in figures.calibration:
+        output.add_row(table, f"{mean:.2f}", f"{share:.2f}", f"{count:,}")
+    output.add_row(table, "mean distance", f"{figures.calibration_error:.3f}", "")
+    output.add_row(table, "Brier score", f"{figures.brier:.3f}", "")
+    return table
+
+
+def _choices(figures: Figures, joined: "Joined | None") -> Table:
     numbers = ("accuracy", "to the vote", "95 % interval")
     table: Table = output.new_table("choice", *numbers, right=numbers)
     output.add_row(table, "plain vote", f"{figures.vote:.1%}", "", "")
     _add_choice(table, "weighted vote", figures.weighted_vote)
     _add_choice(table, "best of all", figures.best_of_n)
+    if joined is not None:
+        names = " and ".join(parse_verifier(name)[0] for name in joined.verifiers)
+        _add_choice(table, f"weighted vote, with {names}", joined.held_out.weighted_vote)
+        _add_choice(table, f"best of all, with {names}", joined.held_out.best_of_n)
     return table
 
 

@@ -22,6 +22,7 @@ FILE = "head.safetensors"
 _FORMAT = "1"
 _ARRAYS = {"mean", "scale", "out_weight", "out_bias", "calibration"}
 _HIDDEN = {"hidden_weight", "hidden_bias"}
+_ATTENTION = {"query", "key", "far"}  # of the hidden layer's units
 
 Array = NDArray[np.float32]
 
@@ -35,8 +36,10 @@ class Head:
         model: Its name then.
         spec: The states that it reads.
         arrays: F features are standardised by `mean` and `scale`, [F]; then, with a hidden layer,
-            max(0, features @ hidden_weight + hidden_bias), [F, H] and [H]; then @ out_weight +
-            out_bias, [F or H] and [1], is the logit, of which `calibration` holds slope and offset.
+            max(0, features @ hidden_weight + hidden_bias), [F, H] and [H]; then, with attention,
+            beside them their mean over the places so far (`look_back`); then @ out_weight +
+            out_bias, [F, H or 2 H] and [1], is the logit, of which `calibration` holds slope and
+            offset. `query` and `key` are [H, A], `far` is [1].
         facts: How it was trained and how good it is, as JSON values.
     """
 
@@ -57,10 +60,8 @@ class Head:
         Raises:
             ValueError: States are of other layers or sizes, or not finite.
         """
-        if missing := set(self.spec.layers) - set(states.layers):
-            raise ValueError(f"the states lack layer {min(missing)}")
-        of_layers = [states.layers.index(layer) for layer in self.spec.layers]
-        features = to_features(states.values[:, of_layers], np.asarray(states.places))
+        read = states.of_layers(self.spec.layers)
+        features = to_features(read.values, np.asarray(read.places))
         if features.shape[1] != len(self.arrays["mean"]):
             raise ValueError(
                 f"the states have {features.shape[1]} features, the head reads "
@@ -69,16 +70,39 @@ class Head:
         if not np.isfinite(features).all():
             raise ValueError("the states are not finite")
         slope, offset = self.arrays["calibration"]
-        return tuple(sigmoid(slope * self.logits(features) + offset).tolist())
+        of_one = np.zeros(len(features), np.int64)
+        return tuple(sigmoid(slope * self.logits(features, of_one) + offset).tolist())
 
-    def logits(self, features: Array) -> Array:
-        """Return the logits of features, [R, F], before calibration: [R]."""
+    def logits(self, features: Array, solution: NDArray[np.int64]) -> Array:
+        """Return the logits before calibration, [R].
+
+        Args:
+            features: [R, F].
+            solution: [R], of which solution a place is; those of one follow each other.
+        """
         arrays = self.arrays
         hidden: Array = (features - arrays["mean"]) / arrays["scale"]
         if "hidden_weight" in arrays:
             hidden = (hidden @ arrays["hidden_weight"] + arrays["hidden_bias"]).clip(min=0)
+        if "query" in arrays and len(hidden):
+            parts = np.split(hidden, np.flatnonzero(np.diff(solution)) + 1)
+            seen = np.concatenate([self._look_back(part) for part in parts])
+            hidden = np.concatenate([hidden, seen], axis=1)
         logits: Array = hidden @ arrays["out_weight"] + arrays["out_bias"]
         return logits
+
+    def _look_back(self, units: Array) -> Array:
+        """Return, for each place of a solution, a mean of its units so far, [R, H].
+
+        Weighed by softmax of query and key, less far^2 for each place in between.
+        """
+        query, key = units @ self.arrays["query"], units @ self.arrays["key"]
+        back = np.arange(len(units))[:, None] - np.arange(len(units))
+        scores = query @ key.T / key.shape[1] ** 0.5 - self.arrays["far"] ** 2 * back
+        scores = np.where(back < 0, -np.inf, scores)
+        weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+        mean: Array = (weights / weights.sum(axis=1, keepdims=True)) @ units
+        return mean
 
     def save(self, folder: Path) -> None:
         """Write it into a folder, which is made if missing.
@@ -131,7 +155,7 @@ def load_head(folder: Path) -> Head:
 
 def _check(path: Path, arrays: Mapping[str, Array]) -> None:
     names = arrays.keys()
-    if not (_ARRAYS <= names <= _ARRAYS | _HIDDEN) or len(names & _HIDDEN) == 1:
+    if names - _ARRAYS not in (set(), _HIDDEN, _HIDDEN | _ATTENTION) or not names >= _ARRAYS:
         raise InputError(f"{path}: not a head: it holds {', '.join(sorted(names))}")
     if bad := sorted(name for name in names if not np.isfinite(arrays[name]).all()):
         raise InputError(f"{path}: {bad[0]} is not finite")

@@ -7,7 +7,7 @@ from typing import Protocol, Self
 from tts.budget import to_budget
 from tts.errors import InputError
 from tts.pipeline import Pipeline
-from tts.types import Budget, Problem, Sampling
+from tts.types import Budget, Problem, Sampling, StateSpec
 
 
 class Recipe(Protocol):
@@ -50,6 +50,7 @@ class Job:
         budget: Hard limits for this problem.
         preset: Name for the result.
         priority: Lower is served first; the problem's place in the run.
+        states: Hidden states that are kept of completions; None for those that its verifiers read.
 
     Raises:
         InputError: An argument has another type.
@@ -62,6 +63,7 @@ class Job:
     budget: Budget = field(default_factory=Budget)
     preset: str = "pipeline"
     priority: int = 0
+    states: StateSpec | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run, before an engine starts."""

@@ -66,7 +66,7 @@ class RunState:
             on_progress=on_progress,
             priority=job.priority,
         )
-        self._states = job.pipeline.hidden_states(verifiers)
+        self._states = job.states or job.pipeline.hidden_states(verifiers)
         self._running: set[RequestStream] = set()
 
     def open_stream(

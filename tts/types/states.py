@@ -61,6 +61,19 @@ class States:
         shaped: NDArray[np.float16] = flat.reshape(len(self.places), len(self.layers), width)
         return shaped
 
+    def of_layers(self, layers: tuple[int, ...]) -> "States":
+        """Return those of some of the layers.
+
+        Raises:
+            ValueError: A layer is missing.
+        """
+        if missing := set(layers) - set(self.layers):
+            raise ValueError(f"the states lack layer {min(missing)}")
+        if layers == self.layers:
+            return self
+        chosen = self.values[:, [self.layers.index(layer) for layer in layers]]
+        return States(layers, self.places, chosen.tobytes())
+
     def to_mapping(self) -> dict[str, Any]:
         """Return them as JSON values."""
         data = base64.b64encode(self.data).decode()
