@@ -221,7 +221,10 @@ async def _states(
     engine: Engine, solutions: Sequence[Solution], spec: StateSpec
 ) -> list[States | None]:
     """Return states that came with solutions, or are read; None of what is too long to be read."""
-    found = [_came(one.states, spec) for one in solutions]
+    found = [
+        _came(one.states, spec) if one.fingerprint == engine.info.fingerprint else None
+        for one in solutions
+    ]
     missing = [place for place, states in enumerate(found) if states is None]
     texts = [
         await text_ids(
