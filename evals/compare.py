@@ -7,9 +7,11 @@ never continued beyond its ends. There is no curve where a rule decided how many
 run has: those that are left after an early stop are no fair draw.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from statistics import fmean
 from typing import NamedTuple
 
@@ -19,17 +21,17 @@ from numpy.typing import NDArray
 from tts.allocation.curves import interpolate_accuracy, interpolate_cost
 from tts.errors import InputError
 from tts.evals.independent_samples import fewest_samples, maj_at, powers_of_two
-from tts.evals.metrics import Difference, paired_bootstrap
+from tts.evals.metrics import Difference, largest_of_k, paired_bootstrap
 from tts.evals.records import Record
 from tts.evals.report import accuracy_by_problem
 from tts.evals.run_store import StoredRun
-from tts.evals.units import choose_unit, cost_of, mean_cost
+from tts.evals.units import choose_unit, cost_of, mean_cost, why_unknown
 from tts.types.figures import Cost, Interval, Unit, is_replay
 
 _SEED = 0
 _NUM_RESAMPLES = 500
 _GRADERS = ("tts", "math-verify")
-_PARALLEL: Collection[Unit] = ("seconds", "sequential")  # k samples at once do not cost k times one
+_PARALLEL: Collection[Unit] = ("seconds", "joules")  # k samples at once do not cost k times one
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,10 @@ def compare(first: StoredRun, second: StoredRun, *, unit: Unit | None = None) ->
     if not shared:
         raise InputError(f"{first.folder} and {second.folder} share no finished problem")
     marks = [[side[problem_id] for problem_id in shared] for side in (before, after)]
-    costs = [mean_cost(_costs(run.records, run)) for run in pair]
+    costs = [
+        replace(mean_cost(_costs(part.records, part)), joules=whole.joules_each)
+        for part, whole in zip(pair, (first, second), strict=True)
+    ]
     chosen = unit or choose_unit(costs, models_differ=models_differ(pair))
     equal, reason = None, ""
     try:
@@ -215,7 +220,7 @@ def _equal_cost(
     curve = voting_curve(first, shared, unit)
     spent = _cost_by_problem(second, shared, unit)
     if spent is None:
-        raise NothingAtEqualCost(f"the second run's {unit} were not counted")
+        raise NothingAtEqualCost(f"the second run's {unit} are not known: {why_unknown(unit)}")
     cost = float(spent.mean())
     if not curve.costs[0] <= cost <= curve.costs[-1]:
         raise NothingAtEqualCost(
@@ -244,7 +249,8 @@ def voting_curve(run: StoredRun, shared: Sequence[str], unit: Unit) -> Curve:
     Args:
         run: Whose samples vote.
         shared: Ids of the problems, in order.
-        unit: Of the costs. What the run spent is shared out over its samples by their tokens.
+        unit: Of the costs. What the run spent is shared out over its samples by their tokens; one
+            after the other, k samples that are drawn at once take the tokens of the longest.
 
     Raises:
         NothingAtEqualCost: A rule decided how many samples there are, a problem has fewer than two,
@@ -265,22 +271,32 @@ def voting_curve(run: StoredRun, shared: Sequence[str], unit: Unit) -> Curve:
         raise NothingAtEqualCost(
             "the first run has no two independent samples of each problem to vote over"
         )
-    each = _cost_of_sample(run, records, unit)
     sizes = sorted({fewest, *powers_of_two(fewest)})
+    costs = _costs_of_samples(run, records, sizes, unit)
+    # Where a further sample costs nothing, more of them are the better bargain.
+    sizes = [
+        k for k, c, after in zip(sizes, costs, [*costs[1:], math.inf], strict=True) if c < after
+    ]
     accuracy = [[fmean(maj_at(r, k) for r in group) for group in by_problem] for k in sizes]
-    return Curve(sizes, [k * each for k in sizes], np.array(accuracy))
+    return Curve(sizes, sorted(set(costs)), np.array(accuracy))
 
 
-def _cost_of_sample(run: StoredRun, records: Sequence[Record], unit: Unit) -> float:
+def _costs_of_samples(
+    run: StoredRun, records: Sequence[Record], sizes: Sequence[int], unit: Unit
+) -> list[float]:
+    """Return the cost of voting over so many samples of a problem, in the mean."""
     if unit == "calls":
-        return 1.0
-    tokens = [sample.tokens for record in records for sample in record.independent_samples]
-    known = [float(number) for number in tokens if number is not None]
+        return [float(k) for k in sizes]
+    tokens = [[sample.tokens for sample in record.independent_samples] for record in records]
+    known = [[float(n) for n in row if n is not None] for row in tokens]
     whole = mean_cost(_costs(records, run))
     cost, spent = whole.of(unit), whole.tokens
-    if len(known) < len(tokens) or not cost or not spent:
-        raise NothingAtEqualCost(f"the first run's {unit} were not counted")
-    return fmean(known) * cost / spent
+    if [*map(len, known)] != [*map(len, tokens)] or not cost or not spent:
+        raise NothingAtEqualCost(f"the first run's {unit} are not known: {why_unknown(unit)}")
+    if unit == "sequential":
+        return [fmean(largest_of_k(row, k) for row in known) for k in sizes]
+    each = fmean(chain.from_iterable(known)) * cost / spent
+    return [k * each for k in sizes]
 
 
 def _ratio_interval(

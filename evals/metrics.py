@@ -43,6 +43,15 @@ def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
     return 1.0 - math.comb(num_samples - num_correct, k) / math.comb(num_samples, k)
 
 
+def worst_of_k(num_samples: int, num_correct: int, k: int) -> float:
+    """Return the chance that all of `k` drawn samples are correct: C(c, k) / C(n, k).
+
+    Raises:
+        ValueError: As of `pass_at_k`.
+    """
+    return 1.0 - pass_at_k(num_samples, num_samples - num_correct, k)
+
+
 def maj_at_k(
     classes: Sequence[int | None],
     correct_classes: Collection[int],
@@ -116,6 +125,21 @@ def best_of_k(scores: Sequence[float | None], correct: Sequence[bool], k: int) -
         expected += sum(marks) / len(marks) * (wins / math.comb(num_samples, k))
         num_left -= len(marks)
     return expected
+
+
+def largest_of_k(values: Sequence[float], k: int) -> float:
+    """Return the expected largest of `k` of the values: sum of v_(r) * C(r - 1, k - 1) / C(n, k).
+
+    Args:
+        values: In any order; v_(r) is the r-th smallest.
+        k: How many are drawn, without replacement.
+
+    Raises:
+        ValueError: `k` is not in 1 to the number of values.
+    """
+    _check_k("largest-of", k, len(values))
+    ordered = enumerate(sorted(values), start=1)
+    return sum(v * math.comb(r - 1, k - 1) for r, v in ordered) / math.comb(len(values), k)
 
 
 def wilson_interval(num_correct: float, num_total: int, *, confidence: float = 0.95) -> Interval:

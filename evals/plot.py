@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tts.errors import InputError, optional_import
-from tts.evals.units import LABELS
+from tts.evals.units import LABELS, why_unknown
 from tts.storage.sealed_lines import cannot_write
 from tts.types.figures import Summary, Unit
 
@@ -19,12 +19,17 @@ with optional_import("a picture"):
     from matplotlib.ticker import EngFormatter, FuncFormatter, PercentFormatter
 
 # Okabe and Ito's palette: distinct to colour-blind readers too.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+BLUE, RED, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
+COLOURS = (BLUE, RED, GREEN, "#CC79A7", ORANGE, "#56B4E9", "#000000")
 _MARKERS = "os^D"  # the next once all colours were used
-_GREY = "#8a8f98"
+GREY = "#8a8f98"
 _DPI = 160
 _FORMATS = ("png", "pdf", "svg")
-_PARALLEL: Collection[Unit] = ("seconds", "sequential")  # k samples do not cost k times one
+_PARALLEL: Collection[Unit] = (
+    "seconds",
+    "sequential",
+    "joules",
+)  # k samples do not cost k times one
 _MAX_INSIDE = 6  # names that have room among the points
 _MAX_TITLE = 2  # models that a title names; the legend names them all
 _WIDTH = 84  # characters of a title; what matplotlib wraps, it measures as mathematics
@@ -48,7 +53,10 @@ def plot_accuracy(summaries: Sequence[Summary], unit: Unit = "tokens") -> Figure
     """
     known = [summary for summary in summaries if summary.cost.of(unit)]
     if not known:
-        raise InputError(f"none of these runs knows its cost in {unit}: choose another --unit")
+        raise InputError(
+            f"none of these runs knows its cost in {unit} ({why_unknown(unit)}): choose another "
+            "--unit"
+        )
     benchmarks = list(dict.fromkeys(summary.benchmark for summary in known))
     figure = Figure(figsize=(6.6 * len(benchmarks), 4.2), layout="constrained")
     FigureCanvasAgg(figure)
@@ -61,7 +69,7 @@ def plot_accuracy(summaries: Sequence[Summary], unit: Unit = "tokens") -> Figure
     figure.set_figheight(4.2 + 0.22 * below)
     if missing := [summary.preset for summary in summaries if not summary.cost.of(unit)]:
         names = ", ".join(dict.fromkeys(missing))
-        figure.supxlabel(f"left out, cost not known: {names}", fontsize=8, color=_GREY)
+        figure.supxlabel(f"left out, cost not known: {names}", fontsize=8, color=GREY)
     return figure
 
 
@@ -72,11 +80,21 @@ def save_plot(summaries: Sequence[Summary], path: Path, unit: Unit = "tokens") -
         InputError: The ending is another, or no run's cost is known in this unit.
         StoreError: The file cannot be written.
     """
+    save_figure(plot_accuracy(summaries, unit), path)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a picture in the format of the file's ending: .png, .pdf or .svg.
+
+    Raises:
+        InputError: The ending is another.
+        StoreError: The file cannot be written.
+    """
     kind = path.suffix.removeprefix(".").lower()
     if kind not in _FORMATS:
         endings = ", ".join(f".{name}" for name in _FORMATS)
         raise InputError(f"{path}: a picture's file ends in one of {endings}")
-    image = render_plot(summaries, unit, kind=kind)
+    image = _render(figure, kind)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(image)
@@ -86,8 +104,12 @@ def save_plot(summaries: Sequence[Summary], path: Path, unit: Unit = "tokens") -
 
 def render_plot(summaries: Sequence[Summary], unit: Unit = "tokens", *, kind: str = "png") -> bytes:
     """Return the picture in a format of matplotlib's."""
+    return _render(plot_accuracy(summaries, unit), kind)
+
+
+def _render(figure: Figure, kind: str) -> bytes:
     image = BytesIO()
-    plot_accuracy(summaries, unit).savefig(image, format=kind, dpi=_DPI)
+    figure.savefig(image, format=kind, dpi=_DPI)
     return image.getvalue()
 
 
@@ -99,12 +121,12 @@ def _model_name(summary: Summary) -> str:
 def _draw_panel(axes: Axes, summaries: Sequence[Summary], unit: Unit) -> None:
     models = list(dict.fromkeys(map(_model_name, summaries)))
     for place, summary in enumerate(summaries):
-        times, colour = divmod(place, len(_COLOURS))
+        times, colour = divmod(place, len(COLOURS))
         name = summary.preset if len(models) == 1 else f"{summary.preset}, {_model_name(summary)}"
         marker = _MARKERS[times % len(_MARKERS)]
-        _draw_point(axes, summary, unit, name, _COLOURS[colour], marker)
+        _draw_point(axes, summary, unit, name, COLOURS[colour], marker)
         if unit not in _PARALLEL:
-            _draw_curve(axes, summary, unit, name, _COLOURS[colour])
+            _draw_curve(axes, summary, unit, name, COLOURS[colour])
     first = summaries[0]
     shown = ", ".join(models) if len(models) <= _MAX_TITLE else f"{len(models)} models"
     title = f"{first.benchmark}, {first.problems} problems, {shown}"
@@ -124,7 +146,7 @@ def _draw_panel(axes: Axes, summaries: Sequence[Summary], unit: Unit) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.annotate(
         "bars: 95 % intervals", (1, 0), (-4, 6), "axes fraction", "offset points",
-        ha="right", fontsize=8, color=_GREY,
+        ha="right", fontsize=8, color=GREY,
     )  # fmt: skip
 
 

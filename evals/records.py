@@ -1,10 +1,10 @@
 """What came of one problem in one repeat, with its samples: a line of `problems.jsonl`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
-from tts.types import RunFacts, Trajectory, Usage
+from tts.types import RunFacts, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,7 @@ class Record:
         samples: Every finished sample, in order.
         is_cut: A rule or a limit decided how many samples there are, so `samples` are no fair draw.
         facts: What happened: stopping rules, warnings, limits, figures of tree searches.
-        sequential_tokens: Generated tokens on the longest chain of samples of which each was drawn
-            in view of the one before it; None where tokens were not counted.
+        sequential_tokens: As of its usage; None where tokens were not counted.
     """
 
     id: str
@@ -87,30 +86,3 @@ class Record:
         """Return the line's values; `trace_end` is the trace's length with this problem's part."""
         values = asdict(self)
         return {"problem": values.pop("id"), **values, "trace_end": trace_end}
-
-
-def sequential_tokens(samples: Sequence[Trajectory]) -> int | None:
-    """Return the generated tokens on the longest chain of dependent samples.
-
-    A sample comes after its parents; the tokens of a search's solution are those of its whole path.
-    Work beside the samples (judges, comparisons without a sample) is not counted.
-
-    Args:
-        samples: Of one problem.
-
-    Returns:
-        None where tokens were not counted.
-    """
-    if any(sample.usage.generated_tokens is None for sample in samples):
-        return None
-    by_id = {sample.id: sample for sample in samples}
-    known: dict[str, int] = {}
-
-    def until(sample: Trajectory) -> int:
-        if sample.id not in known:
-            own = max(sample.usage.generated_tokens or 0, len(sample.token_ids))
-            parents = (by_id[name] for name in sample.parents if name in by_id)
-            known[sample.id] = own + max(map(until, parents), default=0)
-        return known[sample.id]
-
-    return max(map(until, samples), default=0)

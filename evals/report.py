@@ -27,6 +27,7 @@ def summarise(
     out: Path,
     lost: int = 0,
     unanswered: Sequence[str] = (),
+    joules: float | None = None,
 ) -> Summary:
     """Return the figures of a run.
 
@@ -37,10 +38,12 @@ def summarise(
         out: Its folder.
         lost: Generated tokens that were in flight when a session was killed.
         unanswered: Problems that a server has left without answers.
+        joules: Of a problem and repeat.
     """
     usage = sum_usage(record.usage for record in records)
     shares = accuracy_by_problem(records)
     replayed = is_replay(config["engine"])
+    cost = mean_cost(cost_of(record, is_replay=replayed) for record in records)
     return Summary(
         benchmark=config["benchmark"],
         preset=config["preset"],
@@ -58,7 +61,7 @@ def summarise(
         interval=_accuracy_interval(records, shares),
         pass_at_k=_at_powers_of_two(records, pass_at),
         maj_at_k=_at_powers_of_two(records, maj_at),
-        cost=mean_cost(cost_of(record, is_replay=replayed) for record in records),
+        cost=replace(cost, joules=joules),
         tokens=Tokens(
             prompt=usage.prompt_tokens,
             cached=usage.cached_tokens,
@@ -87,7 +90,12 @@ def summary_of(run: StoredRun) -> Summary:
     if not run.records:
         raise InputError(f"{run.folder}: no problem is finished yet")
     return summarise(
-        run.config, run.records, seconds=run.seconds, out=run.folder, lost=run.lost_tokens
+        run.config,
+        run.records,
+        seconds=run.seconds,
+        out=run.folder,
+        lost=run.lost_tokens,
+        joules=run.joules_each,
     )
 
 

@@ -28,6 +28,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from tts.costs.energy import EnergyMeter
+from tts.costs.flops import SparseReading
 from tts.errors import StoreError
 from tts.evals.environment import describe_machine, versions
 from tts.evals.records import Record
@@ -40,7 +42,7 @@ from tts.storage.sealed_lines import (
     read_lines,
     write_json,
 )
-from tts.types import Event, Problem
+from tts.types import Event, ModelInfo, Problem
 from tts.types.figures import Summary
 
 SCHEMA = 2
@@ -63,6 +65,9 @@ class StoredRun:
             sessions had different ones.
         lost_tokens: Generated tokens that were in flight when a session ended, as the last session
             found them; partly an estimate.
+        joules: That the machine took in all sessions; None where one did not count them.
+        shape: Of the run's own model; None where the run did not write it down.
+        sparse: What its decoding read of the KV cache; None for all.
     """
 
     folder: Path
@@ -72,6 +77,14 @@ class StoredRun:
     summary: Summary | None
     versions: Mapping[str, str] = field(default_factory=dict)
     lost_tokens: int = 0
+    joules: float | None = None
+    shape: ModelInfo | None = None
+    sparse: SparseReading | None = None
+
+    @property
+    def joules_each(self) -> float | None:
+        """Joules of one problem and repeat; None where they are not known."""
+        return None if self.joules is None or not self.records else self.joules / len(self.records)
 
     @property
     def is_finished(self) -> bool:
@@ -102,6 +115,9 @@ def load_run(folder: Path) -> StoredRun:
         summary=_whole_summary(folder, len(records)),
         versions=_versions_of(head["sessions"]),
         lost_tokens=head["sessions"][-1].get("lost_tokens", 0),
+        joules=_total(session.get("joules") for session in head["sessions"]),
+        shape=_shape_of(head),
+        sparse=_sparse_of(head["sessions"]),
     )
 
 
@@ -159,6 +175,7 @@ class RunStore:
             `seed`.
         problems: What is solved; written down once, for people.
         engines: What each engine of this session runs with, by name; it decides no figure.
+        shape: Of the run's own model, as `ModelInfo.shape`.
 
     Raises:
         StoreError: Another process works there, the disk is full, a file is damaged, or another
@@ -171,8 +188,10 @@ class RunStore:
         config: Mapping[str, Any],
         problems: Sequence[Problem] = (),
         engines: Mapping[str, Mapping[str, Any]] | None = None,
+        shape: Mapping[str, Any] | None = None,
     ) -> None:
         self._engines = engines or {}
+        self._shape = shape or {}
         self.folder = root / folder_name(config)
         with contextlib.ExitStack() as opened:
             opened.callback(os.close, _lock(self.folder))
@@ -183,6 +202,9 @@ class RunStore:
             }
             self.summary = _whole_summary(self.folder, len(self.records))
             self._started = time.monotonic()
+            # A server elsewhere has no settings here, and its joules are not this machine's.
+            is_here = bool(self._engines) and all(self._engines.values())
+            self._meter = EnergyMeter() if is_here else None
             for session in head["sessions"]:  # before opening the files makes them younger
                 session["seconds"] = _session_seconds(self.folder, session)
             seed, finished = int(config["seed"]), self.records.keys()
@@ -209,6 +231,12 @@ class RunStore:
         known = (session["seconds"] for session in self._head["sessions"])
         return sum(self._session_seconds() if s is None else float(s) for s in known)
 
+    @property
+    def joules(self) -> float | None:
+        """What the machine took in this session and those before it; None where not counted."""
+        *before, _ = self._head["sessions"]
+        return _total([*(session.get("joules") for session in before), self._session_joules()])
+
     def add(self, record: Record, events: Iterable[Event]) -> None:
         """Keep a finished problem and its trace; its generations leave the memory.
 
@@ -233,7 +261,8 @@ class RunStore:
         """Note how long the session took and let others in."""
         with self._opened, contextlib.suppress(StoreError):
             if self.summary is None:
-                self._head["sessions"][-1]["seconds"] = self._session_seconds()
+                now = {"seconds": self._session_seconds(), "joules": self._session_joules()}
+                self._head["sessions"][-1].update(now)
                 # Where the disk is full, the next session works this out from the files' times.
                 write_json(self.folder / _RUN, self._head)
 
@@ -265,10 +294,14 @@ class RunStore:
             "process": os.getpid(),
             "lost_tokens": lost,
             "engines": self._engines,
+            "shape": self._shape,
         }
         head["sessions"].append({**now, "versions": versions()})
         write_json(self.folder / _RUN, head)
         return head
+
+    def _session_joules(self) -> float | None:
+        return None if self._meter is None else self._meter.joules()
 
     def _session_seconds(self) -> float:
         return round(time.monotonic() - self._started, 3)
@@ -284,6 +317,21 @@ def _load_head(folder: Path) -> dict[str, Any] | None:
             "into a new folder"
         )
     return head
+
+
+def _shape_of(head: Mapping[str, Any]) -> ModelInfo | None:
+    config, known = head["config"], [s["shape"] for s in head["sessions"] if s.get("shape")]
+    return ModelInfo(config["model"], config["fingerprint"], **known[-1]) if known else None
+
+
+def _sparse_of(sessions: Sequence[Mapping[str, Any]]) -> SparseReading | None:
+    own = sessions[-1].get("engines", {}).get("", {})
+    return SparseReading(**own["sparse"]) if own.get("sparse") else None
+
+
+def _total(joules: Iterable[float | None]) -> float | None:
+    known = list(joules)
+    return None if None in known else sum(value or 0.0 for value in known)
 
 
 def _whole_summary(folder: Path, num_records: int) -> Summary | None:

@@ -25,7 +25,7 @@ from tts.answers.groups import Groups
 from tts.errors import EngineError, OutageError, TTSError, innermost
 from tts.evals.metrics import wilson_interval
 from tts.evals.plan import Plan as Plan
-from tts.evals.records import Record, Sample, sequential_tokens
+from tts.evals.records import Record, Sample
 from tts.evals.report import summarise
 from tts.evals.run_store import RunStore
 from tts.protocols import Engine, Verifier
@@ -160,7 +160,8 @@ async def _evaluate(
     config = plan.config(on.engine, others, on.verifiers)
     asked = {"": on.engine, **others}
     settings = {name: dict(engine.info.settings) for name, engine in asked.items()}
-    with watch(plan) as show, RunStore(root, config, plan.problems, settings) as store:
+    shape = on.engine.info.shape
+    with watch(plan) as show, RunStore(root, config, plan.problems, settings, shape) as store:
         if store.summary is not None:
             return replace(store.summary, out=str(store.folder))
         for log in reuse:
@@ -186,6 +187,7 @@ async def _evaluate(
             out=store.folder,
             lost=store.log.lost.generated_tokens or 0,
             unanswered=sorted(session.unanswered),
+            joules=None if store.joules is None else store.joules / len(records),
         )
         if summary.is_finished:
             store.finish(summary)
@@ -359,7 +361,7 @@ class _Session:
             samples=await self._samples(result),
             is_cut=result.facts.is_cut,
             facts=result.facts,
-            sequential_tokens=sequential_tokens(result.samples),
+            sequential_tokens=result.usage.sequential_tokens,
         )
 
     async def _samples(self, result: Result) -> tuple[Sample, ...]:

@@ -3,13 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
-from tts.costs.flops import Work, effective_flops
+from tts.costs.flops import usage_eflops
 from tts.errors import InputError
 from tts.evals.records import Record
-from tts.types import Usage
 from tts.types.figures import UNITS, Cost, Unit
 
-INTENSITY = 562.5  # operations for a byte, of a B200: Kinetics, arXiv:2506.05333
 LABELS: Mapping[Unit, str] = {
     "tokens": "generated tokens per problem",
     "calls": "samples per problem",
@@ -18,6 +16,17 @@ LABELS: Mapping[Unit, str] = {
     "eflops": "eFLOPs per problem",
     "usd": "dollars per problem",
     "sequential": "generated tokens one after the other, per problem",
+    "joules": "joules per problem",
+}
+_UNKNOWN: Mapping[Unit, str] = {
+    "tokens": "the engine did not count them",
+    "calls": "they were not counted",
+    "seconds": "recorded samples have none",
+    "flops": "the engine does not say how large its model is",
+    "eflops": "the engine does not say the shape of its model, which memory traffic needs",
+    "usd": "no price is known; say a server's with its options price_in and price_out",
+    "sequential": "the engine did not count tokens",
+    "joules": "no counter of this machine (RAPL, NVML) could be read, or a server ran the model",
 }
 
 
@@ -34,7 +43,7 @@ def cost_of(record: Record, *, is_replay: bool) -> Cost:
         calls=usage.calls,
         seconds=None if is_replay else record.seconds,
         flops=usage.flops or None,
-        eflops=_eflops(usage),
+        eflops=usage_eflops(usage) if usage.flops else None,
         usd=usage.usd or None,
         sequential=record.sequential_tokens,
     )
@@ -57,6 +66,11 @@ def choose_unit(costs: Sequence[Cost], *, models_differ: bool) -> Unit:
     return known[0] if known else "calls"
 
 
+def why_unknown(unit: Unit) -> str:
+    """Return why a cost may not be known in a unit, and what to do where that helps."""
+    return _UNKNOWN[unit]
+
+
 def amount(value: float | None) -> str:
     """Return a cost in four digits or whole ones; "?" when it is unknown."""
     if value is None:
@@ -77,12 +91,6 @@ def parse_unit(text: str) -> Unit:
 
 
 _PLAIN: tuple[Unit, ...] = ("tokens", "calls")
-
-
-def _eflops(usage: Usage) -> float | None:
-    if not usage.flops or usage.kv_bytes is None:
-        return None
-    return effective_flops(Work(usage.flops, 0.0, usage.kv_bytes), INTENSITY)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -124,7 +124,7 @@ def test_prefill_and_decode_are_what_the_ledger_counts() -> None:
 
 
 def test_a_byte_has_a_price_in_operations() -> None:
-    assert effective_flops(Work(100, 2, 3), 562.5) == 100 + 562.5 * 5
+    assert effective_flops(100, 3) == 100 + 562.5 * 3
 
 
 def test_an_unknown_shape_is_refused() -> None:

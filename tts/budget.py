@@ -7,7 +7,16 @@ from typing import Any
 
 from tts.errors import BudgetError
 
-_BUDGET_UNITS = {"tokens": "tokens", "flops": "flops", "s": "seconds", "calls": "calls"}
+_BUDGET_UNITS = {
+    "tokens": "tokens",
+    "sequential": "sequential",
+    "flops": "flops",
+    "eflops": "eflops",
+    "s": "seconds",
+    "usd": "usd",
+    "calls": "calls",
+}
+_WHOLE = ("tokens", "sequential", "calls")
 _BUDGET_PART = re.compile(
     r"(?P<usd>\$)?(?P<number>\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?P<scale>[kMG])?(?P<unit>[a-z]*)"
 )
@@ -23,6 +32,10 @@ class Budget:
         seconds: Deadline from the start of the problem; overshoot at most one engine step.
         usd: Dollars.
         calls: Sequences asked for.
+        eflops: Predicted operations and KV traffic, a byte as 562.5 operations (Kinetics,
+            arXiv:2506.05333).
+        sequential: Generated tokens one after the other: a call comes after all that had come when
+            it was asked for, so no chain of dependent samples is longer. Of one problem only.
     """
 
     tokens: int | None = None
@@ -30,6 +43,8 @@ class Budget:
     seconds: float | None = None
     usd: float | None = None
     calls: int | None = None
+    eflops: float | None = None
+    sequential: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse limits that are not positive, or are without end."""
@@ -42,7 +57,8 @@ class Budget:
     def parse(cls, text: str) -> "Budget":
         """Read a budget: "8k" (generated tokens), "30s", "2e15flops", "$0.05", "64calls".
 
-        Several limits are joined by commas.
+        The units are tokens, s, flops, eflops, usd (or a $ before), calls and sequential. Several
+        limits are joined by commas.
 
         Raises:
             BudgetError: The text is none of these, or names one limit twice.
@@ -52,7 +68,7 @@ class Budget:
             name, value = _parse_limit(part.strip(), text)
             if name in limits:
                 raise BudgetError(f"budget {text!r} gives {name} twice")
-            limits[name] = int(value) if name in ("tokens", "calls") else value
+            limits[name] = int(value) if name in _WHOLE else value
         return cls(**limits)
 
     def __str__(self) -> str:
@@ -62,6 +78,8 @@ class Budget:
             "flops": "{:g}flops",
             "seconds": "{:g}s",
             "calls": "{:d}calls",
+            "eflops": "{:g}eflops",
+            "sequential": "{:d}sequential",
         }
         parts = [form.format(v) for k, form in forms.items() if (v := getattr(self, k)) is not None]
         if self.usd is not None:
@@ -75,7 +93,8 @@ def _parse_limit(part: str, whole: str) -> tuple[str, float]:
     if match is None or (match["usd"] and unit) or (unit and unit not in _BUDGET_UNITS):
         raise BudgetError(
             f"cannot read {part!r} in budget {whole!r}; "
-            "write 8k (generated tokens), 30s, 2e15flops, $0.05, 64calls, joined by commas"
+            "write 8k (generated tokens), 30s, 2e15flops, 2e15eflops, $0.05, 64calls, 4ksequential "
+            "(tokens one after the other), joined by commas"
         )
     value = float(match["number"]) * {"k": 1e3, "M": 1e6, "G": 1e9, None: 1.0}[match["scale"]]
     if not math.isfinite(value):

@@ -1,9 +1,11 @@
 """Predicted cost, worked by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.support.values import INFO
-from tts.costs.flops import flops_per_token, predicted_flops, price_usd
+from tts.costs.flops import predicted_flops, price_usd, sequence_eflops, usage_eflops
 from tts.types import ModelInfo, Price, Usage
 
 SHAPED = ModelInfo("m", "f", parameters=1_000, layers=2, query_heads=3, head_size=4)
@@ -20,8 +22,15 @@ def test_attention_part_is_a_triangle() -> None:
     assert predicted_flops(SHAPED, usage) == 2 * 1_000 * 3 + 96 * 6
 
 
-def test_one_token_at_a_context() -> None:
-    assert flops_per_token(SHAPED, 10) == 2 * 1_000 + 96 * 11
+def test_eflops_add_the_traffic_of_the_kv_cache() -> None:
+    # KV of a token: 2 * 2 layers * 1 head * 4 elements * 2 bytes = 32. After a prompt of 3, the
+    # second and third token read 4 and 5: 9 * 32 bytes, a byte as 562.5 operations.
+    shape = replace(SHAPED, kv_heads=1, dtype="bfloat16")
+    flops = 2 * 1_000 * 6 + 96 * 21
+    assert sequence_eflops(shape, 3, 3) == flops + 562.5 * 9 * 32
+    assert sequence_eflops(SHAPED, 3, 3) is None  # without KV heads nobody knows
+    assert usage_eflops(Usage(flops=10.0, kv_bytes=2)) == 10 + 562.5 * 2
+    assert usage_eflops(Usage(flops=10.0, kv_bytes=None)) is None
 
 
 def test_unknown_stays_unknown() -> None:

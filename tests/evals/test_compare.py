@@ -1,5 +1,6 @@
 """Comparing at equal cost, by hand; runs that do not compare say so."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -80,6 +81,28 @@ def test_a_unit_may_be_chosen(unit: Unit, cost: tuple[float, float]) -> None:
     figures = compare(stored(first), stored(second), unit=unit)
     assert figures.unit == unit
     assert figures.cost == pytest.approx(cost)
+
+
+def test_samples_drawn_at_once_take_as_long_as_the_longest_of_them() -> None:
+    # Of 10, 20 and 60 tokens: one of them 30 in the mean, the longest of two 20, 60 or 60, of all
+    # three 60. maj@1 = 2/3, maj@2 = (1 + 1/2 + 1/2) / 3 = 2/3, maj@3 = 1.
+    drawn = record("p", "rra")
+    tokens = zip(drawn.samples, (10, 20, 60), strict=True)
+    samples = tuple(replace(sample, tokens=number) for sample, number in tokens)
+    first = stored(replace(drawn, samples=samples, sequential_tokens=60))
+    second = stored(replace(record("p", "r"), sequential_tokens=50))
+    equal = compare(first, second, unit="sequential").equal_cost
+    assert equal is not None
+    # Voting is as right as the second run with all three, after 60 tokens.
+    assert equal.cost_of_same_accuracy == pytest.approx(60)
+    at = (math.log(50) - math.log(140 / 3)) / (math.log(60) - math.log(140 / 3))
+    assert equal.accuracy[0] == pytest.approx(2 / 3 + at / 3)
+
+
+def test_a_cost_that_is_not_known_says_why() -> None:
+    figures = compare(stored(record("p", "rr")), stored(record("p", "r")), unit="usd")
+    assert figures.cost == (None, None)
+    assert "usd are not known: no price is known; say a server's" in figures.reason
 
 
 def test_models_that_differ_are_compared_in_eflops() -> None:

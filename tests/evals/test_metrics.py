@@ -12,6 +12,7 @@ from tts.evals import metrics
 from tts.evals.metrics import (
     best_of_k,
     bootstrap_interval,
+    largest_of_k,
     maj_at_k,
     paired_bootstrap,
     pass_at_k,
@@ -223,3 +224,12 @@ def test_paired_bootstrap() -> None:
     assert paired_bootstrap(first, first, seed=0) == (0.0, 0.0, 0.0)
     with pytest.raises(ValueError, match="10 and 1 values cannot be paired"):
         paired_bootstrap(first, [1.0], seed=0)
+
+
+def test_the_largest_of_k() -> None:
+    # Of 1, 2 and 4: the pairs' largest are 2, 4 and 4.
+    assert largest_of_k([4, 1, 2], 2) == pytest.approx(10 / 3)
+    assert largest_of_k([4, 1, 2], 1) == pytest.approx(7 / 3)
+    assert largest_of_k([4, 1, 2], 3) == 4
+    with pytest.raises(ValueError, match="at least 4 samples"):
+        largest_of_k([4, 1, 2], 4)

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tts.evals.records import Record, Sample, sequential_tokens
+from tts.evals.records import Record, Sample
+from tts.runtime.result import sequential_tokens
 from tts.storage.sealed_lines import decode_line, encode_line
 from tts.types import Origin, Trajectory, Usage
 from tts.types.facts import RunFacts, Stop

@@ -83,8 +83,8 @@ def test_the_unit_that_is_chosen(costs: list[Cost], models_differ: bool, unit: s
 
 def test_units_are_read_by_name() -> None:
     assert [parse_unit(name) for name in UNITS] == list(UNITS)
-    with pytest.raises(InputError, match="no unit 'joules'; there are tokens, calls, seconds"):
-        parse_unit("joules")
+    with pytest.raises(InputError, match="no unit 'watts'; there are tokens, calls, seconds"):
+        parse_unit("watts")
 
 
 @pytest.mark.parametrize(

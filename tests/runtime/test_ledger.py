@@ -231,3 +231,31 @@ def test_generated_tokens_may_be_free() -> None:
     ledger = Ledger(Budget(usd=0.001))
     assert ledger.reserve(free, n=1, max_tokens=500, prompt_tokens=1_000).max_tokens == 500
     assert ledger.reserve(free, n=1, max_tokens=500, prompt_tokens=1_000).n == 0
+
+
+def test_an_eflops_limit_counts_kv_traffic() -> None:
+    # KV of a token: 2 * 1 layer * 1 head * 1 element * 2 bytes = 4. Of 20 tokens without a prompt,
+    # each takes 2,000 FLOPs and 4 for each pair of attention, and all but the first read the KV of
+    # those before them: 1 + 2 + ... + 19 = 190 tokens.
+    shape = replace(INFO, layers=1, query_heads=1, kv_heads=1, head_size=1, dtype="bfloat16")
+    twenty = 20 * 2_000 + 4 * 210 + 562.5 * 4 * 190
+    assert Ledger(Budget(eflops=twenty)).reserve(shape, n=1, max_tokens=50).max_tokens == 20
+    assert Ledger(Budget(eflops=twenty - 1)).reserve(shape, n=1, max_tokens=50).max_tokens == 19
+    ledger = Ledger(Budget(eflops=twenty))
+    grant = ledger.reserve(shape, n=1, max_tokens=20)
+    assert ledger.reserve(shape, n=1, max_tokens=20).n == 0
+    ledger.settle(grant, shape, Usage(generated_tokens=1, calls=1, kv_bytes=0))  # 2,004 eFLOPs
+    assert ledger.reserve(shape, n=1, max_tokens=50).max_tokens == 19
+
+
+def test_tokens_one_after_the_other_are_limited_however_many_are_drawn_at_once() -> None:
+    ledger = Ledger(Budget(sequential=100))
+    first = ledger.reserve(INFO, n=8, max_tokens=60)
+    assert (first.n, first.max_tokens) == (8, 60)
+    ledger.settle(first, INFO, spent(30))
+    second = ledger.reserve(INFO, n=1, max_tokens=60)  # after the 30 that came
+    ledger.settle(first, INFO, spent(50))  # beside the second: the longest chain is 50
+    assert ledger.latency_tokens == 50
+    ledger.settle(second, INFO, spent(40))  # 30 + 40
+    assert ledger.latency_tokens == 70
+    assert ledger.reserve(INFO, n=3, max_tokens=60).max_tokens == 30

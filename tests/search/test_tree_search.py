@@ -380,8 +380,8 @@ def test_cancelled_at_any_moment_nothing_is_left(name: str, turns: int) -> None:
         await runtime.aclose()
         assert engine.num_running == 0
         assert len(asyncio.all_tasks()) == 1, "no task is left"
-        reserved = (runtime.ledger._reserved_calls, runtime.ledger._reserved_tokens)
-        assert reserved == (0, 0)
+        held = runtime.ledger._reserved
+        assert (held.calls, held.tokens) == (0, 0)
 
     asyncio.run(run())
 

@@ -165,7 +165,13 @@ def _records(root: Path) -> tuple[Record, ...]:
 def _figures(record: Record) -> tuple[Any, ...]:
     """Return all of a record that is not time, and not what an engine found in its cache."""
     usage = replace(
-        record.usage, cached_tokens=0, reused_tokens=0, seconds=0.0, kv_block_seconds=0.0, flops=0.0
+        record.usage,
+        cached_tokens=0,
+        reused_tokens=0,
+        seconds=0.0,
+        latency_tokens=0,  # what had come when a call was made: time, in tokens
+        kv_block_seconds=0.0,
+        flops=0.0,
     )
     facts = replace(
         record.facts, searches=tuple(replace(s, cached_tokens=0) for s in record.facts.searches)

@@ -32,10 +32,7 @@ def report(
         Path | None,
         typer.Option("--html", help="Write the table and the figure to this HTML page."),
     ] = None,
-    png: Annotated[
-        Path | None,
-        typer.Option("--png", help="Write the figure to this picture: FILE.png, .pdf or .svg."),
-    ] = None,
+    png: flags.PngFlag = None,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the table alone, as Markdown.")
     ] = False,
@@ -72,6 +69,7 @@ def report(
     output.print_table(table)
     output.print_lines(tables.notes(summaries))
     output.print_lines(_version_notes(stored))
+    output.print_lines(tables.unknown_costs(summaries, shown))
     for run in stored:
         name = f"{run.config['benchmark']} {run.config['preset']}"
         output.print_lines(law_lines(name, run.records))

@@ -48,8 +48,8 @@ BudgetFlag = Annotated[
     str | None,
     typer.Option(
         "--budget",
-        help="Limit what each problem may cost: 8k (generated tokens), 30s, 64calls, $0.05, or "
-        "several of these joined by commas.",
+        help="Limit what each problem may cost: 8k (generated tokens), 30s, 64calls, $0.05, "
+        "2e15flops, 2e15eflops, 4ksequential, or several of these joined by commas.",
         metavar="LIMIT",
     ),
 ]
@@ -58,6 +58,18 @@ OutFlag = Annotated[
 ]
 EmbeddedModelFlag = Annotated[
     str, typer.Option("--model", help="The model, run by the embedded vLLM.", metavar="MODEL")
+]
+PoolFlag = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pool",
+        help="Recorded samples: FILE, or FILE#MODEL for one of several. Repeat it for more.",
+        metavar="FILE",
+    ),
+]
+PngFlag = Annotated[
+    Path | None,
+    typer.Option("--png", help="Write the figure to this picture: FILE.png, .pdf or .svg."),
 ]
 UnitFlag = Annotated[
     str | None,

@@ -6,7 +6,7 @@ from rich.table import Table
 
 from tts.console.output import add_row, new_table
 from tts.evals.choices import ChosenRow
-from tts.evals.units import amount
+from tts.evals.units import amount, why_unknown
 from tts.types.figures import KVBytes, Summary, Unit
 
 _NAMED = 10  # problems in a note
@@ -72,6 +72,18 @@ def notes(summaries: Sequence[Summary]) -> Iterator[str]:
             )
     if any(summary.is_replay for summary in summaries):
         yield "note: recorded samples have no seconds; replaying them takes those of checking them"
+
+
+def unknown_costs(summaries: Sequence[Summary], unit: Unit | None) -> Iterator[str]:
+    """Yield which runs do not know their cost in a unit, and why that may be."""
+    if unit is None:
+        return
+    for summary in summaries:
+        if not summary.cost.of(unit):
+            yield (
+                f"note: {summary.benchmark} {summary.preset}: its {unit} are not known: "
+                f"{why_unknown(unit)}"
+            )
 
 
 def kv_read(kv_bytes: KVBytes) -> str:

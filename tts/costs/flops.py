@@ -49,9 +49,27 @@ def sequence_flops(
     return linear + 4.0 * info.layers * info.query_heads * info.head_size * attended
 
 
-def flops_per_token(info: ModelInfo, context_tokens: int) -> float | None:
-    """Return the operations of one decoded token at a context length; None when unknown."""
-    return sequence_flops(info, context_tokens, 1, cached=context_tokens)
+def sequence_eflops(info: ModelInfo, prompt_tokens: int, generated_tokens: int) -> float | None:
+    """Return the eFLOPs of one sequence; None when the model's shape is unknown."""
+    flops = sequence_flops(info, prompt_tokens, generated_tokens)
+    traffic = decode_kv_bytes(info, prompt_tokens, generated_tokens)
+    return None if flops is None or traffic is None else effective_flops(flops, traffic)
+
+
+def usage_eflops(usage: Usage) -> float | None:
+    """Return the eFLOPs behind `usage`; None where its operations or its traffic are unknown."""
+    if usage.flops is None or usage.kv_bytes is None:
+        return None
+    return effective_flops(usage.flops, usage.kv_bytes)
+
+
+def effective_flops(flops: float, kv_bytes: float) -> float:
+    """Return eFLOPs: operations and KV traffic, a byte priced as `INTENSITY` operations.
+
+    The traffic of the weights is left out, as in the source: a batch shares it. Kinetics,
+    arXiv:2506.05333, takes 562.5 (a B200's 4.5e15 FLOP/s over 8e12 bytes/s).
+    """
+    return flops + INTENSITY * kv_bytes
 
 
 def price_usd(price: Price | None, usage: Usage) -> float | None:
@@ -69,6 +87,7 @@ def price_usd(price: Price | None, usage: Usage) -> float | None:
     return dollars / 1e6
 
 
+INTENSITY = 562.5  # operations for a byte, of a B200: Kinetics, arXiv:2506.05333
 _DTYPE_BYTES = {
     "float32": 4,
     "float": 4,
@@ -231,14 +250,6 @@ def decode_kv_bytes(
         return round(decode_work(info, load).kv_bytes)
     except InputError:
         return None
-
-
-def effective_flops(work: Work, intensity: float) -> float:
-    """Return eFLOPs: operations plus traffic, a byte priced as `intensity` operations.
-
-    Kinetics, arXiv:2506.05333, takes 562.5 (a B200's 4.5e15 FLOP/s over 8e12 bytes/s).
-    """
-    return work.flops + intensity * work.num_bytes
 
 
 def kv_token_bytes(info: ModelInfo) -> int:

@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -144,19 +144,20 @@ def build_meter(engine: Any, info: ModelInfo) -> Meter:
         engine: vLLM's engine.
         info: As `model_info` describes it.
     """
-    config = engine.vllm_config
+    return Meter(info, _sparse_reading(engine.vllm_config))
+
+
+def _sparse_reading(config: Any) -> SparseReading | None:
+    """Return what decoding reads of the KV cache; None for all of it."""
     sparse = SparseConfig.from_vllm(config.additional_config)
     if sparse is None:
-        return Meter(info)
+        return None
     page_size = config.cache_config.block_size
-    return Meter(
-        info,
-        SparseReading(
-            kept_tokens=sparse.budget,
-            block_tokens=page_size,
-            dense_layers=sparse.dense_layers,
-            min_context=max(sparse.sparse_above, sparse.budget - page_size),
-        ),
+    return SparseReading(
+        kept_tokens=sparse.budget,
+        block_tokens=page_size,
+        dense_layers=sparse.dense_layers,
+        min_context=max(sparse.sparse_above, sparse.budget - page_size),
     )
 
 
@@ -292,6 +293,7 @@ def model_info(engine: Any, *, name: str, path: Path | None) -> ModelInfo:
     dtype = str(model.dtype).removeprefix("torch.")
     source = folder_digest(path) if path else getattr(model.hf_config, "_commit_hash", None)
     sparse = SparseConfig.from_vllm(config.additional_config)
+    reading = _sparse_reading(config)
     weights = _weights(engine, model, path)
     facts = (name if path is None else "", source, dtype, model.quantization, _version(), sparse)
     return ModelInfo(
@@ -309,7 +311,7 @@ def model_info(engine: Any, *, name: str, path: Path | None) -> ModelInfo:
         context_tokens=model.max_model_len,
         kv_block_size=config.cache_config.block_size,
         kv_blocks=kv.num_blocks(engine) - 1,  # without vLLM's null block
-        settings=settings_of(config),
+        settings=settings_of(config) | ({"sparse": asdict(reading)} if reading else {}),
         weights=source,
     )
 

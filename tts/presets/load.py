@@ -1,7 +1,7 @@
 """Presets: YAML files that name a strategy, its parameters, and how models are asked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -293,7 +293,7 @@ def _build_budget(document: Document) -> Budget:
 
 
 def _budget_from_mapping(block: Mapping[str, Any]) -> Budget:
-    limits = ("tokens", "flops", "seconds", "usd", "calls")
+    limits = tuple(f.name for f in fields(Budget))
     for key, value in block.items():
         if key not in limits:
             raise BudgetError(no_such("budget", key, limits))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from tts.costs.flops import sequence_eflops
 from tts.errors import BudgetError, CapabilityError
 from tts.protocols import Engine, Verifier
 from tts.runtime.job import Job
@@ -28,7 +29,8 @@ def check_job(
     Raises:
         PipelineError: The graph is wrong, or names a verifier that is not there.
         CapabilityError: An engine lacks something, or is not there.
-        BudgetError: An engine that it asks cannot count what a budget limits.
+        BudgetError: An engine that it asks cannot count what a budget limits, or the run's budget
+            limits what only a problem has.
     """
     job.pipeline.check()
     job.pipeline.check_engines(engines, verifiers)
@@ -40,6 +42,11 @@ def check_job(
         )
     if job.sampling.chat_template_kwargs or job.sampling.extra_body:
         _check_own_prompts(own, "sampling.chat_template_kwargs and sampling.extra_body")
+    if run_budget.sequential is not None:
+        raise BudgetError(
+            "tokens one after the other are counted problem by problem: limit them with the "
+            "problems' budget, and the run by another unit"
+        )
     for name in sorted(job.pipeline.engines(verifiers)):
         for budget in (job.budget, run_budget):
             check_budget(budget, engines[name])
@@ -80,13 +87,19 @@ def check_budget(budget: Budget, engine: Engine) -> None:
     """Refuse a budget that the engine cannot count.
 
     Raises:
-        BudgetError: A limit on tokens, FLOPs or dollars that this engine does not report.
+        BudgetError: A limit in a unit that cannot be counted of this engine.
     """
     info = engine.info
-    if budget.tokens is not None and not engine.capabilities.token_counts:
+    is_in_tokens = budget.tokens is not None or budget.sequential is not None
+    if is_in_tokens and not engine.capabilities.token_counts:
         raise BudgetError(f"{info.name} reports no token counts; budget its calls instead")
     if budget.flops is not None and info.parameters is None:
         raise BudgetError(f"the size of {info.name} is unknown; budget tokens instead of flops")
+    if budget.eflops is not None and sequence_eflops(info, 1, 1) is None:
+        raise BudgetError(
+            f"the shape of {info.name} is unknown, and so its memory traffic; budget "
+            f"{'tokens' if info.parameters is None else 'flops'} instead of eflops"
+        )
     if budget.usd is not None and info.price is None:
         raise BudgetError(
             f"{info.name} has no price; say what a server's tokens cost with its options price_in "

@@ -7,11 +7,18 @@ against `flops`, `usd`, `calls` and the deadline.
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Self
 
-from tts.costs.flops import flops_per_token, predicted_flops, price_usd, sequence_flops
+from tts.costs.flops import (
+    predicted_flops,
+    price_usd,
+    sequence_eflops,
+    sequence_flops,
+    usage_eflops,
+)
 from tts.errors import EngineError
 from tts.protocols import Counted
 from tts.types import Budget, ModelInfo, Price, Usage, sum_usage
@@ -23,6 +30,25 @@ _REFUSED = -1  # a share below any that can be asked for, 0 tokens (a reward mod
 
 
 @dataclass(slots=True)
+class _Amounts:
+    """What limits are held against."""
+
+    tokens: int = 0
+    calls: int = 0
+    flops: float = 0.0
+    eflops: float = 0.0
+    usd: float = 0.0
+
+    def add(self, each: "_Amounts", times: int = 1) -> None:
+        """Add `times` as much."""
+        self.tokens += times * each.tokens
+        self.calls += times * each.calls
+        self.flops += times * each.flops
+        self.eflops += times * each.eflops
+        self.usd += times * each.usd
+
+
+@dataclass(slots=True)
 class Grant:
     """Leave to generate `n` completions of at most `max_tokens` each.
 
@@ -30,25 +56,15 @@ class Grant:
         n: Completions allowed; 0 when the budget is spent.
         max_tokens: Limit of each.
         open: Completions reserved and not yet settled.
-        flops: Most operations of each.
-        usd: Most dollars of each.
+        most: What each may cost.
+        after: Tokens on the longest chain of calls that had come when it was granted.
     """
 
     n: int
     max_tokens: int
     open: int
-    flops: float = 0.0
-    usd: float = 0.0
-
-
-@dataclass(slots=True)
-class _Charged:
-    """What limits are held against: what was counted, and what was reserved where nobody did."""
-
-    tokens: int = 0
-    calls: int = 0
-    flops: float = 0.0
-    usd: float = 0.0
+    most: _Amounts = field(default_factory=_Amounts)
+    after: int = 0
 
 
 class Ledger:
@@ -59,11 +75,9 @@ class Ledger:
         self._has_limits = budget != Budget()
         self._parent = parent
         self._settled = [Usage()]
-        self._charged = _Charged()
-        self._reserved_tokens = 0
-        self._reserved_calls = 0
-        self._reserved_flops = 0.0
-        self._reserved_usd = 0.0
+        self._charged = _Amounts()  # what was counted, and what was reserved where nobody did
+        self._reserved = _Amounts()
+        self._longest = 0
         self._is_expired = False
 
     @property
@@ -84,7 +98,13 @@ class Ledger:
     @property
     def limits_prompts(self) -> bool:
         """Whether a limit depends on how long prompts are."""
-        return any(ledger.budget.usd or ledger.budget.flops for ledger in self._line())
+        budgets = (ledger.budget for ledger in self._line())
+        return any(budget.usd or budget.flops or budget.eflops for budget in budgets)
+
+    @property
+    def latency_tokens(self) -> int:
+        """Generated tokens one after the other: each call after all that had come before it."""
+        return self._longest
 
     @property
     def usage(self) -> Usage:
@@ -147,10 +167,15 @@ class Ledger:
 
     def _grant(self, info: ModelInfo, n: int, max_tokens: int, prompt_tokens: int) -> Grant:
         """Reserve, whether there is room or not."""
-        flops = sequence_flops(info, prompt_tokens, max_tokens) or 0.0
         worst = Usage(prompt_tokens=prompt_tokens, generated_tokens=max_tokens)
-        usd = price_usd(info.price, worst) or 0.0
-        grant = Grant(n=n, max_tokens=max_tokens, open=n, flops=flops, usd=usd)
+        most = _Amounts(
+            tokens=max_tokens,
+            calls=1,
+            flops=sequence_flops(info, prompt_tokens, max_tokens) or 0.0,
+            eflops=sequence_eflops(info, prompt_tokens, max_tokens) or 0.0,
+            usd=price_usd(info.price, worst) or 0.0,
+        )
+        grant = Grant(n=n, max_tokens=max_tokens, open=n, most=most, after=self._longest)
         self._hold(grant, n)
         return grant
 
@@ -208,14 +233,20 @@ class Ledger:
         usd = usage.usd or price_usd(info.price, usage)
         if (flops, usd) != (usage.flops, usage.usd):
             usage = replace(usage, flops=flops, usd=usd)
-        calls, tokens = usage.calls, usage.generated_tokens
+        calls, tokens, most = usage.calls, usage.generated_tokens, grant.most
+        eflops = usage_eflops(usage)
+        charged = _Amounts(
+            tokens=calls * most.tokens if tokens is None else tokens,
+            calls=calls,
+            flops=calls * most.flops if flops is None else flops,
+            eflops=calls * most.eflops if eflops is None else eflops,
+            usd=calls * most.usd if usd is None else usd,
+        )
+        longest = grant.after + min(charged.tokens, grant.max_tokens)
         for ledger in self._line():
             ledger._settled.append(usage)
-            charged = ledger._charged
-            charged.calls += calls
-            charged.tokens += calls * grant.max_tokens if tokens is None else tokens
-            charged.flops += calls * grant.flops if flops is None else flops
-            charged.usd += calls * grant.usd if usd is None else usd
+            ledger._charged.add(charged)
+            ledger._longest = max(ledger._longest, longest)
         return usage
 
     def shortfall(self) -> str:
@@ -242,28 +273,31 @@ class Ledger:
             return _REFUSED
         if not self._has_limits:
             return max_tokens
-        budget, spent = self.budget, self._charged
+        budget, spent, held = self.budget, self._charged, self._reserved
         share = max_tokens
-        if budget.calls is not None and budget.calls - spent.calls - self._reserved_calls < n:
+        if budget.calls is not None and budget.calls - spent.calls - held.calls < n:
             return _REFUSED
         if budget.tokens is not None:
-            left = budget.tokens - spent.tokens - self._reserved_tokens
-            share = min(share, left // n)
+            share = min(share, (budget.tokens - spent.tokens - held.tokens) // n)
+        if budget.sequential is not None:
+            share = min(share, budget.sequential - self._longest)
         if budget.usd is not None and info.price is not None:
-            left_usd = budget.usd - spent.usd - self._reserved_usd
-            share = min(share, _priced_tokens(info.price, left_usd / n, prompt_tokens, max_tokens))
+            left = (budget.usd - spent.usd - held.usd) / n
+            share = min(share, _priced_tokens(info.price, left, prompt_tokens, max_tokens))
         if budget.flops is not None:
-            left_flops = budget.flops - spent.flops - self._reserved_flops
-            share = min(share, _affordable_tokens(info, left_flops / n, prompt_tokens, max_tokens))
+            left = (budget.flops - spent.flops - held.flops) / n
+            share = min(share, _affordable_tokens(sequence_flops, info, left, prompt_tokens, share))
+        if budget.eflops is not None:
+            left = (budget.eflops - spent.eflops - held.eflops) / n
+            share = min(
+                share, _affordable_tokens(sequence_eflops, info, left, prompt_tokens, share)
+            )
         return share
 
     def _hold(self, grant: Grant, n: int) -> None:
         """Reserve `n` completions of a grant; give them back where `n` is negative."""
         for ledger in self._line():
-            ledger._reserved_calls += n
-            ledger._reserved_tokens += n * grant.max_tokens
-            ledger._reserved_flops += n * grant.flops
-            ledger._reserved_usd += n * grant.usd
+            ledger._reserved.add(grant.most, n)
 
 
 class Reservation:
@@ -308,9 +342,15 @@ def _priced_tokens(price: Price, usd: float, prompt_tokens: int, max_tokens: int
     return max_tokens if left >= 0 else _REFUSED
 
 
-def _affordable_tokens(info: ModelInfo, flops: float, prompt_tokens: int, max_tokens: int) -> int:
-    per_token = flops_per_token(info, prompt_tokens + max_tokens)
-    prefill = sequence_flops(info, prompt_tokens, 0)
-    if per_token is None or prefill is None:
+def _affordable_tokens(
+    cost: Callable[[ModelInfo, int, int], float | None],
+    info: ModelInfo,
+    left: float,
+    prompt_tokens: int,
+    max_tokens: int,
+) -> int:
+    """Return the most tokens of a completion that cost no more than what is left."""
+    if cost(info, prompt_tokens, 0) is None:
         return 0
-    return math.floor((flops - prefill) / per_token)
+    tokens = range(max_tokens + 1)
+    return bisect_right(tokens, left, key=lambda t: cost(info, prompt_tokens, t) or 0.0) - 1

@@ -24,17 +24,24 @@ def build_result(state: RunState, sunk: Sequence[Trajectory]) -> Result:
     errors = (t.error for t in seen.values() if t.error is not None)
     facts = state.facts.close(spent=state.ledger.shortfall(), errors=errors)
     trace = state.facts.trace
+    samples = tuple(sorted(filter(_is_sample, seen.values()), key=_place))
     return Result(
         problem=job.problem,
         answer=None if answered is None else _answer(answered, job.problem),
         reason=facts.reason(has_answer=answered is not None),
         trajectories=tuple(kept),
-        usage=replace(total, wasted_tokens=wasted, seconds=trace.seconds()),
+        usage=replace(
+            total,
+            wasted_tokens=wasted,
+            seconds=trace.seconds(),
+            sequential_tokens=sequential_tokens(samples),
+            latency_tokens=state.ledger.latency_tokens,
+        ),
         trace=tuple(trace.events),
         seed=job.seed,
         preset=job.preset,
         engine=state.engines[""].info.name,
-        samples=tuple(sorted(filter(_is_sample, seen.values()), key=_place)),
+        samples=samples,
         facts=facts,
     )
 
@@ -63,3 +70,30 @@ def _answer(trajectory: Trajectory, problem: Problem) -> Answer:
     text = trajectory.answer or ""
     support = trajectory.support or Support(votes=1, voters=1, weight=1.0, probability=1.0)
     return Answer(text, canonical_form(text, problem.answer_type), support)
+
+
+def sequential_tokens(samples: Sequence[Trajectory]) -> int | None:
+    """Return the generated tokens on the longest chain of dependent samples.
+
+    A sample comes after its parents; the tokens of a search's solution are those of its whole path.
+    Work beside the samples (judges, comparisons without a sample) is not counted.
+
+    Args:
+        samples: Of one problem.
+
+    Returns:
+        None where tokens were not counted.
+    """
+    if any(sample.usage.generated_tokens is None for sample in samples):
+        return None
+    by_id = {sample.id: sample for sample in samples}
+    known: dict[str, int] = {}
+
+    def until(sample: Trajectory) -> int:
+        if sample.id not in known:
+            own = max(sample.usage.generated_tokens or 0, len(sample.token_ids))
+            parents = (by_id[name] for name in sample.parents if name in by_id)
+            known[sample.id] = own + max(map(until, parents), default=0)
+        return known[sample.id]
+
+    return max(map(until, samples), default=0)

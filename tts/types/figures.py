@@ -8,7 +8,7 @@ from tts.errors import StoreError
 from tts.types.card import to_html
 
 SCHEMA = 2
-Unit = Literal["tokens", "calls", "seconds", "flops", "eflops", "usd", "sequential"]
+Unit = Literal["tokens", "calls", "seconds", "flops", "eflops", "usd", "sequential", "joules"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
 
 
@@ -33,6 +33,8 @@ class Cost:
             (Kinetics, arXiv:2506.05333); the weights' traffic is left out: a batch shares it.
         usd: Dollars; None where no price is known.
         sequential: Generated tokens on the longest chain of dependent samples.
+        joules: That this machine took while it ran, shared out evenly; None where it has no counter
+            that may be read, or where a server elsewhere ran a model.
     """
 
     tokens: float | None = None
@@ -42,6 +44,7 @@ class Cost:
     eflops: float | None = None
     usd: float | None = None
     sequential: float | None = None
+    joules: float | None = None
 
     def of(self, unit: Unit) -> float | None:
         """Return the cost in a unit."""
@@ -50,8 +53,8 @@ class Cost:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
-        """Read a mapping of units to values."""
-        return cls(**{f.name: values[f.name] for f in fields(cls)})
+        """Read a mapping of units to values; a missing one is not known."""
+        return cls(**{f.name: values.get(f.name) for f in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)

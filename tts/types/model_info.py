@@ -55,3 +55,23 @@ class ModelInfo:
     weight_bits: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict, compare=False)
     weights: str | None = None
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        """What its cost is predicted from, by field; empty where nothing is known."""
+        values = {name: getattr(self, name) for name in _SHAPE}
+        known = {name: value for name, value in values.items() if value is not None}
+        return known if self.parameters is not None else {}
+
+
+_SHAPE = (
+    "parameters",
+    "active_parameters",
+    "expert_share",
+    "weight_bits",
+    "layers",
+    "query_heads",
+    "kv_heads",
+    "head_size",
+    "dtype",
+)

@@ -30,6 +30,10 @@ class Usage:
         estimated_tokens: The part of `generated_tokens` that nobody counted: estimated from what
             came of a call before it was cut, or taken to be all that the call might generate.
         estimated_calls: The part of `calls` for which `generated_tokens` holds an estimate.
+        sequential_tokens: Of a result: generated tokens on the longest chain of samples of which
+            each was drawn in view of the one before it.
+        latency_tokens: Of a result: generated tokens one after the other, each call after all that
+            had come when it was asked for; so decisions to draw again count too.
     """
 
     prompt_tokens: int | None = 0
@@ -49,9 +53,11 @@ class Usage:
     dense_kv_bytes: int | None = 0
     estimated_tokens: int = 0
     estimated_calls: int = 0
+    sequential_tokens: int | None = 0
+    latency_tokens: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
-        """Add field by field; `peak_kv_blocks` takes the larger."""
+        """Add field by field; as `sum_usage`."""
         return sum_usage((self, other))
 
     @classmethod
@@ -74,12 +80,16 @@ class Usage:
         )
 
 
+_LARGEST = ("peak_kv_blocks", "sequential_tokens", "latency_tokens")  # of parts, not their sum
 _FIELDS = tuple(field.name for field in fields(Usage))
 _values = attrgetter(*_FIELDS)
 
 
 def sum_usage(parts: Iterable[Usage]) -> Usage:
-    """Add usages field by field, `peak_kv_blocks` taking the largest; none add to zero."""
+    """Add usages field by field; none add to zero.
+
+    Of `peak_kv_blocks`, `sequential_tokens` and `latency_tokens` the largest is taken.
+    """
     columns = list(zip(*map(_values, parts), strict=True))
     if not columns:
         return Usage()
@@ -89,4 +99,4 @@ def sum_usage(parts: Iterable[Usage]) -> Usage:
 def _total(name: str, values: tuple[Any, ...]) -> Any:
     if None in values:
         return None
-    return max(values) if name == "peak_kv_blocks" else sum(values)
+    return max(values) if name in _LARGEST else sum(values)
