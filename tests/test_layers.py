@@ -99,7 +99,10 @@ MAY: dict[str, Room] = {
         "allocation answers costs errors presets protocols runtime storage tasks types verifiers"
         " version",
     ),
-    "tts.evals.benchmarks": Room("answers engine errors evals parts programs tasks types"),
+    "tts.evals.laws": Room("allocation costs errors evals seeds types"),
+    "tts.evals.benchmarks": Room(
+        "answers engine errors evals evals.laws parts programs tasks types",
+    ),
     "tts.evals.heads": Room("answers errors evals heads score_quality types verifiers"),
     "tts.evals.calibration": Room("allocation errors evals presets strategies types"),
     "tts.evaluation": Room(
@@ -114,9 +117,9 @@ MAY: dict[str, Room] = {
         " storage strategies tasks types voting",
     ),
     "tts.cli": Room(
-        "allocation bench budget bundled console costs engine errors evals evals.calibration"
-        " evals.heads evaluation heads parts presets protocols runtime session storage tuning"
-        " types verifiers version",
+        "allocation bench budget bundled console costs engine errors evals evals.benchmarks"
+        " evals.calibration evals.heads evals.laws evaluation heads parts presets protocols"
+        " runtime session storage tuning types verifiers version",
     ),
     "tts.__main__": Room("cli"),
     # Doors, and those who use them.

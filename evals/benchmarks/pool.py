@@ -1,10 +1,14 @@
 """Problems of a pool of recorded samples, for `--model replay:FILE[#model]`."""
 
+from dataclasses import replace
+
 from tts.answers.groups import canonical_form
-from tts.engine.pools import RecordedProblem, load_pool
+from tts.engine.pools import Pool, RecordedProblem, load_pool, load_series, split_address
 from tts.errors import ProblemError
 from tts.evals.benchmarks.base import DataConfig, ListBenchmark
-from tts.types import Answer, Grade, Problem
+from tts.evals.laws.series import Series
+from tts.evals.records import Record, Sample
+from tts.types import RECORDED, Answer, Grade, Problem, Usage
 
 
 class PoolBenchmark(ListBenchmark):
@@ -47,6 +51,70 @@ def build(config: Config) -> PoolBenchmark:
     if config.map:
         raise ProblemError("a pool has columns of its own, which --map cannot rename")
     return PoolBenchmark(str(config.data), unsafe=config.unsafe_execution)
+
+
+def series_of_pools(address: str) -> list[Series]:
+    """Return each model of a pool as a series, those without a sample of some problem left out.
+
+    Problems whose samples were not graded are left out; equal answers are those of one form, and
+    the right ones are one.
+
+    Args:
+        address: "FILE" for every model in it, or "FILE#model".
+
+    Raises:
+        ProblemError: The file cannot be read, or holds no graded samples.
+    """
+    path, wanted = split_address(address)
+    pools = [load_pool(address)] if wanted else list(load_series(path).values())
+    stem = path.name.removesuffix(".gz").removesuffix(".jsonl")
+    found = []
+    for pool in pools:
+        records = [r for recorded in pool.problems if (r := _record(recorded)) is not None]
+        if records:
+            name = stem if len(pools) == 1 and not wanted else f"{stem}#{pool.series}"
+            metadata = {r.problem.id: r.problem.metadata for r in pool.problems}
+            found += _by_model(Series(name, pool.series, records, None, metadata), pool)
+    if not found:
+        raise ProblemError(f"{address}: no problem has graded samples")
+    return found
+
+
+def _by_model(series: Series, pool: Pool) -> list[Series]:
+    """Return a series for each model whose samples the lines of a pool mix."""
+    if not pool.is_mixed:
+        return [series]
+    drawn = {recorded.problem.id: recorded.samples for recorded in pool.problems}
+    models = dict.fromkeys(s.model or "recorded" for samples in drawn.values() for s in samples)
+    found: dict[str, list[Record]] = {model: [] for model in models}
+    for record in series.records:
+        by_model: dict[str, list[Sample]] = {}
+        for sample, recorded in zip(record.samples, drawn[record.id], strict=True):
+            by_model.setdefault(recorded.model or "recorded", []).append(sample)
+        for model, samples in by_model.items():
+            found[model].append(replace(record, samples=tuple(samples)))
+    return [replace(series, name=m, model=m, records=found[m]) for m in models if found[m]]
+
+
+def _record(recorded: RecordedProblem) -> Record | None:
+    """Return a problem with its samples; None without any, or where one was not graded."""
+    drawn, kind = recorded.samples, recorded.problem.answer_type
+    if not drawn or any(sample.correct is None for sample in drawn):
+        return None
+    classes: dict[str, int] = {}
+    samples = []
+    for sample in drawn:
+        form = (
+            "" if sample.answer is None or sample.correct else canonical_form(sample.answer, kind)
+        )
+        known = None if sample.answer is None else classes.setdefault(form, len(classes))
+        score = {} if sample.score is None else {RECORDED: sample.score}
+        samples.append(Sample(sample.answer, known, sample.correct is True, sample.tokens, score))
+    tokens = [sample.tokens for sample in drawn]
+    counted = [number for number in tokens if number is not None]
+    total = sum(counted) if len(counted) == len(tokens) else None
+    usage = replace(Usage.unknown(len(drawn)), generated_tokens=total, checking_tokens=0)
+    return Record(recorded.problem.id, 0, None, None, usage, None, "", tuple(samples), False)
 
 
 def _labels(recorded: RecordedProblem) -> dict[str, bool]:

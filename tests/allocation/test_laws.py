@@ -18,6 +18,7 @@ from tts.allocation.laws import (
     best_num_samples,
     fit_saturation,
     saturating_accuracy,
+    saturation_point,
     verified_accuracy,
 )
 from tts.errors import InputError
@@ -28,6 +29,29 @@ def test_a_saturating_curve_is_found_again() -> None:
     n = [1, 2, 4, 8, 16, 32]
     fitted = fit_saturation(n, [saturating_accuracy(curve, x) for x in n])
     assert fitted == pytest.approx(curve, abs=1e-4)
+
+
+def test_the_saturation_point_of_the_paper() -> None:
+    # ceil(ln(.01 / .16) / ln(.8)) = ceil(2.7726 / .2231) = ceil(12.43) = 13
+    curve = Saturation(ceiling=0.8, rate=0.2)
+    assert saturation_point(curve, 0.01) == 13
+    last = saturating_accuracy(curve, 13) - saturating_accuracy(curve, 12)
+    following = saturating_accuracy(curve, 14) - saturating_accuracy(curve, 13)
+    assert last >= 0.01 > following
+
+
+@pytest.mark.parametrize(
+    ("curve", "least_gain", "expected"),
+    [
+        (Saturation(0.8, 0.2), 0.2, 0),  # the first sample gains .16
+        (Saturation(0.8, 0.2), 0.16, 1),  # gains exactly that, the second .128
+        (Saturation(0.8, 0.5), 0.1, 3),  # .4, .2, .1, .05: the third still gains .1
+        (Saturation(1.0, 1.0), 0.1, 1),
+        (Saturation(0.0, 0.5), 0.1, 0),
+    ],
+)
+def test_saturation_at_the_edges(curve: Saturation, least_gain: float, expected: int) -> None:
+    assert saturation_point(curve, least_gain) == expected
 
 
 def test_an_imperfect_verifier_is_a_ceiling() -> None:

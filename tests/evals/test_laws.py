@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tts.evals.laws import laws_of
+from tts.evals.laws.coverage import laws_of
 from tts.evals.records import Record, Sample
 from tts.types import Usage
 

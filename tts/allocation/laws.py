@@ -4,6 +4,7 @@ Sources: TTSPM (arXiv:2505.20522), "Inference Scaling fLaws" (arXiv:2411.17501).
 shares in [0, 1].
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -30,6 +31,28 @@ def saturating_accuracy(curve: Saturation, n: float) -> float:
     each of which mends a wrong answer with probability p.
     """
     return float(curve.ceiling * (1.0 - (1.0 - curve.rate) ** n))
+
+
+def saturation_point(curve: Saturation, least_gain: float) -> int:
+    """Return the smallest n whose next unit gains less than `least_gain`; 0 if the first does.
+
+    The gain of unit n + 1 is F(n + 1) - F(n) = F_max * p * (1 - p) ** n, so
+    n = floor(ln(least_gain / (F_max * p)) / ln(1 - p)) + 1; TTSPM, arXiv:2505.20522, rounds up
+    instead, which differs where a gain equals the bound. `least_gain` is in the ceiling's unit.
+
+    Raises:
+        InputError: The gain is not positive, or the curve is not one of probabilities.
+    """
+    _check_shares("ceiling and rate", curve)
+    if not least_gain > 0:
+        raise InputError(f"the least gain must be positive, got {least_gain}")
+    first = curve.ceiling * curve.rate
+    if first < least_gain:
+        return 0
+    if curve.rate == 1.0:
+        return 1
+    # A gain that equals the bound, but for rounding, is not below it.
+    return math.floor(math.log(least_gain / first) / math.log1p(-curve.rate) + 1e-9) + 1
 
 
 def fit_saturation(n: Sequence[float], accuracy: Sequence[float]) -> Saturation:

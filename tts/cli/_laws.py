@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from tts.evals.laws import HeldOut, laws_of
+from tts.evals.laws.coverage import HeldOut, laws_of
 from tts.evals.records import Record
 
 _NAMES = {"beta-binomial": "the beta-binomial law", "TTSPM": "TTSPM (one rate for all problems)"}
@@ -14,7 +14,7 @@ def law_lines(name: str, records: Sequence[Record]) -> Iterator[str]:
     if laws is None:
         return
     for held_out in laws.held_out:
-        yield f"{name}: {_judged(held_out)}"
+        yield f"{name}: {judged(held_out)}"
     if laws.further is not None:
         value, low, high = laws.further
         yield (
@@ -29,7 +29,8 @@ def law_lines(name: str, records: Sequence[Record]) -> Iterator[str]:
         )
 
 
-def _judged(law: HeldOut) -> str:
+def judged(law: HeldOut) -> str:
+    """Return what a law says of all samples, how far it is off, and how many are enough."""
     said = (
         f"{_NAMES[law.law]}, fitted to {law.fitted} samples a problem, says {law.figure}@{law.k} "
         f"is {law.predicted:.1%}; measured {law.measured:.1%} ({100 * law.error:+.1f} points)"

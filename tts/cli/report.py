@@ -13,7 +13,7 @@ from tts.cli._runs import load_runs
 from tts.console import flags, output, tables
 from tts.evals.choices import chosen_rows
 from tts.evals.compare import models_differ
-from tts.evals.laws import laws_of
+from tts.evals.laws.coverage import laws_of
 from tts.evals.report import summary_of
 from tts.evals.run_store import StoredRun
 from tts.evals.units import choose_unit, parse_unit

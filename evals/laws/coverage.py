@@ -16,29 +16,16 @@ from tts.allocation.coverage import (
     extrapolated_pass_at_k,
     fit_coverage,
 )
-from tts.allocation.laws import (
-    Verified,
-    best_num_samples,
-    fit_saturation,
-    saturating_accuracy,
-    verified_accuracy,
-)
+from tts.allocation.laws import fit_saturation, saturating_accuracy
 from tts.errors import InputError
-from tts.evals.independent_samples import (
-    common_verifiers,
-    fewest_samples,
-    maj_at,
-    pass_at,
-    powers_of_two,
-)
+from tts.evals.independent_samples import fewest_samples, maj_at, pass_at, powers_of_two
+from tts.evals.laws.verification import Ceiling, ceilings
 from tts.evals.records import Record
 
 LEAST_GAIN = 0.005  # half a point for one more sample
 _FURTHER = 4  # times the samples that a law was fitted to
 _LEAST_SAMPLES = 2 * _FURTHER  # a curve needs two sizes
 _CREDIBLE = 0.05  # a law that misses by more says nothing of what comes after
-_BAR = 0.5  # a sample passes a verifier at this share
-_FALSE_POSITIVE_COST = 1.0
 _Figure = Callable[[Record, int], float]
 
 
@@ -75,21 +62,6 @@ class HeldOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Ceiling:
-    """What no resampling passes when the first sample that the verifier accepts is taken.
-
-    Attributes:
-        verifier: That accepts samples whose share is 0.5 or more.
-        accuracy: The ceiling.
-        best_n: Samples of largest reward, if a wrong one that passes costs what a right one gains.
-    """
-
-    verifier: str
-    accuracy: float
-    best_n: int
-
-
-@dataclass(frozen=True, slots=True)
 class Laws:
     """What the laws say of one run.
 
@@ -118,7 +90,7 @@ def laws_of(records: Sequence[Record]) -> Laws | None:
         held_out=(*([] if coverage is None else [coverage]), *curves),
         further_k=_FURTHER * fewest,
         further=_further(records, _FURTHER * fewest) if coverage and coverage.enough else None,
-        ceilings=tuple(_ceiling(records, name) for name in common_verifiers(records)),
+        ceilings=ceilings(records),
     )
 
 
@@ -156,15 +128,3 @@ def _counts(records: Sequence[Record]) -> tuple[list[int], list[int]]:
 
 def _further(records: Sequence[Record], k: int) -> Extrapolation:
     return extrapolate_pass_at_k(*_counts(records), k, num_resamples=50)
-
-
-def _ceiling(records: Sequence[Record], verifier: str) -> Ceiling:
-    problems = [_verified(record, verifier) for record in records]
-    best = best_num_samples(problems, _FALSE_POSITIVE_COST)
-    return Ceiling(verifier, verified_accuracy(problems, float("inf")), best)
-
-
-def _verified(record: Record, verifier: str) -> Verified:
-    samples = record.independent_samples
-    passed = [sample.correct for sample in samples if sample.scores.get(verifier, 0.0) >= _BAR]
-    return Verified(len(passed) / len(samples), fmean(passed) if passed else 0.0)
