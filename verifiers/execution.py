@@ -6,7 +6,8 @@
 of lines apart. The score is the share of tests passed, with one value per test. What is run
 is `tts.programs.to_program` of the attempt's code.
 
-Each test has two processes, one for the attempt and one for the test. A test is run as it stands;
+A test has two processes, one for the attempt and one for the test; plain assertions about one
+attempt share theirs, one after the other, as far as none ends them. A test is run as it stands;
 what it names of the attempt is called in the attempt's process, and arguments and results cross as
 values. So results are compared by an interpreter that the attempt cannot reach, it never holds a
 test, and only a test that runs to its end passes. A program's output is compared outside of both.
@@ -33,7 +34,10 @@ from tts.parts.parameters import Parameters
 from tts.programs import to_program
 from tts.protocols import Context, VerifierSpec
 from tts.types import Problem, Score, Trajectory
+from tts.verifiers._sandbox.pool import Pool
 from tts.verifiers._sandbox.sandbox import Assertions, Limits, Outcome, Program, Sandbox
+
+_MAX_SHOWN_CHARS = 2_000  # of what a failed test says
 
 
 class Config(Parameters):
@@ -68,7 +72,7 @@ class Execution:
             sockets=config.sockets,
         )
         self._sandbox = Sandbox(limits, unsafe=config.unsafe)
-        self._slots = asyncio.Semaphore(config.parallel or os.cpu_count() or 1)
+        self._pool = Pool(self._sandbox, config.parallel or os.cpu_count() or 1)
 
     @property
     def spec(self) -> VerifierSpec:
@@ -94,7 +98,8 @@ class Execution:
         return [task.result() for task in tasks]
 
     async def aclose(self) -> None:
-        """Nothing runs between calls."""
+        """End the sandboxes that wait for code."""
+        await self._pool.aclose()
 
     async def run_tests(
         self, problem: Problem, code: str | None, tests: Sequence[str | Mapping[str, Any]]
@@ -107,21 +112,39 @@ class Execution:
             tests: As in `problem.metadata["tests"]`.
 
         Returns:
-            The share of tests passed, with one value per test.
+            The share of tests passed, with one value per test, and a report of those that failed.
         """
         if not code:
             return Score(None, error="the trajectory has no code")
         try:
-            async with self._slots:
-                outcomes = await self._sandbox.run(
-                    to_program(problem, code), [_to_test(test) for test in tests]
-                )
+            outcomes = await self._pool.run(
+                to_program(problem, code), [_to_test(test) for test in tests]
+            )
         except VerifierError as error:
             return Score(None, error=str(error))
         passed = tuple(
             float(_passes(test, outcome)) for test, outcome in zip(tests, outcomes, strict=True)
         )
-        return Score(sum(passed) / len(passed), steps=passed)
+        report = "\n\n".join(
+            _report(test, outcome)
+            for test, outcome, value in zip(tests, outcomes, passed, strict=True)
+            if not value
+        )
+        return Score(sum(passed) / len(passed), steps=passed, report=report)
+
+    async def run_program(self, code: str) -> tuple[str | None, str]:
+        """Run a program without input.
+
+        Returns:
+            What it printed, or None and why it did not run to its end.
+        """
+        try:
+            (outcome,) = await self._pool.run(code, [Program()])
+        except VerifierError as error:
+            return None, str(error)
+        if outcome.exit_code != 0:
+            return None, _said(outcome)
+        return outcome.output, ""
 
 
 def _problem_with(tests: Any) -> str:
@@ -141,6 +164,20 @@ def _passes(test: str | Mapping[str, Any], outcome: Outcome) -> bool:
     if outcome.exit_code != 0:
         return False
     return isinstance(test, str) or _trimmed(outcome.output) == _trimmed(str(test["output"]))
+
+
+def _report(test: str | Mapping[str, Any], outcome: Outcome) -> str:
+    """Say which test failed and how, for whoever mends the code."""
+    if isinstance(test, str):
+        return f"This test failed:\n{test.strip()}\n{_said(outcome)}"
+    wanted, given = str(test["output"]).strip(), str(test.get("input", "")).strip()
+    got = outcome.output.strip()[-_MAX_SHOWN_CHARS:] if outcome.exit_code == 0 else _said(outcome)
+    return f"With the input:\n{given}\nit should print:\n{wanted}\nbut the outcome was:\n{got}"
+
+
+def _said(outcome: Outcome) -> str:
+    said = "\n".join(part for part in (outcome.error.strip(), outcome.stderr.strip()) if part)
+    return said[-_MAX_SHOWN_CHARS:]
 
 
 def _trimmed(text: str) -> list[str]:

@@ -245,14 +245,16 @@ class Score:
     Attributes:
         value: In the verifier's own range.
         probability: Calibrated to [0, 1], where a calibrator exists.
-        steps: One value per step, for process verifiers.
+        steps: One value per step, for process verifiers; per test, for those that run code.
         error: Set exactly when `value` is None.
+        report: What was wrong, for whoever revises the attempt; empty where nothing was.
     """
 
     value: float | None
     probability: float | None = None
     steps: tuple[float, ...] = ()
     error: str | None = None
+    report: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a score that has both a value and an error, or neither."""

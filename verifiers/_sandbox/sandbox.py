@@ -20,6 +20,7 @@ import itertools
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -174,22 +175,25 @@ class Sandbox:
         Raises:
             VerifierError: It cannot start.
         """
-        with _folder(self.mode) as folder:
-            process = await asyncio.create_subprocess_exec(
-                *self._command(self.mode, self.limits),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env={},
-                cwd=folder,
-                start_new_session=True,
-            )
-            cell = Cell(process, self.limits)
-            try:
-                await cell.wait_until_ready()
-                yield cell
-            finally:
-                await cell.close()
+        cell = await self.start()
+        try:
+            yield cell
+        finally:
+            await cell.close()
+
+    async def start(self) -> "Cell":
+        """Start the first process of a sandbox; whoever asks for it closes it.
+
+        Raises:
+            VerifierError: It cannot start.
+        """
+        cell = Cell(self._command(self.mode, self.limits), self.limits, _folder(self.mode))
+        try:
+            await cell.wait_until_ready()
+        except BaseException:
+            await cell.close()
+            raise
+        return cell
 
     def _find_mode(self, unsafe: bool) -> tuple[Mode, int]:
         candidates: list[Mode] = ["user", "bwrap", "landlock"]
@@ -266,12 +270,42 @@ def _folder(mode: Mode) -> contextlib.AbstractContextManager[str]:
 
 
 class Cell:
-    """A sandbox that has started, and runs tests one after the other."""
+    """A sandbox that has started, and runs tests one after the other.
 
-    def __init__(self, process: asyncio.subprocess.Process, limits: Limits) -> None:
-        assert process.stdin and process.stdout and process.stderr
-        self._process, self._limits = process, limits
-        self._input, self._output, self._errors = process.stdin, process.stdout, process.stderr
+    It belongs to no event loop: it may be left by one and taken up by another.
+
+    Args:
+        command: Starts its first process.
+        limits: Of every test.
+        folder: Where that starts; left when it is closed.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        limits: Limits,
+        folder: contextlib.AbstractContextManager[str],
+    ) -> None:
+        self._limits, self._folder = limits, folder
+        self._is_over = False
+        self._input, given = _socket_pair()
+        self._output, taken = _socket_pair()
+        with given, taken:
+            self._process = subprocess.Popen(
+                command,
+                stdin=given.fileno(),
+                stdout=taken.fileno(),
+                stderr=subprocess.PIPE,
+                env={},
+                cwd=folder.__enter__(),
+                start_new_session=True,
+            )
+        _RUNNING.add(self._process)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it can run another test."""
+        return not self._is_over and self._process.poll() is None
 
     async def wait_until_ready(self) -> None:
         """Wait until it has shut itself in.
@@ -279,10 +313,10 @@ class Cell:
         Raises:
             VerifierError: It cannot.
         """
-        if await self._receive(frames.READY, _START_SECONDS) is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            lines = (await self._errors.read()).decode("utf-8", "replace").splitlines()
+        if await self._receive([frames.READY], _START_SECONDS) is None:
+            self._process.kill()
+            _, said = await asyncio.to_thread(self._process.communicate)
+            lines = said.decode("utf-8", "replace").splitlines()
             raise VerifierError(f"the sandbox cannot start: {lines[-1] if lines else 'no reason'}")
 
     async def load(self, code: str) -> None:
@@ -295,37 +329,92 @@ class Cell:
             await self._send(frames.ASSERTIONS, test.text)
         else:
             await self._send(frames.PROGRAM, test.input)
-        verdict = await self._receive(frames.VERDICT, self._limits.seconds + _SPARE_SECONDS)
+        return await self._verdict()
+
+    async def _verdict(self) -> Outcome:
+        known = [frames.VERDICT, frames.LAST]
+        verdict = await self._receive(known, self._limits.seconds + _SPARE_SECONDS)
         if verdict is None:
             return Outcome(None, error="its sandbox ended")
         return Outcome(**json.loads(verdict))
 
+    async def run_together(self, tests: Sequence[Assertions]) -> list[Outcome]:
+        """Run tests in one pair of processes, in order, until one does not come to its own end.
+
+        All of them together have the limits of one.
+
+        Returns:
+            The outcomes of those that did; `memory_bytes` is that of all.
+        """
+        await self._send(frames.TOGETHER, json.dumps([test.text for test in tests]))
+        whole = await self._verdict()
+        if whole.exit_code != 0:
+            return []
+        return [
+            replace(
+                whole,
+                exit_code=int(not passed),
+                output="",
+                error=reason,
+                stderr="" if passed else whole.stderr,
+                seconds=seconds,
+            )
+            for passed, reason, seconds in json.loads(whole.output)
+        ]
+
     async def close(self) -> None:
         """End it, and all that runs in it."""
-        self._input.close()
-        with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
+        await asyncio.to_thread(self.end)
+
+    def end(self) -> None:
+        """The same where nothing else waits."""
+        self._process.terminate()
         try:
-            async with asyncio.timeout(_END_SECONDS):
-                await self._process.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
+            self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for file in (self._input, self._output, self._process.stderr):
+            if file is not None:
+                file.close()
+        _RUNNING.discard(self._process)
+        self._folder.__exit__(None, None, None)
 
     async def _send(self, kind: bytes, text: str) -> None:
         # What is not sent because it has ended shows when its verdict is read.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._input.write(frames.frame(kind, text.encode("utf-8", "surrogatepass")))
-            await self._input.drain()
+            data = frames.frame(kind, text.encode("utf-8", "surrogatepass"))
+            await asyncio.get_running_loop().sock_sendall(self._input, data)
 
-    async def _receive(self, wanted: bytes, seconds: float) -> bytes | None:
+    async def _receive(self, wanted: Sequence[bytes], seconds: float) -> bytes | None:
         try:
             async with asyncio.timeout(seconds):
-                head = await self._output.readexactly(frames.HEAD.size)
-                kind, size = frames.HEAD.unpack(head)
-                if kind != wanted or size > _MAX_FRAME_BYTES:
-                    return None
-                return await self._output.readexactly(size)
-        except (TimeoutError, asyncio.IncompleteReadError, ConnectionResetError):
-            return None
+                kind, size = frames.HEAD.unpack(await self._read(frames.HEAD.size))
+                if kind in wanted and size <= _MAX_FRAME_BYTES:
+                    data = await self._read(size)
+                    self._is_over = kind == frames.LAST
+                    return data
+        except (TimeoutError, EOFError, ConnectionResetError):
+            pass
+        self._is_over = True
+        return None
+
+    async def _read(self, size: int) -> bytes:
+        loop, data = asyncio.get_running_loop(), bytearray()
+        while len(data) < size:
+            part = await loop.sock_recv(self._output, min(size - len(data), 2**20))
+            if not part:
+                raise EOFError
+            data += part
+        return bytes(data)
+
+
+# Keeps processes from the garbage collector, which would warn of those that still run.
+_RUNNING: set[subprocess.Popen[bytes]] = set()
+
+
+def _socket_pair() -> tuple[socket.socket, socket.socket]:
+    """Return our end, which does not block, and the sandbox's."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    return ours, theirs

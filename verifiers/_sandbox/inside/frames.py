@@ -3,8 +3,8 @@
 import os
 import struct
 
-CODE, ASSERTIONS, PROGRAM = b"C", b"A", b"P"  # to the first process
-READY, VERDICT = b"R", b"V"  # from it
+CODE, ASSERTIONS, TOGETHER, PROGRAM = b"C", b"A", b"T", b"P"  # to the first process
+READY, VERDICT, LAST = b"R", b"V", b"L"  # from it; after the last verdict it ends
 HEAD = struct.Struct(">cI")
 
 

@@ -57,12 +57,13 @@ _SOCKET, _SOCKETPAIR = (41, 198), (53, 199)
 _TGKILL, _PRLIMIT = (234, 131), (302, 261)
 
 _Line = tuple[int, int, int, int]
+_LINE_BYTES = struct.calcsize("HBBI")
 _LOAD, _EQUAL, _AT_LEAST, _HAS_BITS, _GIVE = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCHITECTURE = 0, 4
 
 
-def filter_calls(machine: str, *, has_namespaces: bool, sockets: bool) -> None:
-    """Put this process, and all that it starts, under the filter.
+def make_filter(machine: str, *, has_namespaces: bool, sockets: bool) -> bytes:
+    """Return the filter, which is the same for every test of a sandbox.
 
     Args:
         machine: As `os.uname` names it.
@@ -75,9 +76,17 @@ def filter_calls(machine: str, *, has_namespaces: bool, sockets: bool) -> None:
     if machine not in _MACHINES:
         raise OSError(f"no list of system calls for {machine}")
     code = _program(_MACHINES.index(machine), has_namespaces=has_namespaces, sockets=sockets)
-    packed = b"".join(struct.pack("HBBI", *line) for line in code)
+    return b"".join(struct.pack("HBBI", *line) for line in code)
+
+
+def filter_calls(packed: bytes) -> None:
+    """Put this process, and all that it starts, under a filter.
+
+    Raises:
+        OSError: The kernel refuses it.
+    """
     buffer = ctypes.create_string_buffer(packed, len(packed))
-    program = struct.pack("HxxxxxxP", len(code), ctypes.addressof(buffer))
+    program = struct.pack("HxxxxxxP", len(packed) // _LINE_BYTES, ctypes.addressof(buffer))
     must(libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, program, 0, 0), "seccomp")
 
 

@@ -7,6 +7,7 @@ holds the test, and no test's process or file outlives it.
 
 import contextlib
 import fcntl
+import gc
 import json
 import os
 import resource
@@ -23,12 +24,13 @@ from tts.verifiers._sandbox.inside.channels import Channel
 from tts.verifiers._sandbox.inside.landlock import restrict_files
 from tts.verifiers._sandbox.inside.options import Options
 from tts.verifiers._sandbox.inside.processes import Tree, TreeUse
-from tts.verifiers._sandbox.inside.seccomp import filter_calls
+from tts.verifiers._sandbox.inside.seccomp import filter_calls, make_filter
 
 _LOOK_SECONDS = 0.1  # between looks at what the tree of processes uses
 _OWN_PROCESSES = 3  # this one, the test's, and bubblewrap's
 _OWN_BYTES = 32 * 2**20  # what the interpreters of a test take before anything runs
 _MAX_REPORT_BYTES = 2**16
+_MAX_REPORTS_BYTES = 2**22  # of tests that share their processes
 _HAS_READ = b"\1"
 _NOTHING = TreeUse(0.0, 0, 0)
 
@@ -39,7 +41,7 @@ class Supervisor:
     def __init__(self, options: Options, tree: Tree) -> None:
         self._options, self._tree = options, tree
         self._code = ""
-        self._machine = os.uname().machine
+        self._filter = _filter_of(options)
         outside = 0 if options.has_namespaces else tree.num_tasks(os.getuid())
         self._max_tasks = options.processes + max(outside, _OWN_PROCESSES)
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
@@ -53,7 +55,9 @@ class Supervisor:
         self._groups: list[int] = []
 
     def serve(self) -> None:
-        """Do what is asked until there is no more."""
+        """Do what is asked until there is no more, or a test has left what cannot be deleted."""
+        tester.warm_up()
+        gc.freeze()  # what every process of a test shares is then not written to by its collector
         _write_all(1, frames.frame(frames.READY, b"%d" % os.getuid()))
         while head := frames.read_head(0):
             kind, size = head
@@ -63,11 +67,16 @@ class Supervisor:
             test = _Test(self._options.seconds)
             if kind == frames.PROGRAM:
                 verdict = self._run_program(test, frames.read_exactly(0, size))
+            elif kind == frames.TOGETHER:
+                verdict = self._run_together(test, size)
             else:
                 verdict = self._run_assertions(test, size)
-            _write_all(1, frames.frame(frames.VERDICT, json.dumps(verdict).encode()))
-            if not test.is_read:
-                return  # what follows on standard input is the rest of a test
+            # What follows on standard input may be the rest of a test, or files of one may be left.
+            is_last = not test.is_read or bool(os.listdir("."))
+            sent = frames.LAST if is_last else frames.VERDICT
+            _write_all(1, frames.frame(sent, json.dumps(verdict).encode()))
+            if is_last:
+                return
 
     def _run_program(self, test: "_Test", text: bytes) -> dict[str, Any]:
         given = os.memfd_create("input", os.MFD_CLOEXEC)
@@ -85,18 +94,8 @@ class Supervisor:
         )
 
     def _run_assertions(self, test: "_Test", size: int) -> dict[str, Any]:
-        test.is_read = False
         errors, report = Channel(_MAX_REPORT_BYTES), Channel(_MAX_REPORT_BYTES)
-        asked, ask = os.pipe()
-        answered, answer = os.pipe()
-        code = [self._null, self._null, errors.write_end, asked, answer]
-        test.worker = self._fork(code, lambda: worker.serve_tests(self._code, 3, 4))
-        own = [0, self._null, self._null, answered, ask, report.write_end]
-        process = self._fork(own, lambda: _test_code(size))
-        for file in (asked, ask, answered, answer):
-            os.close(file)
-        reason = self._watch(test, process, errors, report)
-        test.is_read = report.data.startswith(_HAS_READ)
+        process, reason = self._run_pair(test, lambda: _test_code(size), errors, report)
         said = bytes(report.data[1:])
         has_ended = test.statuses.get(process) == 0
         if not reason and has_ended and said == b"P":
@@ -105,6 +104,35 @@ class Supervisor:
         return test.verdict(
             None if reason else 1, reason or told or "its test was ended", errors=errors.data
         )
+
+    def _run_together(self, test: "_Test", size: int) -> dict[str, Any]:
+        """Run tests in one pair of processes, one after the other, as far as that goes.
+
+        A test that does not come to its own end ends the pair; whoever asked runs it, and those
+        after it, by themselves.
+        """
+        errors, report = Channel(_MAX_REPORT_BYTES), Channel(_MAX_REPORTS_BYTES)
+        self._run_pair(test, lambda: _test_together(size), errors, report)
+        lines = bytes(report.data[1:]).split(b"\n")[:-1]
+        verdict = test.verdict(0, "", errors=errors.data)
+        return {**verdict, "output": json.dumps([json.loads(line) for line in lines])}
+
+    def _run_pair(
+        self, test: "_Test", run: Callable[[], None], errors: Channel, report: Channel
+    ) -> tuple[int, str]:
+        """Run the code in one process and its test in another; say which, and what limit it met."""
+        test.is_read = False
+        asked, ask = os.pipe()
+        answered, answer = os.pipe()
+        code = [self._null, self._null, errors.write_end, asked, answer]
+        test.worker = self._fork(code, lambda: worker.serve_tests(self._code, 3, 4))
+        own = [0, self._null, self._null, answered, ask, report.write_end]
+        process = self._fork(own, run)
+        for file in (asked, ask, answered, answer):
+            os.close(file)
+        reason = self._watch(test, process, errors, report)
+        test.is_read = report.data.startswith(_HAS_READ)
+        return process, reason
 
     def _how_it_ended(self, status: int | None) -> tuple[int | None, str]:
         if status is None:
@@ -198,10 +226,8 @@ class Supervisor:
         if options.mode == "landlock":
             restrict_files(options.folders, os.getcwd(), ["/dev/null"])
         self._set_limits()
-        if options.mode != "unsafe" or self._machine in ("x86_64", "aarch64"):
-            filter_calls(
-                self._machine, has_namespaces=options.has_namespaces, sockets=options.sockets
-            )
+        if self._filter:
+            filter_calls(self._filter)
 
     def _set_limits(self) -> None:
         options, cpu = self._options, self._options.max_cpu_seconds
@@ -290,12 +316,29 @@ class _Test:
         }
 
 
+def _filter_of(options: Options) -> bytes:
+    """Return the filter of system calls; without isolation there may be none for the machine."""
+    machine = os.uname().machine
+    if options.mode == "unsafe" and machine not in ("x86_64", "aarch64"):
+        return b""
+    return make_filter(machine, has_namespaces=options.has_namespaces, sockets=options.sockets)
+
+
 def _test_code(size: int) -> None:
     """Read a test from standard input and run it."""
+    tester.main(_read_test(size), 3, 4, 5)
+
+
+def _test_together(size: int) -> None:
+    """Read tests from standard input and run one after the other."""
+    tester.run_together(json.loads(_read_test(size)), 3, 4, 5)
+
+
+def _read_test(size: int) -> str:
     test = frames.read_exactly(0, size)
     _write_all(5, _HAS_READ)
     os.dup2(1, 0)
-    tester.main(test.decode("utf-8", "surrogatepass"), 3, 4, 5)
+    return test.decode("utf-8", "surrogatepass")
 
 
 def _set_group(process: int) -> None:

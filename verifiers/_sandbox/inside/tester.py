@@ -10,8 +10,10 @@ the test's values to the code's operators: `f(2) == 4`, where f(2) is such an ob
 import ast
 import builtins
 import io
+import json
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
@@ -22,6 +24,7 @@ from tts.verifiers._sandbox.inside.wire import Broken, Side
 
 FILE = "test"
 _MAX_REPORT_CHARS = 8_000
+_MAX_LINE_CHARS = 2_000  # of one of many tests
 
 
 class Tester(Side):
@@ -261,7 +264,11 @@ class _Names(dict[str, Any]):
 
 def run_test(test: str, read: int, write: int) -> str:
     """Run a test; return why it failed, or nothing."""
-    side = Tester(read, write)
+    return run_on(Tester(read, write), test)
+
+
+def run_on(side: Tester, test: str) -> str:
+    """The same over a pipe that may have served tests before."""
     module = ModuleType("__main__")
     sys.modules["__main__"], sys.argv = module, [FILE]
     printed = sys.stderr = io.StringIO()
@@ -278,6 +285,17 @@ def run_test(test: str, read: int, write: int) -> str:
     except BaseException as error:
         return side.broken or _report(error, test)
     return side.broken
+
+
+def warm_up() -> None:
+    """Do once what Python does at the first use, so that no process of a test has to."""
+    tree = ast.parse("assert f(1) == 1", FILE)
+    names = {name: lambda x: x for name in _free_names(tree) - set(vars(builtins))}
+    exec(compile(tree, FILE, "exec", dont_inherit=True, optimize=0), names)
+    try:
+        raise AssertionError
+    except AssertionError as error:
+        _report(error, "")
 
 
 def _free_names(test: ast.Module) -> set[str]:
@@ -344,3 +362,21 @@ def main(test: str, read: int, write: int, verdict: int) -> None:
     data = b"F" + reason.encode("utf-8", "replace") if reason else b"P"
     while data:
         data = data[os.write(verdict, data) :]
+
+
+def run_together(tests: list[str], read: int, write: int, verdicts: int) -> None:
+    """Run tests over one pipe and send a line for each that comes to its end.
+
+    A line is `[passed, why not, seconds]`. Where the code's process ends, or lacks memory that
+    earlier tests may have taken, no more are sent.
+    """
+    side = Tester(read, write)
+    for test in tests:
+        start = time.monotonic()
+        reason = run_on(side, test)
+        if side.broken or "MemoryError" in reason:
+            return
+        line = [not reason, reason[-_MAX_LINE_CHARS:], time.monotonic() - start]
+        data = json.dumps(line).encode() + b"\n"
+        while data:
+            data = data[os.write(verdicts, data) :]
