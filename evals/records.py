@@ -24,6 +24,7 @@ class Sample:
         node: Path of the node that drew it; with `seed`, what joins it to the lines of
             `generations.jsonl`.
         seed: That it was drawn with.
+        tests: By verifier that passes or fails each step or test: "1" and "0" for each, in order.
     """
 
     answer: str | None
@@ -35,6 +36,7 @@ class Sample:
     id: str = ""
     node: str = ""
     seed: int = 0
+    tests: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -445,6 +445,11 @@ def _sample(trajectory: Trajectory, index: int | None, grades: Sequence[Grade]) 
         id=trajectory.id,
         node=trajectory.origin.node,
         seed=trajectory.origin.seed,
+        tests={
+            name: "".join("1" if step == 1.0 else "0" for step in score.steps)
+            for name, score in trajectory.scores.items()
+            if score.steps and set(score.steps) <= {0.0, 1.0}
+        },
     )
 
 

@@ -10,6 +10,7 @@ written, another template.
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tts.answers.thoughts import after_thought, solution_of
 from tts.languages import is_in_english
@@ -212,6 +213,19 @@ SAME_ANSWER = (
     "Do these two parts of a train of thought arrive at the same answer to the problem? Reply yes "
     "or no."
 )
+WRITE_TESTS = (
+    "Do not solve it yet. Write {count} short tests that any right solution passes, one `assert` "
+    "a line, each with literal arguments and the literal result."
+)
+TELL_APART = (
+    "The attempts above differ. Write one `assert` in a ```python block that right solutions pass "
+    'and wrong ones fail; or, if you know which attempt is right, end with the line "Best: N".'
+)
+ONE_OF_TWO = 'Give either one test in a ```python block or the line "Best: N", and not both.'
+_BY_PROGRAM = (
+    "Write a Python program that computes the answer and prints it, and prints nothing else. "
+    "Put the whole program in one ```python block."
+)
 PROBE = "\n\nThe answer to the whole problem is \\boxed{"
 MODULES = (
     "Simplify: solve an easier version first.",
@@ -296,6 +310,34 @@ def plan(problem: Problem, task: str, notes: str) -> Prompt:
 def states_answer(problem: Problem, part: str) -> Prompt:
     """Ask, to be answered by yes or no, whether a part of a thought has an answer."""
     return _ask(problem, f"Part:\n{part.strip()}\n\n{STATES_ANSWER}")
+
+
+def solve_by_program(problem: Problem) -> Prompt:
+    """Ask for a program that prints the answer."""
+    return _ask(problem, _BY_PROGRAM)
+
+
+def write_tests(problem: Problem, count: int, function: str = "") -> Prompt:
+    """Ask for tests of a solution, one `assert` a line; the first is begun.
+
+    Args:
+        problem: Of answer type "code".
+        count: Tests that are asked for.
+        function: That is tested; empty where nobody knows.
+    """
+    begun = f"```python\nassert {function}(" if function else "```python\nassert "
+    return replace(_ask(problem, WRITE_TESTS.format(count=count)), prefill=begun)
+
+
+def tell_apart(problem: Problem, attempts: Sequence[str], rounds: Sequence[str]) -> Prompt:
+    """Ask for a test on which attempts differ, or for the best of them.
+
+    Args:
+        problem: Of answer type "code".
+        attempts: Numbered from 1.
+        rounds: Earlier tests with what each attempt did, oldest first.
+    """
+    return _ask(problem, "\n\n".join([_numbered(attempts), *rounds, TELL_APART]))
 
 
 def same_answer(problem: Problem, part: str, other: str) -> Prompt:

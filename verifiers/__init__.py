@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     prm: Callable[..., str]
     recorded: Callable[..., str]
     rule: Callable[..., str]
+    tell_apart: Callable[..., str]
+    written_tests: Callable[..., str]
 
 open_door(
     __name__,

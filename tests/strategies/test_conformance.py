@@ -3,9 +3,10 @@
 import asyncio
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,15 +18,36 @@ from tts.parts import catalog
 from tts.pipeline import Pipeline
 from tts.presets.load import load_preset
 from tts.prompts import STEP_TAG
+from tts.protocols import Context, VerifierSpec
 from tts.runtime.job import Job
 from tts.runtime.log_file import LogFile
 from tts.runtime.runtime import Runtime
-from tts.types import Budget, Result, Sampling, ScoreRequest
+from tts.types import Budget, Result, Sampling, Score, ScoreRequest, Trajectory
 
 STRATEGIES = catalog.names("strategy")
 # What these ask next depends on what has arrived: they search without levels.
 BY_ARRIVAL = {"ab_mcts", "best_first", "mcts"}
 MANY_PARTS = "1. What is 1 + 1?\n2. What is 2 + 2?"
+
+
+class Printed:
+    """Runs no program: it takes the number that one prints, and the right one is 12."""
+
+    spec = VerifierSpec(unit_interval=True, by_text=True)
+
+    async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
+        is_right = [trajectory.answer == "12" for trajectory in trajectories]
+        return [Score(1.0) if right else Score(0.0, report="it is not") for right in is_right]
+
+    async def run_program(self, code: str) -> tuple[str | None, str]:
+        return code.removeprefix("print(").rstrip(")\n"), ""
+
+    async def aclose(self) -> None:
+        """Owns nothing."""
+
+
+def run(engine: ScriptedEngine, pipeline: Pipeline | str, **options: Any) -> Result:
+    return solve(engine, pipeline, verifiers={"execution": Printed()}, **options)
 
 
 def pipeline_of(name: str) -> Pipeline:
@@ -55,6 +77,8 @@ def say(prompt: str, draw: random.Random) -> str:
     answer = rf"\boxed{{{draw.choice((12, 12, 12, 13, 14))}}}"
     if "<think>" in so_far and "</think>" not in so_far:
         return f"hm {draw.randint(0, 99)}\n</think>\n\n{answer}"
+    if "Write a Python program" in prompt:
+        return f"```python\nprint({draw.choice((12, 12, 13))})\n```"
     if "Verdict" in prompt:
         return f"Verdict: {draw.choice(('correct', 'incorrect', 'unclear'))}"
     if "numbered list" in prompt:
@@ -88,7 +112,7 @@ def test_it_names_its_source(name: str) -> None:
 
 
 def test_its_defaults_run_and_answer(name: str) -> None:
-    result = solve(speaker(), pipeline_of(name))
+    result = run(speaker(), pipeline_of(name))
     assert result.answer is not None, result.reason
     ids = [t.id for t in result.trajectories]
     assert len(set(ids)) == len(ids)
@@ -99,7 +123,7 @@ def test_its_defaults_run_and_answer(name: str) -> None:
 @pytest.mark.parametrize("budget", ["40tokens", "300tokens", "3calls"])
 def test_it_is_never_over_budget(name: str, budget: str) -> None:
     limit = Budget.parse(budget)
-    result = solve(speaker(), pipeline_of(name), budget=limit)
+    result = run(speaker(), pipeline_of(name), budget=limit)
     assert (result.usage.generated_tokens or 0) <= (limit.tokens or 10**9)
     # Scoring has no worst case to reserve: only what is generated is held to `calls`.
     drawn = sum(e.fields["granted"] for e in result.trace if e.kind == "request")
@@ -108,7 +132,7 @@ def test_it_is_never_over_budget(name: str, budget: str) -> None:
 
 
 def test_the_same_seed_gives_the_same_result(name: str) -> None:
-    first, second = (solve(speaker(), pipeline_of(name)) for _ in range(2))
+    first, second = (run(speaker(), pipeline_of(name)) for _ in range(2))
     assert summary(first) == summary(second)
     assert first.usage.generated_tokens == second.usage.generated_tokens
 
@@ -116,8 +140,8 @@ def test_the_same_seed_gives_the_same_result(name: str) -> None:
 @pytest.mark.parametrize("shuffle", [1, 2])
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in BY_ARRIVAL])
 def test_the_order_of_arrival_does_not_matter(name: str, shuffle: int) -> None:
-    expected = solve(speaker(), pipeline_of(name))
-    result = solve(speaker(shuffle), pipeline_of(name))
+    expected = run(speaker(), pipeline_of(name))
+    result = run(speaker(shuffle), pipeline_of(name))
     assert summary(result) == summary(expected)
 
 
@@ -152,11 +176,11 @@ def test_a_cancelled_run_leaves_nothing_running(name: str, turns: int) -> None:
 def test_a_killed_run_resumes_to_the_same_result(name: str, kept: int, tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     with LogFile(path) as log:
-        whole = solve(speaker(), pipeline_of(name), log=log)
+        whole = run(speaker(), pipeline_of(name), log=log)
     cut_log(path, kept)
     engine = speaker()
     with LogFile(path) as log:
-        resumed = solve(engine, pipeline_of(name), log=log)
+        resumed = run(engine, pipeline_of(name), log=log)
     if name not in BY_ARRIVAL:  # what was in flight starts anew, and may come in another order
         assert summary(resumed) == summary(whole)
     assert resumed.answer is not None
@@ -166,17 +190,17 @@ def test_a_killed_run_resumes_to_the_same_result(name: str, kept: int, tmp_path:
 def test_a_whole_log_needs_no_engine(name: str, tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     with LogFile(path) as log:
-        whole = solve(speaker(), pipeline_of(name), log=log)
+        whole = run(speaker(), pipeline_of(name), log=log)
     engine = speaker()
     with LogFile(path) as log:
-        again = solve(engine, pipeline_of(name), log=log)
+        again = run(engine, pipeline_of(name), log=log)
     assert engine.requests == []
     assert summary(again) == summary(whole)
     assert again.usage.generated_tokens == whole.usage.generated_tokens
 
 
 def test_an_engine_that_always_fails_gives_a_reason(name: str) -> None:
-    result = solve(speaker(error="out of luck"), pipeline_of(name))
+    result = run(speaker(error="out of luck"), pipeline_of(name))
     assert result.answer is None
     assert result.reason
 
@@ -190,7 +214,7 @@ def test_without_any_answer_there_is_a_reason(name: str) -> None:
 
 def test_a_problem_that_does_not_fit_is_said(name: str) -> None:
     long = replace(PROBLEM, statement="x" * 20_000)
-    result = solve(speaker(), pipeline_of(name), problem=long)
+    result = run(speaker(), pipeline_of(name), problem=long)
     assert result.answer is None
     assert "context" in result.reason
 

@@ -10,6 +10,7 @@ import typer
 
 from tts.cli._laws import law_lines
 from tts.cli._runs import load_runs
+from tts.cli._written_tests import written_test_lines
 from tts.console import flags, output, tables
 from tts.evals.choices import chosen_rows
 from tts.evals.compare import models_differ
@@ -76,6 +77,7 @@ def report(
         if rows := chosen_rows(run.records):
             output.print_text(f"{name}: what was chosen, by the chance that the first samples left")
             output.print_table(tables.chosen_table(rows))
+        output.print_lines(written_test_lines(name, run.records))
     for path in (png, html):
         if path is not None:
             output.print_text(f"wrote {path}")

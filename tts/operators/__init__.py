@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tts.operators.choose import choose as choose
     from tts.operators.delegate import delegate as delegate
     from tts.operators.escalate import escalate as escalate
+    from tts.operators.execute import execute as execute
     from tts.operators.expand import expand as expand
     from tts.operators.follow import follow as follow
     from tts.operators.force import force as force
@@ -54,6 +55,7 @@ _OPERATORS = (
     "choose",
     "delegate",
     "escalate",
+    "execute",
     "expand",
     "follow",
     "force",

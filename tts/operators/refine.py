@@ -1,7 +1,9 @@
 """Trajectory to revised trajectory, by more thought or by critique; each as soon as it arrives.
 
 Sources: Snell et al. 2024, arXiv:2408.03314 (revision chains that see the last attempts); Madaan et
-al. 2023, "Self-Refine", arXiv:2303.17651 (critique, then revision, until the critique accepts).
+al. 2023, "Self-Refine", arXiv:2303.17651 (critique, then revision, until the critique accepts);
+Olausson et al. 2023, "Is Self-Repair a Silver Bullet for Code Generation?", arXiv:2306.09896
+(revision in view of what the tests of a program say).
 """
 
 import asyncio
@@ -14,10 +16,11 @@ from pydantic import Field, model_validator
 from tts import prompts
 from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
+from tts.scoring import ask_verifier, warn_of_failure
 from tts.trajectories import ask, to_trajectory
 from tts.types import Score, Trajectory, Usage
 
-Mode = Literal["revise", "critique"]
+Mode = Literal["revise", "critique", "report"]
 Emit = Literal["last", "all"]
 CRITIQUE = "critique"  # name of the score that a critique's verdict becomes
 
@@ -27,7 +30,9 @@ class Refine(OperatorModel):
 
     A round shows the last `memory` attempts of the chain, in mode `critique` each with its check; a
     check of the last attempt is asked for first. Thoughts are not shown. A check that accepts the
-    attempt ends the chain; one without a readable verdict accepts nothing and is reported.
+    attempt ends the chain; one without a readable verdict accepts nothing and is reported. In mode
+    `report` the check is what a verifier such as `execution` finds wrong, and a chain ends where it
+    finds nothing or cannot tell.
 
     With `emit: last` the chain sends its last attempt that has an answer; with `all`, every attempt
     as soon as it is there, the first included. An attempt carries the cost of the check before it.
@@ -35,7 +40,10 @@ class Refine(OperatorModel):
     Revisions and checks may be asked of other engines of the run than the drafts.
     """
 
-    mode: Mode = Field("revise", description="revise at once, or check first")
+    mode: Mode = Field(
+        "revise", description="revise at once, or after a check by a model or by a verifier"
+    )
+    verifier: str = Field("", description="verifier whose report is the check, in mode report")
     rounds: int = Field(1, ge=1, le=256, description="most revisions of a trajectory")
     memory: int = Field(1, ge=1, le=64, description="last attempts that a revision is shown")
     accept: bool = Field(
@@ -47,8 +55,10 @@ class Refine(OperatorModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.mode == "revise" and self.checker:
-            raise ValueError("only mode critique checks, so that checker belongs to it")
+        if self.mode != "critique" and self.checker:
+            raise ValueError("only mode critique asks a checker, so that checker belongs to it")
+        if (self.mode == "report") != bool(self.verifier):
+            raise ValueError("mode report needs a verifier, and no other mode takes one")
         return self
 
     @property
@@ -58,7 +68,12 @@ class Refine(OperatorModel):
         needs = frozenset({"own_prompts"})
         others = tuple(name for name in (self.engine, self.checker) if name)
         return Spec(
-            accepts="finished", emits="finished", needs=needs, fan_out=fan_out, engines=others
+            accepts="finished",
+            emits="finished",
+            needs=needs,
+            fan_out=fan_out,
+            engines=others,
+            verifiers=(self.verifier,) if self.verifier else (),
         )
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
@@ -109,8 +124,8 @@ class _Chain:
         if last.finish_reason == "error":
             return None
         shown = [prompts.without_thought(t.text) for t in self.attempts]
-        if self.settings.mode == "critique":
-            check = await self._critique(last, shown[-1])
+        if self.settings.mode != "revise":
+            check = await self._check(last, shown[-1])
             if check is None:
                 return None
             self.said.append(check)
@@ -131,6 +146,16 @@ class _Chain:
             place = place * (self.settings.rounds + 1) + number
         revised = to_trajectory(self.context, completion, seed=seed, parents=(last,), index=place)
         return replace(revised, usage=revised.usage + before)
+
+    async def _check(self, attempt: Trajectory, shown: str) -> str | None:
+        """Return what is wrong with an attempt; None when nothing is or nobody can tell."""
+        name = self.settings.verifier
+        if not name:
+            return await self._critique(attempt, shown)
+        (score,) = await ask_verifier(self.context.checking(), name, [attempt])
+        warn_of_failure(self.context, name, score)
+        self.attempts[-1] = attempt.with_score(name, score)
+        return score.report or None
 
     async def _critique(self, attempt: Trajectory, shown: str) -> str | None:
         """Return a check of an attempt; None when it accepts it or cannot be had."""

@@ -16,14 +16,18 @@ from tts.trajectories import to_trajectory
 from tts.types import GenerationRequest, Problem, Prompt, Trajectory
 
 Mode = Annotated[
-    Literal["solve", "thinking", "no_thinking", "other_language"],
-    Field(description="how an attempt begins: plain steps, a long thought first, or an empty one"),
+    Literal["solve", "thinking", "no_thinking", "other_language", "program"],
+    Field(
+        description="what is asked for: plain steps, a long thought first or an empty one, another "
+        "language, or a program that prints the answer"
+    ),
 ]
 PROMPTS: Mapping[Mode, Callable[[Problem], Prompt]] = {
     "solve": prompts.solve,
     "thinking": prompts.solve_thinking,
     "no_thinking": prompts.solve_without_thinking,
     "other_language": prompts.solve_in_another_language,
+    "program": prompts.solve_by_program,
 }
 
 
