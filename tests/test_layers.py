@@ -45,7 +45,7 @@ MAY: dict[str, Room] = {
     "tts.scoring": Room("errors protocols types"),
     "tts.languages": Room(),
     "tts.programs": Room("types"),
-    "tts.answers": Room("types"),
+    "tts.answers": Room("errors types"),
     "tts.prompts": Room("answers languages types"),
     "tts.ngrams": Room("errors"),
     "tts.tasks": Room("errors types"),

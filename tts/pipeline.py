@@ -227,6 +227,11 @@ class Pipeline:
         """
         return engines_asked((node.operator.spec for _, node in self), verifiers)
 
+    @property
+    def compares(self) -> bool:
+        """Whether a node counts equal answers, which texts without an announced one are not."""
+        return any(node.operator.spec.compares for _, node in self)
+
     def hidden_states(self, verifiers: Mapping[str, Verifier]) -> StateSpec | None:
         """Return the hidden states that its verifiers read of the policy's completions.
 

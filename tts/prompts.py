@@ -25,10 +25,12 @@ _ANSWER_BY_TYPE: dict[AnswerType, str] = {
     "choice": "Put the letter of the final answer in \\boxed{}.",
     "code": "Put the whole program in one ```python block.",
     "free": "",
+    "exact": "",
 }
 _TASK_BY_TYPE: dict[AnswerType, str] = {
     "code": "Write a program that runs as it stands.",
     "free": "",
+    "exact": "",
 }
 _SOLVE = "Reason step by step, with a blank line between steps."
 _REVISE = "Check this attempt and write a corrected solution."
@@ -126,7 +128,9 @@ def _ask(problem: Problem, text: str, thought: Thought | None = None) -> Prompt:
     """Put the problem first, so that all requests about it share a prefix."""
     options = problem.prompt or _PLAIN
     *before, last = problem.messages or (Message("user", problem.statement),)
-    own = Message(last.role, _fill(options.template, last.content, text))
+    if problem.is_raw:
+        return Prompt(text=_fill(options.template, problem.statement, text))
+    own = replace(last, content=_fill(options.template, last.content, text))
     messages = (*_opening(problem, options, before), *before, own)
     return Prompt(messages=messages, thought=thought)
 
@@ -168,8 +172,9 @@ def _opening(
 def _fill(template: str, problem: str, instruction: str) -> str:
     # Split and not replaced in turn: the problem may hold braces, or "{instruction}" itself.
     parts = {"{problem}": problem, "{instruction}": instruction}
-    filled = "".join(parts.get(part, part) for part in _PLACES.split(template))
-    return filled if instruction else filled.rstrip()
+    # Where nothing is asked beside the problem, the template alone loses what is around it.
+    shown = template if instruction else template.replace("{instruction}", "").rstrip()
+    return "".join(parts.get(part, part) for part in _PLACES.split(shown))
 
 
 # What follows serves large models; the bundled one knows only the prompts above.

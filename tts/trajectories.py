@@ -20,6 +20,7 @@ from tts.types import (
     Score,
     States,
     Trajectory,
+    Watch,
 )
 
 
@@ -45,7 +46,7 @@ def to_trajectory(
     place = completion.index if index is None else index
     own = f"{context.node}:{place}"
     # Compiles patterns for twenty languages, which loading a preset does without.
-    extract = import_module("tts.answers.extract").extract_answer
+    find = import_module("tts.answers.exact").find_answer
     is_error = completion.finish_reason == "error"
     return Trajectory(
         id=f"{own}-{_fingerprint(parents)}" if parents else own,
@@ -55,11 +56,12 @@ def to_trajectory(
         parents=tuple(parent.id for parent in parents),
         prompt_token_ids=completion.prompt_token_ids,
         token_ids=completion.token_ids,
-        answer=None if is_error else extract(completion.text, context.problem.answer_type),
+        answer=None if is_error else find(completion.text, context.problem),
         scores=_recorded(completion),
         **per_token([completion]),
         usage=completion.usage,
         error=completion.error,
+        offsets=completion.offsets,
     )
 
 
@@ -97,11 +99,12 @@ async def ask(
     seed: int,
     sampling: Sampling | None = None,
     keep_free: int = 0,
+    watch: Watch | None = None,
 ) -> Completion | None:
     """Return one completion; None when the budget, the deadline or the context leaves none."""
     taken: list[Completion] = []
     sampling = sampling or context.sampling
-    request = GenerationRequest(prompt, sampling, seed=seed, keep_free=keep_free)
+    request = GenerationRequest(prompt, sampling, seed=seed, keep_free=keep_free, watch=watch)
     await draw(context, request, taken.append)
     return taken[0] if taken else None
 

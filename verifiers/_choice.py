@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from tts.answers.groups import canonical_form, extract_answer
+from tts.answers.canonical import canonical_form
+from tts.answers.exact import find_answer
 from tts.prompts import parse_best
 from tts.protocols import Context
 from tts.types import GenerationRequest, Prompt, Trajectory
@@ -19,7 +20,7 @@ def read_choice(context: Context, text: str, attempts: Sequence[Trajectory]) -> 
     if number is not None:
         return number - 1 if 1 <= number <= len(attempts) else None
     kind = context.problem.answer_type
-    answer = extract_answer(text, kind)
+    answer = find_answer(text, context.problem)
     if answer is None:
         return None
     key = canonical_form(answer, kind)

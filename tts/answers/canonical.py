@@ -128,9 +128,9 @@ def canonical_form(answer: str, answer_type: AnswerType) -> str:
 
     Args:
         answer: As extracted from a text, or as a benchmark gives it.
-        answer_type: "code" and "free" are only trimmed.
+        answer_type: "code", "free" and "exact" are only trimmed.
     """
-    if answer_type in ("code", "free"):
+    if answer_type in ("code", "free", "exact"):
         return answer.strip()
     text = " ".join(answer.split())
     if len(text) > MAX_ANSWER_CHARS:

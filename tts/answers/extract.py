@@ -29,13 +29,13 @@ def extract_answer(text: str, answer_type: AnswerType) -> str | None:
     unfinished text has none, nor does prose that holds none. "integer" gives the bare number where
     the announced answer is one, else the announced text (a wrong answer, but one). "choice" gives a
     letter, marked, announced or alone (`tts.answers.choices`), or nothing. "code" is the last
-    closed fenced block. "free" is all that follows the thought.
+    closed fenced block. "free" and "exact" are all that follows the thought.
 
     Runs in time linear in the length of the text.
     """
     if answer_type == "code":
         return last_fence(text)
-    if answer_type == "free":
+    if answer_type in ("free", "exact"):
         return solution_of(text) or None
     tail = after_thought(text)
     if answer_type == "choice":

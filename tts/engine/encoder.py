@@ -248,7 +248,7 @@ class PromptEncoder:
 
 
 def _to_dicts(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    return [{"role": message.role, "content": message.content} for message in messages]
+    return [message.to_mapping() for message in messages]
 
 
 def _as_key(template_kwargs: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from tts.engine import build
 from tts.engine.certainty import CERTAINTY_KEY, Readings
 from tts.engine.translate import SEED_KEY, Finished, Meter, with_extra
 from tts.errors import EngineError, TTSError
-from tts.types import StateSpec, Usage, sum_usage
+from tts.types import StateSpec, Usage, Watch, sum_usage
 
 
 class Reader(Protocol):
@@ -42,6 +42,7 @@ class _Entry:
     started: float
     running: dict[int, str] = field(default_factory=dict)
     readings: dict[int, Readings] = field(default_factory=dict)
+    watch: Watch | None = None
 
 
 class RequestTable:
@@ -73,18 +74,19 @@ class RequestTable:
         priority: int = 0,
         certainties: bool = False,
         states: StateSpec | None = None,
+        watch: Watch | None = None,
     ) -> None:
         """Start `n` sequences of one prompt; sequence i draws with `seed + i`.
 
         This is vLLM's own fan-out of n, less its parent: each sequence is reported as it
-        finishes and can be aborted alone.
+        finishes and can be aborted alone. `watch` is told, in the reader's loop, how they grow.
 
         Raises:
             EngineError: vLLM refuses the request.
             CapabilityError: It has no such hidden states.
         """
         follow = None if states is None else partial(self._reader(states).follow, spec=states)
-        self._start(reader, token_ids, params, n, seed, priority, certainties, follow)
+        self._start(reader, token_ids, params, n, seed, priority, certainties, follow, watch)
 
     def read(
         self,
@@ -129,6 +131,7 @@ class RequestTable:
         priority: int = 0,
         certainties: bool = False,
         follow: Callable[[str], None] | None = None,
+        watch: Watch | None = None,
     ) -> None:
         """Start sequences; `follow` is called with the name of each before."""
         engine = self.engine
@@ -145,7 +148,7 @@ class RequestTable:
         except (TypeError, ValueError) as error:
             raise EngineError(f"vLLM refuses the request: {error}") from error
         request.external_req_id = request_id
-        entry = _Entry(reader, token_ids, time.perf_counter())
+        entry = _Entry(reader, token_ids, time.perf_counter(), watch=watch)
         if certainties:
             entry.readings = {index: Readings() for index in range(n)}
         self._entries[request_id] = entry
@@ -195,25 +198,33 @@ class RequestTable:
         return sum(request.num_output_tokens for request in list(requests.values()))
 
     def deliver(self, outputs: list[Any]) -> None:
-        """Hand finished sequences to their readers: one wake-up per event loop and engine step."""
+        """Hand finished sequences to their readers: one wake-up per event loop and engine step.
+
+        Those that are watched come after every step, as far as they are.
+        """
         now = time.perf_counter()
-        batches: dict[asyncio.AbstractEventLoop, list[tuple[Reader, Finished]]] = {}
+        batches: dict[asyncio.AbstractEventLoop, list[Callable[[], None]]] = {}
         for output in outputs:
             entry = self._entries.get(output.request_id)
             if entry is None:
                 continue
             drawn = output.outputs[0] if isinstance(output.outputs, list) else None
             index = 0 if drawn is None else drawn.index
+            batch = batches.setdefault(entry.reader.loop, [])
+            if not output.finished:
+                if entry.watch is not None and drawn is not None:
+                    batch.append(partial(entry.watch, index, drawn.text))
+                continue
             name = entry.running.pop(index)
             if not entry.running:
                 self._forget(output.request_id)
             readings = entry.readings.get(index)
             states = self.states and self.states.take(name, drawn.token_ids if drawn else ())
             finished = Finished(output, entry.token_ids, now - entry.started, readings, states)
-            batches.setdefault(entry.reader.loop, []).append((entry.reader, finished))
+            batch.append(partial(entry.reader.put, finished))
         for loop, batch in batches.items():
             try:
-                loop.call_soon_threadsafe(_put_all, batch)
+                loop.call_soon_threadsafe(_do_all, batch)
             except RuntimeError:
                 self._abandon(loop)
 
@@ -278,6 +289,6 @@ class RequestTable:
                 self.abort(entry.reader)
 
 
-def _put_all(batch: list[tuple[Reader, Finished]]) -> None:
-    for reader, finished in batch:
-        reader.put(finished)
+def _do_all(batch: list[Callable[[], None]]) -> None:
+    for act in batch:
+        act()

@@ -43,6 +43,7 @@ from tts.types import (
     StateSpec,
     StepScores,
     Usage,
+    Watch,
     sum_usage,
 )
 
@@ -142,6 +143,7 @@ class _Sequence:
     stream: "BufferedStream[Completion, Completion]"
     done: Completion
     ticks: int | None
+    watch: Watch | None = None
     age: int = 0
 
 
@@ -280,7 +282,8 @@ class ScriptedEngine(BaseEngine):
             line = self.script(Ask(prompt, request.seed + index, index, request))
             done = self._complete(prompt, line, index, request, room)
             ticks = max(1, len(done.token_ids) if line.ticks is None else line.ticks)
-            self._running.append(_Sequence(stream, done, None if line.hangs else ticks))
+            ends = None if line.hangs else ticks
+            self._running.append(_Sequence(stream, done, ends, request.watch))
         if self._clock is None or self._clock.done():
             self._clock = asyncio.get_running_loop().create_task(self._tick())
 
@@ -351,6 +354,8 @@ class ScriptedEngine(BaseEngine):
                 if sequence.age == sequence.ticks and sequence in self._running:
                     self._running.remove(sequence)
                     sequence.stream.put(sequence.done)
+                elif sequence.watch is not None and sequence in self._running:
+                    sequence.watch(sequence.done.index, sequence.done.text[: sequence.age])
 
     def _remove(self, stream: BufferedStream[Completion, Completion]) -> Usage:
         gone = [s for s in self._running if s.stream is stream]

@@ -65,7 +65,7 @@ class ServerTemplate:
             )
         begun = thoughts.begin(prompt.thought)
         asked = with_system(prompt.messages, begun.system)
-        messages = [{"role": message.role, "content": message.content} for message in asked]
+        messages = [message.to_mapping() for message in asked]
         text = await _render(post, messages, {**dict(begun.options), **given}, asks=True)
         ids = await _tokenize(post, {"prompt": text + begun.tail + prompt.prefill})
         sampling = replace(sampling, chat_template_kwargs={})

@@ -68,8 +68,10 @@ _WHOLE_FILE_BYTES = 64 * 2**20
 _END_BYTES = 2**20
 
 
-def sampling_params(sampling: Sampling, *, max_tokens: int) -> Any:
+def sampling_params(sampling: Sampling, *, max_tokens: int, is_watched: bool = False) -> Any:
     """Return vLLM's parameters, without a seed, for a completion reported once it is finished.
+
+    One that is watched is reported after every step.
 
     Raises:
         EngineError: A value is out of range, or `extra_body` names a setting that vLLM lacks.
@@ -85,7 +87,9 @@ def sampling_params(sampling: Sampling, *, max_tokens: int) -> Any:
             stop=list(sampling.stop) or None,
             logprobs=sampling.logprobs,
             flat_logprobs=sampling.logprobs is not None,
-            output_kind=vllm.RequestOutputKind.FINAL_ONLY,
+            output_kind=vllm.RequestOutputKind.CUMULATIVE
+            if is_watched
+            else vllm.RequestOutputKind.FINAL_ONLY,
             **_extras(vllm, sampling.extra_body),
         )
     except (TypeError, ValueError) as error:

@@ -387,7 +387,11 @@ class VLLMEngine(BaseEngine):
             sampling = to_own(sampling, thoughts, is_special=is_special)
             self._warn_of_cuts(request, thoughts)
         room = check_context(len(token_ids), self.info.context_tokens or 0, request.keep_free)
-        params = translate.sampling_params(sampling, max_tokens=min(sampling.max_tokens, room))
+        params = translate.sampling_params(
+            sampling,
+            max_tokens=min(sampling.max_tokens, room),
+            is_watched=request.watch is not None,
+        )
         if sampling.reflection is not None:
             schedule = self._encoder.schedule(sampling.reflection)
             params = translate.with_extra(params, EXTRA_KEY, schedule)
@@ -400,6 +404,7 @@ class VLLMEngine(BaseEngine):
             priority=request.priority,
             certainties=sampling.certainties,
             states=request.states,
+            watch=request.watch,
         )
 
     def _add_reading(

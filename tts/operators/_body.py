@@ -71,6 +71,7 @@ def body_spec(bodies: Iterable[Pipeline], *, passes_on: bool = False) -> Spec:
         model=one_model(part.model for part in parts),
         engines=_union(part.engines for part in parts),
         embedders=_union(part.embedders for part in parts),
+        compares=any(part.compares for part in parts),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import Field
 
-from tts.answers.groups import extract_answer
+from tts.answers.exact import find_answer
 from tts.operators.base import OperatorModel
 from tts.protocols import Context, Inlet, Outlet, Reservation
 from tts.trajectories import ask, draw, per_token
@@ -83,7 +83,7 @@ class Attempt:
             finish_reason=last.finish_reason if last else "length",
             prompt_token_ids=prompt,
             token_ids=ids[len(prompt) :],
-            answer=None if is_error else extract_answer(text, self.context.problem.answer_type),
+            answer=None if is_error else find_answer(text, self.context.problem),
             **per_token(self.parts),
             usage=usage,
             error=last.error if last else None,

@@ -58,7 +58,7 @@ class Allocate(OperatorModel):
     @property
     def spec(self) -> Spec:
         """A source of finished trajectories."""
-        return Spec(accepts=None, emits="finished", fan_out=self.n, model=self.model)
+        return Spec(accepts=None, emits="finished", fan_out=self.n, model=self.model, compares=True)
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
         """Draw and decide in turns."""

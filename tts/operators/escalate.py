@@ -105,6 +105,7 @@ class Escalate(OperatorModel):
             model=one_model([self.model, inner.model]),
             engines=inner.engines,
             embedders=inner.embedders,
+            compares=True,
         )
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:

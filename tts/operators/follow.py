@@ -32,7 +32,8 @@ class Follow(OperatorModel):
     async def _draw(self, context: Context, notes: Trajectory, outlet: Outlet) -> None:
         seed = context.seed(notes.id)
         prompt = prompts.follow(context.problem, notes.text)
-        request = GenerationRequest(prompt, context.sampling, n=self.n, seed=seed)
+        watch = context.watch if self.n == 1 and context.max_inputs == 1 else None
+        request = GenerationRequest(prompt, context.sampling, n=self.n, seed=seed, watch=watch)
 
         def take(completion: Completion) -> None:
             place = notes.origin.index * self.n + completion.index

@@ -183,7 +183,8 @@ class Fuse(OperatorModel):
         if self.max_tokens is not None:
             sampling = replace(sampling, max_tokens=self.max_tokens)
         seed = context.seed() + first
-        request = GenerationRequest(prompt, sampling, n=n, seed=seed)
+        watch = context.watch if self.n == 1 else None
+        request = GenerationRequest(prompt, sampling, n=n, seed=seed, watch=watch)
 
         def take(completion: Completion) -> None:
             place = first + completion.index

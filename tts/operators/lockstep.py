@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tts.answers.groups import extract_answer
+from tts.answers.exact import find_answer
 from tts.operators.base import OperatorModel, node
 from tts.operators.sample import PROMPTS, Mode
 from tts.protocols import Context, Inlet, Outlet, Spec
@@ -113,7 +113,7 @@ def _whole(context: Context, path: Trajectory) -> Trajectory:
     """Return a trajectory without its slices, as ended."""
     if path.finish_reason is not None:
         return replace(path, steps=())
-    answer = extract_answer(path.text, context.problem.answer_type)
+    answer = find_answer(path.text, context.problem)
     return replace(path, steps=(), finish_reason="length", answer=answer)
 
 

@@ -135,7 +135,10 @@ class _Chain:
         else:
             prompt = prompts.revise_last(self.context.problem, shown[-self.settings.memory :])
         seed = self.context.seed(last.id)
-        completion = await ask(self.context.asking(self.settings.engine), prompt, seed=seed)
+        is_last = number == self.settings.rounds and self.context.max_inputs == 1
+        watch = self.context.watch if is_last and self.settings.emit == "last" else None
+        asked = self.context.asking(self.settings.engine)
+        completion = await ask(asked, prompt, seed=seed, watch=watch)
         if completion is None or completion.finish_reason == "error":
             self.checks = before
             if completion is not None:

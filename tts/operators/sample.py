@@ -13,7 +13,7 @@ from tts import prompts
 from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
 from tts.trajectories import to_trajectory
-from tts.types import GenerationRequest, Problem, Prompt, Trajectory
+from tts.types import GenerationRequest, Problem, Prompt, Trajectory, Watch
 
 Mode = Annotated[
     Literal["solve", "thinking", "no_thinking", "other_language", "program"],
@@ -100,7 +100,8 @@ async def draw_samples(
     seed = context.seed() + start
     sampling = replace(context.sampling, temperature=0.0) if greedy else context.sampling
     prompt = PROMPTS[mode](context.problem)
-    request = GenerationRequest(prompt, sampling, n=count, seed=seed, start=start)
+    watch = context.watch and _numbered(context.watch, start)
+    request = GenerationRequest(prompt, sampling, n=count, seed=seed, start=start, watch=watch)
     drawn = 0
     async with aclosing(context.generate(request)) as stream:
         async for completion in stream:
@@ -108,6 +109,11 @@ async def draw_samples(
             take(to_trajectory(context, completion, seed=seed, index=index))
             drawn += 1
     return drawn
+
+
+def _numbered(watch: Watch, start: int) -> Watch:
+    """Return a watch that counts a node's samples, of which a request draws those from `start`."""
+    return lambda index, text: watch(start + index, text)
 
 
 sample = node(Sample)

@@ -12,7 +12,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from tts.answers.groups import extract_answer
+from tts.answers.exact import find_answer
 from tts.operators._forced import Attempt
 from tts.operators._thought import Thinking, ThoughtInTheMaking
 from tts.operators.base import node
@@ -152,7 +152,7 @@ class _Probes:
         low = "" if reply is None else reply.text.lower()
         if any(word.lower() in low for word in self.settings.hesitation):
             said = ""
-        answer = extract_answer(said, context.problem.answer_type)
+        answer = find_answer(said, context.problem)
         self.groups = self.groups or context.answers()
         self.answers.append(await self.groups.add(answer))
         context.emit("probe", index=attempt.index, tokens=thought.spent, answer=answer)

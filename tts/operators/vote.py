@@ -99,6 +99,7 @@ class Vote(OperatorModel):
             weights=scores if self.borda is None else (),
             max_outputs=1,
             bounded=self.stop == "settled",
+            compares=True,
         )
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:

@@ -28,6 +28,7 @@ from tts.types import (
     StepScores,
     Trajectory,
     Usage,
+    Watch,
 )
 
 if TYPE_CHECKING:  # it needs these protocols
@@ -78,6 +79,22 @@ class Branch(Protocol):
 
     def finish(self) -> None:
         """Say that no more will come."""
+        ...
+
+
+class Watcher(Protocol):
+    """Who reads along while a problem is solved; its methods must neither wait nor fail."""
+
+    def spent(self, usage: Usage) -> None:
+        """Learn what a completion has cost that has come."""
+        ...
+
+    def sent(self, trajectory: Trajectory) -> None:
+        """Learn what a node has sent."""
+        ...
+
+    def wrote(self, index: int, text: str) -> None:
+        """Learn how far the text has come that will leave the pipeline as it stands."""
         ...
 
 
@@ -162,6 +179,14 @@ class Context(Protocol):
     @property
     def kv_market(self) -> KVMarket:
         """Where the searches on this engine meet."""
+        ...
+
+    @property
+    def watch(self) -> Watch | None:
+        """For the request whose completion this node sends as it stands, and sends last of all.
+
+        None where nobody reads along, or something follows on what the node sends.
+        """
         ...
 
     @property
@@ -389,6 +414,7 @@ class Spec:
         model: The only model that it was calibrated for; empty for any.
         engines: Names of engines that the run must have beside its own, and that generate for it.
         embedders: Names of engines of the run that embed texts for it.
+        compares: Counts equal answers, and so is of use only where answers can be equal.
     """
 
     accepts: State | None = "any"
@@ -404,6 +430,7 @@ class Spec:
     model: str = ""
     engines: tuple[str, ...] = ()
     embedders: tuple[str, ...] = ()
+    compares: bool = False
 
 
 class Operator(Protocol):

@@ -30,17 +30,20 @@ class Admission:
         self._max_kv_usage = max_kv_usage
         self._running = 0
         self._changed = asyncio.Event()
+        # Keeps those who come later from being let in before those who wait.
+        self._turn = asyncio.Lock()
 
     def look_again(self) -> None:
         """Check again whether a problem may start: KV blocks may have been freed."""
         self._changed.set()
 
     async def acquire(self) -> None:
-        """Wait until one more problem may start; callers queue in their own order."""
-        while not self._has_room():
-            self._changed.clear()
-            await self._changed.wait()
-        self._running += 1
+        """Wait until one more problem may start; who came first is let in first."""
+        async with self._turn:
+            while not self._has_room():
+                self._changed.clear()
+                await self._changed.wait()
+            self._running += 1
 
     def release(self) -> None:
         """Say that a problem has ended."""

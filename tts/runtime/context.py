@@ -37,6 +37,7 @@ from tts.types import (
     StepScores,
     Trajectory,
     Usage,
+    Watch,
 )
 from tts.types.facts import Chosen
 
@@ -85,6 +86,7 @@ class NodeContext:
         max_inputs: Most trajectories that can come in; None if unknown.
         engine_name: Of the engine that it asks; empty for the run's own.
         is_check: What it generates judges trajectories, and is none.
+        is_last: All that leaves the pipeline is what this node sends.
     """
 
     run: RunState
@@ -94,6 +96,7 @@ class NodeContext:
     max_inputs: int | None
     engine_name: str = ""
     is_check: bool = False
+    is_last: bool = False
 
     @property
     def sampling(self) -> Sampling:
@@ -109,6 +112,12 @@ class NodeContext:
     def kv_market(self) -> Market:
         """Where the searches of all problems on this engine meet."""
         return self.run.kv_markets[self.engine_name]
+
+    @property
+    def watch(self) -> Watch | None:
+        """Who reads along what the last node writes; None if nobody does."""
+        watcher = self.run.watcher
+        return watcher.wrote if watcher is not None and self.is_last else None
 
     @property
     def is_expired(self) -> bool:

@@ -86,7 +86,7 @@ class ProblemRun:
             StoreError: The run's log cannot be written.
         """
         loop, job = asyncio.get_running_loop(), self._state.job
-        deadline = loop.call_later(seconds, self._expire) if seconds is not None else None
+        deadline = loop.call_later(seconds, self.expire) if seconds is not None else None
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
@@ -138,6 +138,7 @@ class ProblemRun:
                 node=f"{prefix}{name}",
                 max_inputs=bounds[name],
                 engine_name=engine,
+                is_last=not prefix and pipeline.sinks == (name,),
             )
             run.task = self._create_task(self._run_node(run, context), context.node)
         return Merged(ends)
@@ -197,7 +198,7 @@ class ProblemRun:
             logger.error("node %s failed on %s", node, problem.id, exc_info=raised)
         self._state.facts.failed(node, error)
 
-    def _expire(self) -> None:
+    def expire(self) -> None:
         """End every running generation; the operators go on with what has finished."""
         for stream in self._state.expire():
             self._create_task(_close(stream.aclose()), "deadline")

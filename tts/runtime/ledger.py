@@ -253,8 +253,8 @@ class Ledger:
         """Return, for people, which limit is spent, where one has refused something."""
         limits = [ledger.budget for ledger in self._line() if ledger._has_limits]
         if self.is_expired:
-            seconds = min(limit.seconds for limit in limits if limit.seconds is not None)
-            return f"the deadline of {seconds:g} s passed"
+            seconds = [limit.seconds for limit in limits if limit.seconds is not None]
+            return f"the deadline of {min(seconds):g} s passed" if seconds else "it was ended early"
         return f"the budget of {' within '.join(map(str, limits))} is spent"
 
     def _line(self) -> Iterator["Ledger"]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from weakref import WeakSet
 
-from tts.protocols import AnswerGroups, Engine, Verifier
+from tts.protocols import AnswerGroups, Engine, Verifier, Watcher
 from tts.runtime.fact_log import FactLog
 from tts.runtime.job import Job
 from tts.runtime.kv_market import Market
@@ -30,6 +30,7 @@ class RunState:
         accounts: What the run's problems have spent of their shares.
         new_groups: Makes an empty set of classes of equal answers.
         on_progress: Called when a completion or an abort has freed KV blocks.
+        watcher: Reads along; None for nobody.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class RunState:
         accounts: Accounts,
         new_groups: Callable[[Problem], AnswerGroups],
         on_progress: Callable[[], None],
+        watcher: Watcher | None = None,
     ) -> None:
         self.job = job
         self.ledger = ledger
@@ -56,6 +58,7 @@ class RunState:
         self._new_groups = new_groups
         self._groups: WeakSet[AnswerGroups] = WeakSet()
         self.facts = FactLog(Trace())
+        self.watcher = watcher
         self.seen: dict[str, Trajectory] = {}
         self._services = Services(
             engine=engines[""],
@@ -65,6 +68,7 @@ class RunState:
             facts=self.facts,
             on_progress=on_progress,
             priority=job.priority,
+            watcher=watcher,
         )
         self._states = job.states or job.pipeline.hidden_states(verifiers)
         self._running: set[RequestStream] = set()
@@ -91,6 +95,8 @@ class RunState:
     def record(self, trajectory: Trajectory) -> None:
         """Keep a trajectory for the result's ancestors."""
         self.seen[trajectory.id] = trajectory
+        if self.watcher is not None:
+            self.watcher.sent(trajectory)
 
     def abandon(self) -> None:
         """Say that what is closed from now on is closed because the run ends, or its time."""

@@ -1,7 +1,7 @@
 """An engine, its verifiers and a log, ready to run pipelines on problems."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
@@ -12,7 +12,7 @@ from tts.answers.groups import AnswerChecker, Groups, Patience
 from tts.budget import to_budget
 from tts.errors import InputError, innermost
 from tts.pipeline import Pipeline
-from tts.protocols import AnswerGroups, Engine, Verifier
+from tts.protocols import AnswerGroups, Engine, Verifier, Watcher
 from tts.runtime.admission import Admission
 from tts.runtime.checks import check_job, check_prompt, with_room
 from tts.runtime.executor import ProblemRun
@@ -83,7 +83,9 @@ class Runtime:
         self.ledger = Ledger(to_budget(run_budget) or Budget())
         self.accounts = Accounts()
         self.checker = AnswerChecker()
-        self._max_problems = max_problems
+        # One for all: what runs apart must fit into the engine's cache together.
+        self.admission = Admission(max_problems, kv_usage=lambda: self.engine.kv_usage() or 0.0)
+        self._runs: set[ProblemRun] = set()
         self._started: float | None = None
 
     def serve(self, engines: Mapping[str, Engine], verifiers: Mapping[str, Verifier]) -> None:
@@ -106,12 +108,21 @@ class Runtime:
         """The run's own engine; `engines` has it under the empty name."""
         return self.engines[""]
 
-    async def run(self, job: Job, *, on_progress: Callable[[], None] = lambda: None) -> Result:
-        """Run one job.
+    async def run(
+        self,
+        job: Job,
+        *,
+        log: GenerationLog | None = None,
+        account: Ledger | None = None,
+        watcher: Watcher | None = None,
+    ) -> Result:
+        """Run one job at once, whether there is room for it or not.
 
         Args:
             job: What to do.
-            on_progress: Called when a completion or an abort has freed KV blocks.
+            log: In place of the run's, such as an empty one that is dropped with the job.
+            account: Ledger under which it is charged, itself below the run's; None is the run's.
+            watcher: Reads along; None for nobody.
 
         Raises:
             InputError: The job cannot run on this engine; no token was spent.
@@ -119,20 +130,31 @@ class Runtime:
         """
         state = RunState(
             replace(job, sampling=self.check(job)),
-            ledger=Ledger(job.budget, parent=self.ledger),
-            log=self.log.of(job.problem.id, job.seed),
+            ledger=Ledger(job.budget, parent=account or self.ledger),
+            log=(log or self.log).of(job.problem.id, job.seed),
             engines=self.engines,
             verifiers=self.verifiers,
             kv_markets=self.kv_markets,
             accounts=self.accounts,
             new_groups=partial(self._new_groups, Patience()),
-            on_progress=on_progress,
+            on_progress=self.admission.look_again,
+            watcher=watcher,
         )
         run_left = self._run_seconds_left()
         if run_left == 0.0:
             self.ledger.expire()
         limits = [left for left in (job.budget.seconds, run_left) if left is not None]
-        return await ProblemRun(state).execute(min(limits, default=None))
+        run = ProblemRun(state)
+        self._runs.add(run)
+        try:
+            return await run.execute(min(limits, default=None))
+        finally:
+            self._runs.discard(run)
+
+    def expire_all(self) -> None:
+        """End every generation under way, as deadlines do: jobs return with what has finished."""
+        for run in self._runs:
+            run.expire()
 
     def run_many(self, jobs: Iterable[Job]) -> "RunMany":
         """Run many jobs; results come in order of completion.
@@ -146,9 +168,7 @@ class Runtime:
         Args:
             jobs: Taken one by one, as there is room for them.
         """
-        kv_usage = self.engine.kv_usage
-        admission = Admission(self._max_problems, kv_usage=lambda: kv_usage() or 0.0)
-        return RunMany(self, jobs, admission)
+        return RunMany(self, jobs)
 
     def check(self, job: Job) -> Sampling:
         """Refuse a job that this runtime cannot run, before a token is spent.
@@ -211,10 +231,9 @@ def _new_market(engine: Engine, max_live: float | None) -> Market:
 class RunMany:
     """Results of many jobs, in order of completion; an asynchronous context manager."""
 
-    def __init__(self, runtime: Runtime, jobs: Iterable[Job], admission: Admission) -> None:
+    def __init__(self, runtime: Runtime, jobs: Iterable[Job]) -> None:
         self._runtime = runtime
         self._jobs = jobs
-        self._admission = admission
         self._results: asyncio.Queue[Result | None] = asyncio.Queue()
         self._feeder: asyncio.Task[None] | None = None
 
@@ -257,16 +276,14 @@ class RunMany:
         try:
             async with asyncio.TaskGroup() as group:
                 for job in self._jobs:
-                    await self._admission.acquire()
-                    group.create_task(self._run(job), name=job.problem.id)
+                    await self._runtime.admission.acquire()
+                    task = group.create_task(self._run(job), name=job.problem.id)
+                    # Not in the task, which may be cancelled before its first step.
+                    task.add_done_callback(lambda _: self._runtime.admission.release())
         except ExceptionGroup as errors:
             raise innermost(errors) from None
         finally:
             self._results.put_nowait(None)
 
     async def _run(self, job: Job) -> None:
-        try:
-            result = await self._runtime.run(job, on_progress=self._admission.look_again)
-        finally:
-            self._admission.release()
-        self._results.put_nowait(result)
+        self._results.put_nowait(await self._runtime.run(job))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from tts.errors import EngineError, StoreError, TTSError
-from tts.protocols import Engine, prompt_token_bound
+from tts.protocols import Engine, Watcher, prompt_token_bound
 from tts.runtime.fact_log import FactLog
 from tts.runtime.ledger import Grant, Ledger
 from tts.runtime.log import ProblemLog, Recorded, Sent, request_key
@@ -30,6 +30,7 @@ class Services:
         facts: What happened.
         on_progress: Called when a completion or an abort has freed KV blocks.
         priority: Of the problem's requests.
+        watcher: Reads along; None for nobody.
     """
 
     engine: Engine
@@ -39,6 +40,7 @@ class Services:
     facts: FactLog
     on_progress: Callable[[], None]
     priority: int = 0
+    watcher: Watcher | None = None
 
 
 @dataclass(slots=True)
@@ -334,6 +336,8 @@ class RequestStream:
             reused=usage.reused_tokens > 0,
         )
         services.on_progress()
+        if services.watcher is not None:
+            services.watcher.spent(priced)
         return completion if priced is usage else replace(completion, usage=priced)
 
     def _close(self) -> asyncio.Future[Usage]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pydantic import Field
 
 from tts import prompts
-from tts.answers.groups import extract_answer
+from tts.answers.exact import find_answer
 from tts.parts.parameters import Parameters
 from tts.protocols import Context
 from tts.trajectories import per_token
@@ -91,7 +91,7 @@ class Stepwise(Parameters):
             prompt_token_ids=prompt_ids,
             token_ids=token_ids,
             steps=(*parent.steps, _step(parent, completion)),
-            answer=extract_answer(text, context.problem.answer_type) if has_answer else None,
+            answer=find_answer(text, context.problem) if has_answer else None,
             **per_token([parent, completion] if parent.steps else [completion]),
             usage=completion.usage,
             error=completion.error,

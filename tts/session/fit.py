@@ -97,7 +97,7 @@ def _render(template: str, messages: Sequence[Message], options: Mapping[str, An
     with host.quiet():
         library: Any = import_module("transformers.utils.chat_template_utils")
         (text,), _ = library.render_jinja_template(
-            [[{"role": m.role, "content": m.content} for m in messages]],
+            [[message.to_mapping() for message in messages]],
             chat_template=template,
             add_generation_prompt=True,
             **options,

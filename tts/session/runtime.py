@@ -234,6 +234,17 @@ class Runtime:
             self._check_own(preset)
         self._opened.check_asked(self._opened.find([preset.pipeline for preset in presets]))
 
+    def check_parts(self, preset: Preset) -> None:
+        """Refuse a preset that names what is not there; nothing is loaded.
+
+        Raises:
+            InputError: A verifier or an engine is unknown.
+            EngineError: The model cannot be used with it.
+            VerifierError: A verifier cannot work here.
+        """
+        self._check_own(preset)
+        self._opened.find([preset.pipeline])
+
     async def forget(self) -> None:
         """Drop what earlier requests left in the engines, so that what follows owes them nothing.
 

@@ -4,11 +4,13 @@ Frozen dataclasses with slots: made once, shared freely between tasks, never cha
 (YAML, JSON Lines, HTTP) validate with pydantic and then build these.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from tts.budget import Budget as Budget
+from tts.types.answer_rule import AnswerRule as AnswerRule
 from tts.types.card import shorten, to_html
 from tts.types.facts import Failure as Failure
 from tts.types.facts import RunFacts as RunFacts
@@ -34,19 +36,32 @@ from tts.types.usage import sum_usage as sum_usage
 if TYPE_CHECKING:
     from tts.types.arrays import FloatArray
 
-AnswerType = Literal["math", "integer", "choice", "code", "countdown", "free"]
+AnswerType = Literal["math", "integer", "choice", "code", "countdown", "free", "exact"]
 FinishReason = Literal["stop", "length", "pruned", "cancelled", "error"]
 # What a completion may report of each of its tokens, by field name.
 PER_TOKEN = ("logprobs", "confidences", "entropies", "self_certainties")
+Watch = Callable[[int, str], None]  # takes the index and the text so far of what grows
 RECORDED = "recorded"  # name of the score that came with a completion
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a chat: `role` is system, user or assistant."""
+    """One turn of a chat.
+
+    Attributes:
+        role: System, user, assistant or tool.
+        content: Its text.
+        extra: Further fields, such as the calls of tools, as the text of a JSON object.
+    """
 
     role: str
     content: str
+    extra: str = ""
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the turn as chat templates and servers read it."""
+        further = json.loads(self.extra) if self.extra else {}
+        return {"role": self.role, "content": self.content, **further}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +74,8 @@ class Problem:
         messages: A chat to continue, in place of `statement`.
         reference: The right answer, when it is known.
         answer_type: How answers are found and compared.
+        rule: Where an answer of the type "exact" stands; None takes the whole solution.
+        is_raw: The statement is sent as it stands, without a chat template.
         metadata: Level, subject, tests and the like.
         prompt: What is said around it, in place of what the preset says; None leaves that to it.
     """
@@ -70,6 +87,8 @@ class Problem:
     answer_type: AnswerType = "math"
     metadata: Mapping[str, Any] = field(default_factory=dict)
     prompt: PromptOptions | None = None
+    rule: AnswerRule | None = None
+    is_raw: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +173,8 @@ class GenerationRequest:
         keep_free: Tokens of the model's context that each completion leaves free, for what is
             asked next. Ignored by servers other than vLLM's, which cannot count the prompt first.
         states: Hidden states that come with each completion, where the engine can; None for none.
+        watch: Told the index and the text so far of a completion while it grows, where the engine
+            can; None where nobody reads along.
     """
 
     prompt: Prompt
@@ -164,6 +185,7 @@ class GenerationRequest:
     start: int = 0
     keep_free: int = 0
     states: StateSpec | None = None
+    watch: Watch | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +324,7 @@ class Trajectory:
         entropies: Of each generated token, when asked for and the engine can.
         self_certainties: The same.
         states: Hidden states at some of its tokens, when asked for and the engine can.
+        offsets: Where in `text` each token ends, when asked for and the engine can.
         usage: What this trajectory cost by itself, parents excluded.
         support: How well its answer is backed, once a vote has chosen it.
         error: What went wrong, when `finish_reason` is "error".
@@ -325,6 +348,7 @@ class Trajectory:
     usage: Usage = field(default_factory=Usage)
     support: "Support | None" = None
     error: str | None = None
+    offsets: tuple[int, ...] | None = None
 
     def with_score(self, verifier: str, score: Score) -> "Trajectory":
         """Return a copy that also carries `score`."""
