@@ -16,6 +16,7 @@ PRODUCT = ("tts", "strategies", "verifiers", "evals")
 READERS = {
     "evals/run_store.py": "the reader of trace.jsonl",
     "tts/bench/runtime_run.py": "when completions arrived",
+    "tts/server/answers.py": "hands it on to a client who asks for it",
     "tts/runtime/log_file.py": "its own lines, which are no events",
 }
 

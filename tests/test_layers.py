@@ -109,6 +109,9 @@ MAY: dict[str, Room] = {
         "budget engine errors evals evals.calibration parts pipeline presets session types",
     ),
     "tts.tuning": Room("errors evals evals.calibration evaluation presets session types"),
+    "tts.server": Room(
+        "answers budget errors operators parts presets protocols runtime session types version",
+    ),
     "tts.console": Room("errors evals types"),
     "tts.bench.servers": Room("bundled errors"),
     "tts.bench": Room(
@@ -119,7 +122,7 @@ MAY: dict[str, Room] = {
     "tts.cli": Room(
         "allocation bench budget bundled console costs engine errors evals evals.benchmarks"
         " evals.calibration evals.heads evals.laws evaluation heads parts presets protocols"
-        " runtime session storage tuning types verifiers version",
+        " runtime server session storage tuning types verifiers version",
     ),
     "tts.__main__": Room("cli"),
     # Doors, and those who use them.
@@ -132,7 +135,7 @@ MAY: dict[str, Room] = {
     "examples": Room("engines operators tts"),
     "tests.support": Room(
         "bench.servers engine errors heads operators parts pipeline presets protocols runtime"
-        " search seeds types verifiers verifiers._sandbox",
+        " search seeds server session types verifiers verifiers._sandbox",
     ),
 }
 

@@ -23,12 +23,17 @@ from contextlib import contextmanager
 # The modules that are not always installed, and the extra that brings each.
 EXTRAS: Mapping[str, str] = {
     "datasets": "evals",
+    "fastapi": "serve",
     "matplotlib": "plots",
     "networkx": "graphs",
     "optuna": "search",
+    "prometheus_client": "serve",
+    "regex": "serve",
     "safetensors": "cpu",
     "scipy": "optimize",
+    "starlette": "serve",
     "torch": "cpu",
+    "uvicorn": "serve",
     "vllm": "cpu",
 }
 

@@ -11,6 +11,7 @@ import typer
 from tts.console.flags import to_pairs
 from tts.engine.spec import mask_login
 from tts.presets.yaml_file import parse_value
+from tts.runtime.runtime import DEFAULT_MAX_PROBLEMS
 from tts.session.runtime import DEFAULT_MODEL, Runtime
 
 
@@ -63,8 +64,14 @@ class EngineFlags:
         ),
     ] = False
 
-    def runtime(self) -> Runtime:
+    def runtime(
+        self, *, run_budget: str | None = None, max_problems: int = DEFAULT_MAX_PROBLEMS
+    ) -> Runtime:
         """Return the runtime that the flags describe; nothing is loaded yet.
+
+        Args:
+            run_budget: Hard limits on everything that it does.
+            max_problems: Most problems in flight.
 
         Raises:
             InputError: A flag cannot be read, or names an unknown option, engine or verifier.
@@ -83,6 +90,8 @@ class EngineFlags:
             engine_args=args,
             engines=named,
             models=models,
+            run_budget=run_budget,
+            max_problems=max_problems,
             unsafe_execution=self.unsafe_execution,
         )
 

@@ -1,0 +1,5 @@
+"""Presets as models of an OpenAI-compatible server: `tts serve`.
+
+`protocol` holds what clients may send, `asked` what becomes of it, `service` runs it on one runtime
+for all, `answers` and `stream` write what comes back; `keys`, `guard` and `meters` stand around.
+"""
