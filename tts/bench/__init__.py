@@ -15,6 +15,7 @@ COMMANDS = (
     "memory",
     "remote",
     "runtime",
+    "serve",
     "sparse",
     "sparse_quality",
     "steps",

@@ -57,7 +57,7 @@ def vllm_server(model: str = "bundled:reasoner", *, dtype: str = "float32") -> I
     missing = [name for name in ("vllm", *NEEDED) if find_spec(name) is None]
     if missing:
         raise MissingExtraError(f"vLLM's own server needs {', '.join(missing)}: pip install them")
-    port = _free_port()
+    port = free_port()
     path = bundled.resolve(model) if model.startswith(bundled.PREFIX) else model
     options = f"--host 127.0.0.1 --port {port} --block-size 32 --enforce-eager --dtype {dtype}"
     options += " --max-model-len 2048 --kv-cache-memory-bytes 134217728 --served-model-name m"
@@ -97,7 +97,8 @@ def read_served(url: str) -> Served:
     return Served(int(tokens), int(requests))
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback at which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
