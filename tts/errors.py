@@ -11,6 +11,7 @@ TTSError
 ├── EngineError           an engine cannot start or has died
 │   ├── ModelError        the model cannot be found or loaded
 │   ├── OutageError       a server gave no answers; the same command tries again
+│   ├── RefusedError      one request is refused for what it asks; others go on
 │   ├── ContextError      the prompt does not fit into the model's context
 │   └── CapabilityError   the engine lacks what a node needs
 ├── VerifierError         a verifier cannot work at all (one failed score is data, not this)
@@ -88,6 +89,10 @@ class ModelError(EngineError):
 
 class OutageError(EngineError):
     """A server was away for so long that nothing came of a run; the command line exits with 3."""
+
+
+class RefusedError(EngineError):
+    """An engine refuses a request for what it asks, and answers others."""
 
 
 class ContextError(EngineError):

@@ -46,6 +46,12 @@ def test_a_form_of_answer_is_held_to(server: Serving) -> None:
     assert found["tts"]["support"]["voters"] == 4
 
 
+def test_a_form_that_cannot_be_read_is_refused_and_the_engine_goes_on(server: Serving) -> None:
+    fields: dict[str, Any] = {"messages": QUESTION, "structured_outputs": {"regex": "("}}
+    assert server.chat("bundled:reasoner", **fields).status == 400
+    assert server.chat("bundled:reasoner", messages=QUESTION).status == 200
+
+
 def test_a_client_that_leaves_leaves_no_blocks_behind(server: Serving) -> None:
     engine = server.server.service.engine
     endless: dict[str, Any] = {"messages": QUESTION, "max_tokens": 1500, "ignore_eos": True}

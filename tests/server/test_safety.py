@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.serving import QUESTION, Serving, serving
 from tts.engine.scripted import Ask, Line, ScriptedEngine, lines
-from tts.errors import InputError
+from tts.errors import InputError, RefusedError
 from tts.server.keys import Client, Clients, load_clients
 from tts.server.run import is_loopback, serve
 from tts.session.runtime import Runtime
@@ -193,6 +193,15 @@ def test_a_dead_engine_is_told_by_every_answer() -> None:
         assert (first.status, first.message) == (503, "the engine died")
         assert server.get("/health").status == 503
         assert server.chat("scripted").status == 503
+
+
+def test_a_request_that_the_engine_refuses_is_the_clients_fault_and_nobody_elses() -> None:
+    engine = ScriptedEngine(SAID, fail_at={0: RefusedError("it has no such setting")})
+    with serving(engine) as server:
+        refused = server.chat("self_consistency")
+        assert (refused.status, refused.message) == (400, "it has no such setting")
+        assert server.get("/health").status == 200
+        assert server.chat("self_consistency").status == 200
 
 
 def test_a_request_that_fails_harms_no_other() -> None:

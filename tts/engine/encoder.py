@@ -16,7 +16,7 @@ from tts.engine.own_marks import with_system, without_system
 from tts.engine.reflection import Schedule, spellings
 from tts.engine.reward_format import RewardFormat
 from tts.engine.template_probes import PROBES
-from tts.errors import CapabilityError, EngineError
+from tts.errors import CapabilityError, RefusedError
 from tts.types import Completion, Message, Prompt, Reflection
 from tts.types.thought import THOUGHT_END
 
@@ -71,7 +71,7 @@ class PromptEncoder:
         Raises:
             CapabilityError: The prompt is a chat and the model has no chat template, or it opens or
                 skips a thought and the template knows none.
-            EngineError: The chat template refuses the messages.
+            RefusedError: The chat template refuses the messages.
         """
         return prompt.token_ids or self._remembered(prompt, _as_key(template_kwargs))
 
@@ -104,7 +104,7 @@ class PromptEncoder:
         Raises:
             CapabilityError: The tag is not one token of the model's vocabulary, or the prompt is a
                 chat and the model has no chat template.
-            EngineError: The chat template refuses the messages.
+            RefusedError: The chat template refuses the messages.
         """
         if self._reward_format is None:
             tag_id = self._token_id(tag)
@@ -231,7 +231,7 @@ class PromptEncoder:
         try:
             return self._apply(_to_dicts(asked), given, asks=True)
         except Exception as error:  # jinja's and the template's own, of any class
-            refused = EngineError(f"the chat template refuses the messages: {error}")
+            refused = RefusedError(f"the chat template refuses the messages: {error}")
             if not asked or asked[0].role != "system":
                 raise refused from error
         try:  # some templates know no system message (Gemma 2)

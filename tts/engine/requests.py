@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from tts.engine import build
 from tts.engine.certainty import CERTAINTY_KEY, Readings
 from tts.engine.translate import SEED_KEY, Finished, Meter, with_extra
-from tts.errors import EngineError, TTSError
+from tts.errors import RefusedError, TTSError
 from tts.types import StateSpec, Usage, Watch, sum_usage
 
 
@@ -82,7 +82,7 @@ class RequestTable:
         finishes and can be aborted alone. `watch` is told, in the reader's loop, how they grow.
 
         Raises:
-            EngineError: vLLM refuses the request.
+            RefusedError: vLLM refuses the request.
             CapabilityError: It has no such hidden states.
         """
         follow = None if states is None else partial(self._reader(states).follow, spec=states)
@@ -106,7 +106,7 @@ class RequestTable:
             spec: Which states.
 
         Raises:
-            EngineError: vLLM refuses the request.
+            RefusedError: vLLM refuses the request.
             CapabilityError: It has no such hidden states.
         """
         states = self._reader(spec)
@@ -146,7 +146,7 @@ class RequestTable:
                 priority=priority,
             )
         except (TypeError, ValueError) as error:
-            raise EngineError(f"vLLM refuses the request: {error}") from error
+            raise RefusedError(f"vLLM refuses the request: {error}") from error
         request.external_req_id = request_id
         entry = _Entry(reader, token_ids, time.perf_counter(), watch=watch)
         if certainties:
@@ -157,7 +157,7 @@ class RequestTable:
             self._fan_out(request, entry, n, seed, follow)
         except Exception as error:
             self.abort(reader)
-            raise EngineError(f"vLLM refuses the request: {error}") from error
+            raise RefusedError(f"vLLM refuses the request: {error}") from error
 
     def _fan_out(
         self,

@@ -17,7 +17,7 @@ from tts.engine.certainty import Readings
 from tts.engine.choices import settings_of
 from tts.engine.sparse_config import SparseConfig
 from tts.engine.weights import Tensor, Weights, tensors_in, weights_of
-from tts.errors import CapabilityError, EngineError
+from tts.errors import CapabilityError, EngineError, RefusedError
 from tts.logprobs import confidences, floored
 from tts.types import (
     Completion,
@@ -74,7 +74,7 @@ def sampling_params(sampling: Sampling, *, max_tokens: int, is_watched: bool = F
     One that is watched is reported after every step.
 
     Raises:
-        EngineError: A value is out of range, or `extra_body` names a setting that vLLM lacks.
+        RefusedError: A value is out of range, or `extra_body` names a setting that vLLM lacks.
     """
     vllm = import_module("vllm.sampling_params")
     try:
@@ -93,7 +93,7 @@ def sampling_params(sampling: Sampling, *, max_tokens: int, is_watched: bool = F
             **_extras(vllm, sampling.extra_body),
         )
     except (TypeError, ValueError) as error:
-        raise EngineError(f"vLLM refuses the sampling parameters: {error}") from error
+        raise RefusedError(f"vLLM refuses the sampling parameters: {error}") from error
 
 
 def _extras(vllm: Any, extra_body: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,15 @@ from typing import Any
 
 from tts.answers.canonical import canonical_form
 from tts.answers.exact import Call, tool_calls
-from tts.errors import ContextError, InputError, MissingExtraError, OutageError, TTSError
+from tts.errors import (
+    CapabilityError,
+    ContextError,
+    InputError,
+    MissingExtraError,
+    OutageError,
+    RefusedError,
+    TTSError,
+)
 from tts.server.asked import Asked
 from tts.server.service import Busy, NoSuchModel, Planned
 from tts.types import Result, Trajectory, Usage
@@ -61,7 +69,7 @@ def refusal_of(error: BaseException) -> Refusal:
             return Refusal(400, said, "context_length_exceeded")
         case OutageError():
             return Refusal(503, said, "engine_away", 5.0)
-        case InputError() | MissingExtraError():
+        case InputError() | MissingExtraError() | RefusedError() | CapabilityError():
             return Refusal(400, said, "invalid_request")
         case TTSError():
             return Refusal(503, said, "engine_error")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Self
 
-from tts.errors import EngineError, InputError, TTSError, ends_run
+from tts.errors import EngineError, InputError, RefusedError, TTSError, ends_run
 from tts.operators.sample import sample
 from tts.parts import catalog
 from tts.presets.load import Preset, load_preset
@@ -81,7 +81,7 @@ class Service:
         model: Name of the engine's own model, which stands for one plain sample.
         presets: By name.
         meters: What has happened so far.
-        failure: Of the engine, should it have died.
+        failure: Of the engine at the last request; None where it has answered.
         is_ending: Whether the server takes no more requests.
     """
 
@@ -205,8 +205,6 @@ class Service:
             Busy: There are too many; nothing was spent.
             EngineError: The engine died.
         """
-        if self.failure is not None:
-            raise self.failure
         self._check_room(client)
         account = Ledger(Budget(), parent=self._accounts[client])
         self._in_flight += 1
@@ -227,13 +225,14 @@ class Service:
             self.meters.count_lost(account.usage)
             raise
         except EngineError as error:
-            if ends_run(error):
+            if ends_run(error) and not isinstance(error, RefusedError):
                 self.failure = error
             raise
         finally:
             self._in_flight -= 1
             self.meters.in_flight.set(self._in_flight)
             _ = core.ledger.usage, self._accounts[client].usage  # keeps their sums short
+        self.failure = None
         self.meters.count(result)
         return result
 
