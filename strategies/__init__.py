@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     codemonkeys: Callable[..., Pipeline]
     codet: Callable[..., Pipeline]
     deepconf: Callable[..., Pipeline]
+    doubling: Callable[..., Pipeline]
     dvts: Callable[..., Pipeline]
     dynasor: Callable[..., Pipeline]
     early_exit: Callable[..., Pipeline]

@@ -2,6 +2,8 @@
 
 from tests.support.solving import PROBLEM, solve
 from tts.engine.scripted import Ask, Line, ScriptedEngine
+from tts.operators.execute import execute
+from tts.operators.sample import sample
 from tts.pipeline import Pipeline
 from tts.strategies import codemonkeys, codet, hybrid_verifier, program_vote, self_repair
 from tts.types import Problem, Result
@@ -89,3 +91,10 @@ def test_what_programs_print_votes_and_words_beside_it() -> None:
     mixed = solve(ScriptedEngine(say), program_vote(n=4, texts=2), problem=PROBLEM)
     assert mixed.answer is not None and mixed.answer.text == "13"
     assert (mixed.answer.support.votes, mixed.answer.support.voters) == (3, 5)
+
+
+def test_a_verifier_that_runs_no_code_is_named() -> None:
+    engine = ScriptedEngine(lambda ask: fenced("print(12)"))
+    result = solve(engine, sample(mode="program") >> execute(verifier="rule"), problem=PROBLEM)
+    assert result.answer is None
+    assert "'rule' runs no code; name execution" in result.reason

@@ -6,14 +6,24 @@ Source: Chen et al. 2022, "Program of Thoughts Prompting", arXiv:2211.12588.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Protocol, runtime_checkable
 
 from pydantic import Field
 
 from tts.answers.extract import extract_answer
+from tts.errors import VerifierError
 from tts.operators.base import OperatorModel, node
-from tts.protocols import Context, Inlet, Outlet, RunsPrograms, Spec
+from tts.protocols import Context, Inlet, Outlet, Spec
 from tts.types import Trajectory
+
+
+@runtime_checkable
+class RunsPrograms(Protocol):
+    """What a verifier that runs code does beside scoring it."""
+
+    async def run_program(self, code: str) -> tuple[str | None, str]:
+        """Return what a program prints, or None and why it did not run to its end."""
+        ...
 
 
 class Execute(OperatorModel):
@@ -41,7 +51,9 @@ class Execute(OperatorModel):
         code = None if has_failed else extract_answer(trajectory.text, "code")
         answer, said = None, "it has no program"
         if code:
-            executor = cast("RunsPrograms", context.verifier(self.verifier))
+            executor = context.verifier(self.verifier)
+            if not isinstance(executor, RunsPrograms):
+                raise VerifierError(f"{self.verifier!r} runs no code; name execution, with options")
             printed, said = await executor.run_program(code)
             answer = _answer(printed or "", context)
         context.emit("execute", id=trajectory.id, answer=answer, error=said)

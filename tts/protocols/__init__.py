@@ -518,11 +518,3 @@ class Benchmark(Protocol):
     def grade(self, problem: Problem, answer: Answer) -> Grade:
         """Compare an answer with the problem's reference."""
         ...
-
-
-class RunsPrograms(Protocol):
-    """What a verifier that runs code can do beside scoring it."""
-
-    async def run_program(self, code: str) -> tuple[str | None, str]:
-        """Return what a program prints, or None and why it did not run to its end."""
-        ...

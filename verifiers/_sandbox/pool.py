@@ -45,9 +45,11 @@ class Pool:
         while missing:
             async with self._cell() as cell:
                 await cell.load(code)
-                while missing and cell.is_running:
+                while missing:
                     done[missing[0]] = await cell.run(missing[0])
                     missing.pop(0)
+                    if not cell.is_running:
+                        break
         return [done[test] for test in tests]
 
     async def _run_together(
