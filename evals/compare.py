@@ -21,7 +21,12 @@ from numpy.typing import NDArray
 from tts.allocation.curves import interpolate_accuracy, interpolate_cost
 from tts.errors import InputError
 from tts.evals.independent_samples import fewest_samples, maj_at, powers_of_two
-from tts.evals.metrics import Difference, largest_of_k, paired_bootstrap
+from tts.evals.metrics import (
+    Difference,
+    bootstrap_interval,
+    largest_of_k,
+    paired_bootstrap,
+)
 from tts.evals.records import Record
 from tts.evals.report import accuracy_by_problem
 from tts.evals.run_store import StoredRun
@@ -279,6 +284,20 @@ def voting_curve(run: StoredRun, shared: Sequence[str], unit: Unit) -> Curve:
     ]
     accuracy = [[fmean(maj_at(r, k) for r in group) for group in by_problem] for k in sizes]
     return Curve(sizes, sorted(set(costs)), np.array(accuracy))
+
+
+def voting_band(run: StoredRun, unit: Unit) -> list[tuple[float, Interval]]:
+    """Return what voting over 1, 2, 4, ... samples costs, and the interval of its accuracy.
+
+    Intervals are of a bootstrap over problems; nothing where `voting_curve` says nothing.
+    """
+    ids = list(dict.fromkeys(record.id for record in run.records))
+    try:
+        curve = voting_curve(run, ids, unit)
+    except NothingAtEqualCost:
+        return []
+    levels = (bootstrap_interval(level.tolist(), seed=_SEED) for level in curve.accuracy)
+    return list(zip(curve.costs, levels, strict=True))
 
 
 def _costs_of_samples(

@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from tts.costs.energy import EnergyMeter
 from tts.costs.flops import SparseReading
@@ -121,6 +121,23 @@ def load_run(folder: Path) -> StoredRun:
     )
 
 
+class Parts(NamedTuple):
+    """The files of a run that are read while it may go on."""
+
+    head: Path
+    statements: Path
+    log: Path
+    problems: Path
+    trace: Path
+    summary: Path
+
+
+def parts_of(folder: Path) -> Parts:
+    """Return where the files of a run lie; some are made late, or never."""
+    names = (_RUN, _STATEMENTS, GENERATIONS, _PROBLEMS, _TRACE, _SUMMARY)
+    return Parts(*(folder / name for name in names))
+
+
 def log_of(folder: Path) -> Path:
     """Return the file of a run's generations.
 
@@ -176,6 +193,7 @@ class RunStore:
         problems: What is solved; written down once, for people.
         engines: What each engine of this session runs with, by name; it decides no figure.
         shape: Of the run's own model, as `ModelInfo.shape`.
+        pipeline: The graph that solves them, as a preset writes it; noted for people.
 
     Raises:
         StoreError: Another process works there, the disk is full, a file is damaged, or another
@@ -189,9 +207,10 @@ class RunStore:
         problems: Sequence[Problem] = (),
         engines: Mapping[str, Mapping[str, Any]] | None = None,
         shape: Mapping[str, Any] | None = None,
+        pipeline: Mapping[str, Any] | None = None,
     ) -> None:
         self._engines = engines or {}
-        self._shape = shape or {}
+        self._shape, self._pipeline = shape or {}, pipeline or {}
         self.folder = root / folder_name(config)
         with contextlib.ExitStack() as opened:
             opened.callback(os.close, _lock(self.folder))
@@ -280,6 +299,7 @@ class RunStore:
             "config": config,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "environment": describe_machine(),
+            "pipeline": self._pipeline,
             "sessions": [],
         }
         if head["config"] != config:

@@ -6,6 +6,7 @@ replays its recorded completions.
 """
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import (
@@ -160,8 +161,9 @@ async def _evaluate(
     config = plan.config(on.engine, others, on.verifiers)
     asked = {"": on.engine, **others}
     settings = {name: dict(engine.info.settings) for name, engine in asked.items()}
-    shape = on.engine.info.shape
-    with watch(plan) as show, RunStore(root, config, plan.problems, settings, shape) as store:
+    pipeline = json.loads(json.dumps(plan.preset.pipeline.to_mapping(), default=str))
+    notes = (settings, on.engine.info.shape, pipeline)
+    with watch(plan) as show, RunStore(root, config, plan.problems, *notes) as store:
         if store.summary is not None:
             return replace(store.summary, out=str(store.folder))
         for log in reuse:

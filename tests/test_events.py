@@ -17,6 +17,9 @@ READERS = {
     "evals/run_store.py": "the reader of trace.jsonl",
     "tts/bench/runtime_run.py": "when completions arrived",
     "tts/server/answers.py": "hands it on to a client who asks for it",
+    "tts/viewer/outcome.py": "shows a recorded trace",
+    "tts/viewer/problem.py": "shows a recorded trace",
+    "tts/viewer/prompts.py": "lines of the log, which are no events",
     "tts/runtime/log_file.py": "its own lines, which are no events",
 }
 

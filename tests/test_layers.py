@@ -113,6 +113,7 @@ MAY: dict[str, Room] = {
         "answers budget errors operators parts presets protocols runtime session types version",
     ),
     "tts.console": Room("errors evals types"),
+    "tts.viewer": Room("answers bundled errors evals prompts storage tasks types"),
     "tts.bench.servers": Room("bundled errors"),
     "tts.bench": Room(
         "allocation answers bench.servers console costs engine errors evals evals.calibration"
@@ -122,7 +123,7 @@ MAY: dict[str, Room] = {
     "tts.cli": Room(
         "allocation bench budget bundled console costs engine errors evals evals.benchmarks"
         " evals.calibration evals.heads evals.laws evaluation heads parts presets protocols"
-        " runtime server session storage tuning types verifiers version",
+        " runtime search server session storage tuning types verifiers version viewer",
     ),
     "tts.__main__": Room("cli"),
     # Doors, and those who use them.

@@ -25,10 +25,12 @@ from contextlib import contextmanager
 EXTRAS: Mapping[str, str] = {
     "datasets": "evals",
     "fastapi": "serve",
+    "inspect_ai": "inspect",
     "matplotlib": "plots",
     "networkx": "graphs",
     "optuna": "search",
     "prometheus_client": "serve",
+    "pyarrow": "evals",
     "regex": "serve",
     "safetensors": "cpu",
     "scipy": "optimize",

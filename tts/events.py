@@ -10,8 +10,8 @@ from collections.abc import Mapping
 KINDS: Mapping[str, str] = {
     # Of every node.
     "start": "A node began.",
-    "end": "A node returned.",
-    "cancelled": "A node ended because nobody read it any more.",
+    "end": "A node returned; it `read` so many trajectories of each input, and `sent` so many.",
+    "cancelled": "A node ended, since nobody read it any more; `read` and `sent` as above.",
     "error": "A node failed: `type` and `message` of the exception.",
     "warning": "A node went on although something went wrong: `message`.",
     "stopped": "A rule of a node ended sampling: `rule`.",
@@ -36,7 +36,7 @@ KINDS: Mapping[str, str] = {
     "prune": "A trajectory, or `nodes` of a search tree, were given up.",
     "pruned": "A trajectory was ended while it was drawn.",
     "route": "A trajectory went one of two ways: `holds` is the condition.",
-    "score": "A `verifier` gave a trajectory its `value`.",
+    "score": "A `verifier` gave a trajectory its `value`, and each of its `steps` one.",
     "select": "The best of those that `arrived` were chosen, by the score `by`.",
     "tests": "A model wrote `tests`, of which so many are `splitting`: not all attempts agree.",
     "think": "A thought ended after `tokens`.",

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -84,14 +85,10 @@ def test_compare_refuses_what_does_not_compare(tts: Tts, data: str) -> None:
     assert "only runs of one benchmark" in tts("compare", single["out"], other["out"]).err
 
 
-@pytest.mark.slow
-def test_report_writes_page_and_picture(tts: Tts, data: str) -> None:
+def test_report_writes_a_page(tts: Tts, data: str) -> None:
     runs = [run["out"] for run in evaluate(tts, data, "single", "self_consistency")]
-    outcome = tts("report", *runs, "--html", "out/report.html", "--png", "out/report.png")
-    assert outcome.code == 0
-    page = Path("out/report.html").read_text()
-    assert "data:image/png;base64," in page and "self_consistency" in page
-    assert Path("out/report.png").read_bytes().startswith(b"\x89PNG")
+    assert tts("report", *runs, "--html", "out/report.html").code == 0
+    assert 'id="answers"' in Path("out/report.html").read_text()
     assert [run["out"] for run in tts("report", *runs, "--json").json["runs"]] == runs
 
 
@@ -102,6 +99,36 @@ def test_report_prints_markdown(tts: Tts, data: str) -> None:
     assert sides.startswith("| --- | --- | ---: |")
     assert [row.split(" | ")[1] for row in rows] == ["single", "self_consistency"]
     assert {line.count("|") for line in (head, sides, *rows)} == {head.count("|")}
+
+
+def test_report_prints_a_table_for_latex(tts: Tts, data: str) -> None:
+    runs = [run["out"] for run in evaluate(tts, data, "self_consistency")]
+    lines = tts("report", *runs, "--latex").out.splitlines()
+    assert lines[0] == r"\begin{tabular}{llrrrrr}" and lines[-1] == r"\end{tabular}"
+    assert lines[4].startswith(r"file & self\_consistency & ") and lines[4].endswith(r" \\")
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_export_writes_a_row_for_each_sample(tts: Tts, data: str, name: str) -> None:
+    (run,) = evaluate(tts, data, "self_consistency")
+    assert "80 rows" in tts("export", run["out"], "-o", name, "--texts").out
+    read = pd.read_csv if name.endswith("csv") else pd.read_parquet
+    table = read(name)
+    assert (len(table), table.problem.nunique(), set(table.preset)) == (80, 5, {"self_consistency"})
+    assert (
+        table.text.str.contains("boxed").all() and table.tokens.sum() == run["tokens"]["generated"]
+    )
+    assert "the file ends in one of" in tts("export", run["out"], "-o", "t.doc").err
+
+
+def test_a_log_for_inspect_has_a_sample_for_each_problem(tts: Tts, data: str) -> None:
+    inspect = pytest.importorskip("inspect_ai.log", reason="inspect_ai is not installed")
+    (run,) = evaluate(tts, data, "self_consistency")
+    assert tts("export", run["out"], "-o", "run.eval").code == 0
+    log = inspect.read_eval_log("run.eval")
+    assert (log.status, len(log.samples), log.samples[0].target) == ("success", 5, "2")
+    assert log.results.scores[0].metrics["accuracy"].value == run["accuracy"]
+    assert "a log is of one run" in tts("export", run["out"], run["out"], "-o", "two.eval").err
 
 
 def test_laws_stand_beside_what_was_measured(tts: Tts, data: str) -> None:
@@ -130,9 +157,10 @@ def test_report_passes_over_the_picture_that_eval_drew(tts: Tts, data: str) -> N
 )
 def test_a_picture_has_the_format_of_its_name(tts: Tts, data: str, name: str, start: bytes) -> None:
     (run,) = evaluate(tts, data, "single")
-    assert tts("report", run["out"], "--png", name).code == 0
+    assert tts("plot", run["out"], "-o", name, "--size", "3.3x2.4").code == 0
     assert Path(name).read_bytes().startswith(start)
-    refused = tts("report", run["out"], "--png", "a.jpg")
+    assert "WIDTHxHEIGHT" in tts("plot", run["out"], "-o", "a.pdf", "--size", "wide").err
+    refused = tts("plot", run["out"], "-o", "a.jpg")
     assert (refused.code, Path("a.jpg").exists()) == (2, False)
     assert "ends in one of .png, .pdf, .svg" in refused.err
 
@@ -145,7 +173,7 @@ def test_costs_have_the_unit_that_is_asked_for(tts: Tts, data: str) -> None:
     words = " ".join(compared.out.split())
     assert "sequential a problem" in words and "do not add up" in words
     assert "there is no unit 'joules'" in tts("compare", single, voted, "--unit", "joules").err
-    unknown = tts("report", single, "--unit", "usd", "--png", "a.png")
+    unknown = tts("plot", single, "--unit", "usd", "-o", "a.png")
     assert (unknown.code, "knows its cost in usd" in unknown.err) == (2, True)
 
 

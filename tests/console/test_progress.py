@@ -23,6 +23,23 @@ def test_tokens_are_told_before_anything_is_finished(tokens: int, words: str) ->
     assert describe(at(10.0, tokens), is_short=True) == words
 
 
+def test_on_a_terminal_what_is_finished_stays(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "100"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for title, shown in (("chain single", [at(1.0, 50), at(2.0, 100, done=4)]), ("chain vote", [])):
+        with ProgressView(title) as view:
+            for progress in shown:
+                view.show(progress)
+    printed = capsys.readouterr().err
+    last = printed.rpartition("chain single")[2]
+    assert "4/4" in last and "100 tok, 50 tok/s" in last
+    assert "\x1b[2K" not in last  # nothing wipes it away
+    assert "chain vote" not in last.rpartition("100 tok")[2].rpartition("\n")[2]
+
+
 def test_a_pipe_gets_its_first_line_soon_and_then_ever_fewer(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

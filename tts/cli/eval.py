@@ -166,7 +166,7 @@ def _save_plot(summaries: Sequence[Summary], out: Path) -> Path | None:
 
 
 def _print(summaries: Sequence[Summary], typed: _Typed, picture: Path | None) -> None:
-    output.print_table(tables.summary_table(summaries))
+    output.print_table(tables.summary_table(summaries, width=output.width()))
     output.print_text()
     output.print_lines(tables.notes(summaries))
     for summary in summaries:

@@ -1,4 +1,4 @@
-"""Print the figures of runs, draw them, or write them as one HTML page."""
+"""Print the figures of runs, or write them as one HTML page."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -31,16 +31,20 @@ def report(
     ],
     html: Annotated[
         Path | None,
-        typer.Option("--html", help="Write the table and the figure to this HTML page."),
+        typer.Option(
+            "--html", help="Write what tts view shows of these runs to one page, for any browser."
+        ),
     ] = None,
-    png: flags.PngFlag = None,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the table alone, as Markdown.")
+    ] = False,
+    latex: Annotated[
+        bool, typer.Option("--latex", help="Print the table alone, for LaTeX with booktabs.")
     ] = False,
     unit: flags.UnitFlag = None,
     as_json: flags.JsonFlag = False,
 ) -> None:
-    """Print the figures of runs, finished or not; write them as a page or a picture.
+    """Print the figures of runs, finished or not; write them as a page.
 
     Example: tts report runs/chain-* --html report.html
     """
@@ -49,11 +53,10 @@ def report(
     summaries = [summary_of(run) for run in stored]
     differ = models_differ(stored)
     chosen = asked or choose_unit([summary.cost for summary in summaries], models_differ=differ)
-    if png is not None:
-        # Loads matplotlib, which the table alone does not need.
-        import_module("tts.evals.plot").save_plot(summaries, png, chosen)
     if html is not None:
-        import_module("tts.evals.page").save_page(summaries, html, chosen)
+        folders = [run.folder for run in stored]
+        if left_out := import_module("tts.viewer.page").save_page(folders, html, chosen):
+            output.print_note(f"note: {left_out:,} problems had no room in {html}")
     if as_json:
         figures = [summary.to_json() for summary in summaries]
         laws = [None if (law := laws_of(run.records)) is None else asdict(law) for run in stored]
@@ -63,11 +66,11 @@ def report(
         )
         return
     shown = chosen if asked is not None or differ else None
-    table = tables.summary_table(summaries, shown)
-    if markdown:
-        output.print_markdown(table)
+    if markdown or latex:
+        printed = output.print_latex if latex else output.print_markdown
+        printed(tables.summary_table(summaries, shown))
         return
-    output.print_table(table)
+    output.print_table(tables.summary_table(summaries, shown, width=output.width()))
     output.print_lines(tables.notes(summaries))
     output.print_lines(_version_notes(stored))
     output.print_lines(tables.unknown_costs(summaries, shown))
@@ -78,9 +81,8 @@ def report(
             output.print_text(f"{name}: what was chosen, by the chance that the first samples left")
             output.print_table(tables.chosen_table(rows))
         output.print_lines(written_test_lines(name, run.records))
-    for path in (png, html):
-        if path is not None:
-            output.print_text(f"wrote {path}")
+    if html is not None:
+        output.print_text(f"wrote {html}")
 
 
 def _version_notes(runs: Sequence[StoredRun]) -> Iterator[str]:

@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 WIDTH = 80
+_LATEX = re.compile(r"[\\{}$&#%_^~]")
 _UNLIMITED = 10_000
 INTERRUPTED = 128 + signal.SIGINT
 UNFINISHED = 3  # a server did not give all samples; the same command tries again
@@ -71,6 +72,12 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, default=str))
 
 
+def width() -> int:
+    """Return the columns of the terminal that standard output is; 80 of a pipe."""
+    console = Console()
+    return console.width if console.is_terminal else WIDTH
+
+
 def print_table(table: Table) -> None:
     """Print a table to standard output: as wide as the terminal; 80 columns in a pipe.
 
@@ -89,6 +96,28 @@ def print_markdown(table: Table) -> None:
     _print_row("---:" if column.justify == "right" else "---" for column in columns)
     for row in zip(*(column.cells for column in columns), strict=True):
         _print_row(str(cell).replace("|", "\\|") for cell in row)
+
+
+def print_latex(table: Table) -> None:
+    """Print a table to standard output for LaTeX, with the rules of booktabs."""
+    sides = "".join("r" if column.justify == "right" else "l" for column in table.columns)
+    rows = zip(*(column.cells for column in table.columns), strict=True)
+    print_text(rf"\begin{{tabular}}{{{sides}}}")
+    print_text(r"\toprule")
+    print_text(_latex_row(str(column.header) for column in table.columns))
+    print_text(r"\midrule")
+    for row in rows:
+        print_text(_latex_row(map(str, row)))
+    print_text("\\bottomrule\n\\end{tabular}")
+
+
+def _latex_row(cells: Iterable[str]) -> str:
+    return " & ".join(_LATEX.sub(_latex_escape, cell) for cell in cells) + r" \\"
+
+
+def _latex_escape(found: re.Match[str]) -> str:
+    words = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return words.get(found.group(), rf"\{found.group()}")
 
 
 def _print_row(cells: Iterable[str]) -> None:

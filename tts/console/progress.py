@@ -35,7 +35,6 @@ class ProgressView:
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[details]}", style="dim"),
                 console=console,
-                transient=True,
             )
             self._task = self._bars.add_task(title, total=None, details="")
         self._last_line, self._patience = time.monotonic(), _FIRST_LINE_SECONDS
@@ -53,8 +52,9 @@ class ProgressView:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop drawing; a pipe gets a last line."""
+        """Stop drawing; the bar stays where it shows anything, and a pipe gets a last line."""
         if self._bars is not None:
+            self._bars.update(self._task, visible=self._last is not None)
             self._bars.stop()
         elif self._last is not None:
             self._print_line(self._last)

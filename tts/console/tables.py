@@ -10,9 +10,12 @@ from tts.evals.units import amount, why_unknown
 from tts.types.figures import KVBytes, Summary, Unit
 
 _NAMED = 10  # problems in a note
+_WIDE = 120  # columns of a terminal that shows more
 
 
-def summary_table(summaries: Sequence[Summary], unit: Unit | None = None) -> Table:
+def summary_table(
+    summaries: Sequence[Summary], unit: Unit | None = None, *, width: int = 0
+) -> Table:
     """Return one row per run: accuracy with its 95 % interval, what it cost, seconds.
 
     Args:
@@ -20,11 +23,15 @@ def summary_table(summaries: Sequence[Summary], unit: Unit | None = None) -> Tab
             have come where one is not finished.
         unit: What a problem and a right answer cost in this unit; in place of it, the generated
             tokens of the whole run if None.
+        width: Columns that there are; from 120 on there is room for the model, for pass@k with
+            the largest k, and for what was wasted and what came from the cache.
     """
-    have_models = len({summary.model for summary in summaries}) > 1
+    is_wide = width >= _WIDE
+    have_models = is_wide or len({summary.model for summary in summaries}) > 1
     are_finished = all(summary.is_finished for summary in summaries)
     costs = ("tokens", "reused") if unit is None else (f"{unit} a problem", "a right answer")
     numbers = (*(() if are_finished else ("done",)), "accuracy", "95 % interval", *costs, "seconds")
+    numbers = (*numbers, *(("pass@k", "wasted", "cached") if is_wide else ()))
     names = ("benchmark", "preset", *(("model",) if have_models else ()))
     table = new_table(*names, *numbers, right=numbers)
     for summary in summaries:
@@ -39,8 +46,15 @@ def summary_table(summaries: Sequence[Summary], unit: Unit | None = None) -> Tab
             f"[{low:.1%}, {high:.1%}]",
             *_costs(summary, unit),
             "-" if summary.is_replay else f"{summary.seconds:,.1f}",
+            *(_more(summary) if is_wide else ()),
         )
     return table
+
+
+def _more(summary: Summary) -> tuple[str, str, str]:
+    largest = max(summary.pass_at_k, default=None)
+    passing = "-" if largest is None else f"@{largest} {summary.pass_at_k[largest]:.1%}"
+    return passing, count(summary.tokens.wasted), count(summary.tokens.cached)
 
 
 def notes(summaries: Sequence[Summary]) -> Iterator[str]:

@@ -71,7 +71,10 @@ class ScoreWith(OperatorModel):
         return score
 
     def _send(self, context: Context, trajectory: Trajectory, score: Score, outlet: Outlet) -> None:
-        context.emit("score", id=trajectory.id, verifier=self.verifier, value=score.value)
+        steps = [round(value, 4) for value in score.steps]
+        context.emit(
+            "score", id=trajectory.id, verifier=self.verifier, value=score.value, steps=steps
+        )
         warn_of_failure(context, self.verifier, score)
         outlet.send(trajectory.with_score(self.verifier, score))
 

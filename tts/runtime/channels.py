@@ -15,9 +15,14 @@ from tts.types import Trajectory
 
 
 class ChannelInlet:
-    """The reading end of one edge; it has one reader."""
+    """The reading end of one edge; it has one reader.
+
+    Attributes:
+        taken: Trajectories that the reader has taken.
+    """
 
     def __init__(self, on_close: Callable[[], None]) -> None:
+        self.taken = 0
         self._on_close = on_close
         self._items: deque[tuple[int, Trajectory]] = deque()
         self._changed = asyncio.Event()
@@ -76,6 +81,7 @@ class ChannelInlet:
         """Take the next trajectory."""
         self._begun = True
         self._wanting.clear()
+        self.taken += 1
         return self._items.popleft()[1]
 
     def want(self) -> None:
@@ -178,9 +184,14 @@ class IndexOrdered:
 
 
 class ChannelOutlet:
-    """The writing end of a node, copied to every reader."""
+    """The writing end of a node, copied to every reader.
+
+    Attributes:
+        sent: Trajectories that were sent.
+    """
 
     def __init__(self, stamps: Iterator[int], on_unread: Callable[[], None]) -> None:
+        self.sent = 0
         self._stamps = stamps
         self._on_unread = on_unread
         self._inlets: list[ChannelInlet] = []
@@ -194,6 +205,7 @@ class ChannelOutlet:
 
     def send(self, trajectory: Trajectory) -> None:
         """Pass a trajectory on to every reader that is still open."""
+        self.sent += 1
         stamp = next(self._stamps)
         for inlet in self._inlets:
             inlet.push(stamp, trajectory)

@@ -46,6 +46,10 @@ class _NodeRun:
         self.within: list[ChannelInlet] = []
         self.task: asyncio.Task[None] | None = None
 
+    def passed(self) -> dict[str, Any]:
+        """Return how many trajectories it took from each inlet, and sent."""
+        return {"read": [inlet.taken for inlet in self.inlets], "sent": self.outlet.sent}
+
     def cancel(self) -> None:
         """End it, since nobody reads it any more."""
         if self.task is not None:
@@ -178,11 +182,11 @@ class ProblemRun:
         except asyncio.CancelledError:
             if not run.was_only_unread():
                 raise
-            trace.emit("cancelled", context.node)
+            trace.emit("cancelled", context.node, **run.passed())
         except Exception as error:
             self._judge(context.node, error)
         else:
-            trace.emit("end", context.node)
+            trace.emit("end", context.node, **run.passed())
         finally:
             run.end()
 

@@ -17,7 +17,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, NamedTuple
 
 from tts.runtime.replay import Clock, Past
-from tts.types import Completion, GenerationRequest, Usage
+from tts.types import Completion, GenerationRequest, Prompt, Usage
 
 
 def request_key(fingerprint: str, request: GenerationRequest) -> str:
@@ -32,6 +32,13 @@ def request_key(fingerprint: str, request: GenerationRequest) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
+def prompt_values(prompt: Prompt) -> Mapping[str, Any] | str:
+    """Return a prompt's words as JSON values; empty where it is token ids."""
+    if prompt.messages:
+        return {"messages": prompt.messages, "beginning": prompt.beginning}
+    return {"text": prompt.text} if prompt.text else ""
+
+
 class Sent(NamedTuple):
     """A request as it was sent.
 
@@ -43,6 +50,8 @@ class Sent(NamedTuple):
         asked_key: Key of the request before the budget shortened its completions.
         asked: Completions that the node wanted.
         limits: The budgets that it was held against; empty where there were none.
+        prompt: What was asked, as JSON values; empty where it is token ids, which its completions
+            have. For people: nothing is done by it.
     """
 
     seeds: tuple[int, ...]
@@ -52,6 +61,7 @@ class Sent(NamedTuple):
     asked_key: str
     asked: int
     limits: str
+    prompt: Mapping[str, Any] | str = ""
 
 
 class Recorded(NamedTuple):

@@ -44,6 +44,7 @@ class LogFile(GenerationLog):
         self.path = path
         self._seed = seed
         self._session = 1
+        self._prompted: dict[tuple[str, int], set[str]] = {}  # keys whose prompt is written
         self._files: list[int] = []
         end = self._resume(path, finished) if path.exists() else 0
         self._writer = LineWriter(path, end)
@@ -113,6 +114,10 @@ class LogFile(GenerationLog):
     def record_sent(self, entry: Entry, sent: Sent) -> None:
         """Keep that a request is about to be sent, on disk before it is."""
         said = {**sent._asdict(), "session": self._session}
+        written = self._prompted.setdefault((entry.problem_id, entry.problem_seed), set())
+        if entry.key in written:  # it stands in an earlier line of the problem
+            del said["prompt"]
+        written.add(entry.key)
         self._append("sent", entry, {f: v for f, v in said.items() if v != ""})
         super().record_sent(entry, sent)
 
@@ -129,6 +134,11 @@ class LogFile(GenerationLog):
         """Keep what a completion that failed had cost."""
         self._append("failed", entry, {"usage": usage, "error": error})
         super().record_failed(entry, usage, error)
+
+    def forget(self, problem_id: str, seed: int) -> None:
+        """Drop from memory all that a problem asked for: it is finished."""
+        super().forget(problem_id, seed)
+        self._prompted.pop((problem_id, seed), None)
 
     def close(self) -> None:
         """Close the files."""

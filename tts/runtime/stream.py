@@ -10,7 +10,7 @@ from tts.errors import EngineError, StoreError, TTSError
 from tts.protocols import Engine, Watcher, prompt_token_bound
 from tts.runtime.fact_log import FactLog
 from tts.runtime.ledger import Grant, Ledger
-from tts.runtime.log import ProblemLog, Recorded, Sent, request_key
+from tts.runtime.log import ProblemLog, Recorded, Sent, prompt_values, request_key
 from tts.runtime.parts import Parts
 from tts.runtime.replay import Clock
 from tts.types import Completion, GenerationRequest, Usage
@@ -317,6 +317,7 @@ class RequestStream:
             asked_key=request_key(services.engine.info.fingerprint, asked) if limits else "",
             asked=asked.n,
             limits=limits,
+            prompt=prompt_values(request.prompt),
         )
         at = services.clock.now if begun.open_at is None else begun.open_at
         services.log.record_sent(begun.key, request.seed, sent, node=self._node, at=at)

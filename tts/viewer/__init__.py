@@ -1,0 +1,1 @@
+"""Runs in a browser: a local web application over run folders, and the same as one file."""

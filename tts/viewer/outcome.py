@@ -1,0 +1,121 @@
+"""Why a problem got the answer that it has: what the attempts said, and how they were counted."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+Values = Mapping[str, Any]
+
+
+def answers_of(
+    attempts: Sequence[Values], votes: Sequence[Values], chosen: str | None
+) -> list[dict[str, Any]]:
+    """Return the classes of equal answers, the heaviest and most frequent first.
+
+    Args:
+        attempts: Of the problem.
+        votes: Its counts of votes, in order; the last one says what each answer weighed.
+        chosen: The answer that the problem got.
+
+    Returns:
+        Of each class its `key` (an attempt's class; None without an answer), an `answer`, the
+        `count` of its attempts, whether it is `correct`, its `weight` (None where nobody voted)
+        and whether it was `chosen`.
+    """
+    found: dict[Any, dict[str, Any]] = {}
+    forms: dict[Any, set[str]] = {}
+    for attempt in attempts:
+        answer = attempt.get("answer")
+        key = None if answer is None else attempt.get("answer_class", answer)
+        one = found.setdefault(
+            key,
+            {
+                "key": key,
+                "answer": answer,
+                "count": 0,
+                "correct": attempt.get("correct"),
+                "weight": None,
+            },
+        )
+        one["count"] += 1
+        if answer is not None:
+            forms.setdefault(key, set()).add(answer)
+    weights = votes[-1]["votes"] if votes else {}
+    for answer, weight in weights.items():
+        for key, written in forms.items():
+            if answer in written:
+                found[key]["weight"] = (found[key]["weight"] or 0.0) + weight
+                break
+    for key, one in found.items():
+        one["chosen"] = chosen is not None and chosen in forms.get(key, ())
+    return sorted(found.values(), key=lambda one: (-(one["weight"] or -1.0), -one["count"]))
+
+
+def is_weighted(answers: Sequence[Values]) -> bool:
+    """Return whether votes had other weights than one each."""
+    return any(
+        one["weight"] is not None and abs(one["weight"] - one["count"]) > 1e-6 for one in answers
+    )
+
+
+def why(view: Values) -> list[str]:
+    """Return, in sentences, why a finished problem got its answer; see `problem_view`."""
+    return list(_why(view))
+
+
+def _why(view: Values) -> Iterator[str]:
+    record, answers, total = view["record"], view["answers"], len(view["attempts"])
+    if record is None:
+        yield "Not finished: what has arrived so far is below."
+        return
+    if record["answer"] is None:
+        yield f"No answer: {record['error'] or 'no sample gave one'}."
+    elif total > 1:
+        yield _chosen(view)
+    if total > 1:
+        yield from _others(record, answers, total)
+    for stop in view["stops"]:
+        leader = f", with {stop['leader']} ahead" if "leader" in stop else ""
+        after = f" after {stop['read']} samples" if "read" in stop else ""
+        yield f"{stop['node']} stopped by its rule “{stop['rule']}”{after}{leader}."
+    aborted = record["facts"]["aborted"]
+    if aborted:
+        yield f"{aborted} {'call was' if aborted == 1 else 'calls were'} ended before done."
+    if record["error"] and record["answer"] is not None:
+        yield f"{record['error']}."
+
+
+def _chosen(view: Values) -> str:
+    record, total = view["record"], len(view["attempts"])
+    chosen = next((one for one in view["answers"] if one["chosen"]), None)
+    if chosen is not None and view["votes"]:
+        return f"Chosen with {_much(chosen, view['answers'], total)}."
+    by = next((e.get("by") for e in view["events"] if e["kind"] == "select"), None)
+    score = next(
+        (a["scores"].get(by) for a in view["attempts"] if a.get("answer") == record["answer"]), None
+    )
+    said = "" if by is None else f" by {by}" + ("" if score is None else f", {score:.3f}")
+    return f"Chosen from {total} samples{said}."
+
+
+def _others(record: Values, answers: Sequence[Values], total: int) -> Iterator[str]:
+    right = [one for one in answers if one["correct"]]
+    count = sum(one["count"] for one in right)
+    if record["correct"]:
+        yield f"{count} of {total} samples were right."
+    elif record["correct"] is False and not right:
+        yield "No sample was right, so no vote or choice could have been."
+    elif record["correct"] is False:
+        best = _much(right[0], answers, total)
+        if len(right) == 1:
+            yield f"A right answer had {best}: it was there and lost."
+        else:
+            yield (
+                f"{count} samples were right, shared among {len(right)} answers that count as "
+                f"different; the strongest had {best}."
+            )
+
+
+def _much(one: Values, answers: Sequence[Values], total: int) -> str:
+    weighs = one["weight"] is not None and is_weighted(answers)
+    weight = f", weight {one['weight']:.3g}" if weighs else ""
+    return f"{one['count']} of {total} samples{weight}"
