@@ -85,7 +85,8 @@ def _print(run: OpenRun, view: Mapping[str, Any], *, full: bool) -> None:
     if record is not None:
         status = _status(record["correct"], record["answer"])
         output.print_text(f"{status}: {record['answer']}")
-    output.print_text(f"reference: {view['reference']}")
+    if view["reference"] is not None:
+        output.print_text(f"reference: {view['reference']}")
     output.print_lines(view["why"])
     if len(view["answers"]) > 1:
         output.print_text()

@@ -51,10 +51,11 @@ def answers_of(
 
 
 def is_weighted(answers: Sequence[Values]) -> bool:
-    """Return whether votes had other weights than one each."""
-    return any(
-        one["weight"] is not None and abs(one["weight"] - one["count"]) > 1e-6 for one in answers
-    )
+    """Return whether votes had other weights than one each.
+
+    A weight that is whole counts votes: fewer than there are attempts, where a vote ended early.
+    """
+    return any(one["weight"] is not None and one["weight"] % 1 > 1e-9 for one in answers)
 
 
 def why(view: Values) -> list[str]:
