@@ -105,8 +105,9 @@ MAY: dict[str, Room] = {
     ),
     "tts.evals.heads": Room("answers errors evals heads score_quality types verifiers"),
     "tts.evals.calibration": Room("allocation errors evals presets strategies types"),
+    "tts.sweeps": Room("errors presets session"),
     "tts.evaluation": Room(
-        "budget engine errors evals evals.calibration parts pipeline presets session types",
+        "budget engine errors evals evals.calibration parts pipeline presets session sweeps types",
     ),
     "tts.tuning": Room("errors evals evals.calibration evaluation presets session types"),
     "tts.server": Room(

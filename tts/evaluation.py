@@ -1,6 +1,7 @@
 """Benchmarks by presets: what `tts.evaluate` and `tts eval` do."""
 
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -23,13 +24,14 @@ from tts.session.arguments import (
     to_model,
     to_names,
     to_paths,
-    to_presets,
     to_text,
+    to_texts,
 )
 from tts.session.kept import SESSION
 from tts.session.opening import Parts
 from tts.session.runtime import DEFAULT_MODEL, DEFAULT_PRESET, Runtime
-from tts.types import Budget
+from tts.sweeps import variants
+from tts.types import Budget, Problem
 from tts.types.figures import Summary
 
 POOL = "pool"  # the benchmark whose problems are those of the recorded samples
@@ -47,7 +49,9 @@ def evaluate(
     data: Path | str | None = None,
     map: Mapping[str, str] | None = None,
     split: str = "test",
-    limit: int | None = None,
+    limit: int | str | None = None,
+    ids: Sequence[str] = (),
+    shuffle: int | None = None,
     epochs: int = 1,
     seed: int = 0,
     budget: Budget | str | None = None,
@@ -72,12 +76,14 @@ def evaluate(
         engine_args: Its options; "NAME.option" is one of another engine.
         engines: Further engines that presets ask, by name: `{"draft": "bundled:draft"}`.
         models: Model by verifier name.
-        overrides: Changes to presets that are given by name.
+        overrides: Changes to presets that are given by name; "n=4,8,16" makes three runs of each.
         data: JSON Lines, CSV or Parquet in place of the benchmark's download. Without it, a copy is
             looked for in the folder that the environment's TTS_DATA_DIR names.
         map: Our name by a column's in `data`: `{"question": "problem", "target": "answer"}`.
         split: Part of the benchmark.
-        limit: Only so many problems, the first.
+        limit: Only so many problems, the first; "11-20" those places, counted from 1.
+        ids: Only the problems of these ids.
+        shuffle: Seed by which the problems are shuffled before `limit` takes its part.
         epochs: How often each problem is solved; epoch e runs with seed + e.
         seed: The same seed gives the same samples.
         budget: Hard limits for each problem, in place of the preset's.
@@ -105,6 +111,8 @@ def evaluate(
         map=map,
         split=split,
         limit=limit,
+        ids=ids,
+        shuffle=shuffle,
         epochs=epochs,
         seed=seed,
         budget=budget,
@@ -126,7 +134,9 @@ class Scope:
         data: A file in place of the benchmark's download.
         map: Our name by a column's in `data`.
         split: Part of the benchmark; None is the one that the benchmark has for this purpose.
-        limit: Only so many problems, the first.
+        limit: Places of the problems that are solved, from 0; None is all.
+        ids: Only the problems of these ids; all if empty.
+        shuffle: Seed by which problems are shuffled before `limit` takes its part.
         epochs: How often each is solved.
         seed: Of the first epoch.
         budget: For each problem, in place of the preset's.
@@ -136,7 +146,9 @@ class Scope:
     data: Path | None = None
     map: Mapping[str, str] = field(default_factory=dict)
     split: str = "test"
-    limit: int | None = None
+    limit: range | None = None
+    ids: tuple[str, ...] = ()
+    shuffle: int | None = None
     epochs: int = 1
     seed: int = 0
     budget: Budget | None = None
@@ -150,6 +162,8 @@ class Scope:
         map: object = None,
         split: object = "test",
         limit: object = None,
+        ids: object = (),
+        shuffle: object = None,
         epochs: object = 1,
         seed: object = 0,
         budget: Budget | str | None = None,
@@ -164,12 +178,34 @@ class Scope:
             data=None if data is None else Path(to_text(data, "data", "a file")),
             map=to_mapping(map, "map", '{"question": "problem"}'),
             split=to_text(split, "split", "a name"),
-            limit=None if limit is None else to_int(limit, "limit", least=1),
+            limit=None if limit is None else _to_places(limit),
+            ids=tuple(to_texts(ids, "ids", "such as ['gsm8k-test-3']")),
+            shuffle=None if shuffle is None else to_int(shuffle, "shuffle"),
             epochs=to_int(epochs, "epochs", least=1),
             seed=to_int(seed, "seed"),
             budget=to_budget(budget),
             run_budget=to_budget(run_budget, name="run_budget"),
         )
+
+    def of_problems(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
+        """Return the problems that are solved, in order.
+
+        Raises:
+            ProblemError: One of the ids is not among them.
+        """
+        if self.ids or self.shuffle is not None:
+            found = {problem.id: problem for problem in problems}
+            if missing := [name for name in self.ids if name not in found]:
+                raise ProblemError(
+                    f"there is no problem {missing[0]!r} in the split {self.split!r}"
+                )
+            chosen = [found[name] for name in self.ids] if self.ids else list(found.values())
+            if self.shuffle is not None:
+                random.Random(self.shuffle).shuffle(chosen)
+            problems = chosen
+        if self.limit is None:
+            return tuple(problems)
+        return tuple(islice(problems, self.limit.start, self.limit.stop))
 
     def check(self, benchmarks: Sequence[str]) -> None:
         """Refuse data for several benchmarks.
@@ -202,7 +238,9 @@ def plan_all(
         InputError: A benchmark, a preset or the data cannot be used.
     """
     given = presets if isinstance(presets, list | tuple) else [presets]
-    loaded = to_presets(given, overrides, parts.models)
+    if not given:
+        raise InputError("presets: name at least one preset")
+    loaded = variants(given, overrides, parts.models)
     return [plan for name in benchmarks for plan in _plans_of(name, loaded, scope, parts)]
 
 
@@ -218,9 +256,10 @@ def _plans_of(name: str, presets: Sequence[Preset], scope: Scope, parts: Parts) 
     ):
         options["unsafe_execution"] = True  # of a plug-in's benchmark, only if it runs code
     benchmark = build_part("benchmark", name, options)
-    problems = tuple(islice(benchmark.problems(scope.split), scope.limit))
+    problems = scope.of_problems(benchmark.problems(scope.split))
     if not problems:
-        raise ProblemError(f"{name}: the split {scope.split!r} has no problems")
+        where = "" if scope.limit is None else " there"
+        raise ProblemError(f"{name}: the split {scope.split!r} has no problems{where}")
     if name != POOL:  # recorded before anybody could choose
         for preset in presets:
             check_apart(preset, problems)
@@ -239,6 +278,22 @@ def _plans_of(name: str, presets: Sequence[Preset], scope: Scope, parts: Parts) 
         )
         for preset in presets
     ]
+
+
+def _to_places(given: object) -> range:
+    """Return the places that a number of problems, or "FIRST-LAST" from 1, means.
+
+    Raises:
+        InputError: It means none.
+    """
+    if not isinstance(given, str):
+        return range(to_int(given, "limit", least=1))
+    first, dash, last = given.partition("-")
+    if not dash:
+        first, last = "1", first
+    if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+        raise InputError(f"limit: write how many, or FIRST-LAST such as 11-20; got {given!r}")
+    return range(int(first) - 1, int(last))
 
 
 def _describe(parts: Parts) -> Mapping[str, Any]:

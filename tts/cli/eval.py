@@ -3,8 +3,8 @@
 import hashlib
 import shlex
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from tts.cli._engine import EngineFlags, with_engine
+from tts.cli._suite import Suite, load_suite, several, to_flags
 from tts.console import flags, output, tables
 from tts.console.progress import watch
 from tts.errors import InputError, MissingExtraError
@@ -40,15 +41,8 @@ class _Typed:
 
     def __str__(self) -> str:
         """Return the command line that does the same again, or goes on with it."""
-        scope = self.scope
-        pairs: list[tuple[str, Any]] = [("--preset", name) for name in self.presets]
-        pairs += [("--set", text) for text in self.overrides]
-        pairs += [("--data", scope.data)]
-        pairs += [("--map", f"{column}={name}") for column, name in scope.map.items()]
-        pairs += [("--split", scope.split), ("--limit", scope.limit)]
-        pairs += [("--epochs", scope.epochs), ("--seed", scope.seed), ("--budget", scope.budget)]
-        pairs += [("--run-budget", scope.run_budget), ("--out", self.out)]
-        pairs += [("--reuse", path) for path in self.reuse]
+        pairs = [] if self.is_suite else list(self._scope())
+        pairs += [("--out", self.out), *(("--reuse", path) for path in self.reuse)]
         hidden = {"--split": "test", "--epochs": 1, "--out": Path("runs")}
         words = ["tts", *plugins.flags(), "eval", *self.benchmarks]
         for flag, value in pairs:
@@ -56,13 +50,36 @@ class _Typed:
                 words += [flag, str(value)]
         return shlex.join([*words, *self.engine.to_arguments()])
 
+    @property
+    def is_suite(self) -> bool:
+        """Whether a file says what is run."""
+        return self.benchmarks[0].endswith((".yaml", ".yml"))
+
+    def _scope(self) -> Iterator[tuple[str, Any]]:
+        """Yield the flags that say what is run."""
+        scope, limit = self.scope, self.scope.limit
+        yield from (("--preset", name) for name in self.presets)
+        yield from (("--set", text) for text in self.overrides)
+        yield "--data", scope.data
+        yield from (("--map", f"{column}={name}") for column, name in scope.map.items())
+        yield "--split", scope.split
+        if limit is not None:
+            yield "--limit", f"{limit.start + 1}-{limit.stop}" if limit.start else limit.stop
+        yield "--ids", ",".join(scope.ids) or None
+        yield "--shuffle", scope.shuffle
+        yield from (("--epochs", scope.epochs), ("--seed", scope.seed), ("--budget", scope.budget))
+        yield "--run-budget", scope.run_budget
+
 
 @app.command("eval")
 @with_engine
 def evaluate_command(
     benchmarks: Annotated[
         list[str],
-        typer.Argument(help="Names of benchmarks, such as chain or math500.", metavar="BENCHMARK"),
+        typer.Argument(
+            help="Names of benchmarks, such as chain or math500; or the YAML file of a suite.",
+            metavar="BENCHMARK",
+        ),
     ],
     preset: flags.PresetFlag = None,
     overrides: flags.SetFlag = None,
@@ -71,7 +88,24 @@ def evaluate_command(
     split: Annotated[
         str, typer.Option("--split", help="The part of the benchmark that is solved.")
     ] = "test",
-    limit: flags.LimitFlag = None,
+    limit: Annotated[
+        str | None,
+        typer.Option(
+            "--limit",
+            help="Use only the first problems, so many, or those at the places FIRST-LAST.",
+            metavar="N|A-B",
+        ),
+    ] = None,
+    ids: Annotated[
+        str | None,
+        typer.Option("--ids", help="Use only the problems of these ids.", metavar="ID,ID,..."),
+    ] = None,
+    shuffle: Annotated[
+        int | None,
+        typer.Option(
+            "--shuffle", help="Shuffle the problems by this seed before --limit takes its part."
+        ),
+    ] = None,
     epochs: Annotated[
         int, typer.Option("--epochs", min=1, help="Solve every problem this often.")
     ] = 1,
@@ -96,7 +130,9 @@ def evaluate_command(
 ) -> None:
     """Solve benchmarks by presets and report accuracy, tokens and seconds.
 
-    The same command again goes on where it was interrupted.
+    The same command again goes on where it was interrupted. "--set n=4,8,16" makes three runs of
+    each preset, "--set NAME:n=4" changes one preset alone; a suite (docs/suites.md) has several
+    models and seeds too.
 
     Example: tts eval chain --preset single --preset self_consistency --limit 100
     """
@@ -105,6 +141,8 @@ def evaluate_command(
         map=flags.to_map(columns),
         split=split,
         limit=limit,
+        ids=tuple(filter(None, (ids or "").split(","))),
+        shuffle=shuffle,
         epochs=epochs,
         seed=seed,
         budget=budget,
@@ -119,13 +157,9 @@ def evaluate_command(
         reuse=tuple(reuse or ()),
         engine=engine,
     )
-    scope.check(typed.benchmarks)
-    runtime = engine.runtime()
-    plans = plan_all(
-        typed.benchmarks, typed.presets, scope, runtime.parts, overrides=typed.overrides
-    )
+    works = _works(typed, is_changed=bool(preset or overrides) or scope != Scope.of())
     summaries = output.run_async(
-        _run(runtime, plans, out, [log_of(run) for run in typed.reuse]),
+        _run(works, out, [log_of(run) for run in typed.reuse]),
         if_interrupted=f"interrupted; what was finished is kept. Go on with:\n  {typed}",
     )
     picture = _save_plot(summaries, out)
@@ -140,22 +174,75 @@ def evaluate_command(
         raise InputError(f"no problem could be solved: {_reasons(summaries[0]) or 'no samples'}")
 
 
-async def _run(
-    runtime: Runtime, plans: Sequence[Plan], out: Path, logs: Sequence[Path]
-) -> list[Summary]:
-    async with runtime:
-        return await run_plans(runtime, plans=plans, out=out, logs=logs, watch=watch)
+_Work = tuple[Runtime, list[Plan]]  # what runs on one set of engines
+
+
+def _works(typed: _Typed, *, is_changed: bool) -> list[_Work]:
+    """Return what is to be run, all of it checked before an engine starts."""
+    first, *more = typed.benchmarks
+    if not typed.is_suite:
+        typed.scope.check(typed.benchmarks)
+        runtime = typed.engine.runtime()
+        plans = plan_all(
+            typed.benchmarks, typed.presets, typed.scope, runtime.parts, overrides=typed.overrides
+        )
+        return [(runtime, plans)]
+    if more or is_changed:
+        raise InputError(
+            f"{first}: a suite says itself what is run; beside it stand the flags of engines, "
+            "--out, --reuse and --json alone"
+        )
+    return list(_of_suite(load_suite(Path(first)), typed.engine))
+
+
+def _of_suite(suite: Suite, engine: EngineFlags) -> Iterator[_Work]:
+    said = suite.file
+    for model in several(said.models) or (engine.model,):
+        runtime = replace(
+            engine,
+            model=model,
+            engine_arg=[*(engine.engine_arg or ()), *to_flags(said.engine_args)],
+            verifier=[*(engine.verifier or ()), *to_flags(said.verifiers)],
+        ).runtime()
+        plans: list[Plan] = []
+        for seed in several(said.seeds):
+            scope = Scope.of(
+                data=said.data,
+                split=said.split,
+                limit=said.limit,
+                ids=said.ids,
+                shuffle=said.shuffle,
+                epochs=said.epochs,
+                seed=seed,
+                budget=said.budget,
+                run_budget=said.run_budget,
+            )
+            benchmarks = several(said.benchmarks)
+            scope.check(benchmarks)
+            plans += plan_all(
+                benchmarks, suite.presets, scope, runtime.parts, overrides=suite.overrides
+            )
+        yield runtime, plans
+
+
+async def _run(works: Sequence[_Work], out: Path, logs: Sequence[Path]) -> list[Summary]:
+    summaries: list[Summary] = []
+    for runtime, plans in works:
+        async with runtime:
+            summaries += await run_plans(runtime, plans=plans, out=out, logs=logs, watch=watch)
+    return summaries
 
 
 def _save_plot(summaries: Sequence[Summary], out: Path) -> Path | None:
-    if len({summary.preset for summary in summaries}) < 2:
+    if len({(summary.preset, summary.model) for summary in summaries}) < 2:
         return None
     digest = hashlib.blake2b(digest_size=4)
     for summary in summaries:
         digest.update(summary.out.encode())
     names = "-".join(dict.fromkeys(summary.benchmark for summary in summaries))
     path = out / f"{names}-accuracy-{digest.hexdigest()}.png"
-    unit = choose_unit([summary.cost for summary in summaries], models_differ=False)
+    models_differ = len({summary.model for summary in summaries}) > 1
+    unit = choose_unit([summary.cost for summary in summaries], models_differ=models_differ)
     try:
         # Loads matplotlib, which one preset alone does not need.
         import_module("tts.evals.plot").save_plot(summaries, path, unit)
@@ -178,7 +265,8 @@ def _print(summaries: Sequence[Summary], typed: _Typed, picture: Path | None) ->
     if picture is not None:
         output.print_text(f"plot  {picture}")
     first = summaries[0]
-    output.print_text(f"seed  {typed.scope.seed}, {first.model} on {first.engine}")
+    if not typed.is_suite:
+        output.print_text(f"seed  {typed.scope.seed}, {first.model} on {first.engine}")
     output.print_text(f"again {typed}")
 
 

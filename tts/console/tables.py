@@ -19,8 +19,8 @@ def summary_table(
     """Return one row per run: accuracy with its 95 % interval, what it cost, seconds.
 
     Args:
-        summaries: The runs. Their models have a column where they differ, and so has how far runs
-            have come where one is not finished.
+        summaries: The runs. Their models and seeds have a column where they differ, and so has how
+            far runs have come where one is not finished.
         unit: What a problem and a right answer cost in this unit; in place of it, the generated
             tokens of the whole run if None.
         width: Columns that there are; from 120 on there is room for the model, for pass@k with
@@ -32,7 +32,9 @@ def summary_table(
     costs = ("tokens", "reused") if unit is None else (f"{unit} a problem", "a right answer")
     numbers = (*(() if are_finished else ("done",)), "accuracy", "95 % interval", *costs, "seconds")
     numbers = (*numbers, *(("pass@k", "wasted", "cached") if is_wide else ()))
+    have_seeds = len({summary.seed for summary in summaries}) > 1
     names = ("benchmark", "preset", *(("model",) if have_models else ()))
+    names += ("seed",) if have_seeds else ()
     table = new_table(*names, *numbers, right=numbers)
     for summary in summaries:
         low, high = summary.interval
@@ -41,6 +43,7 @@ def summary_table(
             summary.benchmark,
             summary.preset,
             *([summary.model] if have_models else []),
+            *([str(summary.seed)] if have_seeds else []),
             *([] if are_finished else [f"{summary.done}/{summary.planned}"]),
             f"{summary.accuracy:.1%}",
             f"[{low:.1%}, {high:.1%}]",
