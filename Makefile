@@ -1,4 +1,4 @@
-# make setup | demo | test | quick | lint: each works on a bare machine with Python 3.11, git and
+# make setup | demo | test | quick | lint | docs: each works on a bare machine with Python 3.11, git and
 # make, and is quick the second time.
 
 PYTHON ?= python3.11
@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test quick lint clean
+.PHONY: setup demo test quick lint docs clean
 
 setup: $(READY)
 
@@ -30,6 +30,10 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy tests examples
+
+# The documentation site, in build/site; a link that leads nowhere is an error.
+docs: setup
+	$(BIN)/python -m mkdocs build --strict --quiet
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -11,11 +11,13 @@ import typer
 
 from tts.cli.main import app
 from tts.presets.load import load_preset
+from tts.sweeps import variants
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {
     page: page.read_text(encoding="utf-8") for page in (ROOT / "README.md", *ROOT.glob("docs/*.md"))
 }
+SITE = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
 README = PAGES[ROOT / "README.md"]
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCKS = _BLOCK.findall(README)
@@ -66,8 +68,7 @@ def test_presets_take_what_the_commands_set(
             given[flag].append(value)
     # A policy is what the command before it writes.
     settings = [setting for setting in given["--set"] if "policy.yaml" not in setting]
-    for name in given["--preset"]:
-        assert load_preset(name, settings).pipeline.sinks
+    assert all(preset.pipeline.sinks for preset in variants(given["--preset"], settings))
 
 
 @pytest.mark.parametrize("text", of_language("python"))
@@ -112,4 +113,6 @@ def test_links_lead_somewhere() -> None:
         for link in re.findall(r"\]\((?!http)([^)#]+)\)", text)
     ]
     assert links
-    assert [link for link in links if not link.exists()] == []
+    # The site's reference is made of the catalogue while it is built, which checks links to it.
+    made = {ROOT / "docs" / page for page in re.findall(r"reference/[\w.]+", SITE)}
+    assert [link for link in links if not link.exists() and link not in made] == []

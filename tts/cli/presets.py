@@ -9,6 +9,7 @@ from tts.console import flags, output
 from tts.errors import MissingExtraError
 from tts.parts import catalog
 from tts.presets.load import Preset, load_preset
+from tts.presets.schema import preset_schema
 
 app = typer.Typer(
     add_completion=False,
@@ -83,6 +84,15 @@ def check(
     """
     preset = load_preset(file)
     output.print_text(f"{file}: good; {_nodes(preset)}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the form of presets as JSON Schema, by which editors complete YAML as it is typed.
+
+    Example: tts presets schema
+    """
+    output.print_json(preset_schema())
 
 
 @app.command()

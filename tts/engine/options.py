@@ -77,8 +77,9 @@ class _Server(TypedDict, total=False):
     context_tokens: _Positive | None
 
 
-_COMMON = frozenset(_Embedded.__annotations__)
-_OF_SERVERS = frozenset(_Server.__annotations__)
+EMBEDDED: tuple[str, ...] = tuple(_Embedded.__annotations__)  # options of ours, and checked ones
+SERVER: tuple[str, ...] = tuple(_Server.__annotations__)
+_COMMON, _OF_SERVERS = frozenset(EMBEDDED), frozenset(SERVER)
 
 
 def embedded_options(args: Mapping[str, Any]) -> dict[str, Any]:
