@@ -1,5 +1,7 @@
 """What `tts serve` costs beside vLLM's own server, and what votes cost through others."""
 
+import signal
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from statistics import median
@@ -55,6 +57,8 @@ def serve(
 
     Example: tts bench serve --part overhead --rounds 5
     """
+    # As an exception, so that a benchmark that is ended leaves no server behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     note, wanted = output.print_note, set(parts or ("overhead", "votes", "load"))
     paces: list[Pace] = []
     votes: list[Voting] = []
