@@ -136,7 +136,8 @@ def _table(figures: Sequence[tuple[str, PoolFigures]]) -> Table:
 
 def _stops(figures: Sequence[tuple[str, PoolFigures]]) -> Table:
     presets = list(figures[0][1].stops)
-    numbers = [f"{preset} {what}" for preset in presets for what in ("accuracy", "samples")]
+    whats = ("accuracy", "samples")
+    numbers = tuple(f"{preset} {what}" for preset in presets for what in whats)
     table = output.new_table("pool", *numbers, right=numbers)
     for name, figure in figures:
         cells = [

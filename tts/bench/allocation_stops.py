@@ -1,7 +1,7 @@
 """Presets that stop a vote early, on recorded samples: those that know nothing of the model."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,9 @@ def early_stops(courses: Sequence[Winners]) -> dict[str, Stop]:
         courses: Votes of each problem along some orders of drawing.
     """
     most = min(_MOST, courses[0].is_right.shape[1] - 1)
-    share = parameters_of("strategy", "doubling")().share
-    price = load_preset("value_stop").config.price
+    doubling: Any = parameters_of("strategy", "doubling")()
+    value_stop: Any = load_preset("value_stop").config
+    share, price = doubling.share, value_stop.price
     gains = gains_of(Belief())
     drawn = np.arange(most + 1)
     found: dict[str, list[tuple[float, float]]] = {"doubling": [], "value_stop": []}

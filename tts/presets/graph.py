@@ -131,7 +131,7 @@ class _Builder:
         if not isinstance(value, list):
             return value
         return [
-            {**entry, key: self._body((*path, i, key))}
+            {**entry, key: self._body((*path, str(i), key))}
             if isinstance(entry, Mapping) and entry.get(key) is not None
             else entry
             for i, entry in enumerate(value)

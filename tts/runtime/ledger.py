@@ -123,7 +123,7 @@ class Ledger:
 
     def _own_left(self, unit: Counted) -> float:
         limit = self.budget.tokens if unit == "tokens" else self.budget.calls
-        reserved = self._reserved_tokens if unit == "tokens" else self._reserved_calls
+        reserved = self._reserved.tokens if unit == "tokens" else self._reserved.calls
         return math.inf if limit is None else limit - self.charged(unit) - reserved
 
     def reserve(self, info: ModelInfo, *, n: int, max_tokens: int, prompt_tokens: int = 0) -> Grant:
