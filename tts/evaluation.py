@@ -134,7 +134,8 @@ class Scope:
         data: A file in place of the benchmark's download.
         map: Our name by a column's in `data`.
         split: Part of the benchmark; None is the one that the benchmark has for this purpose.
-        limit: Places of the problems that are solved, from 0; None is all.
+        skip: Problems that are left out at the beginning.
+        limit: Only so many of those that follow; None is all.
         ids: Only the problems of these ids; all if empty.
         shuffle: Seed by which problems are shuffled before `limit` takes its part.
         epochs: How often each is solved.
@@ -146,7 +147,8 @@ class Scope:
     data: Path | None = None
     map: Mapping[str, str] = field(default_factory=dict)
     split: str = "test"
-    limit: range | None = None
+    skip: int = 0
+    limit: int | None = None
     ids: tuple[str, ...] = ()
     shuffle: int | None = None
     epochs: int = 1
@@ -174,11 +176,13 @@ class Scope:
         Raises:
             InputError: A value is of the wrong type or too small.
         """
+        skip, number = _to_places(limit)
         return cls(
             data=None if data is None else Path(to_text(data, "data", "a file")),
             map=to_mapping(map, "map", '{"question": "problem"}'),
             split=to_text(split, "split", "a name"),
-            limit=None if limit is None else _to_places(limit),
+            skip=skip,
+            limit=number,
             ids=tuple(to_texts(ids, "ids", "such as ['gsm8k-test-3']")),
             shuffle=None if shuffle is None else to_int(shuffle, "shuffle"),
             epochs=to_int(epochs, "epochs", least=1),
@@ -203,9 +207,8 @@ class Scope:
             if self.shuffle is not None:
                 random.Random(self.shuffle).shuffle(chosen)
             problems = chosen
-        if self.limit is None:
-            return tuple(problems)
-        return tuple(islice(problems, self.limit.start, self.limit.stop))
+        end = None if self.limit is None else self.skip + self.limit
+        return tuple(islice(problems, self.skip, end))
 
     def check(self, benchmarks: Sequence[str]) -> None:
         """Refuse data for several benchmarks.
@@ -258,7 +261,7 @@ def _plans_of(name: str, presets: Sequence[Preset], scope: Scope, parts: Parts) 
     benchmark = build_part("benchmark", name, options)
     problems = scope.of_problems(benchmark.problems(scope.split))
     if not problems:
-        where = "" if scope.limit is None else " there"
+        where = " there" if scope.skip else ""
         raise ProblemError(f"{name}: the split {scope.split!r} has no problems{where}")
     if name != POOL:  # recorded before anybody could choose
         for preset in presets:
@@ -280,20 +283,22 @@ def _plans_of(name: str, presets: Sequence[Preset], scope: Scope, parts: Parts) 
     ]
 
 
-def _to_places(given: object) -> range:
-    """Return the places that a number of problems, or "FIRST-LAST" from 1, means.
+def _to_places(given: object) -> tuple[int, int | None]:
+    """Return how many problems are left out, and how many follow, by a number or "FIRST-LAST".
 
     Raises:
         InputError: It means none.
     """
+    if given is None:
+        return 0, None
     if not isinstance(given, str):
-        return range(to_int(given, "limit", least=1))
+        return 0, to_int(given, "limit", least=1)
     first, dash, last = given.partition("-")
     if not dash:
         first, last = "1", first
     if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
         raise InputError(f"limit: write how many, or FIRST-LAST such as 11-20; got {given!r}")
-    return range(int(first) - 1, int(last))
+    return int(first) - 1, int(last) - int(first) + 1
 
 
 def _describe(parts: Parts) -> Mapping[str, Any]:

@@ -57,14 +57,14 @@ class _Typed:
 
     def _scope(self) -> Iterator[tuple[str, Any]]:
         """Yield the flags that say what is run."""
-        scope, limit = self.scope, self.scope.limit
+        scope = self.scope
         yield from (("--preset", name) for name in self.presets)
         yield from (("--set", text) for text in self.overrides)
         yield "--data", scope.data
         yield from (("--map", f"{column}={name}") for column, name in scope.map.items())
         yield "--split", scope.split
-        if limit is not None:
-            yield "--limit", f"{limit.start + 1}-{limit.stop}" if limit.start else limit.stop
+        last = scope.skip + (scope.limit or 0)
+        yield "--limit", f"{scope.skip + 1}-{last}" if scope.skip else scope.limit
         yield "--ids", ",".join(scope.ids) or None
         yield "--shuffle", scope.shuffle
         yield from (("--epochs", scope.epochs), ("--seed", scope.seed), ("--budget", scope.budget))
