@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tts.errors import InputError, optional_import
 from tts.evals.units import LABELS, why_unknown
@@ -97,7 +97,7 @@ def plot_accuracy(
         )
     benchmarks = list(dict.fromkeys(summary.benchmark for summary in known))
     names = sorted({summary.preset for summary in summaries})
-    settings = {
+    settings: dict[Any, Any] = {
         "text.parse_math": False,  # a $ in a name is a dollar sign
         "font.family": look.font,
         "font.size": look.font_size,

@@ -40,7 +40,8 @@ def address(runs: Path) -> Iterator[str]:
 @contextmanager
 def served(runs: Path) -> Iterator[str]:
     """Serve a folder in another thread."""
-    loop, ready, found = asyncio.new_event_loop(), threading.Event(), []
+    loop, ready = asyncio.new_event_loop(), threading.Event()
+    found: list[str] = []
 
     def started(where: str) -> None:
         found.append(where)
@@ -72,7 +73,8 @@ def browser() -> Iterator[Any]:
 def page(browser: Any) -> Iterator[Any]:
     """A page on a telephone's width, whose complaints fail the test."""
     context = browser.new_context(viewport={"width": 390, "height": 800})
-    page, said = context.new_page(), []
+    page = context.new_page()
+    said: list[str] = []
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("console", lambda line: line.type == "error" and said.append(line.text))
     page.set_default_timeout(10_000)
