@@ -18,8 +18,10 @@ def test_a_share_has_a_price() -> None:
 def test_a_share_has_a_rule() -> None:
     rules = [PricedRule(100, 0.1, ((0.0, 2.0),)), PricedRule(400, 0.0, ((1.0, 0.0),))]
     middle = rule_for(rules, 200)
-    assert (middle.cost, middle.price) == (200, pytest.approx(0.05))
-    assert middle.weights == (pytest.approx((0.5, 1.0)),)
+    assert middle.cost == 200
+    assert middle.price == pytest.approx(0.05)
+    (weights,) = middle.weights
+    assert weights == pytest.approx((0.5, 1.0))
     assert rule_for(rules, 1).weights == rules[0].weights
     assert rule_for(rules, 9_999).weights == rules[1].weights
     assert rule_for(rules[:1], 200).weights == rules[0].weights

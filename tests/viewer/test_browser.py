@@ -76,7 +76,7 @@ def page(browser: Any) -> Iterator[Any]:
     page = context.new_page()
     said: list[str] = []
     page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("console", lambda line: line.type == "error" and said.append(line.text))
+    page.on("console", lambda line: said.extend([line.text] if line.type == "error" else []))
     page.set_default_timeout(10_000)
     yield page
     assert said == []

@@ -130,7 +130,7 @@ def test_a_run_that_goes_on_shows_what_has_arrived(voted: Path, tmp_path: Path) 
 
 
 def test_weights_belong_to_the_class_whose_answer_they_name() -> None:
-    attempts = [
+    attempts: list[dict[str, Any]] = [
         {"answer": "1/2", "answer_class": 0, "correct": True},
         {"answer": "0.5", "answer_class": 0, "correct": True},
         {"answer": "2", "answer_class": 1, "correct": False},

@@ -83,7 +83,7 @@ def preset_schema() -> dict[str, Any]:
 
 def _parts(kind: str) -> dict[str, tuple[str, Mapping[str, Any]]]:
     """Return of each part of a kind what it does, and its fields."""
-    found = {}
+    found: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for name in catalog.names(kind):
         try:
             fields = _fields(parameters_of(kind, name))
@@ -112,7 +112,8 @@ def _fields(model: type[BaseModel]) -> dict[str, Any]:
 def _field(field: FieldInfo) -> dict[str, Any]:
     """Return a field's schema; of what JSON has no form for (a pipeline within), its meaning."""
     try:
-        schema = Adapter(field.annotation).json_schema()
+        annotation: Any = field.annotation
+        schema = Adapter(annotation).json_schema()
     except (PydanticInvalidForJsonSchema, PydanticSchemaGenerationError):
         schema = {}
     if "$defs" in schema:  # refers to itself by a path that holds at the top alone

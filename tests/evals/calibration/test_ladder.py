@@ -48,7 +48,8 @@ def test_dearer_points_are_righter_and_the_cheapest_are_cheap() -> None:
 @pytest.mark.slow
 def test_the_last_point_draws_all_samples() -> None:
     last = fit_ladder(PROBLEMS, HALVES).points[-1]
-    assert (last.price, last.samples, last.tokens) == (0.0, 16.0, pytest.approx(160.0))
+    assert (last.price, last.samples) == (0.0, 16.0)
+    assert last.tokens == pytest.approx(160.0)
 
 
 def tried(preset: str, right: list[bool], cost: list[float]) -> Tried:
