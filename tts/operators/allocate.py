@@ -43,10 +43,18 @@ class Allocate(OperatorModel):
         (), description="what a problem costs at which price, rising in cost; for a share"
     )
     model: str = Field("", description="the only model that it may run on; any if empty")
-    right: float = Field(_PRIOR.right, gt=0, description="of the belief (tts.allocation.support)")
-    wrong: float = Field(_PRIOR.wrong, gt=0, description="of the belief")
-    spread: float = Field(_PRIOR.spread, gt=0, description="of the belief")
-    discount: float = Field(_PRIOR.discount, ge=0, lt=1, description="of the belief")
+    right: float = Field(
+        _PRIOR.right, gt=0, description="first parameter of the right answer's share of the votes"
+    )
+    wrong: float = Field(
+        _PRIOR.wrong, gt=0, description="second parameter of the right answer's share of the votes"
+    )
+    spread: float = Field(
+        _PRIOR.spread, gt=0, description="number of classes among wrong votes; more is more"
+    )
+    discount: float = Field(
+        _PRIOR.discount, ge=0, lt=1, description="share of small classes among wrong votes"
+    )
     answers: float = Field(_PRIOR.answers, gt=0, le=1, description="share of samples that answer")
 
     @model_validator(mode="after")
