@@ -40,7 +40,7 @@ MAY: dict[str, Room] = {
     "tts.protocols": Room("errors types", names="pipeline"),
     "tts.parts": Room(
         "errors",
-        names="evals.benchmarks operators pipeline search.memories strategies verifiers",
+        names="evals.benchmarks operators pipeline search.memories strategies tools verifiers",
     ),
     "tts.scoring": Room("errors protocols types"),
     "tts.languages": Room(),
@@ -53,7 +53,9 @@ MAY: dict[str, Room] = {
     "tts.storage": Room("errors"),
     "tts.voting": Room("protocols types"),
     "tts.allocation": Room("errors storage"),
-    "tts.trajectories": Room("answers errors protocols types"),
+    "tts.trajectories": Room("answers errors protocols types", names="pipeline"),
+    "tts.passages": Room("errors ngrams"),
+    "tts.graph_prompts": Room("prompts types"),
     "tts.buffered_stream": Room("errors types"),
     "tts.logprobs": Room(),
     "tts.score_quality": Room(),
@@ -70,13 +72,14 @@ MAY: dict[str, Room] = {
     # Algorithms: they know engines, verifiers and the runtime by their protocols alone.
     "tts.engine_needs": Room("errors protocols types"),
     "tts.pipeline": Room("engine_needs errors parts protocols types"),
-    "tts.search.memories": Room("errors ngrams parts prompts protocols types"),
+    "tts.search.memories": Room("errors parts passages prompts protocols types"),
     "tts.search": Room(
         "answers errors ngrams parts prompts protocols scoring search.memories trajectories types",
     ),
+    "tts.tools": Room("parts passages pipeline protocols trajectories types verifiers._sandbox"),
     "tts.operators": Room(
-        "allocation answers errors heads lazy parts pipeline prompts protocols scoring search"
-        " trajectories types voting",
+        "allocation answers errors graph_prompts heads lazy parts passages pipeline prompts"
+        " protocols scoring search tools trajectories types voting",
     ),
     "tts.strategies": Room(
         "allocation errors lazy operators parts pipeline prompts search",
@@ -119,7 +122,7 @@ MAY: dict[str, Room] = {
     "tts.bench": Room(
         "allocation answers bench.servers console costs engine errors evals evals.calibration"
         " kernels operators parts pipeline presets prompts protocols runtime search seeds session"
-        " storage strategies tasks types voting",
+        " storage strategies tasks tools types voting",
     ),
     "tts.cli": Room(
         "allocation bench budget bundled console costs engine errors evals evals.benchmarks"

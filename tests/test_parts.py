@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 import tts.operators
 import tts.strategies
 import tts.verifiers
+from tts.allocation.conformal import Conformal
 from tts.allocation.evidence import AnswerModel
 from tts.allocation.pricing import PricedRule
 from tts.errors import InputError, ParameterError
@@ -19,7 +21,9 @@ from tts.operators import (
     abandon,
     allocate,
     choose,
+    dag,
     delegate,
+    draft_chunks,
     escalate,
     expand,
     follow,
@@ -28,14 +32,17 @@ from tts.operators import (
     lockstep,
     loop,
     map_parts,
+    parallel_blocks,
     plan,
     prune,
     refine,
+    retrieve,
     route,
     sample,
     score,
     screen,
     select,
+    solve_steps,
     think,
     tree_search,
     trim,
@@ -48,10 +55,13 @@ from tts.pipeline import Pipeline
 from tts.presets.load import load_preset
 from tts.search.memories import model
 from tts.strategies.rebase import Policy
+from tts.tools import calculator, solve
 
 ENTRIES = [(kind, name) for kind in catalog.KINDS for name in catalog.names(kind)]
 SURE = Condition(measure="support", at_least=0.9)
 DRAWN = sample(n=3) >> vote()
+SCORED = Path(mkdtemp()) / "scores.json"
+Conformal(((1.0, 2.0),), draft="small", target="m", mean_turns=3.0).save(SCORED)
 # By operator: pipelines of it that give each of its parameters another value than its default.
 FULL: Mapping[str, tuple[Pipeline, ...]] = {
     "abandon": (
@@ -83,7 +93,36 @@ FULL: Mapping[str, tuple[Pipeline, ...]] = {
         ),
     ),
     "choose": (choose(window=4, votes=3, merge=True),),
+    "dag": (
+        dag(
+            tools=(
+                solve.build(solve.Config(called="ask", strategy="cascade", engine="big")),
+                calculator.build(calculator.Config(seconds=2.0, parallel=3)),
+            ),
+            max_tasks=9,
+            max_replans=3,
+            reviews=2,
+            temperature=0.5,
+            answer_tokens=99,
+            observation_chars=500,
+            summarise_at=700,
+        ),
+    ),
     "delegate": (delegate(body=DRAWN, engine="big"),),
+    "draft_chunks": (
+        draft_chunks(
+            n=2,
+            draft="small",
+            calibration=str(SCORED),
+            alpha=0.1,
+            takeovers=2.0,
+            turns=3,
+            chunk_tokens=9,
+            on_reject="replace",
+            draft_parallel=2,
+            target_parallel=1,
+        ),
+    ),
     "escalate": (
         escalate(
             sizes=(1, 2),
@@ -115,7 +154,8 @@ FULL: Mapping[str, tuple[Pipeline, ...]] = {
     ),
     "lockstep": (lockstep(n=3, finishers=2, ends="thought", slice_tokens=64, mode="thinking"),),
     "loop": (loop(body=refine(), rounds=2, until=SURE, until_single=True, check_first=True),),
-    "map_parts": (map_parts(body=DRAWN, limit=3),),
+    "map_parts": (map_parts(body=DRAWN, limit=3, context="none", reduce="answer"),),
+    "parallel_blocks": (parallel_blocks(n=2, max_depth=1, max_paths=4, path_tokens=64),),
     "plan": (plan(ask="decompose", n=2),),
     "prune": (prune(by="prm", at_least=0.5, enough=2), prune(by="prm", keep=2)),
     "refine": (
@@ -129,11 +169,25 @@ FULL: Mapping[str, tuple[Pipeline, ...]] = {
         ),
         refine(memory=3),
     ),
+    "retrieve": (retrieve(file=__file__, passages=2, least=0.5),),
     "route": (route(when=SURE, then=refine(), otherwise=DRAWN),),
     "sample": (sample(n=4, mode="thinking", batch=2, greedy_first=True),),
     "score": (score(verifier="prm(reduction=last)"),),
     "screen": (screen(n=2, keep=0.5, window=8, chunk=4),),
     "select": (select(by="prm", keep=2, among="sample", quorum=2),),
+    "solve_steps": (
+        solve_steps(
+            n=2,
+            outlines=3,
+            threshold=0.2,
+            context="plan",
+            distil=True,
+            easy="small",
+            hard="big",
+            easy_temperature=0.1,
+            easy_top_p=0.5,
+        ),
+    ),
     "think": (
         think(
             n=2,
@@ -195,6 +249,7 @@ FULL: Mapping[str, tuple[Pipeline, ...]] = {
             certainty="dirichlet",
             min_votes=3,
             window=4,
+            first=9,
             order="index",
         ),
     ),

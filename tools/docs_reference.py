@@ -29,6 +29,7 @@ _KINDS = {
     "verifier": ("Verifiers", "What scores attempts: `verifier: NAME` or `NAME(option=value)`."),
     "benchmark": ("Benchmarks", "What `tts eval NAME` solves."),
     "memory": ("Memories", "What steps of a search may call to mind; see [memory](../memory.md)."),
+    "tool": ("Tools", "What tasks of a planned graph may call; see [graphs](../graphs.md)."),
 }
 _PUBLIC = {
     "Solving": ("tts.api.solve", "tts.api.solve_many", "tts.api.asolve", "tts.api.shutdown"),
@@ -68,6 +69,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "verifiers": lambda: _parts("verifier"),
         "benchmarks": lambda: _parts("benchmark"),
         "memories": lambda: _parts("memory"),
+        "tools": lambda: _parts("tool"),
     }
     for name, lines in pages.items():
         text = "\n".join(lines()) + "\n"

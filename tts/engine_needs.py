@@ -10,6 +10,7 @@ from tts.types.states import AT
 
 _HINTS = {
     "embeddings": "MODEL?pooling names one that does",
+    "likelihood": "an embedded model gives them, and vLLM's server",
     "own_prompts": (
         "recorded samples answer the problem alone, not prompts that a strategy writes: choose a "
         "preset that only chooses among samples, or the model itself"

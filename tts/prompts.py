@@ -72,16 +72,15 @@ def solve_in_another_language(problem: Problem) -> Prompt:
     The problem's language is `language` or `lang` of its metadata ("de", "pt-BR", "English"), else
     it is told by script and by frequent words.
     """
-    text = problem.messages[-1].content if problem.messages else problem.statement
     named = problem.metadata.get("language") or problem.metadata.get("lang")
-    is_english = str(named).lower().startswith("en") if named else is_in_english(text)
+    is_english = str(named).lower().startswith("en") if named else is_in_english(words_of(problem))
     language = "Chinese" if is_english else "English"
     return _ask(problem, f"{_instruction(problem)} Write in {language}.".lstrip())
 
 
 def revise(problem: Problem, attempt: str) -> Prompt:
     """Ask to mend an attempt, which may be right."""
-    return _ask(problem, f"Attempt:\n{attempt.strip()}\n\n{_answered(problem, _REVISE)}")
+    return _ask(problem, f"Attempt:\n{attempt.strip()}\n\n{answered(problem, _REVISE)}")
 
 
 def verify(problem: Problem, attempt: str) -> Prompt:
@@ -91,7 +90,7 @@ def verify(problem: Problem, attempt: str) -> Prompt:
 
 def choose(problem: Problem, attempts: Sequence[str]) -> Prompt:
     """Ask for the best of several attempts, numbered from 1."""
-    return _ask(problem, f"{_numbered(attempts)}\n\n{_answered(problem, _CHOOSE)}")
+    return _ask(problem, f"{_numbered(attempts)}\n\n{answered(problem, _CHOOSE)}")
 
 
 def choose_by_checklist(problem: Problem, attempts: Sequence[str]) -> Prompt:
@@ -139,10 +138,10 @@ def _instruction(problem: Problem) -> str:
     given = None if problem.prompt is None else problem.prompt.instruction
     if given is not None:
         return given
-    return _answered(problem, _TASK_BY_TYPE.get(problem.answer_type, _SOLVE))
+    return answered(problem, _TASK_BY_TYPE.get(problem.answer_type, _SOLVE))
 
 
-def _answered(problem: Problem, task: str) -> str:
+def answered(problem: Problem, task: str) -> str:
     """Return a task with what is to be said of the answer's form."""
     given = None if problem.prompt is None else problem.prompt.answer
     form = _ANSWER_BY_TYPE[problem.answer_type] if given is None else given
@@ -267,7 +266,7 @@ def revise_last(problem: Problem, attempts: Sequence[str]) -> Prompt:
     """Ask to mend the last of several attempts, each a revision of the one before."""
     if len(attempts) == 1:
         return revise(problem, attempts[0])
-    return _ask(problem, f"{_numbered(attempts)}\n\n{_answered(problem, _REVISE_LAST)}")
+    return _ask(problem, f"{_numbered(attempts)}\n\n{answered(problem, _REVISE_LAST)}")
 
 
 def revise_checked(problem: Problem, checked: Sequence[tuple[str, str]]) -> Prompt:
@@ -282,13 +281,13 @@ def revise_checked(problem: Problem, checked: Sequence[tuple[str, str]]) -> Prom
         f"Attempt{number}:\n{attempt.strip()}\n\nCheck{number}:\n{check.strip()}"
         for number, (attempt, check) in zip(numbers, checked, strict=True)
     ]
-    asked = _answered(problem, _REVISE if len(checked) == 1 else _REVISE_LAST)
+    asked = answered(problem, _REVISE if len(checked) == 1 else _REVISE_LAST)
     return _ask(problem, "\n\n".join([*shown, asked]))
 
 
 def fuse(problem: Problem, attempts: Sequence[str]) -> Prompt:
     """Ask for one solution out of several independent attempts."""
-    return _ask(problem, f"{_numbered(attempts)}\n\n{_answered(problem, _FUSE)}")
+    return _ask(problem, f"{_numbered(attempts)}\n\n{answered(problem, _FUSE)}")
 
 
 def grade(problem: Problem, attempts: Sequence[str], count: int) -> Prompt:
@@ -310,6 +309,16 @@ def follow(problem: Problem, notes: str) -> Prompt:
 def plan(problem: Problem, task: str, notes: str) -> Prompt:
     """Ask for notes on the problem, given earlier ones, if any."""
     return _ask(problem, "\n\n".join(part for part in (notes.strip(), task) if part))
+
+
+def part(problem: Problem, item: str) -> str:
+    """Return the statement of a sub-problem that is to be solved with the whole problem in view."""
+    return f"{words_of(problem)}\n\nSolve this part of the problem, and no other: {item}"
+
+
+def words_of(problem: Problem) -> str:
+    """Return what is asked: the statement, or the last message of a chat."""
+    return problem.messages[-1].content if problem.messages else problem.statement
 
 
 def states_answer(problem: Problem, part: str) -> Prompt:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from importlib import import_module
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tts.errors import ContextError
 from tts.protocols import Context
@@ -15,6 +15,7 @@ from tts.types import (
     Completion,
     GenerationRequest,
     Origin,
+    Problem,
     Prompt,
     Sampling,
     Score,
@@ -22,6 +23,9 @@ from tts.types import (
     Trajectory,
     Watch,
 )
+
+if TYPE_CHECKING:
+    from tts.pipeline import Pipeline
 
 
 def to_trajectory(
@@ -107,6 +111,38 @@ async def ask(
     request = GenerationRequest(prompt, sampling, seed=seed, keep_free=keep_free, watch=watch)
     await draw(context, request, taken.append)
     return taken[0] if taken else None
+
+
+async def solve_part(
+    context: Context, body: "Pipeline", statement: str, *, name: str
+) -> Trajectory | None:
+    """Return the first answer that a pipeline gives to a part of the problem; None without one.
+
+    The part has the problem's prompt options; its answer is a number or a formula where the
+    problem's is one, else a text.
+
+    Args:
+        context: The node's; another engine's (`Context.asking`) is then asked.
+        body: Begins with a source.
+        statement: Of the part.
+        name: Unique within the node.
+    """
+    whole = context.problem
+    is_math = whole.answer_type in ("math", "integer")
+    part = Problem(
+        f"{whole.id}/{name}",
+        statement,
+        answer_type="math" if is_math else "free",
+        prompt=whole.prompt,
+    )
+    inlet = context.spawn(body, part, name=name)
+    try:
+        async for trajectory in inlet:
+            if trajectory.answer is not None:
+                return trajectory
+    finally:
+        inlet.close()
+    return None
 
 
 def _recorded(completion: Completion) -> dict[str, Score]:

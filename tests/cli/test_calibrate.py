@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 
 from tests.support.pools import row, write_pool
+from tts.allocation.conformal import Conformal
 from tts.allocation.policy_file import load_policy
 from tts.cli.main import run
+from tts.engine import running
+from tts.engine.scripted import Ask, Line, ScriptedEngine
+from tts.engine.spec import EngineSpec
 
 
 @pytest.fixture
@@ -110,3 +114,26 @@ def test_scores_give_a_ladder_and_a_calibration(
     assert run([*use, "--run-budget", "400", "--json"]) == 0
     (summary,) = json.loads(capsys.readouterr().out)["runs"]
     assert 0 < summary["tokens"]["generated"] <= 400
+
+
+def test_scores_of_drafts_are_kept_and_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def line(ask: Ask) -> Line:
+        so_far = ask.prompt.rpartition("<assistant>")[2]
+        return Line(rf"a longer way to \boxed{{{ask.seed % 2}}}"[len(so_far) :])
+
+    async def make_engine(spec: EngineSpec) -> ScriptedEngine:
+        return ScriptedEngine(line)
+
+    monkeypatch.setattr(running, "make_engine", make_engine)
+    words = ["calibrate", "chain", "--limit", "2", "--set", "chunk_tokens=8"]
+    assert run([*words, "--conformal", "scores.json"]) == 0
+    printed = capsys.readouterr().out
+    assert "scores scores.json, 2 problems, drafts by scripted, read by scripted" in printed
+    assert "use    tts eval ... --preset atts --set calibration=scores.json" in printed
+    # 2 problems, 16 attempts of 25 characters in chunks of 8: three whole ones and a rest.
+    scores = Conformal.load(Path("scores.json"))
+    assert [len(turn) for turn in scores.turns] == [32] * 4

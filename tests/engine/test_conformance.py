@@ -116,6 +116,22 @@ def test_a_text_becomes_the_tokens_that_continue_a_prompt(subject: Subject) -> N
     run(main())
 
 
+def test_a_given_text_is_as_likely_as_when_it_was_drawn(subject: Subject) -> None:
+    async def main() -> None:
+        sampling = Sampling(temperature=1.0, max_tokens=20, logprobs=1)
+        (drawn,) = await read(subject.engine.generate(ask(sampling=sampling)))
+        ids = await subject.engine.tokenize(drawn.text)
+        found = await subject.engine.likelihood(CHAT, drawn.text)
+        assert ids == drawn.token_ids[: len(ids)], "the text has the tokens that were drawn"
+        expected = (drawn.logprobs or ())[: len(ids)]
+        assert found.logprobs == pytest.approx(expected, abs=1e-2)
+        assert found.usage.prompt_tokens == len(drawn.prompt_token_ids) + len(ids)
+        assert not found.usage.generated_tokens
+        assert (await subject.engine.likelihood(CHAT, "")).logprobs == ()
+
+    run(main())
+
+
 def test_it_says_of_itself_what_it_can(subject: Subject) -> None:
     async def main() -> None:
         engine = subject.engine

@@ -31,11 +31,24 @@ def test_parts_are_solved_and_joined() -> None:
     assert result.answer is not None and result.answer.text == "12"
     assert result.usage.calls == 1 + 2 * 3 + 1
     last = prompts_of(engine)[-1]
-    assert "1. What is 3 + 3?\nAnswer: 6\n2. What is 6 + 6?\nAnswer: unknown" in last
+    assert f"1. What is 3 + 3?\n{boxed(6)}\nAnswer: 6\n\n2. What is 6 + 6?\nAnswer: unknown" in last
+    parts = [prompt for prompt in prompts_of(engine) if "Solve this part" in prompt]
+    assert len(parts) == 2 and all("What is 3 * 4?\n\nSolve this part" in p for p in parts)
     nodes = {e.node for e in result.trace}
     assert "map_parts/plan:0.1/sample" in nodes and "map_parts/plan:0.2/vote" in nodes
     # The three samples without an answer reached nobody.
     assert result.usage.wasted_tokens == 3 * len("I do not know how to do that.")
+
+
+def test_a_part_may_be_shown_alone_and_its_answer_passed_on_alone() -> None:
+    engine = ScriptedEngine(
+        replies(("Split the problem", PARTS), ("Use the notes", boxed(12)), otherwise=boxed(6))
+    )
+    body = map_parts(body=sample(n=1), context="none", reduce="answer")
+    solve(engine, plan(ask="decompose") >> body >> follow())
+    asked = prompts_of(engine)
+    assert "<user>What is 3 + 3?" in asked[1] and "3 * 4" not in asked[1]
+    assert "1. What is 3 + 3?\nAnswer: 6\n\n2. What is 6 + 6?\nAnswer: 6" in asked[-1]
 
 
 def test_the_bound_holds_and_notes_without_a_list_pass() -> None:
@@ -54,7 +67,7 @@ def test_parts_end_with_whoever_wanted_them() -> None:
     def line(ask: Ask) -> Line:
         if "Split" in ask.prompt:
             return Line("Just add." if ask.index else PARTS, ticks=20 if ask.index else 1)
-        is_part = "3 * 4" not in ask.prompt
+        is_part = "Solve this part" in ask.prompt
         return Line(boxed(12), hangs=is_part)
 
     # The second plan has no list, so its solution needs no part; the parts of the first never end.

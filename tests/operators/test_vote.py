@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.support.results import events
-from tests.support.scripts import says
+from tests.support.scripts import boxed, says
 from tests.support.solving import solve
 from tests.support.verifiers import ByText
 from tts.engine.scripted import Ask, Line, ScriptedEngine
@@ -291,3 +291,15 @@ def test_a_verifier_that_miscounts_is_data() -> None:
     verifiers = {"rule": Miscounting(scored)}
     result = solve(with_scores(("12", 0.5)), weighted(1), verifiers=verifiers)
     assert "0 scores for 1 trajectories" in result.reason
+
+
+def test_only_the_first_to_end_vote_and_the_rest_is_cancelled() -> None:
+    def line(ask: Ask) -> Line:
+        return Line(boxed(13), hangs=True) if ask.index % 2 else Line(boxed(12))
+
+    result = solve(line, sample(n=6) >> vote(first=3))
+    assert result.answer is not None and result.answer.support.votes == 3
+    assert [stop.rule for stop in result.facts.stopped_by] == ["first 3"]
+    assert result.facts.aborted == 3 and result.facts.is_cut
+    whole = solve(lambda ask: Line(boxed(12)), "first_finishers")
+    assert whole.answer is not None and whole.answer.support.votes == 16

@@ -10,6 +10,7 @@ COMMANDS = (
     "auto",
     "cost_model",
     "faults",
+    "graph",
     "kernels",
     "long_steps",
     "memory",

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from tts.allocation.policy_file import LadderPart, Policy, save_policy
+from tts.cli._conformal import save_conformal
 from tts.cli._engine import EngineFlags, with_engine
 from tts.console import flags, output
 from tts.console.progress import watch
@@ -25,6 +26,7 @@ from tts.session.runtime import DEFAULT_PRESET, Runtime
 from tts.storage.sealed_lines import write_json
 from tts.verifiers._calibration import fit_isotonic, fit_platt
 
+_DRAFTING = "atts"
 _SHOWN_PRICES = 7
 _ENOUGH_FOR_ISOTONIC = 300  # labelled scores; fewer fit two numbers
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -58,6 +60,15 @@ def calibrate_command(
     policy: Annotated[
         Path, typer.Option("--policy", help="The policy file to write.", metavar="FILE")
     ] = Path("policy.yaml"),
+    conformal: Annotated[
+        Path | None,
+        typer.Option(
+            "--conformal",
+            help="Write the scores that --preset atts reads, and no policy; the draft model is "
+            "named by --set draft=NAME --engine-for NAME=SPEC.",
+            metavar="FILE",
+        ),
+    ] = None,
     *,
     engine: EngineFlags,
 ) -> None:
@@ -72,13 +83,14 @@ def calibrate_command(
     runtime = engine.runtime()
     scope = Scope.of(data=data, map=flags.to_map(columns), limit=limit, seed=seed)
     names = tuple(dict.fromkeys(benchmarks))
+    usual = DEFAULT_PRESET if conformal is None else _DRAFTING
     scope.check(names)
     plans = [
         plan
         for name in names
         for plan in plan_all(
             [name],
-            list(dict.fromkeys(preset or (DEFAULT_PRESET,))),
+            list(dict.fromkeys(preset or (usual,))),
             replace(scope, split=split or ("test" if name == POOL else "calibration")),
             runtime.parts,
             overrides=overrides or (),
@@ -87,6 +99,11 @@ def calibrate_command(
     for plan in plans:
         if plan.benchmark != POOL:  # recorded before anybody could choose
             check_held_out(plan.problems)
+    if conformal is not None:
+        output.run_async(
+            save_conformal(runtime, plans, conformal, seed=seed), if_interrupted="interrupted"
+        )
+        return
     folders = output.run_async(
         _run(runtime, plans, out), if_interrupted="interrupted; the same command goes on"
     )

@@ -20,10 +20,12 @@ from tts.engine.remote.server import ServerFacts, ask_server
 from tts.engine.remote.wire import check_prompt, to_text
 from tts.engine.server_template import ServerTemplate
 from tts.errors import CapabilityError, EngineError, InputError, ModelError, innermost
+from tts.logprobs import floored
 from tts.protocols import BaseEngine, Capabilities, prompt_token_bound
 from tts.types import (
     Embeddings,
     GenerationRequest,
+    Likelihood,
     ModelInfo,
     Price,
     Prompt,
@@ -141,6 +143,7 @@ class OpenAIEngine(BaseEngine):
             prefix_cache=is_vllm,
             cancel=True,
             seed=is_vllm,
+            likelihood=is_vllm,
             thoughts=is_vllm or not self._is_started,
         )
 
@@ -231,12 +234,44 @@ class OpenAIEngine(BaseEngine):
             EngineError: The server cannot be reached, or refuses.
         """
         await self.start()
-        if prompt.token_ids or not self._endpoint.dialect.is_vllm:
+        if not self._endpoint.dialect.is_vllm:
             return prompt_token_bound(prompt)
+        return len(await self._encode(prompt, sampling))
+
+    async def likelihood(self, prompt: Prompt, text: str) -> Likelihood:
+        """Return how likely each token of a given text is after a prompt, asked of vLLM's server.
+
+        Raises:
+            CapabilityError: It is not vLLM's.
+            ContextError: Both are too long together.
+            EngineError: It cannot be reached, or refuses.
+        """
+        ids = await self.tokenize(text)
+        if not ids:
+            return Likelihood((), Usage())
+        whole = (*await self._encode(prompt, Sampling()), *ids)
+        check_context(len(whole), self._info.context_tokens or len(whole) + 1)
+        asked = {"prompt": whole, "max_tokens": 1, "prompt_logprobs": 0}
+        try:
+            async with self._connection().pace.turn():
+                found = await self._post("/v1/completions", asked)
+        except Fault as fault:
+            raise self._endpoint.error(fault) from None
+        with suppress(KeyError, TypeError, IndexError):
+            rows = found["choices"][0]["prompt_logprobs"][-len(ids) :]
+            values = [row[str(token)]["logprob"] for token, row in zip(ids, rows, strict=True)]
+            price = self._info.price
+            usd = None if price is None else price.prompt * len(whole) / 1e6
+            usage = Usage(prompt_tokens=len(whole), calls=1, flops=None, seconds=None, usd=usd)
+            return Likelihood(floored(values), usage)
+        raise EngineError(f"{self.base_url} reads a text without telling how likely it is")
+
+    async def _encode(self, prompt: Prompt, sampling: Sampling) -> tuple[int, ...]:
+        """Return the token ids of a prompt, as vLLM's server renders it."""
         if prompt.thought is not None:
             request = await self._in_own_marks(GenerationRequest(prompt, sampling))
             prompt, sampling = request.prompt, request.sampling
-        return len(prompt.token_ids or await self._tokenize(_rendered(prompt, sampling)))
+        return prompt.token_ids or await self._tokenize(_rendered(prompt, sampling))
 
     async def _tokenize(self, text: Mapping[str, Any]) -> tuple[int, ...]:
         """Ask vLLM's server for token ids.

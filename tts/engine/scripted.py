@@ -35,6 +35,7 @@ from tts.types import (
     Embeddings,
     FinishReason,
     GenerationRequest,
+    Likelihood,
     ModelInfo,
     Prompt,
     ReadStates,
@@ -70,6 +71,7 @@ ALL = Capabilities(
     embeddings=True,
     thoughts=True,
     states=True,
+    likelihood=True,
 )
 
 
@@ -159,6 +161,7 @@ class ScriptedEngine(BaseEngine):
         die_at: Tick at which the whole engine dies.
         tick_seconds: Real time of a tick; 0 only lets other tasks run.
         rewards: Answers `score`.
+        logprobs_of: Log-probabilities of a text's tokens after another text; answers `likelihood`.
         state_of: The hidden state after a text, prompt included, of the only layer.
         requests: All requests so far.
         ticks: Ticks so far.
@@ -171,6 +174,7 @@ class ScriptedEngine(BaseEngine):
     die_at: int | None = None
     tick_seconds: float = 0.0
     rewards: Callable[[ScoreRequest], tuple[float, ...]] = lambda request: (0.5,)
+    logprobs_of: Callable[[str, str], Sequence[float]] = lambda before, text: (-0.5,) * len(text)
     state_of: Callable[[str], Sequence[float]] = lambda text: (len(text) % 10,)
     requests: list[GenerationRequest] = field(default_factory=list)
     ticks: int = 0
@@ -231,6 +235,14 @@ class ScriptedEngine(BaseEngine):
         before = render(prompt)
         states = self._states(before, decode(token_ids), spec)
         return ReadStates(states, Usage(prompt_tokens=len(before) + len(token_ids), calls=1))
+
+    async def likelihood(self, prompt: Prompt, text: str) -> Likelihood:
+        """Return what `logprobs_of` says."""
+        self._need("likelihood")
+        await asyncio.sleep(0)
+        before = render(prompt)
+        usage = Usage(prompt_tokens=len(before) + len(text), calls=1)
+        return Likelihood(tuple(self.logprobs_of(before, text)), usage)
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Return counts of the letters a to z."""

@@ -22,6 +22,7 @@ from tts.logprobs import confidences, floored
 from tts.types import (
     Completion,
     FinishReason,
+    Likelihood,
     ModelInfo,
     ReadStates,
     Sampling,
@@ -189,6 +190,39 @@ def reading_params(*, is_pooling: bool) -> Any:
         skip_reading_prefix_cache=True,
         output_kind=vllm.RequestOutputKind.FINAL_ONLY,
     )
+
+
+def likelihood_params() -> Any:
+    """Return vLLM's parameters for a text that is read for its tokens' log-probabilities.
+
+    vLLM reads such a text whole, whatever its prefix cache holds.
+    """
+    vllm = import_module("vllm.sampling_params")
+    return vllm.SamplingParams(
+        max_tokens=1,
+        prompt_logprobs=0,
+        detokenize=False,
+        output_kind=vllm.RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def likelihood(finished: Finished, meter: Meter, *, size: int) -> Likelihood:
+    """Take the log-probabilities of the last `size` tokens that were read.
+
+    Raises:
+        EngineError: vLLM left some out.
+    """
+    ids, rows = finished.prompt_token_ids[-size:], finished.output.prompt_logprobs or ()
+    found = [row.get(token) for token, row in zip(ids, rows[-size:], strict=False) if row]
+    if len(found) < size or None in found:
+        raise EngineError("vLLM left out log-probabilities of the text that it read")
+    cost = meter.usage(
+        len(finished.prompt_token_ids),
+        cached=finished.output.num_cached_tokens or 0,
+        generated=0,
+        seconds=finished.seconds,
+    )
+    return Likelihood(floored([one.logprob for one in found if one is not None]), cost)
 
 
 def right_column(values: FloatArray) -> tuple[float, ...]:

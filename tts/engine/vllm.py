@@ -36,6 +36,7 @@ from tts.types import (
     Completion,
     Embeddings,
     GenerationRequest,
+    Likelihood,
     ModelInfo,
     Prompt,
     ReadStates,
@@ -171,6 +172,7 @@ class VLLMEngine(BaseEngine):
             embeddings=not generates,
             certainties=build.reads_logits(self._args),
             states=build.reads_states(self._args),
+            likelihood=generates,
             thoughts=generates and (self._encoder is None or thoughts is not None),
             thinks=generates and thoughts is not None and thoughts.is_default,
         )
@@ -259,10 +261,28 @@ class VLLMEngine(BaseEngine):
         """
         stream = self._stream(1, translate.read_states)
         self._submit(partial(self._add_reading, stream, prompt, tuple(token_ids), spec), stream)
-        try:
-            return await anext(stream)
-        finally:
-            await stream.aclose()
+        return await _only(stream)
+
+    async def likelihood(self, prompt: Prompt, text: str) -> Likelihood:
+        """Return how likely each token of a given text is after a prompt, at temperature 1.
+
+        Raises:
+            CapabilityError: The engine was made with `runner="pooling"`.
+            ContextError: Both are too long together.
+            EngineError: The engine died.
+        """
+        await self.start()
+        assert self._encoder is not None
+        if self._runner != "generate":
+            raise CapabilityError(f"{self.model} runs as a pooling model: it cannot generate")
+        before, ids = self._encoder.encode(prompt), self._encoder.tokenize(text)
+        if not ids:
+            return Likelihood((), Usage())
+        check_context(len(before) + len(ids), self.info.context_tokens or 0)
+        stream = self._stream(1, partial(translate.likelihood, size=len(ids)))
+        params = translate.likelihood_params()
+        self._submit(partial(self._table.add, stream, (*before, *ids), params), stream)
+        return await _only(stream)
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Return a vector for each text, at least one, by the model's own pooling.
@@ -447,10 +467,7 @@ class VLLMEngine(BaseEngine):
             )
         stream = self._stream(1, translate.pooled)
         self._submit(partial(self._add_pooling, stream, prompt, params), stream)
-        try:
-            return await anext(stream)
-        finally:
-            await stream.aclose()
+        return await _only(stream)
 
     async def _pool_rows(self, token_ids: tuple[int, ...], may_skip: bool) -> translate.Pooled:
         params = {"task": "token_classify", "skip_reading_prefix_cache": not may_skip}
@@ -461,3 +478,11 @@ class VLLMEngine(BaseEngine):
         token_ids = self._encoder.encode(prompt)
         check_context(len(token_ids), (self.info.context_tokens or 0) + 1)
         self._table.add(stream, token_ids, translate.pooling_params(params))
+
+
+async def _only(stream: BufferedStream[Finished, R]) -> R:
+    """Return a stream's only item, and close the stream."""
+    try:
+        return await anext(stream)
+    finally:
+        await stream.aclose()

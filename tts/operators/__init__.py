@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from tts.operators.base import OperatorModel as OperatorModel
     from tts.operators.base import node as node
     from tts.operators.choose import choose as choose
+    from tts.operators.dag import dag as dag
     from tts.operators.delegate import delegate as delegate
+    from tts.operators.draft_chunks import draft_chunks as draft_chunks
     from tts.operators.escalate import escalate as escalate
     from tts.operators.execute import execute as execute
     from tts.operators.expand import expand as expand
@@ -29,14 +31,17 @@ if TYPE_CHECKING:
     from tts.operators.lockstep import lockstep as lockstep
     from tts.operators.loop import loop as loop
     from tts.operators.map_parts import map_parts as map_parts
+    from tts.operators.parallel_blocks import parallel_blocks as parallel_blocks
     from tts.operators.plan import plan as plan
     from tts.operators.prune import prune as prune
     from tts.operators.refine import refine as refine
+    from tts.operators.retrieve import retrieve as retrieve
     from tts.operators.route import route as route
     from tts.operators.sample import sample as sample
     from tts.operators.score import score as score
     from tts.operators.screen import screen as screen
     from tts.operators.select import select as select
+    from tts.operators.solve_steps import solve_steps as solve_steps
     from tts.operators.think import think as think
     from tts.operators.tree_search import tree_search as tree_search
     from tts.operators.trim import trim as trim
@@ -53,7 +58,9 @@ _OPERATORS = (
     "abandon",
     "allocate",
     "choose",
+    "dag",
     "delegate",
+    "draft_chunks",
     "escalate",
     "execute",
     "expand",
@@ -63,14 +70,17 @@ _OPERATORS = (
     "lockstep",
     "loop",
     "map_parts",
+    "parallel_blocks",
     "plan",
     "prune",
     "refine",
+    "retrieve",
     "route",
     "sample",
     "score",
     "screen",
     "select",
+    "solve_steps",
     "think",
     "tree_search",
     "trim",

@@ -1,4 +1,4 @@
-"""Solve the sub-problems that notes list, each with a pipeline of its own, and join the answers.
+"""Solve the sub-problems that notes list, each with a pipeline of its own, and join what they gave.
 
     plan(ask="decompose") >> map_parts(body=sample(n=4) >> vote()) >> follow()
 
@@ -9,14 +9,16 @@ import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from tts import prompts
 from tts.operators._body import Body, body_spec, reads
 from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.types import Origin, Problem, Trajectory, Usage
+from tts.trajectories import solve_part
+from tts.types import Origin, Trajectory, Usage
 
 _ITEM = re.compile(r"^[ \t]*\d+[.)][ \t]+(\S.*)$", re.MULTILINE)
 
@@ -25,14 +27,22 @@ class MapParts(OperatorModel):
     """Runs the body on each sub-problem of each of the notes, all at once; sends notes again.
 
     Sub-problems are the lines of a numbered list ("1. ..."); they share ledger, log and trace with
-    the problem. What is sent lists each with the first answer that its body gave. Notes without a
-    list are passed on as they are.
+    the problem, and by default its text, which stands before each. What is sent lists each with the
+    first solution that has an answer, or with that answer alone. Notes without a list are passed on
+    as they are.
     """
 
     bodies = ("body",)
 
     body: Body = Field(description="pipeline that solves one sub-problem")
     limit: int = Field(8, ge=1, le=64, description="most sub-problems of one list")
+    context: Literal["problem", "none"] = Field(
+        "problem", description="what a sub-problem is shown besides: the whole problem, or nothing"
+    )
+    reduce: Literal["text", "answer"] = Field(
+        "text",
+        description="what is passed on of each: its solution without thoughts, or its answer",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -59,44 +69,40 @@ class MapParts(OperatorModel):
             return
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(self._solve(context, notes, number, item))
+                group.create_task(
+                    solve_part(
+                        context,
+                        self.body,
+                        self._statement(context, item),
+                        name=f"{notes.id}.{number}",
+                    )
+                )
                 for number, item in enumerate(items, start=1)
             ]
         solved = [task.result() for task in tasks]
-        answers = [(part.answer if part else None) or "unknown" for part in solved]
-        pairs = enumerate(zip(items, answers, strict=True), start=1)
-        lines = [f"{number}. {item}\nAnswer: {answer}" for number, (item, answer) in pairs]
+        pairs = enumerate(zip(items, solved, strict=True), start=1)
+        lines = [f"{number}. {item}\n{self._shown(part)}" for number, (item, part) in pairs]
         index = notes.origin.index
         outlet.send(
             Trajectory(
                 id=f"{context.node}:{notes.id}",
                 origin=Origin(context.node, index, notes.origin.seed),
-                text="\n".join(lines),
+                text="\n\n".join(lines),
                 finish_reason=None,
                 parents=(notes.id, *(part.id for part in solved if part is not None)),
                 usage=Usage(),
             )
         )
 
-    async def _solve(
-        self, context: Context, notes: Trajectory, number: int, item: str
-    ) -> Trajectory | None:
-        whole = context.problem
-        is_math = whole.answer_type in ("math", "integer")
-        part = Problem(
-            f"{whole.id}/{number}",
-            item,
-            answer_type="math" if is_math else "free",
-            prompt=whole.prompt,
-        )
-        inlet = context.spawn(self.body, part, name=f"{notes.id}.{number}")
-        try:
-            async for trajectory in inlet:
-                if trajectory.answer is not None:
-                    return trajectory
-        finally:
-            inlet.close()
-        return None
+    def _statement(self, context: Context, item: str) -> str:
+        """Return a sub-problem; the whole problem first, so that all share it as a prefix."""
+        return item if self.context == "none" else prompts.part(context.problem, item)
+
+    def _shown(self, part: Trajectory | None) -> str:
+        if part is None:
+            return "Answer: unknown"
+        solution = prompts.solution_part(part.text).strip() if self.reduce == "text" else ""
+        return f"{solution}\nAnswer: {part.answer}".strip()
 
 
 map_parts = node(MapParts)

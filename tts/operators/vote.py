@@ -74,13 +74,18 @@ class Vote(OperatorModel):
     window: int | None = Field(
         None, ge=2, description="stop when this many samples in a row, counted off, agree"
     )
+    first: int | None = Field(
+        None,
+        ge=1,
+        description="trajectories that are read before the rest is cancelled; all if none",
+    )
     order: Order = "arrival"
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.weights is None and (self.borda is not None or self.keep is not None):
             raise ValueError("borda and keep rank by a score; name it in weights")
-        if self._ranks and (self.stop != "never" or self.stop_at or self.window):
+        if self._ranks and (self.stop != "never" or self.stop_at or self.window or self.first):
             raise ValueError("borda and keep rank all scores, so they cannot stop early")
         if self.weights and self.stop_at and self.certainty != "share":
             raise ValueError(
@@ -166,6 +171,8 @@ class Vote(OperatorModel):
     ) -> str:
         """Return the stopping rule that holds, as a preset writes it; empty if none does."""
         read, most = len(classes), context.max_inputs
+        if read == self.first:
+            return f"first {self.first}"
         has_window = self.window is not None and read % self.window == 0
         if has_window and is_unanimous(classes[-(self.window or 0) :]):
             return f"window {self.window}"

@@ -49,6 +49,7 @@ KINDS = {
     "verifier": Kind("tts.verifiers", "tts.verifiers"),
     "benchmark": Kind("tts.evals.benchmarks", "tts.benchmarks"),
     "memory": Kind("tts.search.memories", "tts.memories"),
+    "tool": Kind("tts.tools", "tts.tools"),
 }
 
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
+from tts.protocols.answers import AnswerGroups as AnswerGroups
 from tts.protocols.engine import BaseEngine as BaseEngine
 from tts.protocols.engine import Capabilities as Capabilities
 from tts.protocols.engine import CompletionStream as CompletionStream
@@ -18,6 +19,8 @@ from tts.types import (
     Embeddings,
     GenerationRequest,
     Grade,
+    GraphFigures,
+    Likelihood,
     ModelInfo,
     Problem,
     Prompt,
@@ -209,7 +212,7 @@ class Context(Protocol):
         """Return this context for a verifier or a memory: what it generates is no attempt."""
         ...
 
-    def answers(self) -> "AnswerGroups":
+    def answers(self) -> AnswerGroups:
         """Return an empty set of classes of equal answers, for this problem's type."""
         ...
 
@@ -231,6 +234,15 @@ class Context(Protocol):
     async def read_states(
         self, prompt: Prompt, token_ids: Sequence[int], spec: StateSpec
     ) -> ReadStates:
+        """Like the engine's, within the budget.
+
+        Raises:
+            BudgetError: The budget is spent.
+            EngineError: The engine refused the text, or died.
+        """
+        ...
+
+    async def likelihood(self, prompt: Prompt, text: str) -> Likelihood:
         """Like the engine's, within the budget.
 
         Raises:
@@ -314,6 +326,10 @@ class Context(Protocol):
         """
         ...
 
+    def worked_off(self, figures: GraphFigures) -> None:
+        """Say what a graph of tasks held and did, once it has ended: part of the result's facts."""
+        ...
+
     def emit(self, kind: str, **values: Any) -> None:
         """Add an event to the trace, which is for people: nothing is decided by it.
 
@@ -343,22 +359,6 @@ class Reservation(Protocol):
     def __exit__(self, *_: object) -> None:
         """Free what is still kept."""
         ...
-
-
-class AnswerGroups(Protocol):
-    """Classes of equal answers, filled one by one."""
-
-    async def add(self, answer: str | None) -> int | None:
-        """Return the class index of an answer, new or known; None for a missing answer."""
-
-    def text(self, index: int) -> str:
-        """Return the class's representative: the first answer that was added to it."""
-
-    def canonical(self, index: int) -> str:
-        """Return the canonical form of the class's representative."""
-
-    def hurry(self) -> None:
-        """Compare by form only from now on; ends what is being compared. For passed deadlines."""
 
 
 @dataclass(frozen=True, slots=True)

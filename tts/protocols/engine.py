@@ -9,6 +9,7 @@ from tts.types import (
     Completion,
     Embeddings,
     GenerationRequest,
+    Likelihood,
     ModelInfo,
     Problem,
     Prompt,
@@ -43,6 +44,7 @@ class Capabilities:
         thoughts: Its model can be made to think before it answers, or not to.
         thinks: Its model thinks where nothing is said; known once an embedded engine has started.
         states: Gives hidden states, with completions where it generates, and by `read_states`.
+        likelihood: Serves `likelihood`.
     """
 
     token_ids: bool = False
@@ -59,6 +61,7 @@ class Capabilities:
     thoughts: bool = False
     thinks: bool = False
     states: bool = False
+    likelihood: bool = False
 
     def missing(self, needs: frozenset[str]) -> list[str]:
         """Return the names in `needs` that this engine lacks, sorted."""
@@ -140,6 +143,19 @@ class Engine(Protocol):
 
         Raises:
             CapabilityError: This engine gives no states, or not those of such layers.
+        """
+        ...
+
+    async def likelihood(self, prompt: Prompt, text: str) -> Likelihood:
+        """Return how likely each token of a given text is after a prompt, at temperature 1.
+
+        Args:
+            prompt: What stands before the text; its prefill, if any, is read with it.
+            text: It; without tokens nothing is read.
+
+        Raises:
+            CapabilityError: This engine gives no likelihoods.
+            ContextError: Both are too long together.
         """
         ...
 
@@ -241,6 +257,16 @@ class BaseEngine:
         """
         raise CapabilityError(
             "this engine gives no hidden states; an embedded model does, MODEL?pooling too"
+        )
+
+    async def likelihood(self, prompt: Prompt, text: str) -> Likelihood:
+        """Refuse: it gives no likelihoods.
+
+        Raises:
+            CapabilityError: Always.
+        """
+        raise CapabilityError(
+            "this engine gives no likelihoods; an embedded model and vLLM's server do"
         )
 
     def kv_usage(self) -> float | None:

@@ -26,6 +26,8 @@ from tts.seeds import derive_seed
 from tts.types import (
     Embeddings,
     GenerationRequest,
+    GraphFigures,
+    Likelihood,
     ModelInfo,
     Problem,
     Prompt,
@@ -41,7 +43,7 @@ from tts.types import (
 )
 from tts.types.facts import Chosen
 
-_Read = TypeVar("_Read", StepScores, Embeddings, ReadStates)
+_Read = TypeVar("_Read", StepScores, Embeddings, ReadStates, Likelihood)
 
 
 class StartWithin(Protocol):
@@ -185,6 +187,11 @@ class NodeContext:
         engine, bounds = self.engine, [prompt_token_bound(Prompt(text=text)) for text in texts]
         return await self._read(engine.info, bounds, lambda: engine.embed(texts))
 
+    async def likelihood(self, prompt: Prompt, text: str) -> Likelihood:
+        """Like the engine's, within the budget."""
+        engine, bound = self.engine, prompt_token_bound(prompt) + len(text.encode())
+        return await self._read(engine.info, [bound], lambda: engine.likelihood(prompt, text))
+
     async def read_states(
         self, prompt: Prompt, token_ids: Sequence[int], spec: StateSpec
     ) -> ReadStates:
@@ -263,6 +270,10 @@ class NodeContext:
     def searched(self, figures: SearchFigures, tree: Mapping[str, Any]) -> None:
         """Say what a tree search held and did, once it has ended."""
         self.run.facts.searched(self.node, figures, tree)
+
+    def worked_off(self, figures: GraphFigures) -> None:
+        """Say what a graph of tasks held and did, once it has ended."""
+        self.run.facts.worked_off(self.node, figures)
 
     def emit(self, kind: str, **values: Any) -> None:
         """Add an event to the trace."""

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tts.runtime.trace import Trace
-from tts.types.facts import Chosen, Failure, RunFacts, SearchFigures, Stop
+from tts.types.facts import Chosen, Failure, GraphFigures, RunFacts, SearchFigures, Stop
 
 
 class FactLog:
@@ -29,6 +29,7 @@ class FactLog:
         self._stops: list[Stop] = []
         self._searches: list[SearchFigures] = []
         self._choices: list[Chosen] = []
+        self._graphs: list[GraphFigures] = []
 
     def requested(self, node: str, *, asked: int, granted: int, **values: Any) -> None:
         """Note a request: completions asked for, and those that the budget lets through."""
@@ -83,6 +84,11 @@ class FactLog:
         self._searches.append(figures)
         self.trace.emit("search", node, **asdict(figures), tree=tree)
 
+    def worked_off(self, node: str, figures: GraphFigures) -> None:
+        """Note a graph of tasks that has ended."""
+        self._graphs.append(figures)
+        self.trace.emit("graph", node, **asdict(figures), width=figures.width)
+
     def close(self, *, spent: str, errors: Iterable[str]) -> RunFacts:
         """Return the facts.
 
@@ -101,6 +107,7 @@ class FactLog:
             failures=tuple(self._failures),
             errors=tuple(sorted(set(errors))),
             searches=tuple(self._searches),
+            graphs=tuple(self._graphs),
             failed=self._failed,
             unanswered=self._unanswered,
             choices=tuple(self._choices),

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from tts.answers.groups import canonical_form
 from tts.runtime.run_state import RunState
-from tts.types import Answer, Problem, Result, Support, Trajectory
+from tts.types import Answer, GraphFigures, Problem, Result, Support, Trajectory
 
 
 def build_result(state: RunState, sunk: Sequence[Trajectory]) -> Result:
@@ -34,7 +34,7 @@ def build_result(state: RunState, sunk: Sequence[Trajectory]) -> Result:
             total,
             wasted_tokens=wasted,
             seconds=trace.seconds(),
-            sequential_tokens=sequential_tokens(samples),
+            sequential_tokens=sequential_tokens(samples, facts.graphs),
             latency_tokens=state.ledger.latency_tokens,
         ),
         trace=tuple(trace.events),
@@ -72,14 +72,18 @@ def _answer(trajectory: Trajectory, problem: Problem) -> Answer:
     return Answer(text, canonical_form(text, problem.answer_type), support)
 
 
-def sequential_tokens(samples: Sequence[Trajectory]) -> int | None:
+def sequential_tokens(
+    samples: Sequence[Trajectory], graphs: Sequence[GraphFigures] = ()
+) -> int | None:
     """Return the generated tokens on the longest chain of dependent samples.
 
-    A sample comes after its parents; the tokens of a search's solution are those of its whole path.
-    Work beside the samples (judges, comparisons without a sample) is not counted.
+    A sample comes after its parents; the tokens of a search's solution are those of its whole path,
+    and those of a sample that came of a graph of tasks are the graph's. Work beside the samples
+    (judges, comparisons without a sample) is not counted.
 
     Args:
         samples: Of one problem.
+        graphs: Of the same.
 
     Returns:
         None where tokens were not counted.
@@ -87,7 +91,7 @@ def sequential_tokens(samples: Sequence[Trajectory]) -> int | None:
     if any(sample.usage.generated_tokens is None for sample in samples):
         return None
     by_id = {sample.id: sample for sample in samples}
-    known: dict[str, int] = {}
+    known = {graph.trajectory: graph.sequential_tokens for graph in graphs}
 
     def until(sample: Trajectory) -> int:
         if sample.id not in known:

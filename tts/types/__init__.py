@@ -13,6 +13,7 @@ from tts.budget import Budget as Budget
 from tts.types.answer_rule import AnswerRule as AnswerRule
 from tts.types.card import shorten, to_html
 from tts.types.facts import Failure as Failure
+from tts.types.facts import GraphFigures as GraphFigures
 from tts.types.facts import RunFacts as RunFacts
 from tts.types.facts import SearchFigures as SearchFigures
 from tts.types.facts import Stop as Stop
@@ -25,6 +26,7 @@ from tts.types.model_info import ModelInfo as ModelInfo
 from tts.types.model_info import Price as Price
 from tts.types.prompt_options import PromptExample as PromptExample
 from tts.types.prompt_options import PromptOptions as PromptOptions
+from tts.types.states import Likelihood as Likelihood
 from tts.types.states import ReadStates as ReadStates
 from tts.types.states import States as States
 from tts.types.states import StateSpec as StateSpec

@@ -98,6 +98,41 @@ class SearchFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class GraphFigures:
+    """What one graph of tasks held, and how much of it ran at once.
+
+    Attributes:
+        trajectory: Id of the trajectory that came of it.
+        tasks: All of them, those that could not run included.
+        failed: Those without a finding but an error.
+        changed: Those that were dropped or rewritten before they began.
+        plans: Plans, the first included.
+        reviews: Times that the graph was looked at while it ran.
+        seconds: From the beginning of the first task to the end of the last (makespan).
+        task_seconds: Of all tasks, one after the other.
+        critical_seconds: Of the longest chain of tasks that need each other.
+        sequential_tokens: Generated ones on the longest chain: planner and joiner, and of each task
+            on the dearest chain the attempt that gave its answer.
+    """
+
+    trajectory: str
+    tasks: int
+    failed: int = 0
+    changed: int = 0
+    plans: int = 1
+    reviews: int = 0
+    seconds: float = 0.0
+    task_seconds: float = 0.0
+    critical_seconds: float = 0.0
+    sequential_tokens: int = 0
+
+    @property
+    def width(self) -> float:
+        """Mean number of tasks that ran at once; 0 where none took any time."""
+        return self.task_seconds / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class RunFacts:
     """What happened while a problem was solved.
 
@@ -116,6 +151,7 @@ class RunFacts:
             succeed.
         searches: Figures of each tree search, in the order in which they ended.
         choices: What nodes that choose have chosen.
+        graphs: Figures of each graph of tasks, in the order in which they ended.
     """
 
     asked: int = 0
@@ -131,6 +167,7 @@ class RunFacts:
     failed: int = 0
     unanswered: int = 0
     choices: tuple[Chosen, ...] = ()
+    graphs: tuple[GraphFigures, ...] = ()
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Self:
@@ -148,6 +185,7 @@ class RunFacts:
                 "errors": tuple(values["errors"]),
                 "searches": tuple(SearchFigures(**one) for one in values["searches"]),
                 "choices": tuple(Chosen(**one) for one in values.get("choices", ())),
+                "graphs": tuple(GraphFigures(**one) for one in values.get("graphs", ())),
             }
         )
 

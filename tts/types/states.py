@@ -117,3 +117,11 @@ class ReadStates:
 
     states: States
     usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """Log-probabilities of a given text's tokens, in order, and what reading it cost."""
+
+    logprobs: tuple[float, ...]
+    usage: Usage

@@ -76,6 +76,11 @@ def test_vllms_own_server_agrees_with_the_embedded_engine(
             note = "Note: 7 * 8 = 56\n\n"
             assert await engine.tokenize(note) == await vllm_engine.tokenize(note)
 
+            read_there = await engine.likelihood(CHAT, ours.text)
+            read_here = await vllm_engine.likelihood(CHAT, ours.text)
+            assert read_there.logprobs == pytest.approx(read_here.logprobs, abs=1e-3)
+            assert read_there.usage.prompt_tokens == read_here.usage.prompt_tokens
+
             ids = Prompt(token_ids=theirs.prompt_token_ids)
             (again,) = await read(engine, ask(prompt=ids, temperature=0.0, max_tokens=5))
             shared = min(5, len(theirs.token_ids))

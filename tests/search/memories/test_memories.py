@@ -10,6 +10,7 @@ from tts import prompts
 from tts.errors import InputError, ParameterError
 from tts.parts import plugins
 from tts.parts.build import build_part
+from tts.passages import read_passages
 from tts.protocols import Context
 from tts.search.memories import facts, function
 from tts.search.memories.base import AssociativeMemory, Cue
@@ -74,7 +75,7 @@ def test_as_many_as_asked_for_and_none_twice(file: str) -> None:
 def test_passages_of_json_lines(tmp_path: Path) -> None:
     path = tmp_path / "facts.jsonl"
     path.write_text('{"text": "a  b", "source": "x"}\n\n{"text": "c"}\n')
-    assert facts.read_passages(path) == ["a b", "c"]
+    assert read_passages(path) == ["a b", "c"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,44 @@
+"""SCALE: outline the problem, grade each step's difficulty, think about the difficult ones alone.
+
+Source: "SCALE: Selective Resource Allocation for Overcoming Performance Bottlenecks in Mathematical
+Test-time Scaling", 2025, arXiv:2512.00466: 8 outlines without a thought and the best of them by the
+model's own choice; conditions and question apart; a grade from 0 to 1 for each step, with the
+solutions of the steps before it in view; steps above 0.5 are thought about (temperature 0.6), the
+others not (0.7, top-p 0.8), in one model's two modes or by two models; several solutions vote.
+
+Departures: prompts are ours. The last step, which is the question itself, always thinks (the
+published code gives it 0.9, so that a threshold of 0.9 never thinks at all). Whatever cannot be
+read is asked for three times at most: then an outline of the most common length is taken, a
+difficulty of 1, and the whole problem as both conditions and question.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tts.operators.solve_steps import solve_steps
+from tts.operators.vote import vote
+from tts.parts.parameters import Parameters
+from tts.pipeline import Pipeline
+
+
+class Config(Parameters):
+    """Parameters of SCALE."""
+
+    n: int = Field(1, ge=1, description="solutions, which vote if there are several")
+    outlines: int = Field(8, ge=1, description="outlines drawn for one solution")
+    threshold: float = Field(
+        0.5, description="difficulty from 0 to 1 above which a step is thought about"
+    )
+    context: Literal["solutions", "plan"] = Field(
+        "solutions", description="what a grade sees of earlier steps: results, or their text alone"
+    )
+    distil: bool = Field(False, description="sum a solved step up before later ones see it")
+    easy: str = Field("", description="engine that plans and solves easy steps; the run's if empty")
+    hard: str = Field("", description="engine that solves difficult steps; the run's if empty")
+
+
+def build(config: Config) -> Pipeline:
+    """Outline, grade, solve; vote over several."""
+    solutions = solve_steps(**dict(config))
+    return solutions if config.n == 1 else solutions >> vote()
