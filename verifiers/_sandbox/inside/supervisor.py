@@ -1,8 +1,8 @@
 """The first process of a sandbox: runs one test after the other, and ends what a test began.
 
-For each test it forks a process for the code and, where the test is code too, one for the test.
-Both give up what they do not need before anything of theirs runs. The process of the code never
-holds the test, and no test's process or file outlives it.
+For each test, or for several that may share them, it forks a process for the code and, where the
+test is code too, one for the test. Both give up what they do not need before anything of theirs
+runs. The process of the code never holds the test, and no test's process or file outlives it.
 """
 
 import contextlib
