@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     program_vote: Callable[..., Pipeline]
     rebase: Callable[..., Pipeline]
     revisions: Callable[..., Pipeline]
+    route_by: Callable[..., Pipeline]
     scale: Callable[..., Pipeline]
     self_certainty: Callable[..., Pipeline]
     self_consistency: Callable[..., Pipeline]

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -15,6 +16,7 @@ import tts.verifiers
 from tts.allocation.conformal import Conformal
 from tts.allocation.evidence import AnswerModel
 from tts.allocation.pricing import PricedRule
+from tts.allocation.router import Tier, fit_router
 from tts.errors import InputError, ParameterError
 from tts.operators import (
     Condition,
@@ -38,6 +40,7 @@ from tts.operators import (
     refine,
     retrieve,
     route,
+    route_by,
     sample,
     score,
     screen,
@@ -49,6 +52,7 @@ from tts.operators import (
     vote,
 )
 from tts.operators.escalate import Choice
+from tts.operators.route_by import Way
 from tts.parts import catalog
 from tts.parts.build import build_part, load_verifier, parameters_of
 from tts.pipeline import Pipeline
@@ -62,6 +66,15 @@ SURE = Condition(measure="support", at_least=0.9)
 DRAWN = sample(n=3) >> vote()
 SCORED = Path(mkdtemp()) / "scores.json"
 Conformal(((1.0, 2.0),), draft="small", target="m", mean_turns=3.0).save(SCORED)
+ROUTER = fit_router(
+    "knn",
+    (Tier("a"), Tier("b", cost=2.0)),
+    [f"Add {i}." for i in range(10)],
+    np.eye(2)[[0, 1] * 5],
+    unit="tokens",
+    price=0.1,
+)
+WAYS = (Way(name="a", body=sample(n=2)), Way(name="b", body=DRAWN))
 # By operator: pipelines of it that give each of its parameters another value than its default.
 FULL: Mapping[str, tuple[Pipeline, ...]] = {
     "abandon": (
@@ -171,6 +184,7 @@ FULL: Mapping[str, tuple[Pipeline, ...]] = {
     ),
     "retrieve": (retrieve(file=__file__, passages=2, least=0.5),),
     "route": (route(when=SURE, then=refine(), otherwise=DRAWN),),
+    "route_by": (route_by(router=ROUTER, tiers=WAYS, model="m"),),
     "sample": (sample(n=4, mode="thinking", batch=2, greedy_first=True),),
     "score": (score(verifier="prm(reduction=last)"),),
     "screen": (screen(n=2, keep=0.5, window=8, chunk=4),),

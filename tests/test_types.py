@@ -30,6 +30,8 @@ def test_unknown_parts_make_the_sum_unknown() -> None:
         ("4096", Budget(tokens=4_096)),
         ("30s", Budget(seconds=30.0)),
         ("2e15flops", Budget(flops=2e15)),
+        ("2e15eflops", Budget(eflops=2e15)),
+        ("4ksequential,0.05usd", Budget(sequential=4_000, usd=0.05)),
         ("$0.05", Budget(usd=0.05)),
         ("64calls", Budget(calls=64)),
         ("1.5M, 30s ,64calls", Budget(tokens=1_500_000, seconds=30.0, calls=64)),
@@ -59,7 +61,7 @@ def test_budgets_without_end_are_refused_in_a_sentence(text: str) -> None:
 def test_a_budget_reads_what_it_writes(
     tokens: int | None, calls: int | None, seconds: int | None
 ) -> None:
-    budget = Budget(tokens=tokens, calls=calls, seconds=seconds)
+    budget = Budget(tokens=tokens, calls=calls, seconds=seconds, sequential=tokens, eflops=seconds)
     if budget != Budget():
         assert Budget.parse(str(budget)) == budget
 

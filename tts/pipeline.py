@@ -24,6 +24,7 @@ from tts.errors import CapabilityError, PipelineError, optional_import
 from tts.parts import catalog
 from tts.protocols import Engine, Operator, State, Verifier
 from tts.types import Sampling, StateSpec
+from tts.types.card import shorten
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -329,7 +330,7 @@ def _label(name: str, operator: Operator) -> str:
         f"{key}={', '.join(value) if key in bodies else len(value) if key in lists else value}"
         for key, value in shown
     )
-    return "<br/>".join((title, *parameters)).replace('"', "#quot;")
+    return "<br/>".join((title, *map(shorten, parameters))).replace('"', "#quot;")
 
 
 def _is_beginning(node: Node) -> bool:

@@ -12,9 +12,9 @@ from tts.allocation.difficulty import (
     fit_difficulty,
     oracle_difficulty,
     probe_features,
-    prompt_features,
     reported_features,
 )
+from tts.allocation.prompt_features import prompt_features
 from tts.errors import InputError
 
 

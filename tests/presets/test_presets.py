@@ -15,7 +15,7 @@ pipeline:
   judge: {operator: score, from: draft, verifier: prm}
   answer: {operator: vote, from: [judge], weights: prm, stop: settled}
 sampling: {temperature: 0.5, stop: [END]}
-budget: {tokens: 100, seconds: 2.5}
+budget: {tokens: 100, seconds: 2.5, sequential: 50}
 """
 
 
@@ -38,7 +38,7 @@ def test_a_pipeline_block_becomes_a_graph(tmp_path: Path) -> None:
     assert set(preset.pipeline.graph.edges) == {("draft", "judge"), ("judge", "answer")}
     assert preset.sampling.temperature == 0.5
     assert preset.sampling.stop == ("END",)
-    assert preset.budget == Budget(tokens=100, seconds=2.5)
+    assert preset.budget == Budget(tokens=100, seconds=2.5, sequential=50)
 
 
 def test_a_graph_round_trips_through_yaml(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +247,32 @@ def test_budgets_that_the_engine_cannot_count_are_refused() -> None:
         solve(engine, voted(), budget=Budget(tokens=100))
     with pytest.raises(BudgetError, match="has no price"):
         solve(by_seed([RIGHT]), voted(), budget=Budget(usd=1.0))
+    engine = by_seed([RIGHT])
+    engine.info = replace(engine.info, kv_heads=None)
+    with pytest.raises(BudgetError, match=r"shape of scripted is unknown.* budget flops instead"):
+        solve(engine, voted(), budget=Budget(eflops=1e15))
+
+    async def run() -> None:
+        job = Job(voted(), PROBLEM, Sampling())
+        async with Runtime(by_seed([RIGHT]), run_budget=Budget(sequential=100)) as runtime:
+            await runtime.run(job)
+
+    with pytest.raises(BudgetError, match="counted problem by problem"):
+        asyncio.run(run())
+
+
+def test_rounds_take_longer_than_any_chain_of_samples() -> None:
+    at_once = solve(by_seed([RIGHT]), sample(n=3)).usage
+    by_turns = solve(by_seed([RIGHT]), sample(n=3, batch=1) >> vote(stop="never")).usage
+    tokens = len(RIGHT)  # one a character; nobody sees another's text
+    assert (at_once.sequential_tokens, by_turns.sequential_tokens) == (tokens, tokens)
+    assert (at_once.latency_tokens, by_turns.latency_tokens) == (tokens, 3 * tokens)
+    limited = solve(
+        by_seed([RIGHT]),
+        sample(n=3, batch=1) >> vote(stop="never"),
+        budget=Budget(sequential=2 * tokens + 15),
+    )
+    assert len(limited.samples) == 2 and "sequential is spent" in limited.reason
 
 
 @settings(max_examples=60, deadline=None)

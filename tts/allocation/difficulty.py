@@ -5,7 +5,7 @@ Four estimators, each of which returns a `Difficulty`:
 - `oracle_difficulty` counts right samples. It needs the reference, so it is for analysis, and no
   preset may use it.
 - `fit_difficulty` on `probe_features`: a few samples' agreement, length, scores and confidences.
-- the same with `prompt_features` added: learned from prompt and probe.
+- the same with `prompt_features.prompt_features` added: learned from prompt and probe.
 - the same on `reported_features`: what the model itself says of its chances.
 
 The last three are one model, a beta-binomial regression: sample successes of a problem are binomial
@@ -33,7 +33,6 @@ with optional_import("a model of difficulty"):
 
 _RIDGE = 1.0  # prior precision of a standardised feature's weight
 _STATED = re.compile(r"(?<![\w.])(-?\d+(?:\.\d+)?)\s*(%)?")
-_NUMERIC = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +107,6 @@ def probe_features(
             mean = math.fsum(values) / len(values)
             features[name] = math.log1p(mean) if name == "log_tokens" else mean
     return features
-
-
-def prompt_features(statement: str) -> dict[str, float]:
-    """Return what the statement says before anything is sampled."""
-    numbers = _NUMERIC.findall(statement)
-    return {
-        "log_chars": math.log1p(len(statement)),
-        "numbers": float(len(numbers)),
-        "longest_number": float(max(map(len, numbers), default=0)),
-        "formulas": float(statement.count("$") // 2 + statement.count("\\(")),
-    }
 
 
 def reported_features(text: str) -> dict[str, float]:

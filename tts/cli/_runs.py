@@ -6,6 +6,7 @@ from pathlib import Path
 from tts.console import output
 from tts.errors import InputError
 from tts.evals.benchmarks.pool import series_of_pools
+from tts.evals.compare import unfinished_note
 from tts.evals.laws.series import Series, series_of_run
 from tts.evals.run_store import StoredRun, load_run
 
@@ -58,6 +59,9 @@ def load_series(
         raise InputError("name run folders, or pools of recorded samples with --pool FILE")
     stored = load_runs(runs) if runs else []
     names = unique_names(stored)
+    for run in stored:
+        if note := unfinished_note(run):
+            output.print_note(f"note: {note}")
     found = [
         series_of_run(run, name, need_fair_draw=need_fair_draw)
         for run, name in zip(stored, names, strict=True)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tts.operators.refine import refine as refine
     from tts.operators.retrieve import retrieve as retrieve
     from tts.operators.route import route as route
+    from tts.operators.route_by import route_by as route_by
     from tts.operators.sample import sample as sample
     from tts.operators.score import score as score
     from tts.operators.screen import screen as screen
@@ -76,6 +77,7 @@ _OPERATORS = (
     "refine",
     "retrieve",
     "route",
+    "route_by",
     "sample",
     "score",
     "screen",

@@ -156,5 +156,5 @@ class _Builder:
 def _block(document: Document, path: KeyPath) -> Any:
     block: Any = document.values
     for key in path:
-        block = block[key]
+        block = block[int(key)] if isinstance(block, list) else block[key]
     return block

@@ -1,0 +1,276 @@
+"""Fitting a router to runs, and what it brings on problems that it was not fitted to."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from statistics import fmean
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tts.allocation.router import (
+    Kind,
+    Routed,
+    Router,
+    Tier,
+    best_tier,
+    fit_router,
+    oracle_choices,
+    routed,
+)
+from tts.errors import InputError
+from tts.evals.run_store import StoredRun, read_statements
+from tts.evals.units import cost_of, why_unknown
+from tts.types.figures import Unit, is_replay
+
+PRICES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+_FOLDS = 5
+_NEAR = 0.01  # the cheapest price within a point of the best accuracy is taken
+_SEED = 0
+_Floats = NDArray[np.float64]
+
+
+class Tried(NamedTuple):
+    """Problems on which every tier was tried.
+
+    Attributes:
+        tiers: The cheapest first.
+        statements: Of the problems.
+        right: [problems, tiers], shares of right answers.
+        costs: [problems, tiers].
+    """
+
+    tiers: tuple[Tier, ...]
+    statements: tuple[str, ...]
+    right: _Floats
+    costs: _Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to choose, on problems that it was not fitted to.
+
+    Attributes:
+        name: For people: "always small", "oracle", "router at 0.1".
+        figures: What it brings.
+        price: Of a router.
+    """
+
+    name: str
+    figures: Routed
+    price: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A router and what it brings.
+
+    Attributes:
+        router: Fitted to all problems.
+        ways: Every tier always, the router at each price in five folds, and the oracle.
+        gain: Accuracy of the router at its price less that of a mixture of tiers, chosen blindly,
+            that costs the same; None where no mixture does.
+        seconds: Of one choice, features included, an embedding left out.
+    """
+
+    router: Router
+    ways: tuple[Way, ...]
+    gain: float | None
+    seconds: float
+
+
+def tried_in(runs: Mapping[str, Sequence[StoredRun]], unit: Unit) -> Tried:
+    """Return the problems that all runs finished, each run a tier.
+
+    Args:
+        runs: By the name of the engine that the tier asks; empty for the run's own.
+        unit: Of costs.
+
+    Raises:
+        InputError: Fewer than two runs, presets that are no strategy with parameters, no problem in
+            common, or costs that are not known.
+    """
+    flat = [(engine, run) for engine, several in runs.items() for run in several]
+    if len(flat) < 2:
+        raise InputError("a router needs two runs or more, one for each tier")
+    tables = [_by_statement(run, unit) for _, run in flat]
+    shared = [text for text in tables[0] if all(text in table for table in tables)]
+    if not shared:
+        raise InputError("the runs share no finished problem")
+    right = np.array([[table[text][0] for table in tables] for text in shared])
+    costs = np.array([[table[text][1] for table in tables] for text in shared])
+    tiers = [_tier(engine, run) for engine, run in flat]
+    if len({tier.name for tier in tiers}) < len(tiers):
+        tiers = [
+            replace(tier, name=f"{tier.name} {place}") for place, tier in enumerate(tiers, start=1)
+        ]
+    return _in_order(tiers, shared, right, costs)
+
+
+def tried_by(
+    results: Mapping[str, Mapping[str, float]],
+    costs: Mapping[str, float],
+    statements: Mapping[str, str],
+) -> Tried:
+    """Return the problems on which all models were tried, with a cost for each model.
+
+    Args:
+        results: By model, the share of right answers by problem.
+        costs: By model.
+        statements: By problem.
+
+    Raises:
+        InputError: A model has no results, or no problem has results of all and a statement.
+    """
+    for name in costs:
+        if name not in results:
+            raise InputError(
+                f"--cost {name}: there is no such model; there are {', '.join(results)}"
+            )
+    names = list(costs)
+    shared = [
+        key for key in results[names[0]]
+        if key in statements and all(key in results[name] for name in names)
+    ]  # fmt: skip
+    if not shared:
+        raise InputError("no problem has results of all models, and a statement")
+    right = np.array([[results[name][key] for name in names] for key in shared])
+    spent = np.tile([float(costs[name]) for name in names], (len(shared), 1))
+    tiers = [Tier(name, engine=name, model=name) for name in names]
+    return _in_order(tiers, [statements[key] for key in shared], right, spent)
+
+
+def _in_order(
+    tiers: Sequence[Tier], statements: Sequence[str], right: _Floats, costs: _Floats
+) -> Tried:
+    """Return what was tried with the tiers in order of their mean cost, which they are told."""
+    means = costs.mean(axis=0)
+    order = np.argsort(means, kind="stable")
+    ordered = tuple(replace(tiers[place], cost=float(means[place])) for place in order)
+    return Tried(ordered, tuple(statements), right[:, order], costs[:, order])
+
+
+def _tier(engine: str, run: StoredRun) -> Tier:
+    values = run.config["preset_values"]
+    if "strategy" not in values:
+        raise InputError(
+            f"{run.folder}: the preset {run.config['preset']} is a pipeline of its own; tiers are "
+            "strategies with parameters"
+        )
+    model = str(run.config["model"])
+    name = f"{engine or 'own'} {run.config['preset']}"
+    return Tier(name, values["strategy"], values.get("parameters") or {}, engine, model)
+
+
+def _by_statement(run: StoredRun, unit: Unit) -> dict[str, tuple[float, float]]:
+    statements = {line["problem"]: line["statement"] for line in read_statements(run.folder)}
+    replayed = is_replay(run.config["engine"])
+    groups: dict[str, list[tuple[float, float]]] = {}
+    for record in run.records:
+        cost = cost_of(record, is_replay=replayed).of(unit)
+        if cost is None:
+            raise InputError(f"{run.folder}: its {unit} are not known: {why_unknown(unit)}")
+        groups.setdefault(statements[record.id], []).append((float(record.correct is True), cost))
+    return {
+        text: (fmean(right for right, _ in each), fmean(cost for _, cost in each))
+        for text, each in groups.items()
+    }
+
+
+def train_router(
+    tried: Tried,
+    *,
+    kind: Kind,
+    unit: str,
+    price: float | None = None,
+    embedder: str = "",
+    embeddings: Sequence[Sequence[float]] = (),
+    own_cost: float = 0.0,
+) -> Trained:
+    """Fit a router, and say in five folds what it brings.
+
+    Args:
+        tried: On what.
+        kind: Of router.
+        unit: Of costs.
+        price: Chance to be right that the dearest tier's cost is worth; None takes, of those tried,
+            the dearest price that is within a point of the best accuracy over the folds.
+        embedder: Name of the engine that embeds prompts; empty for none.
+        embeddings: Of the problems.
+        own_cost: What choosing costs, a problem.
+
+    Raises:
+        InputError: As of `fit_router`.
+    """
+    vectors = list(embeddings) or [()] * len(tried.statements)
+
+    def fit(rows: Sequence[int]) -> Router:
+        return fit_router(
+            kind,
+            tried.tiers,
+            [tried.statements[row] for row in rows],
+            tried.right[list(rows)],
+            unit=unit,
+            price=0.0,
+            embedder=embedder,
+            embeddings=[vectors[row] for row in rows] if embedder else (),
+        )
+
+    every = range(len(tried.statements))
+    whole = fit(every)  # refuses what cannot be fitted
+    chances = np.zeros_like(tried.right)
+    folds = np.random.default_rng(_SEED).permutation(len(every)) % _FOLDS
+    for fold in range(_FOLDS):
+        router = fit([row for row in every if folds[row] != fold])
+        for row in np.flatnonzero(folds == fold):
+            chances[row] = router.chances(tried.statements[row], vectors[row])
+    costs = [tier.cost for tier in tried.tiers]
+    asked = sorted({*PRICES, *([] if price is None else [price])})
+    found = [_at(chances, costs, one, tried, own_cost) for one in asked]
+    if price is None:
+        best = max(way.figures.accuracy for way in found)
+        near = [way for way in found if way.figures.accuracy >= best - _NEAR]
+        price = min(near, key=lambda way: way.figures.cost).price or 0.0
+    always = [
+        Way(f"always {tier.name}", routed([place] * len(every), tried.right, tried.costs))
+        for place, tier in enumerate(tried.tiers)
+    ]
+    oracle = Way("oracle", routed(oracle_choices(tried.right).tolist(), tried.right, tried.costs))
+    chosen = next(way for way in found if way.price == price)
+    started = time.perf_counter()
+    for statement, vector in zip(tried.statements[:100], vectors, strict=False):
+        whole.choose(statement, vector)
+    seconds = (time.perf_counter() - started) / min(100, len(every))
+    gain = _over_mixture(chosen.figures, [way.figures for way in always])
+    return Trained(replace(whole, price=price), (*always, *found, oracle), gain, seconds)
+
+
+def _at(
+    chances: _Floats, costs: Sequence[float], price: float, tried: Tried, own_cost: float
+) -> Way:
+    choices = [best_tier(row, costs, price) for row in chances]
+    figures = routed(choices, tried.right, tried.costs, own_cost)
+    return Way(f"router at price {price:g}", figures, price)
+
+
+def _over_mixture(found: Routed, always: Sequence[Routed]) -> float | None:
+    """Return the gain over sending shares of the problems to tiers blindly, at the same cost."""
+    hull: list[Routed] = []
+    for point in sorted(always, key=lambda way: (way.cost, -way.accuracy)):
+        if hull and point.accuracy <= hull[-1].accuracy:
+            continue
+        while len(hull) > 1 and _slope(hull[-2], hull[-1]) <= _slope(hull[-2], point):
+            hull.pop()
+        hull.append(point)
+    if found.cost >= hull[-1].cost:
+        return found.accuracy - hull[-1].accuracy
+    for low, high in pairwise(hull):
+        if low.cost <= found.cost <= high.cost:
+            return found.accuracy - low.accuracy - (found.cost - low.cost) * _slope(low, high)
+    return None
+
+
+def _slope(low: Routed, high: Routed) -> float:
+    return (high.accuracy - low.accuracy) / (high.cost - low.cost)

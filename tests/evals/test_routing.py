@@ -1,0 +1,142 @@
+"""From calibration runs to a router, and with it to answers; recorded samples stand for models."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tts
+from tests.support.solving import solve
+from tts.allocation.router import Tier, fit_router
+from tts.cli.main import run
+from tts.engine.scripted import Line, ScriptedEngine
+from tts.errors import InputError
+from tts.evals.routing import train_router, tried_by
+from tts.operators.route_by import Way, route_by
+from tts.operators.sample import sample
+from tts.operators.vote import vote
+
+LONG = " and then do it all over again" * 12
+
+
+def pool(path: Path, model: str, *, solves_long: bool, tokens: int) -> Path:
+    """Twenty short problems that every model solves, and twenty long ones."""
+    lines = []
+    for number in range(40):
+        is_right = number % 2 == 0 or solves_long
+        samples = [{"answer": "4" if is_right else "5", "correct": is_right, "tokens": tokens}]
+        statement = f"Add {number} and 1{LONG if number % 2 else ''}."
+        line = {"problem_id": f"p{number}", "problem": statement, "model": model, "gold": "4"}
+        lines.append(json.dumps({**line, "samples": samples}))
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_a_router_is_fitted_to_runs_and_asks_their_engines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = pool(tmp_path / "small.jsonl", "small", solves_long=False, tokens=10)
+    large = pool(tmp_path / "large.jsonl", "large", solves_long=True, tokens=100)
+    runs = {
+        name: tts.evaluate("pool", ["single"], model=f"replay:{path}", out=tmp_path / name)[0].out
+        for name, path in (("small", small), ("large", large))
+    }
+    out = tmp_path / "router.json"
+    words = ["train-router", f"small={runs['small']}", runs["large"], "-o", str(out)]
+    assert run([*words, "--unit", "tokens", "--json"]) == 0
+    ways = json.loads(capsys.readouterr().out)["ways"]
+    figures = {way["name"]: way["figures"] for way in ways}
+    assert figures["always small single"]["accuracy"] == 0.5
+    assert figures["always own single"]["cost"] == 100
+    assert figures["oracle"] == pytest.approx(
+        # Half for 10 and half for 100; (1 / .5 - 1) / (55 / 10 - 1).
+        {"accuracy": 1, "cost": 55, "best_picks": 1, "tep": 1 / 4.5, "regret": 0, "excess": 1}
+    )
+    (summary,) = tts.evaluate(
+        "pool",
+        ["route_by"],
+        model=f"replay:{large}",
+        engines={"small": f"replay:{small}"},
+        overrides=[f"router={out}"],
+        out=tmp_path / "routed",
+    )
+    assert (summary.accuracy, summary.cost.tokens) == (1.0, 55)
+    # A router is refused on another model than it was measured with.
+    words = ["eval", "pool", "--model", f"replay:{small}", "--preset", "route_by"]
+    words += ["--set", f"router={out}", "--out", str(tmp_path), "--engine-for"]
+    assert run([*words, f"small=replay:{small}"]) == 2
+    assert "large" in capsys.readouterr().err
+
+
+def test_bad_input_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = str(pool(tmp_path / "one.jsonl", "m", solves_long=True, tokens=1))
+    for words, why in (
+        ([], "two runs or more, one for each tier"),
+        (["--kind", "tree"], "write knn or logistic"),
+        (["--pool", one], "--pool needs --statements FILE"),
+        (["--pool", one, "--unit", "usd"], "named by --cost"),
+        (["--pool", one, "--statements", one, "--cost", "m=1"], "no JSON Lines with id and"),
+        (["--embedder", "bge"], "two runs or more"),
+    ):
+        assert run(["train-router", *words, "-o", str(tmp_path / "r.json")]) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert why in said or "two models or more" in said, said
+    assert not (tmp_path / "r.json").exists()
+
+
+def test_results_of_models_with_costs_by_hand() -> None:
+    results = {
+        name: {f"p{i}": float(i % n == 0) for i in range(30)} for name, n in (("a", 1), ("b", 3))
+    }
+    statements = {f"p{i}": f"Add {i}." for i in range(30)}
+    tried = tried_by(results, {"a": 8, "b": 2}, statements)
+    assert [tier.name for tier in tried.tiers] == ["b", "a"]  # the cheapest first
+    assert tried.right.mean(axis=0).tolist() == pytest.approx([1 / 3, 1.0])
+    found = train_router(tried, kind="logistic", unit="cost", price=0.1)
+    assert found.router.price == 0.1 and found.ways[-1].name == "oracle"
+    assert found.gain is not None and found.seconds < 1
+    with pytest.raises(InputError, match="there is no such model; there are a, b"):
+        tried_by(results, {"z": 1, "a": 1}, statements)
+    with pytest.raises(InputError, match="no problem has results of all models"):
+        tried_by(results, {"a": 1, "b": 1}, {})
+
+
+class Always:
+    """A chooser of one's own."""
+
+    embedder = ""
+
+    def choose(self, statement: str, embedding: Any = ()) -> int:
+        return int("hard" in statement)
+
+
+def test_any_chooser_will_do() -> None:
+    tiers = (Way(name="one", body=sample(n=1)), Way(name="three", body=sample(n=3)))
+    pipeline = route_by(router=Always(), tiers=tiers)
+    engine = ScriptedEngine(lambda ask: Line(r"\boxed{4}"))
+    result = solve(engine, pipeline, problem=tts.Problem("p", "a hard one"))
+    assert len(result.samples) == 3 and result.facts.stopped_by[0].rule == "routed to three"
+    assert len(solve(engine, pipeline, problem=tts.Problem("p", "an easy one")).samples) == 1
+    with pytest.raises(tts.TTSError, match="must begin with a source"):
+        route_by(router=Always(), tiers=(Way(name="one", body=vote()),))
+
+
+def test_a_problem_that_the_router_knows_is_said() -> None:
+    router = fit_router(
+        "logistic",
+        (Tier("one"), Tier("two", cost=2.0)),
+        [f"Add {i}." for i in range(10)],
+        np.eye(2)[[0, 1] * 5],
+        unit="tokens",
+        price=0.1,
+    )
+    ways = (Way(name="one", body=sample(n=1)), Way(name="two", body=sample(n=2)))
+    pipeline = route_by(router=router, tiers=ways)
+    engine = ScriptedEngine(lambda ask: Line(r"\boxed{4}"))
+    result = solve(engine, pipeline, problem=tts.Problem("p", "Add 3."))
+    assert "fitted to this problem" in result.facts.warnings[0]
+    assert not solve(engine, pipeline, problem=tts.Problem("p", "Add 30.")).facts.warnings
+    with pytest.raises(tts.TTSError, match="the router knows other tiers: one, two"):
+        route_by(router=router, tiers=ways[:1])
