@@ -201,7 +201,7 @@ def parse_outline(text: str) -> list[str]:
     keys = [f"step{number}" for number in range(1, len(found) + 1)]
     if list(found) != keys or not all(isinstance(value, str) for value in found.values()):
         return []
-    return [" ".join(found[key].split()) for key in keys]
+    return [" ".join(str(found[key]).split()) for key in keys]
 
 
 def parse_split(problem: Problem, text: str) -> tuple[str, str]:

@@ -24,6 +24,7 @@ async def save_conformal(runtime: Runtime, plans: Sequence[Plan], path: Path, *,
     """
     attempts: list[tuple[float, ...]] = []
     draft, target, num_problems = "", "", 0
+    named: list[str] = []
     async with runtime:
         for plan in plans:
             pipeline = plan.preset.pipeline
