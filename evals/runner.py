@@ -419,10 +419,11 @@ def _max_problems(plan: Plan, engine: Engine) -> int:
     what others hold in reserve would cut the samples of the rest short.
     """
     tokens = None if plan.run_budget is None else plan.run_budget.tokens
+    most = DEFAULT_MAX_PROBLEMS * engine.info.replicas
     if tokens is None:
-        return DEFAULT_MAX_PROBLEMS
+        return most
     fitting = int(_RESERVED * tokens / with_room(plan.preset.sampling, engine).max_tokens)
-    return max(1, min(DEFAULT_MAX_PROBLEMS, fitting))
+    return max(1, min(most, fitting))
 
 
 def _left(run_budget: Budget | None, store: RunStore) -> Budget | None:

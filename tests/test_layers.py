@@ -120,9 +120,9 @@ MAY: dict[str, Room] = {
     "tts.viewer": Room("answers bundled errors evals prompts storage tasks types"),
     "tts.bench.servers": Room("bundled errors"),
     "tts.bench": Room(
-        "allocation answers bench.servers console costs engine errors evals evals.calibration"
-        " kernels operators parts pipeline presets prompts protocols runtime search seeds session"
-        " storage strategies tasks tools types voting",
+        "allocation answers bench.servers buffered_stream console costs engine errors evals"
+        " evals.calibration kernels operators parts pipeline presets prompts protocols runtime"
+        " search seeds session storage strategies tasks tools types voting",
     ),
     "tts.cli": Room(
         "allocation bench budget bundled console costs engine errors evals evals.benchmarks"

@@ -31,6 +31,7 @@ EXTRAS: Mapping[str, str] = {
     "optuna": "search",
     "prometheus_client": "serve",
     "pyarrow": "evals",
+    "ray": "ray",
     "regex": "serve",
     "safetensors": "cpu",
     "scipy": "optimize",

@@ -59,6 +59,7 @@ def evaluate(
     out: Path | str = "runs",
     reuse: Sequence[Path | str] = (),
     unsafe_execution: bool = False,
+    ray: str | None = None,
 ) -> list[Summary]:
     """Solve benchmarks by presets, and return the figures of each run.
 
@@ -91,6 +92,7 @@ def evaluate(
         out: Holds the run folders.
         reuse: Run folders whose samples are not drawn again.
         unsafe_execution: Run code, to score or to grade it, even where nothing isolates it.
+        ray: Address of a Ray cluster that runs the embedded engines, as `tts.Runtime` takes it.
 
     Returns:
         One summary for each benchmark and preset, presets within benchmarks.
@@ -105,6 +107,7 @@ def evaluate(
         engines=engines,
         models=models,
         unsafe_execution=unsafe_execution,
+        ray=ray,
     )
     scope = Scope.of(
         data=data,

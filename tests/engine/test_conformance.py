@@ -1,4 +1,4 @@
-"""What every engine must do, on the scripted engine and on the real one."""
+"""What every engine must do: the scripted one, a fleet of two such, and the real one."""
 
 import asyncio
 import threading
@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.members import Member
+from tts.engine.fleet import Fleet
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.engine.vllm import VLLMEngine
 from tts.errors import ContextError, EngineError
@@ -43,7 +45,7 @@ def say(ask: Ask) -> Line:
 
 
 @pytest.fixture(
-    params=["scripted", pytest.param("vllm", marks=[pytest.mark.slow, pytest.mark.engine])]
+    params=["scripted", "fleet", pytest.param("vllm", marks=[pytest.mark.slow, pytest.mark.engine])]
 )
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     endless = Sampling(temperature=1.0, max_tokens=300, extra_body={"ignore_eos": True})
@@ -54,6 +56,14 @@ def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
             return scripted.num_running == 0
 
         yield Subject(scripted, endless, no_sequence_runs)
+        return
+    if request.param == "fleet":
+        members = [Member(say), Member(say)]
+
+        async def no_member_works() -> bool:
+            return not any(member.num_running for member in members)
+
+        yield Subject(Fleet(members), endless, no_member_works)
         return
     vllm: VLLMEngine = request.getfixturevalue("vllm_engine")
 
@@ -333,7 +343,7 @@ def test_a_prompt_that_does_not_fit_is_refused(subject: Subject) -> None:
 
 
 def test_two_event_loops_share_an_engine(subject: Subject) -> None:
-    if isinstance(subject.engine, ScriptedEngine):
+    if not isinstance(subject.engine, VLLMEngine):
         pytest.skip("the scripted engine lives in one loop")
     counts = []
 

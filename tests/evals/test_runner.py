@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tts.console.tables import notes
-from tts.engine.scripted import Ask, Line, ScriptedEngine
+from tts.engine.scripted import INFO, Ask, Line, ScriptedEngine
 from tts.errors import BudgetError, CapabilityError, EngineError, ProblemError
 from tts.evals import runner
 from tts.evals.metrics import wilson_interval
@@ -384,6 +384,9 @@ def test_what_is_in_flight_reserves_little_of_the_run_budget(
 ) -> None:
     made = plan("single", "sampling.max_tokens=500", run_budget=budget)
     assert _max_problems(made, ScriptedEngine(script)) == expected
+    several = ScriptedEngine(script, info=replace(INFO, replicas=4))
+    limits = budget is not None and budget.tokens is not None
+    assert _max_problems(made, several) == (expected if limits else 4 * expected)
 
 
 def test_what_was_in_flight_at_a_kill_counts_against_the_runs_budget(tmp_path: Path) -> None:

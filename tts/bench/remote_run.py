@@ -127,16 +127,17 @@ async def _measure(url: str, work: Work) -> Cost:
     return Cost(cpu, wall, served.requests, served.tokens, counted)
 
 
-class _Hash:
+class HashVerifier:
     """A verifier that costs nothing."""
 
     spec = VerifierSpec(unit_interval=True)
 
     async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
+        """Return a number for each text."""
         return [Score(_hash(trajectory.text)) for trajectory in trajectories]
 
     async def aclose(self) -> None:
-        pass
+        """Do nothing."""
 
 
 def _hash(text: str) -> float:
@@ -147,7 +148,7 @@ async def _ours(url: str, problems: Sequence[Problem], name: str, values: Sequen
     preset = load_preset(name, list(values))
     async with (
         OpenAIEngine("", base_url=url) as engine,
-        Runtime(engine, verifiers={"prm": _Hash()}) as runtime,
+        Runtime(engine, verifiers={"prm": HashVerifier()}) as runtime,
         runtime.run_many(Job.of_all(preset, problems)) as results,
     ):
         return sum([result.usage.generated_tokens or 0 async for result in results])

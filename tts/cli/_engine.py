@@ -11,7 +11,6 @@ import typer
 from tts.console.flags import to_pairs
 from tts.engine.spec import mask_login
 from tts.presets.yaml_file import parse_value
-from tts.runtime.runtime import DEFAULT_MAX_PROBLEMS
 from tts.session.runtime import DEFAULT_MODEL, Runtime
 
 
@@ -25,8 +24,8 @@ class EngineFlags:
             "--model",
             metavar="SPEC",
             help="The model: a Hugging Face id, a folder or bundled:NAME runs in this process; "
-            "MODEL@URL, or @URL alone, asks an OpenAI-compatible server; replay:FILE[#MODEL] draws "
-            "recorded samples.",
+            "MODEL@URL, or @URL alone, asks an OpenAI-compatible server, MODEL@URL,URL several; "
+            "replay:FILE[#MODEL] draws recorded samples.",
         ),
     ] = DEFAULT_MODEL
     engine_arg: Annotated[
@@ -64,14 +63,22 @@ class EngineFlags:
         ),
     ] = False
 
-    def runtime(
-        self, *, run_budget: str | None = None, max_problems: int = DEFAULT_MAX_PROBLEMS
-    ) -> Runtime:
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="ADDRESS",
+            help="Run the model on all machines of a Ray cluster: auto for the one that this "
+            "machine belongs to, HOST:PORT, or local for one of its own.",
+        ),
+    ] = None
+
+    def runtime(self, *, run_budget: str | None = None, max_problems: int | None = None) -> Runtime:
         """Return the runtime that the flags describe; nothing is loaded yet.
 
         Args:
             run_budget: Hard limits on everything that it does.
-            max_problems: Most problems in flight.
+            max_problems: Most problems in flight; None is 64 for each server of the engine.
 
         Raises:
             InputError: A flag cannot be read, or names an unknown option, engine or verifier.
@@ -93,6 +100,7 @@ class EngineFlags:
             run_budget=run_budget,
             max_problems=max_problems,
             unsafe_execution=self.unsafe_execution,
+            ray=self.ray,
         )
 
     def to_arguments(self) -> list[str]:
@@ -106,6 +114,7 @@ class EngineFlags:
             ("--verifier", self.verifier),
         ):
             arguments += [word for text in texts or () for word in (flag, mask_login(text))]
+        arguments += ["--ray", self.ray] if self.ray is not None else []
         return [*arguments, *(["--unsafe-execution"] if self.unsafe_execution else [])]
 
 

@@ -71,6 +71,7 @@ class OpenAIEngine(BaseEngine):
         price_in: float | None = None,
         price_out: float | None = None,
         context_tokens: int | None = None,
+        others: Sequence[str] = (),
     ) -> None:
         """Describe the engine; the server is asked on first use.
 
@@ -93,6 +94,9 @@ class OpenAIEngine(BaseEngine):
             price_in: Dollars per million prompt tokens, for dollars in usage and budgets.
             price_out: Dollars per million generated tokens.
             context_tokens: Of the model, where the server does not tell.
+            others: Addresses of further servers of the same model, each asked by an engine of its
+                own beside this one (`tts.engine.fleet`): what an outage hits ends at once, so that
+                it can go to one of them.
 
         Raises:
             InputError: An option cannot be used.
@@ -101,14 +105,16 @@ class OpenAIEngine(BaseEngine):
         _check(concurrency=concurrency, max_n=max_n, rate=rate, context_tokens=context_tokens)
         if max_retries < 0:
             raise InputError(f"max_retries is {max_retries}; it must be 0 or more")
-        self._address = read_address(base_url, api_key=api_key, api_key_env=api_key_env)
+        key = {"api_key": api_key, "api_key_env": api_key_env}
+        self._address = read_address(base_url, **key)
+        self._others = tuple(read_address(other, **key).base_url for other in others)
         self._limits = Limits(connect_timeout, read_timeout, timeout)
         self._concurrency, self._rate = concurrency, rate
         self._max_retries, self._max_n = max_retries, max_n
         self._endpoint = Endpoint(self._address, model)
         self._info = ModelInfo(
             model,
-            ServerFacts().fingerprint(self.base_url, model),
+            self._fingerprint(ServerFacts()),
             context_tokens=context_tokens,
             price=_price(price_in, price_out),
         )
@@ -132,6 +138,11 @@ class OpenAIEngine(BaseEngine):
     def info(self) -> ModelInfo:
         """The model, as far as the server tells."""
         return self._info
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the server was given up, so that calls fail at once; it is looked for again."""
+        return self._connection().pace.is_away
 
     @property
     def capabilities(self) -> Capabilities:
@@ -160,15 +171,22 @@ class OpenAIEngine(BaseEngine):
         connection = self._connection()
         async with connection.starting:
             if not self._is_started:
-                try:
-                    facts = await ask_server(
-                        connection.transport, self._address, max_retries=self._max_retries
-                    )
-                except Fault as fault:
-                    raise self._endpoint.error(fault) from None
-                self._learn(facts)
+                self._learn(await self._ask_server(connection))
                 self._is_started = True
         return self
+
+    async def _ask_server(self, connection: Connection) -> ServerFacts:
+        pace, retries = connection.pace, 0 if self._others else self._max_retries
+        try:
+            if (fault := pace.given_up()) is not None:
+                raise fault
+            facts = await ask_server(connection.transport, self._address, max_retries=retries)
+        except Fault as fault:
+            if self._others:
+                pace.failed(fault)
+            raise self._endpoint.error(fault) from None
+        pace.found()
+        return facts
 
     async def __aenter__(self) -> Self:
         """Start."""
@@ -349,10 +367,15 @@ class OpenAIEngine(BaseEngine):
         self._info = replace(
             self._info,
             name=endpoint.model,
-            fingerprint=facts.fingerprint(self.base_url, endpoint.model),
+            fingerprint=self._fingerprint(facts),
             context_tokens=self._info.context_tokens
             or (length if isinstance(length, int) and length > 0 else None),
         )
+
+    def _fingerprint(self, facts: ServerFacts) -> str:
+        if self._others:
+            return facts.shared_fingerprint([self.base_url, *self._others], self.model)
+        return facts.fingerprint(self.base_url, self.model)
 
     async def _run(
         self, request: GenerationRequest, stream: Stream, drawn: list[RemoteRequest]
@@ -369,6 +392,7 @@ class OpenAIEngine(BaseEngine):
                 max_n=self._max_n,
                 max_retries=self._max_retries,
                 price=self._info.price,
+                has_others=bool(self._others),
             )
             drawn.append(remote)
             await remote.run()

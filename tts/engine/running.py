@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from tts.engine.build import find_model
+from tts.engine.fleet import Fleet
 from tts.engine.replay import ReplayEngine
 from tts.engine.spec import EngineSpec
 from tts.engine.vllm import VLLMEngine
@@ -109,6 +110,20 @@ def reward_engine(model: str) -> EngineSpec:
     return replace(spec, runner="pooling").with_memory(REWARD_MEMORY)
 
 
+def _client(spec: EngineSpec) -> Any:
+    """Return the engine that asks a server, or several; loads what an embedded one needs not."""
+    client = import_module("tts.engine.openai").OpenAIEngine
+    urls = spec.base_urls
+    if len(urls) == 1:
+        return client(spec.model, base_url=urls[0], **spec.options)
+    return Fleet(
+        [
+            client(spec.model, base_url=url, others=[u for u in urls if u != url], **spec.options)
+            for url in urls
+        ]
+    )
+
+
 async def make_engine(spec: EngineSpec) -> Engine:
     """Start an engine.
 
@@ -120,9 +135,7 @@ async def make_engine(spec: EngineSpec) -> Engine:
     if spec.pool is not None:
         engine = ReplayEngine(spec.pool)
     elif spec.kind == "openai":
-        # Loads the client, which an embedded engine does not need.
-        client = import_module("tts.engine.openai").OpenAIEngine
-        engine = client(spec.model, base_url=spec.base_url, **spec.options)
+        engine = _client(spec)
     else:
         engine = VLLMEngine(spec.model, runner=spec.runner, **spec.options)
     try:

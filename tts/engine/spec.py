@@ -4,6 +4,7 @@
     ./my-model, bundled:reasoner                    a folder, a model that ships with the package
     BAAI/bge-small-en?pooling                       a model that does not generate: it embeds texts
     Qwen/Qwen3-8B@http://localhost:8000/v1          a model on an OpenAI-compatible server
+    Qwen/Qwen3-8B@http://a/v1,http://b/v1           the same on several servers, one engine
     @http://localhost:8000/v1                       the only model that a server has
     replay:POOL.jsonl.gz#model                      recorded samples
 
@@ -24,6 +25,7 @@ EngineKind = Literal["vllm", "openai", "replay"]
 FORMS = "MODEL, MODEL@URL or replay:FILE[#MODEL]"
 _REPLAY, _POOLING = "replay:", "?pooling"
 _LOGIN = re.compile(r"//[^/@]*@")
+_COMMA = re.compile(r"\s*,\s*(?=https?://)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class EngineSpec:
     Attributes:
         kind: Embedded vLLM, a server, or recorded samples.
         model: Its model; of recorded samples, the series; empty for the only one of a server.
-        base_url: Of the server.
+        base_url: Of the server; of several, with commas between.
         pool: "FILE" or "FILE#series", for recorded samples.
         runner: What an embedded engine does: "pooling" models embed texts, or score.
         options: What else was said of it (`engine_args`), checked.
@@ -72,9 +74,20 @@ class EngineSpec:
                 raise InputError(
                     f"engine {text!r}: ?pooling is for embedded engines, not for servers"
                 )
-            return cls("openai", model, base_url=f"http{url}", options=server_options(given))
+            spec = cls("openai", model, base_url=f"http{url}", options=server_options(given))
+            if any("," in one for one in spec.base_urls):
+                raise InputError(
+                    f"engine {mask_login(text)!r}: commas stand between addresses, each of which "
+                    "begins with http:// or https://"
+                )
+            return spec
         _check_model(model, text)
         return cls("vllm", model, runner=runner, options=embedded_options(given))
+
+    @property
+    def base_urls(self) -> list[str]:
+        """The addresses of its servers, each once; none where it is not on a server."""
+        return list(dict.fromkeys(_COMMA.split(self.base_url))) if self.base_url else []
 
     @property
     def memory(self) -> float | None:

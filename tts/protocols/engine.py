@@ -1,7 +1,7 @@
 """What an engine is: prompts in, completions out, and what it can tell of itself."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Protocol, Self
 
 from tts.errors import CapabilityError
@@ -229,6 +229,31 @@ def prompt_token_bound(prompt: Prompt) -> int:
     of_template = _TEMPLATE_TOKENS + _MESSAGE_TOKENS * len(prompt.messages)
     in_text = sum(len(text.encode("utf-8", "replace")) for text in texts)
     return in_text + (of_template if prompt.messages else 0)
+
+
+def request_parts(
+    request: GenerationRequest, indices: Sequence[int]
+) -> dict[int, GenerationRequest]:
+    """Return requests for some completions of one alone, by the index at which each begins.
+
+    Args:
+        request: The whole.
+        indices: Of the completions, ascending; each run of neighbours is a request.
+    """
+    sizes: dict[int, int] = {}
+    first = last = -2
+    for index in indices:
+        first = first if index == last + 1 else index
+        sizes[first] = sizes.get(first, 0) + 1
+        last = index
+    return {first: _part(request, first, n) for first, n in sizes.items()}
+
+
+def _part(request: GenerationRequest, first: int, n: int) -> GenerationRequest:
+    watch = request.watch
+    shifted = watch and (lambda index, text: watch(first + index, text))
+    seed, start = request.seed + first, request.start + first
+    return replace(request, n=n, seed=seed, start=start, watch=shifted)
 
 
 class BaseEngine:

@@ -1,7 +1,7 @@
 """An engine, its verifiers and a log, ready to run pipelines on problems."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
@@ -20,6 +20,7 @@ from tts.runtime.job import Job
 from tts.runtime.kv_market import Market
 from tts.runtime.ledger import Ledger
 from tts.runtime.log import GenerationLog
+from tts.runtime.ordering import Placed, in_order
 from tts.runtime.pace import Accounts
 from tts.runtime.run_state import RunState
 from tts.types import Budget, Problem, Result, Sampling
@@ -56,7 +57,7 @@ class Runtime:
         verifiers: By the name that pipelines use.
         log: Generations to reuse and to add to; a log in memory by default.
         run_budget: Hard limits on everything that this runtime does; text such as "1M" is read.
-        max_problems: Most problems in flight.
+        max_problems: Most problems in flight; None is 64 for each replica of the engine.
         engines: Other models that operators, judges and search policies may ask, by name.
         max_live_kv: Part of an engine's KV cache that the trees of all searches may fill: one grows
             while it fits beside those that began before it; None lets all grow.
@@ -72,7 +73,7 @@ class Runtime:
         verifiers: Mapping[str, Verifier] | None = None,
         log: GenerationLog | None = None,
         run_budget: Budget | str | None = None,
-        max_problems: int = DEFAULT_MAX_PROBLEMS,
+        max_problems: int | None = None,
         engines: Mapping[str, Engine] | None = None,
         max_live_kv: float | None = DEFAULT_MAX_LIVE_KV,
     ) -> None:
@@ -84,7 +85,11 @@ class Runtime:
         self.accounts = Accounts()
         self.checker = AnswerChecker()
         # One for all: what runs apart must fit into the engine's cache together.
-        self.admission = Admission(max_problems, kv_usage=lambda: self.engine.kv_usage() or 0.0)
+        self.admission = Admission(
+            max_problems or DEFAULT_MAX_PROBLEMS * engine.info.replicas,
+            kv_usage=lambda: self.engine.kv_usage() or 0.0,
+            kv_tokens=lambda: _kv_tokens(self.engine),
+        )
         self._runs: set[ProblemRun] = set()
         self._started: float | None = None
 
@@ -165,10 +170,16 @@ class Runtime:
 
         Leaving the block early cancels what still runs.
 
+        Jobs whose problems begin with the same long text run one after the other (`ordering.py`);
+        else they start in the order in which they are given.
+
         Args:
-            jobs: Taken one by one, as there is room for them.
+            jobs: Each starts as soon as there is room for it.
+
+        Raises:
+            InputError: One is no job.
         """
-        return RunMany(self, jobs)
+        return RunMany(self, in_order([_checked(job) for job in jobs]))
 
     def check(self, job: Job) -> Sampling:
         """Refuse a job that this runtime cannot run, before a token is spent.
@@ -183,11 +194,7 @@ class Runtime:
             CapabilityError: An engine lacks something, or is not there.
             BudgetError: An engine that it asks cannot count what the budget limits.
         """
-        if not isinstance(job, Job):
-            raise InputError(
-                f"a runtime runs jobs, got {type(job).__name__}; Job.of(pipeline, problem) is one"
-            )
-        check_prompt(job, self.engine)
+        check_prompt(_checked(job), self.engine)
         known = self._checked.get(job.pipeline)
         if known is None or (known.sampling, known.budget) != (job.sampling, job.budget):
             check_job(job, self.engines, self.verifiers, self.ledger.budget)
@@ -223,6 +230,24 @@ class Runtime:
         return Groups(self.checker, problem.answer_type, patience=patience)
 
 
+def _kv_tokens(engine: Engine) -> int | None:
+    info = engine.info
+    return info.kv_blocks and info.kv_block_size and info.kv_blocks * info.kv_block_size
+
+
+def _checked(job: Job) -> Job:
+    """Return a job.
+
+    Raises:
+        InputError: It is none.
+    """
+    if not isinstance(job, Job):
+        raise InputError(
+            f"a runtime runs jobs, got {type(job).__name__}; Job.of(pipeline, problem) is one"
+        )
+    return job
+
+
 def _new_market(engine: Engine, max_live: float | None) -> Market:
     # The engine is asked later: it may start after its runtime.
     return Market(lambda: engine.info.kv_blocks, max_live=max_live)
@@ -231,9 +256,9 @@ def _new_market(engine: Engine, max_live: float | None) -> Market:
 class RunMany:
     """Results of many jobs, in order of completion; an asynchronous context manager."""
 
-    def __init__(self, runtime: Runtime, jobs: Iterable[Job]) -> None:
+    def __init__(self, runtime: Runtime, placed: Sequence[Placed]) -> None:
         self._runtime = runtime
-        self._jobs = jobs
+        self._placed = placed
         self._results: asyncio.Queue[Result | None] = asyncio.Queue()
         self._feeder: asyncio.Task[None] | None = None
 
@@ -275,15 +300,21 @@ class RunMany:
     async def _feed(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                for job in self._jobs:
-                    await self._runtime.admission.acquire()
-                    task = group.create_task(self._run(job), name=job.problem.id)
+                for placed in self._placed:
+                    await self._runtime.admission.acquire(placed)
+                    task = group.create_task(self._run(placed.job), name=placed.job.problem.id)
                     # Not in the task, which may be cancelled before its first step.
-                    task.add_done_callback(lambda _: self._runtime.admission.release())
+                    task.add_done_callback(partial(self._end, placed))
         except ExceptionGroup as errors:
             raise innermost(errors) from None
         finally:
             self._results.put_nowait(None)
 
-    async def _run(self, job: Job) -> None:
-        self._results.put_nowait(await self._runtime.run(job))
+    async def _run(self, job: Job) -> Result:
+        result = await self._runtime.run(job)
+        self._results.put_nowait(result)
+        return result
+
+    def _end(self, placed: Placed, task: asyncio.Task[Result]) -> None:
+        has_result = not task.cancelled() and task.exception() is None
+        self._runtime.admission.release(placed, task.result() if has_result else None)

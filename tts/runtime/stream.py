@@ -1,13 +1,13 @@
 """One request on its way through ledger, log, engine and trace."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Self
 
 from tts.errors import EngineError, StoreError, TTSError
-from tts.protocols import Engine, Watcher, prompt_token_bound
+from tts.protocols import Engine, Watcher, prompt_token_bound, request_parts
 from tts.runtime.fact_log import FactLog
 from tts.runtime.ledger import Grant, Ledger
 from tts.runtime.log import ProblemLog, Recorded, Sent, prompt_values, request_key
@@ -292,12 +292,8 @@ class RequestStream:
             begun.number = self._services.clock.live(1)
         if 0 < request.n == len(begun.missing):
             return Parts({0: engine.generate(request)})
-        streams = {}
-        for run in _neighbouring(begun.missing):
-            seed, start = request.seed + run[0], request.start + run[0]
-            part = replace(request, n=len(run), seed=seed, start=start)
-            streams[run[0]] = engine.generate(part)
-        return Parts(streams)
+        parts = request_parts(request, begun.missing)
+        return Parts({first: engine.generate(part) for first, part in parts.items()})
 
     def _count_live(self, begun: _Begun) -> None:
         """Tell the clock, once, that the engine has nothing left to do for this request."""
@@ -386,13 +382,3 @@ class RequestStream:
 
 def _seeds(request: GenerationRequest) -> range:
     return range(request.seed, request.seed + request.n)
-
-
-def _neighbouring(indices: Sequence[int]) -> list[list[int]]:
-    runs: list[list[int]] = []
-    for index in indices:
-        if runs and runs[-1][-1] + 1 == index:
-            runs[-1].append(index)
-        else:
-            runs.append([index])
-    return runs

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tts.engine.ray_cluster import RayEngines
 from tts.engine.running import RunningEngines, reward_engine
 from tts.engine.spec import FORMS, EngineSpec, resolve, split_args
 from tts.errors import CapabilityError, InputError
@@ -27,6 +28,7 @@ class Parts:
         models: Model by verifier name (without its options), in place of the verifier's default.
         verifiers: Made already, by the text that pipelines name them by.
         options: Of verifiers by name, for what their text leaves open.
+        ray: Address of the Ray cluster whose actors run the embedded engines; None runs them here.
     """
 
     own: EngineSpec | Engine
@@ -35,6 +37,7 @@ class Parts:
     models: Mapping[str, str]
     verifiers: Mapping[str, Verifier]
     options: Mapping[str, Mapping[str, Any]]
+    ray: str | None = None
 
     @property
     def unsafe_execution(self) -> bool:
@@ -50,6 +53,7 @@ def to_parts(
     models: object = None,
     verifiers: Mapping[str, Verifier] | None = None,
     unsafe_execution: bool = False,
+    ray: str | None = None,
 ) -> Parts:
     """Check what a user said of engines and verifiers; nothing is loaded.
 
@@ -60,6 +64,7 @@ def to_parts(
         models: Model by verifier name.
         verifiers: Made already.
         unsafe_execution: Code may be run without isolation where there is none.
+        ray: Address of a Ray cluster.
 
     Raises:
         InputError: Something is wrong; the message names the argument.
@@ -77,7 +82,9 @@ def to_parts(
         if not isinstance(model, str):
             raise wrong_type(f"models[{name!r}]", "a model", model)
     options = {"execution": {"unsafe": True}} if unsafe_execution else {}
-    return Parts(own, named, args, dict(chosen), dict(verifiers or {}), options)
+    if not isinstance(ray, str | None):
+        raise wrong_type("ray", 'an address, such as "auto"', ray)
+    return Parts(own, named, args, dict(chosen), dict(verifiers or {}), options, ray)
 
 
 def _to_engine(given: Any, argument: str, args: Mapping[str, Any]) -> EngineSpec | Engine:
@@ -125,7 +132,7 @@ class Opened:
         made = {"": parts.own, **parts.engines}
         self._specs = {name: one for name, one in made.items() if isinstance(one, EngineSpec)}
         self._given = {name: one for name, one in made.items() if not isinstance(one, EngineSpec)}
-        self._running = RunningEngines()
+        self._running = RunningEngines() if parts.ray is None else RayEngines(parts.ray)
         self._rewards: dict[str, EngineSpec] = {}
         self._has_started = False
         self.engines: dict[str, Engine] = {}

@@ -19,7 +19,7 @@ from tts.protocols import Engine, Verifier
 from tts.runtime.job import Job
 from tts.runtime.log import GenerationLog
 from tts.runtime.log_file import LogFile
-from tts.runtime.runtime import DEFAULT_MAX_LIVE_KV, DEFAULT_MAX_PROBLEMS
+from tts.runtime.runtime import DEFAULT_MAX_LIVE_KV
 from tts.runtime.runtime import Runtime as Core
 from tts.session.arguments import to_int, to_preset, to_problems, to_text, wrong_type
 from tts.session.fit import check_fit
@@ -75,16 +75,18 @@ class Runtime:
         models: Mapping[str, str] | None = None,
         verifiers: Mapping[str, Verifier] | None = None,
         run_budget: Budget | str | None = None,
-        max_problems: int = DEFAULT_MAX_PROBLEMS,
+        max_problems: int | None = None,
         max_live_kv: float | None = DEFAULT_MAX_LIVE_KV,
         log: Path | str | None = None,
         unsafe_execution: bool = False,
+        ray: str | None = None,
     ) -> None:
         """Describe the runtime; nothing is loaded yet.
 
         Args:
             engine: An engine, or its line of text: a Hugging Face id, a folder, "bundled:reasoner",
                 "MODEL@URL" for a model on an OpenAI-compatible server, "@URL" for its only model,
+                "MODEL@URL,URL" for several servers of one model,
                 "replay:FILE[#MODEL]" for recorded samples.
             engine_args: Options of an engine that is given as text. Embedded engines take the names
                 of vLLM's `EngineArgs` (`dtype`, `max_model_len`, `gpu_memory_utilization`, ...),
@@ -96,13 +98,15 @@ class Runtime:
             models: Model by verifier name, in place of the verifier's default.
             verifiers: Your own, by the name that pipelines use.
             run_budget: Hard limits on everything that this runtime does.
-            max_problems: Most problems in flight.
+            max_problems: Most problems in flight; None is 64 for each server of the engine.
             max_live_kv: Part of an engine's KV cache that the trees of all searches may fill; None
                 lets all grow.
             log: File that keeps every sample, so that none is drawn twice; None keeps them in
                 memory. What was in flight when a process that wrote it was killed counts against
                 `run_budget`.
             unsafe_execution: Let the verifier `execution` run code even where nothing isolates it.
+            ray: Address of a Ray cluster ("auto", "HOST:PORT", "local") whose machines run the
+                embedded engines, each in as many copies as fit; None runs them in this process.
 
         Raises:
             InputError: An argument is wrong; the message names it.
@@ -114,11 +118,14 @@ class Runtime:
             models=models,
             verifiers=verifiers,
             unsafe_execution=unsafe_execution,
+            ray=ray,
         )
         self._new_core = partial(
             Core,
             run_budget=to_budget(run_budget, name="run_budget"),
-            max_problems=to_int(max_problems, "max_problems", least=1),
+            max_problems=None
+            if max_problems is None
+            else to_int(max_problems, "max_problems", least=1),
             max_live_kv=max_live_kv,
         )
         self._log_path = None if log is None else Path(to_text(log, "log", "a file"))

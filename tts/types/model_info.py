@@ -36,6 +36,7 @@ class ModelInfo:
         price: For hosted models.
         settings: What an embedded engine runs with, by vLLM's names, and `cpu_threads`.
         weights: Hash of the model's files, the same in any dtype and on any machine.
+        replicas: Copies of it that answer side by side; `kv_blocks` are those of all.
     """
 
     name: str
@@ -55,6 +56,7 @@ class ModelInfo:
     weight_bits: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict, compare=False)
     weights: str | None = None
+    replicas: int = 1
 
     @property
     def shape(self) -> dict[str, Any]:

@@ -220,7 +220,6 @@ def test_a_server_that_stays_away_fails_all_calls_without_asking_each(
             assert {c.finish_reason for c in completions} == {"error"}
             assert "cannot reach" in (completions[-1].error or "")
         async with server.running():
-            monkeypatch.setattr(pace, "_PROBE_SECONDS", 0.0)
             connection = next(iter(engine._connections.values()))
             connection.pace.taken()  # as a probe would
             assert (await read(engine, ask()))[0].finish_reason == "stop"

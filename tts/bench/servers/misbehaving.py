@@ -202,10 +202,7 @@ class Server:
         try:
             yield self
         finally:
-            self._close()
-            for task in list(self._tasks):
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self.vanish()
 
     async def _listen(self) -> None:
         self._listening = await asyncio.start_server(
@@ -217,6 +214,17 @@ class Server:
         if self._listening is not None:
             self._listening.close()
             self._listening = None
+
+    async def vanish(self) -> None:
+        """Hang up on everybody and listen no more, until `come_back`."""
+        self._close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def come_back(self) -> None:
+        """Listen again, at the same port."""
+        await self._listen()
 
     async def _leave(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -64,6 +64,11 @@ class Fault(Exception):
         return self.message
 
     @property
+    def asks_to_wait(self) -> bool:
+        """Whether the server is there and has no room; an outage else, if it gave no answer."""
+        return self.kind == "busy" and (self.status == 429 or self.retry_after is not None)
+
+    @property
     def likeness(self) -> tuple[str, int, str]:
         """What two failures that are alike have in common: the words, but not the numbers."""
         return self.kind, self.status, _DIGITS.sub("0", self.message)

@@ -13,9 +13,9 @@ from tts.engine.remote.faults import Fault
 
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
-_PROBE_SECONDS = 30.0  # between two calls of an endpoint that was given up
 _SPEED_UP = 0.995  # of the learned spacing, per call that was taken
 _SLOW_DOWN = (1.1, 1.5)  # of it, at a refusal: at least and at most
+_FAILURES = 3  # in a row, of calls that a server took and did not answer
 _LONGEST_SPACING = 1.0  # seconds; what is slower is told by refusals themselves
 
 
@@ -53,6 +53,7 @@ class Pace:
         self._refused_at = 0.0
         self._heard_at = 0.0
         self._given_up: tuple[Fault, float] | None = None
+        self._failures = 0  # in a row
         self.pauses = 0  # in a row, without a call that was taken
 
     def turn(self) -> "_Turning":
@@ -62,13 +63,18 @@ class Pace:
     def taken(self) -> None:
         """Say that the server has taken a call."""
         self._is_proven = True
-        self._given_up = None
-        self.pauses = 0
+        self.found()
         if self._taken == 0:
             self._window = self._loop.time()
         self._taken += 1
         self._spacing *= _SPEED_UP
         self._wake()
+
+    def found(self) -> None:
+        """Say that the server is there."""
+        self._given_up = None
+        self._failures = 0
+        self.pauses = 0
 
     def heard(self) -> None:
         """Say that the server has sent something."""
@@ -79,19 +85,36 @@ class Pace:
         return self._heard_at < turn.started
 
     def give_up(self, fault: Fault) -> None:
-        """Let calls fail at once, but for one now and then that looks for the server."""
-        self._given_up = (fault, self._loop.time() + _PROBE_SECONDS)
+        """Let calls fail at once, but for one now and then, alone, that looks for the server."""
+        self._given_up = fault, self._loop.time() + backoff(max(1, self.pauses))
+        self._is_proven = False
         self._resumes = 0.0
         self._wake()
+
+    def failed(self, fault: Fault) -> None:
+        """Say that a call failed which others may take: at an outage the server is given up.
+
+        So it is after several calls in a row that it failed at; one alone may be the call's fault.
+        """
+        self._failures += 1
+        is_outage = fault.kind not in ("broken", "odd", "late")
+        if not self.is_away and (is_outage or self._failures >= _FAILURES):
+            self.give_up(fault)
+
+    @property
+    def is_away(self) -> bool:
+        """Whether calls fail at once now."""
+        return self._given_up is not None and self._loop.time() < self._given_up[1]
 
     def given_up(self) -> Fault | None:
         """Return why a call need not be tried."""
         if self._given_up is None:
             return None
-        fault, probe_at = self._given_up
-        if self._loop.time() < probe_at:
+        fault, look_at = self._given_up
+        if self._loop.time() < look_at:
             return fault
-        self._given_up = fault, self._loop.time() + _PROBE_SECONDS
+        self.pauses += 1
+        self._given_up = fault, self._loop.time() + backoff(self.pauses)
         return None
 
     def refused(self, turn: Turn, *, wait: float | None, is_outage: bool) -> None:

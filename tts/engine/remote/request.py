@@ -55,6 +55,7 @@ class RemoteRequest:
         max_n: Most samples per call.
         max_retries: Of one call, and pauses in a row of all of them.
         price: Of the model.
+        has_others: Other servers of the model take what this one leaves.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class RemoteRequest:
         max_n: int | None,
         max_retries: int,
         price: Price | None,
+        has_others: bool = False,
     ) -> None:
         self._endpoint = endpoint
         self._connection = connection
@@ -75,6 +77,7 @@ class RemoteRequest:
         self._max_n = max_n
         self._max_retries = max_retries
         self._price = price
+        self._has_others = has_others
         self._prompt_guess = estimate_prompt(request.prompt)
         self._under_way: list[_Attempt] = []
         self._owed = Usage()  # by attempts that failed; the next completion carries it
@@ -142,7 +145,7 @@ class RemoteRequest:
         Raises:
             Fault: There will be no further attempt.
         """
-        tries = _Tries(self._endpoint, self._connection.pace)
+        tries = _Tries(self._endpoint, self._connection.pace, has_others=self._has_others)
         while True:
             async with self._connection.pace.turn() as turn:
                 while True:
@@ -318,7 +321,7 @@ class RemoteRequest:
             flops=None,
         )
         error = self._endpoint.explain(fault)
-        is_unanswered = fault.kind in UNANSWERED
+        is_unanswered = fault.kind in UNANSWERED or (self._has_others and fault.kind == "barred")
         self._put(Completion(index, "", "error", usage, error=error, is_unanswered=is_unanswered))
 
     def _put(self, completion: Completion) -> None:
@@ -332,9 +335,10 @@ class RemoteRequest:
 class _Tries:
     """How often one call has failed, and whether it may try again."""
 
-    def __init__(self, endpoint: Endpoint, pace: Pace) -> None:
+    def __init__(self, endpoint: Endpoint, pace: Pace, *, has_others: bool) -> None:
         self._endpoint = endpoint
         self._pace = pace
+        self._has_others = has_others
         self._failed: dict[Kind, int] = {}
 
     def wait(self, fault: Fault, turn: Turn, max_retries: int) -> float:
@@ -343,6 +347,10 @@ class _Tries:
         Raises:
             Fault: There will be none.
         """
+        if self._has_others and not fault.asks_to_wait:
+            if fault.kind in (*UNANSWERED, "barred"):
+                self._pace.failed(fault)
+            raise fault
         count = self._failed[fault.kind] = self._failed.get(fault.kind, 0) + 1
         if fault.kind == "busy" or (fault.kind == "unreachable" and self._endpoint.has_answered):
             return self._pause(fault, turn, count, max_retries)
@@ -366,8 +374,7 @@ class _Tries:
         if wait is not None and wait > _LONGEST_WAIT_SECONDS:
             raise fault
         if self._pace.given_up() is None:
-            is_outage = fault.status != 429 and wait is None
-            self._pace.refused(turn, wait=wait, is_outage=is_outage)
+            self._pace.refused(turn, wait=wait, is_outage=not fault.asks_to_wait)
             if self._pace.pauses > max_retries:
                 self._pace.give_up(fault)
         # While others are taken, one that is refused waits on, but not for ever.

@@ -19,6 +19,8 @@ _RETRIES = 2  # where nobody listens
 # as `created`; then it is left out.
 _TELLING = ("id", "owned_by", "root", "parent", "max_model_len", "meta", "created")
 _CLOCK_SECONDS = 10
+# What servers of one model agree on, wherever each keeps it and since when.
+_SHARED = ("id", "root", "meta")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,23 @@ class ServerFacts:
         """Return what changes when another model answers at this address under this name."""
         entry = self.find(model)
         telling = {key: entry[key] for key in _TELLING if key in entry}
-        said = json.dumps([base_url, model, telling, self.version], sort_keys=True, default=str)
-        return hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:16]
+        return _digest([base_url, model, telling, self.version])
+
+    def shared_fingerprint(self, base_urls: Sequence[str], model: str) -> str:
+        """Return the same for several servers of a model; each of them comes to the same.
+
+        A folder of the model counts by its name alone.
+        """
+        entry = self.find(model)
+        shared = {key: entry[key] for key in _SHARED if key in entry}
+        if "root" in shared:
+            shared["root"] = str(shared["root"]).rstrip("/").rpartition("/")[2]
+        return _digest([sorted(base_urls), model, shared])
+
+
+def _digest(values: Sequence[Any]) -> str:
+    said = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 async def ask_server(transport: Transport, address: Address, *, max_retries: int) -> ServerFacts:
