@@ -219,6 +219,8 @@ async def measure_actors(
     run = partial(_timed, problems=problems, note=note)
     here, expected = await run("here", (await open_engines())[0])
     taken: dict[int, tuple[float, float]] = {}
+    found: list[dict[str, Result]] = []
+    redrawn = done = 0
     for count in (1, actors):
         made = await start_actors(open_engines, actors=count, cpus=0, gpus=0)
         fleet = Fleet([actor.engines[0] for actor in made], patience=120, tries=20)

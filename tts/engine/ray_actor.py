@@ -90,8 +90,8 @@ class Actor:
         self._life, engines = found
         if not self.engines:
             self.engines = [RayEngine(self, place, *one) for place, one in enumerate(engines)]
-        for engine, (engine.info, engine.capabilities) in zip(self.engines, engines, strict=True):
-            engine.state = State()
+        for engine, (info, capabilities) in zip(self.engines, engines, strict=True):
+            engine.info, engine.capabilities, engine.state = info, capabilities, State()
         self._num_taken, self.is_away = 0, False
         if self._follower is None:
             self._follower = asyncio.create_task(self._follow(), name=str(self))
@@ -237,6 +237,7 @@ class Actor:
         """Abort a request; returns what it had cost, but for what its stream was given."""
         if number not in self._open:
             return Usage()
+        lost: Usage
         try:
             lost, num_news = await self._handle.close.remote(number)
             while self._num_taken < num_news and number in self._open:
@@ -272,29 +273,35 @@ class RayEngine(BaseEngine):
 
     async def score(self, request: ScoreRequest) -> StepScores:
         """Run the reward model there."""
-        return await self._ask("score", request)
+        answer: StepScores = await self._ask("score", request)
+        return answer
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Return vectors from there."""
-        return await self._ask("embed", texts)
+        answer: Embeddings = await self._ask("embed", texts)
+        return answer
 
     async def read_states(
         self, prompt: Prompt, token_ids: Sequence[int], spec: StateSpec
     ) -> ReadStates:
         """Return hidden states from there."""
-        return await self._ask("read_states", prompt, token_ids, spec)
+        answer: ReadStates = await self._ask("read_states", prompt, token_ids, spec)
+        return answer
 
     async def likelihood(self, prompt: Prompt, text: str) -> Likelihood:
         """Return what is told there."""
-        return await self._ask("likelihood", prompt, text)
+        answer: Likelihood = await self._ask("likelihood", prompt, text)
+        return answer
 
     async def tokenize(self, text: str) -> tuple[int, ...]:
         """Return token ids from there."""
-        return await self._ask("tokenize", text)
+        answer: tuple[int, ...] = await self._ask("tokenize", text)
+        return answer
 
     async def count_prompt(self, prompt: Prompt, sampling: Sampling) -> int:
         """Return the count from there."""
-        return await self._ask("count_prompt", prompt, sampling)
+        answer: int = await self._ask("count_prompt", prompt, sampling)
+        return answer
 
     async def forget(self) -> None:
         """Drop what requests left behind there."""
