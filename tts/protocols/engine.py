@@ -284,6 +284,30 @@ class BaseEngine:
             "this engine gives no hidden states; an embedded model does, MODEL?pooling too"
         )
 
+    async def score(self, request: ScoreRequest) -> StepScores:
+        """Refuse: it serves no reward model.
+
+        Raises:
+            CapabilityError: Always.
+        """
+        raise CapabilityError("this engine serves no reward models")
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """Refuse: it serves no embeddings.
+
+        Raises:
+            CapabilityError: Always.
+        """
+        raise CapabilityError("this engine generates; it serves no embeddings")
+
+    async def tokenize(self, text: str) -> tuple[int, ...]:
+        """Refuse: it takes no token ids.
+
+        Raises:
+            CapabilityError: Always.
+        """
+        raise CapabilityError("this engine takes no token ids")
+
     async def likelihood(self, prompt: Prompt, text: str) -> Likelihood:
         """Refuse: it gives no likelihoods.
 
