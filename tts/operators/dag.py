@@ -46,7 +46,8 @@ Tools = Annotated[
         return_type=list,
     ),
     Field(
-        default_factory=lambda: _open(DEFAULT_TOOLS),
+        default_factory=lambda: DEFAULT_TOOLS,
+        validate_default=True,
         min_length=1,
         description="what tasks may call, as names or as mappings {name: solve, engine: big}",
     ),
