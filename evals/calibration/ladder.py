@@ -43,7 +43,8 @@ def fit_ladder(
 ) -> LadderPart:
     """Return the ladder of recorded samples.
 
-    Its last point draws all samples of every problem: a share that buys so many shall be spent.
+    Its last point draws all samples of every problem: a share that buys so many shall be spent,
+    unless samples make no difference.
     Other strategies have a place in it only where that gains on the held-out halves.
 
     Args:
@@ -67,6 +68,8 @@ def fit_ladder(
     if tried:
         found.append(_measured(replace(alone, tried=tried), halves))
     fitted, held_out = max(found, key=lambda one: fmean(point.net for point in one[1]))
+    if len({fmean(point.marks) for point in held_out}) == 1:
+        held_out = held_out[:1]  # more samples make nothing right: a rule between would draw all
     points = []
     for point in held_out:
         interval = bootstrap_interval(point.marks, seed=seed, num_resamples=1_000)

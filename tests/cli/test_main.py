@@ -57,8 +57,8 @@ def test_version(tts: Tts) -> None:
     [
         (("evl",), "unknown command 'evl'; did you mean 'eval'?"),
         (("eval",), "Missing argument"),
-        (("eval", "chain", "--limit", "0"), "--limit"),
-        (("eval", "chain", "--limit", "many"), "valid integer"),
+        (("eval", "chain", "--limit", "0"), "limit: write how many"),
+        (("eval", "chain", "--limit", "many"), "got 'many'"),
         (("eval", "chain", "--bugdet", "8k"), "--bugdet"),
         (("solve", "1 + 1", "--engine", "vllm"), "--engine"),
     ],

@@ -171,8 +171,8 @@ def test_costs_have_the_unit_that_is_asked_for(tts: Tts, data: str) -> None:
     assert "calls a problem" in shown and "a right answer" in shown
     compared = tts("compare", single, voted, "--unit", "sequential")
     words = " ".join(compared.out.split())
-    assert "sequential a problem" in words and "do not add up" in words
-    assert "there is no unit 'joules'" in tts("compare", single, voted, "--unit", "joules").err
+    assert "sequential a problem" in words and "equal cost" in words
+    assert "there is no unit 'watts'" in tts("compare", single, voted, "--unit", "watts").err
     unknown = tts("plot", single, "--unit", "usd", "-o", "a.png")
     assert (unknown.code, "knows its cost in usd" in unknown.err) == (2, True)
 

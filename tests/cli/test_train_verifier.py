@@ -51,11 +51,15 @@ def test_auto_is_calibrated_with_a_head(tts: Command, sums: str) -> None:
     done = tts(*words, "--set", "n=8", *chosen, "--split", "test")
     assert done.code == 0, done.err
     assert "ladder samples scored by head" in done.out
-    words = ("eval", "file", "--data", sums, "--preset", "auto", "--set", "policy=policy.yaml")
-    used = tts(*words, *chosen, "--json")
+    rows = [
+        {"id": f"t{i}", "problem": f"What is {i} plus 30?", "answer": str(i + 30)} for i in range(5)
+    ]
+    Path("others.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ("eval", "file", "--data", "others.jsonl", "--preset", "auto")
+    used = tts(*words, "--set", "policy=policy.yaml", *chosen, "--json")
     assert used.code == 0, used.err
     (summary,) = used.json["runs"]
-    assert summary["answered"] == 20
+    assert summary["answered"] == 5
 
 
 def recorded(tts: Command, sums: str, *more: str) -> str:

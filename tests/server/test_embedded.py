@@ -42,6 +42,7 @@ def test_a_form_of_answer_is_held_to(server: Serving) -> None:
     extension = {"set": ["n=4"], "return": ["support"], "compare": {"json_path": "n"}}
     fields: dict[str, Any] = {"messages": QUESTION, "structured_outputs": form, "tts": extension}
     found = server.chat("self_consistency", **fields).body
+    assert "choices" in found, found
     assert json.loads(found["choices"][0]["message"]["content"])["n"] in (28, 29)
     assert found["tts"]["support"]["voters"] == 4
 

@@ -145,7 +145,7 @@ class RequestTable:
                 supported_tasks=engine.get_supported_tasks(),
                 priority=priority,
             )
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # vLLM's own kinds are no ValueErrors
             raise RefusedError(f"vLLM refuses the request: {error}") from error
         request.external_req_id = request_id
         entry = _Entry(reader, token_ids, time.perf_counter(), watch=watch)
