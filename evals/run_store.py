@@ -23,7 +23,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -42,7 +42,7 @@ from tts.storage.sealed_lines import (
     read_lines,
     write_json,
 )
-from tts.types import Event, ModelInfo, Problem
+from tts.types import Event, Message, ModelInfo, Problem
 from tts.types.figures import Summary
 
 SCHEMA = 2
@@ -379,11 +379,15 @@ def _write_statements(path: Path, problems: Sequence[Problem]) -> None:
         file.append(b"".join(encode_line(_statement(problem)) for problem in problems))
 
 
+def _message(message: Message) -> dict[str, str]:
+    return {key: value for key, value in asdict(message).items() if value or key != "extra"}
+
+
 def _statement(problem: Problem) -> dict[str, Any]:
     return {
         "problem": problem.id,
         "statement": problem.statement,
-        "messages": problem.messages,
+        "messages": [_message(message) for message in problem.messages],
         "reference": problem.reference,
         "answer_type": problem.answer_type,
         "metadata": problem.metadata,

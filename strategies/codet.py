@@ -17,7 +17,7 @@ from tts.pipeline import Pipeline
 class Config(Parameters):
     """Parameters of CodeT; the paper draws 100 programs and 100 answers with tests."""
 
-    n: int = Field(8, ge=1, description="programs")
+    n: int = Field(8, ge=1, description="programs that are drawn")
     tests: int = Field(4, ge=1, description="answers with tests, of each of which five are kept")
     regression: bool = Field(
         False, description="whether programs must pass the problem's own tests, as far as any does"

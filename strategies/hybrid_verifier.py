@@ -22,7 +22,7 @@ from tts.pipeline import Pipeline
 class Config(Parameters):
     """Parameters of the hybrid verifier; the paper goes up to 26 candidates."""
 
-    n: int = Field(8, ge=1, description="programs")
+    n: int = Field(8, ge=1, description="programs that are drawn")
     tests: int = Field(2, ge=1, description="answers with tests, of each of which ten are kept")
     keep: int | None = Field(
         None, ge=1, description="programs that compete, by the model's opinion; half if none"

@@ -18,7 +18,7 @@ from tts.pipeline import Pipeline
 class Config(Parameters):
     """Parameters of program of thoughts; the paper draws 40 programs."""
 
-    n: int = Field(8, ge=1, description="programs")
+    n: int = Field(8, ge=1, description="programs that are drawn")
     texts: int = Field(0, ge=0, description="solutions in words that vote beside them")
 
 

@@ -20,7 +20,7 @@ from tts.pipeline import Pipeline
 class Config(Parameters):
     """Parameters of self-repair."""
 
-    n: int = Field(4, ge=1, description="first programs")
+    n: int = Field(4, ge=1, description="programs that are drawn first")
     rounds: int = Field(1, ge=1, le=64, description="most repairs of a program, in a row")
     verifier: str = Field("execution", description="verifier that reports and chooses")
 

@@ -27,6 +27,7 @@ from tts.operators import (
     delegate,
     draft_chunks,
     escalate,
+    execute,
     expand,
     follow,
     force,
@@ -171,6 +172,7 @@ FULL: Mapping[str, tuple[Pipeline, ...]] = {
     "parallel_blocks": (parallel_blocks(n=2, max_depth=1, max_paths=4, path_tokens=64),),
     "plan": (plan(ask="decompose", n=2),),
     "prune": (prune(by="prm", at_least=0.5, enough=2), prune(by="prm", keep=2)),
+    "execute": (execute(verifier="execution(sockets=true)"),),
     "refine": (
         refine(
             mode="critique",
@@ -181,6 +183,7 @@ FULL: Mapping[str, tuple[Pipeline, ...]] = {
             checker="small",
         ),
         refine(memory=3),
+        refine(mode="report", verifier="execution"),
     ),
     "retrieve": (retrieve(file=__file__, passages=2, least=0.5),),
     "route": (route(when=SURE, then=refine(), otherwise=DRAWN),),

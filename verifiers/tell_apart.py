@@ -35,7 +35,7 @@ class Config(Parameters):
     by: str = Field("", description="score that says who is shown; the shortest are if empty")
     keep: int = Field(3, ge=2, le=16, description="attempts that are shown")
     attempts: int = Field(8, ge=1, le=64, description="most answers of the model")
-    temperature: float = Field(0.0, ge=0, description="of these answers")
+    temperature: float = Field(0.0, ge=0, description="temperature of the model's answers")
     execution: str = Field("execution", description="verifier that runs code, with its options")
     engine: EngineName = ""
 

@@ -55,8 +55,8 @@ def test_auto_is_calibrated_with_a_head(tts: Command, sums: str) -> None:
         {"id": f"t{i}", "problem": f"What is {i} plus 30?", "answer": str(i + 30)} for i in range(5)
     ]
     Path("others.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    words = ("eval", "file", "--data", "others.jsonl", "--preset", "auto")
-    used = tts(*words, "--set", "policy=policy.yaml", *chosen, "--json")
+    further = ("eval", "file", "--data", "others.jsonl", "--preset", "auto")
+    used = tts(*further, "--set", "policy=policy.yaml", *chosen, "--json")
     assert used.code == 0, used.err
     (summary,) = used.json["runs"]
     assert summary["answered"] == 5

@@ -16,7 +16,7 @@ from tts.errors import EXTRAS
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 MOST_MEGABYTES = 120  # of files as they are shipped; compiled by pip they are twice that
-NEED_SCIPY = {"auto", "ets", "ets_joint", "ets_merge"}
+NEED_SCIPY = {"auto", "doubling", "ets", "ets_joint", "ets_merge", "value_stop"}
 
 
 def distributions(requirements: list[str]) -> dict[str, metadata.Distribution]:
@@ -72,7 +72,9 @@ def test_without_extras_an_installation_is_small() -> None:
 
 def test_the_error_names_the_extra_that_brings_a_module() -> None:
     brought = {
-        extra: {Requirement(text).name.removesuffix("-cpu") for text in requirements}
+        extra: {
+            Requirement(text).name.removesuffix("-cpu").replace("_", "-") for text in requirements
+        }
         for extra, requirements in PROJECT["optional-dependencies"].items()
     }
     assert {

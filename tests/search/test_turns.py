@@ -25,7 +25,7 @@ NO_BUDGET = Budget()
 
 def test_searches_go_on_as_those_before_them_leave_room() -> None:
     def begun(max_live_kv: float | None) -> tuple[list[int], dict[str, str]]:
-        engine = ScriptedEngine(digits(depth=3), info=replace(INFO, kv_blocks=100))
+        engine = ScriptedEngine(digits(depth=3), info=replace(INFO, kv_blocks=40))
         problems = [replace(PROBLEM, id=f"p{number}") for number in range(4)]
 
         async def run() -> dict[str, str]:
@@ -60,7 +60,7 @@ def first_beside_a_hanging_search(
     def say(ask: Ask) -> Line:
         return replace(digits(depth=3)(ask), hangs=not ask.request.priority)
 
-    engine = ScriptedEngine(say, info=replace(INFO, kv_blocks=1))
+    engine = ScriptedEngine(say, info=replace(INFO, kv_blocks=40))
     hanging, other = replace(PROBLEM, id="hangs"), replace(PROBLEM, id="other")
     jobs = [
         Job(tree_search(policy=REBASE), hanging, Sampling(max_tokens=200), priority=0),

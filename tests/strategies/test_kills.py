@@ -30,9 +30,19 @@ def run(path: Path, name: str, shuffle: int | None) -> Result:
 
 
 def figures(result: Result) -> tuple[object, ...]:
-    """Return all that must be equal; what an engine finds in its cache is the engine's."""
+    """Return all that must be equal.
+
+    What an engine finds in its cache is the engine's, and `latency_tokens` hangs on which calls had
+    ended when the next one was asked for.
+    """
     usage = replace(
-        result.usage, cached_tokens=0, reused_tokens=0, seconds=0.0, kv_block_seconds=0.0, flops=0.0
+        result.usage,
+        cached_tokens=0,
+        reused_tokens=0,
+        seconds=0.0,
+        kv_block_seconds=0.0,
+        flops=0.0,
+        latency_tokens=0,
     )
     searches = [replace(search, cached_tokens=0) for search in result.facts.searches]
     return summary(result), usage, searches, len(result.samples), result.facts.stopped_by
