@@ -18,8 +18,9 @@ demo: setup
 	$(BIN)/tts eval countdown --limit 100 --out runs/demo \
 	  --preset single --preset self_consistency --preset early_stop --preset weighted_vote
 
+# Two processes at once; the tests of one file stay together, as they share an engine.
 test: setup
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 # What a change usually breaks, in about two minutes: no engine starts, nothing takes long.
 quick: setup
