@@ -51,7 +51,7 @@ then
     set -- --extra-index-url https://download.pytorch.org/whl/cpu "$@"
 fi
 packages=$(($(grep -c == cpu.lock) + $(grep -c == dev.lock)))
-say "2/4 $packages pinned packages: about 3.1 GB on disk"
+say "2/4 $packages pinned packages: about 3.6 GB on disk"
 watched install --no-compile "$@"
 
 # On all cores, which pip's own compilation would not use. Some packages ship files for other
