@@ -23,6 +23,15 @@ def test_early_stopping_saves_a_little_where_attempts_disagree(tmp_path: Path) -
     assert 0.87 < (early.tokens.generated or 0) / 459_700 < 0.91
 
 
+def test_what_may_be_fitted_has_a_pool_of_its_own(tmp_path: Path) -> None:
+    model = POOL.replace("gsm8k_", "gsm8k_train_")
+    (vote,) = tts.evaluate("pool", overrides=["n=8"], model=model, out=tmp_path)
+    assert (vote.problems, vote.tokens.generated) == (240, 578_232)
+    assert vote.pass_at_k[1] == pytest.approx(0.227, abs=0.001)
+    assert vote.pass_at_k[8] == pytest.approx(0.542, abs=0.001)
+    assert vote.accuracy == pytest.approx(0.35, abs=0.02)
+
+
 def test_it_names_no_folder_of_anybodys_machine(tmp_path: Path) -> None:
     (single,) = tts.evaluate("pool", ["single"], model=POOL, out=tmp_path, limit=1)
     assert single.model == "Qwen2.5-Coder-0.5B-Instruct"
