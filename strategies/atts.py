@@ -15,35 +15,15 @@ A chunk without a likelihood is rejected, where the published code accepts it. T
 majority; the published accuracy counts a problem as right if any of 16 attempts is.
 """
 
-from typing import Literal
-
-from pydantic import Field
-
-from tts.operators.draft_chunks import draft_chunks
+from tts.operators.draft_chunks import DraftChunks
 from tts.operators.vote import vote
-from tts.parts.parameters import Parameters
 from tts.pipeline import Pipeline
 
 
-class Config(Parameters):
-    """Parameters of ATTS."""
-
-    n: int = Field(16, ge=1, description="attempts, which vote")
-    draft: str = Field("", description="engine that drafts; the run's own if empty")
-    calibration: str | None = Field(
-        None, description="file of `tts calibrate --conformal`; every chunk is accepted if none"
-    )
-    alpha: float = Field(0.4, ge=0, le=1, description="share of chunks that are to be rejected")
-    takeovers: float | None = Field(
-        None, gt=0, description="chunks of the target for a problem, on average, in place of alpha"
-    )
-    turns: int = Field(15, ge=1, description="most chunks of a draft in one attempt")
-    chunk_tokens: int = Field(500, ge=1, description="most tokens of a chunk")
-    on_reject: Literal["append", "replace"] = Field(
-        "append", description="where the target goes on: after the rejected chunk, or in its place"
-    )
+class Config(DraftChunks):
+    """Parameters of ATTS: those of the operator `draft_chunks`."""
 
 
 def build(config: Config) -> Pipeline:
     """Draft, read, take over; vote."""
-    return draft_chunks(**dict(config)) >> vote()
+    return Pipeline.of(DraftChunks(**config.model_dump())) >> vote()

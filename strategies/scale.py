@@ -12,33 +12,16 @@ read is asked for three times at most: then an outline of the most common length
 difficulty of 1, and the whole problem as both conditions and question.
 """
 
-from typing import Literal
-
-from pydantic import Field
-
-from tts.operators.solve_steps import solve_steps
+from tts.operators.solve_steps import SolveSteps
 from tts.operators.vote import vote
-from tts.parts.parameters import Parameters
 from tts.pipeline import Pipeline
 
 
-class Config(Parameters):
-    """Parameters of SCALE."""
-
-    n: int = Field(1, ge=1, description="solutions, which vote if there are several")
-    outlines: int = Field(8, ge=1, description="outlines drawn for one solution")
-    threshold: float = Field(
-        0.5, description="difficulty from 0 to 1 above which a step is thought about"
-    )
-    context: Literal["solutions", "plan"] = Field(
-        "solutions", description="what a grade sees of earlier steps: results, or their text alone"
-    )
-    distil: bool = Field(False, description="sum a solved step up before later ones see it")
-    easy: str = Field("", description="engine that plans and solves easy steps; the run's if empty")
-    hard: str = Field("", description="engine that solves difficult steps; the run's if empty")
+class Config(SolveSteps):
+    """Parameters of SCALE: those of the operator `solve_steps`."""
 
 
 def build(config: Config) -> Pipeline:
     """Outline, grade, solve; vote over several."""
-    solutions = solve_steps(**dict(config))
+    solutions = Pipeline.of(SolveSteps(**config.model_dump()))
     return solutions if config.n == 1 else solutions >> vote()

@@ -23,15 +23,12 @@ from tts.errors import CapabilityError, EngineError, InputError, ModelError, inn
 from tts.logprobs import floored
 from tts.protocols import BaseEngine, Capabilities, prompt_token_bound
 from tts.types import (
-    Embeddings,
     GenerationRequest,
     Likelihood,
     ModelInfo,
     Price,
     Prompt,
     Sampling,
-    ScoreRequest,
-    StepScores,
     Usage,
 )
 
@@ -208,22 +205,6 @@ class OpenAIEngine(BaseEngine):
         self._owners[owner] = stream, drawn
         owner.add_done_callback(self._owners.pop)
         return stream
-
-    async def score(self, request: ScoreRequest) -> StepScores:
-        """Refuse: these servers have no common protocol for reward models.
-
-        Raises:
-            CapabilityError: Always.
-        """
-        raise CapabilityError("an OpenAI-compatible engine serves no reward models")
-
-    async def embed(self, texts: Sequence[str]) -> Embeddings:
-        """Refuse: use an embedding engine.
-
-        Raises:
-            CapabilityError: Always.
-        """
-        raise CapabilityError("this engine generates; it serves no embeddings")
 
     def tokens_in_flight(self) -> int:
         """Return the tokens that have come of unfinished samples; 0 where nothing is streamed."""
