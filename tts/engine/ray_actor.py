@@ -220,15 +220,10 @@ class Actor:
             tokens_in_flight=engine.state.tokens_in_flight - tokens * len(known.missing),
         )
         prompt = known.request.prompt
-        return Usage(
+        return Usage.elsewhere(
             prompt_tokens=len(prompt.token_ids) or prompt_token_bound(prompt) // _BYTES_PER_TOKEN,
             generated_tokens=tokens,
             calls=1,
-            kv_block_seconds=None,
-            peak_kv_blocks=None,
-            kv_bytes=None,
-            dense_kv_bytes=None,
-            flops=None,
             estimated_tokens=tokens,
             estimated_calls=1,
         )

@@ -65,18 +65,29 @@ class Usage:
         """Return the usage of calls of which only their number is known; no calls cost nothing."""
         if not calls:
             return cls()
-        return cls(
+        return cls.elsewhere(
             prompt_tokens=None,
             cached_tokens=None,
             generated_tokens=None,
             calls=calls,
+            seconds=None,
+            usd=None,
+        )
+
+    @classmethod
+    def elsewhere(cls, **known: Any) -> Self:
+        """Return the usage of calls whose KV cache and operations nobody sees from here.
+
+        Args:
+            known: The other fields.
+        """
+        return cls(
             kv_block_seconds=None,
             peak_kv_blocks=None,
             flops=None,
-            seconds=None,
-            usd=None,
             kv_bytes=None,
             dense_kv_bytes=None,
+            **known,
         )
 
 

@@ -174,16 +174,11 @@ class Bill:
     ) -> Usage:
         if self.price is not None:
             usd += generated * self.price.generated / 1e6
-        return Usage(
+        return Usage.elsewhere(
             prompt_tokens=prompt,
             cached_tokens=cached,
             generated_tokens=generated,
             calls=calls,
-            kv_block_seconds=None,
-            peak_kv_blocks=None,
-            kv_bytes=None,
-            dense_kv_bytes=None,
-            flops=None,
             seconds=time.perf_counter() - self._started,
             usd=usd,
             estimated_tokens=estimated_tokens,

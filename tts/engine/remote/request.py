@@ -312,14 +312,7 @@ class RemoteRequest:
         self._put(completion)
 
     def _hand_on_failure(self, index: int, fault: Fault) -> None:
-        usage = Usage(
-            calls=1,
-            kv_block_seconds=None,
-            peak_kv_blocks=None,
-            kv_bytes=None,
-            dense_kv_bytes=None,
-            flops=None,
-        )
+        usage = Usage.elsewhere(calls=1)
         error = self._endpoint.explain(fault)
         is_unanswered = fault.kind in UNANSWERED or (self._has_others and fault.kind == "barred")
         self._put(Completion(index, "", "error", usage, error=error, is_unanswered=is_unanswered))
