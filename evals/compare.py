@@ -279,11 +279,10 @@ def voting_curve(run: StoredRun, shared: Sequence[str], unit: Unit) -> Curve:
     sizes = sorted({fewest, *powers_of_two(fewest)})
     costs = _costs_of_samples(run, records, sizes, unit)
     # Where a further sample costs nothing, more of them are the better bargain.
-    sizes = [
-        k for k, c, after in zip(sizes, costs, [*costs[1:], math.inf], strict=True) if c < after
-    ]
-    accuracy = [[fmean(maj_at(r, k) for r in group) for group in by_problem] for k in sizes]
-    return Curve(sizes, sorted(set(costs)), np.array(accuracy))
+    afterwards = [*costs[1:], math.inf]
+    kept = [(k, c) for k, c, after in zip(sizes, costs, afterwards, strict=True) if c < after]
+    accuracy = [[fmean(maj_at(r, k) for r in group) for group in by_problem] for k, _ in kept]
+    return Curve([k for k, _ in kept], [c for _, c in kept], np.array(accuracy))
 
 
 def voting_band(run: StoredRun, unit: Unit) -> list[tuple[float, Interval]]:

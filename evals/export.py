@@ -11,6 +11,7 @@ from typing import Any
 from tts.errors import InputError, optional_import
 from tts.evals.pool_export import Texts
 from tts.evals.records import Record, Sample
+from tts.evals.report import summary_of
 from tts.evals.run_store import StoredRun, read_statements
 from tts.storage.sealed_lines import cannot_write, read_json
 
@@ -28,7 +29,7 @@ def export_runs(runs: Sequence[StoredRun], path: Path, *, texts: bool = False) -
     Args:
         runs: What is written.
         path: The file.
-        texts: Write the samples' texts too; a log always has them.
+        texts: Write the samples' texts too, as a log does; one of several completions has none.
 
     Raises:
         InputError: The ending is another, or several runs are to be one log.
@@ -112,21 +113,26 @@ def _write_log(runs: Sequence[StoredRun], path: Path) -> int:
         _log_sample(run, record, stated.get(record.id, {}), texts, log, model, scoring)
         for record in run.records
     ]
+    head = read_json(run.folder / "run.json") or {}
+    created = datetime.fromisoformat(head["created"])
     whole = log.EvalLog(
         status="success" if run.is_finished else "started",
-        eval=_log_spec(run, log),
+        eval=_log_spec(run, log, created),
         results=_log_results(run, log),
-        stats=_log_stats(run, log),
+        stats=log.EvalStats(
+            started_at=created.isoformat(),
+            completed_at=(created + timedelta(seconds=run.seconds)).isoformat(),
+        ),
         samples=samples,
     )
     log.write_eval_log(whole, str(path))
     return len(samples)
 
 
-def _log_spec(run: StoredRun, log: Any) -> Any:
+def _log_spec(run: StoredRun, log: Any, created: datetime) -> Any:
     config = run.config
     return log.EvalSpec(
-        created=_created(run).isoformat(),
+        created=created.isoformat(),
         task=f"{config['benchmark']} {config['preset']}",
         task_args={"preset": config["preset"], "seed": config["seed"]},
         model=str(config["model"]),
@@ -136,19 +142,8 @@ def _log_spec(run: StoredRun, log: Any) -> Any:
     )
 
 
-def _created(run: StoredRun) -> datetime:
-    head = read_json(run.folder / "run.json") or {}
-    return datetime.fromisoformat(head["created"])
-
-
-def _log_stats(run: StoredRun, log: Any) -> Any:
-    ended = _created(run) + timedelta(seconds=run.seconds)
-    return log.EvalStats(started_at=_created(run).isoformat(), completed_at=ended.isoformat())
-
-
 def _log_results(run: StoredRun, log: Any) -> Any:
-    right = sum(record.correct is True for record in run.records)
-    accuracy = right / len(run.records) if run.records else 0.0
+    accuracy = summary_of(run).accuracy if run.records else 0.0
     metrics = {"accuracy": log.EvalMetric(name="accuracy", value=accuracy)}
     score = log.EvalScore(name="answer", scorer="answer", metrics=metrics)
     done = len(run.records)
@@ -172,7 +167,8 @@ def _log_sample(
         for text in said
     ]
     chosen = _chosen(record)
-    answer = said[record.samples.index(chosen)] if chosen is not None else record.answer or ""
+    written = said[record.samples.index(chosen)] if chosen is not None else ""
+    answer = written or record.answer or ""  # a sample of several completions has no one text
     tokens = model.ModelUsage(
         input_tokens=usage.prompt_tokens or 0,
         output_tokens=usage.generated_tokens or 0,

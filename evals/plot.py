@@ -25,11 +25,8 @@ COLOURS = (BLUE, RED, GREEN, "#CC79A7", ORANGE, "#56B4E9", "#000000")
 _MARKERS = "os^D"  # the next once all colours were used
 GREY = "#6b7078"
 _FORMATS = ("png", "pdf", "svg")
-_PARALLEL: Collection[Unit] = (
-    "seconds",
-    "sequential",
-    "joules",
-)  # k samples do not cost k times one
+# A line scales the mean cost of a sample by k, and in these k samples do not cost k times one.
+PARALLEL: Collection[Unit] = ("seconds", "sequential", "joules")
 _MAX_TITLE = 2  # models that a title names; the labels name them all
 _LONGEST = 40  # characters of a label
 _CLOSE = 0.012  # of a panel's size, within which points lie in one place
@@ -176,7 +173,7 @@ def _draw_panel(
         name = summary.preset if len(models) == 1 else f"{summary.preset}, {_model_name(summary)}"
         style = _Style(name, COLOURS[colour], _MARKERS[times % len(_MARKERS)])
         _draw_point(axes, summary, unit, style)
-        if unit not in _PARALLEL:
+        if unit not in PARALLEL:
             _draw_curve(axes, summary, unit, style, bands.get(summary.out, ()))
         labels.append((summary, style))
     first = summaries[0]

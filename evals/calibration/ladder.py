@@ -63,7 +63,11 @@ def fit_ladder(
     unit = fmean(cost for problem in problems for cost in problem.costs)
     rng = np.random.default_rng(seed)
     orders = [draw_orders(rng, _NUM_ORDERS, len(problem.classes)) for problem in problems]
-    alone = _Data(problems, orders, sizes, unit, ())
+    along = [
+        gather_along(problem.classes, problem.scores, order, sizes)
+        for problem, order in zip(problems, orders, strict=True)
+    ]
+    alone = _Data(problems, orders, sizes, unit, along, ())
     found = [_measured(alone, halves)]
     if tried:
         found.append(_measured(replace(alone, tried=tried), halves))
@@ -113,6 +117,7 @@ class _Data:
         orders: [orders, samples] of each.
         sizes: Samples after each step.
         unit: Cost of a mean sample.
+        along: What is known of each along its orders.
         tried: What other strategies did on the problems.
     """
 
@@ -120,11 +125,12 @@ class _Data:
     orders: Sequence[NDArray[np.int64]]
     sizes: Sequence[int]
     unit: float
+    along: Sequence[Evidence]
     tried: Sequence[Tried]
 
     def fit(self, places: Sequence[int]) -> _Fitted:
         """Fit everything but the stopping rule, which depends on a price, to some problems."""
-        seen = [(self._along(i), self._right(i)) for i in places]
+        seen = [(self.along[i], self._right(i)) for i in places]
         model = fit_answers(seen)
         paths = self.paths(model, places)
         chances = paths.facts[:, :, 1].reshape(len(places), -1)
@@ -147,7 +153,7 @@ class _Data:
         facts, is_right, cost = [], [], []
         for i in places:
             problem = self.problems[i]
-            now = standing(model, self._along(i))
+            now = standing(model, self.along[i])
             last = np.minimum(self.sizes, len(problem.classes)) - 1
             facts.append(now.facts)
             is_right.append(self._right(i)[now.answer] & (now.chance > 0))
@@ -158,10 +164,6 @@ class _Data:
         return Paths(
             np.concatenate(facts), np.concatenate(is_right), costs, weight, np.zeros_like(costs)
         )
-
-    def _along(self, place: int) -> Evidence:
-        problem = self.problems[place]
-        return gather_along(problem.classes, problem.scores, self.orders[place], self.sizes)
 
     def _right(self, place: int) -> NDArray[np.bool_]:
         problem = self.problems[place]

@@ -19,7 +19,7 @@ from tts.allocation.coverage import (
 from tts.allocation.laws import fit_saturation, saturating_accuracy
 from tts.errors import InputError
 from tts.evals.independent_samples import fewest_samples, maj_at, pass_at, powers_of_two
-from tts.evals.laws.verification import Ceiling, ceilings
+from tts.evals.laws.verification import ACCEPT_AT, Ceiling, ceilings
 from tts.evals.records import Record
 
 LEAST_GAIN = 0.005  # half a point for one more sample
@@ -79,8 +79,13 @@ class Laws:
     ceilings: tuple[Ceiling, ...]
 
 
-def laws_of(records: Sequence[Record]) -> Laws | None:
-    """Return what the laws say of a run; None with fewer than eight whole samples of a problem."""
+def laws_of(records: Sequence[Record], accept_at: float = ACCEPT_AT) -> Laws | None:
+    """Return what the laws say of a run; None with fewer than eight whole samples of a problem.
+
+    Args:
+        records: Of the run.
+        accept_at: Score from which a verifier accepts a sample.
+    """
     fewest = fewest_samples(records)
     if fewest < _LEAST_SAMPLES:
         return None
@@ -90,7 +95,7 @@ def laws_of(records: Sequence[Record]) -> Laws | None:
         held_out=(*([] if coverage is None else [coverage]), *curves),
         further_k=_FURTHER * fewest,
         further=_further(records, _FURTHER * fewest) if coverage and coverage.enough else None,
-        ceilings=ceilings(records),
+        ceilings=ceilings(records, accept_at),
     )
 
 

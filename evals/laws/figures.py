@@ -172,6 +172,7 @@ def figures_of(
         )
         for place, k in enumerate([*known, 4 * known[-1]])
     ]
+    laws = laws_of(records, accept_at)
     return Figures(
         name=series.name,
         model=series.model,
@@ -179,9 +180,9 @@ def figures_of(
         samples=most,
         tokens=series.tokens,
         sizes=tuple(sizes),
-        laws=laws_of(records),
+        laws=laws,
         ttspm_enough=None if one_rate is None else saturation_point(one_rate, LEAST_GAIN),
-        ceilings=ceilings(records, accept_at),
+        ceilings=ceilings(records, accept_at) if laws is None else laws.ceilings,
         splits=splits_of(series),
         arise=arise_of_votes(series),
         until=_until(records, successes) if most >= successes else None,

@@ -18,12 +18,12 @@ from tts.viewer.outcome import answers_of, is_weighted
 from tts.viewer.page import build_page
 from tts.viewer.problem import problem_view
 from tts.viewer.prompts import prompts_of, said
-from tts.viewer.runs import Library, OpenRun, named_runs
+from tts.viewer.runs import Library, OpenRun, named_run
 from tts.viewer.server import make_app
 
 
 def opened(folder: Path) -> OpenRun:
-    (run,) = named_runs([folder])
+    run = named_run(folder)
     return run
 
 
@@ -153,7 +153,7 @@ def test_what_is_not_there_is_named(runs: Path, voted: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
         Library([runs / "nowhere"])
     with pytest.raises(StoreError, match=r"run\.json is missing"):
-        named_runs([runs])
+        named_run(runs)
 
 
 def test_the_server_gives_answers_and_pages_and_nothing_else(runs: Path, voted: Path) -> None:

@@ -236,7 +236,7 @@ def load_policy(path: Path) -> Policy:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: cannot be read as a policy: {error}") from error
     if not isinstance(values, dict) or "belief" not in values:
-        raise InputError(f"{path}: no policy; `tts calibrate ... --out {path}` writes one")
+        raise InputError(f"{path}: no policy; `tts calibrate ... --policy {path}` writes one")
     if values.get("schema") != SCHEMA:
         raise InputError(
             f"{path}: a policy of version {values.get('schema')}, this tts reads {SCHEMA}; "

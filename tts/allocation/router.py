@@ -11,6 +11,8 @@ neighbours and classifiers among its routers; Composition of Experts (arXiv:2412
 """
 
 import hashlib
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -19,7 +21,6 @@ from typing import Any, Literal, NamedTuple, Protocol, Self, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from tts.allocation.prompt_features import prompt_features
 from tts.errors import InputError
 from tts.storage.sealed_lines import read_json, write_json
 
@@ -29,6 +30,7 @@ SCHEMA = 1
 NEIGHBOURS = 5  # EllieSQL's
 _RIDGE = 1.0
 _STEPS = 50
+_DIGITS = re.compile(r"\d+")
 _Floats = NDArray[np.float64]
 
 
@@ -181,16 +183,20 @@ def digest(statement: str) -> str:
 
 def features_of(statement: str, embedding: Sequence[float] = ()) -> _Floats:
     """Return the features of a prompt, with its embedding of length 1 after them."""
-    own = np.array([*prompt_features(statement).values(), *_word_features(statement)])
+    own = np.array(_text_features(statement))
     vector = np.asarray(embedding, dtype=np.float64)
     length = float(np.linalg.norm(vector))
     return np.concatenate([own, vector / length if length else vector])
 
 
-def _word_features(statement: str) -> list[float]:
-    words = statement.split()
+def _text_features(statement: str) -> list[float]:
+    words, numbers = statement.split(), _DIGITS.findall(statement)
     number = max(1, len(words))
     return [
+        math.log1p(len(statement)),
+        float(len(numbers)),
+        float(max(map(len, numbers), default=0)),
+        float(statement.count("$") // 2 + statement.count("\\(")),
         float(np.log1p(len(words))),
         sum(map(len, words)) / number,
         len({word.lower() for word in words}) / number,

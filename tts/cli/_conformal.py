@@ -20,7 +20,8 @@ async def save_conformal(runtime: Runtime, plans: Sequence[Plan], path: Path, *,
         seed: Of the drafts.
 
     Raises:
-        InputError: The preset drafts no chunks, there are too few, or the file cannot be written.
+        InputError: The preset drafts no chunks, or there are too few.
+        StoreError: The file cannot be written.
     """
     attempts: list[tuple[float, ...]] = []
     draft, target, num_problems = "", "", 0

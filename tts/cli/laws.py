@@ -56,6 +56,8 @@ def laws(
     Example: tts laws runs/chain-self_consistency-d40c69fa2a --png laws.png
     """
     if levels:
+        if pool or png is not None:
+            raise InputError("--levels compares runs by their ARISE: leave --pool and --png out")
         _print_levels(runs or [], as_json=as_json)
         return
     found = [

@@ -67,7 +67,8 @@ def plot(
     width, height = _size(size)
     drawing: Any = import_module("tts.evals.plot")  # loads matplotlib
     look = drawing.Look(width, height, font, font_size, dpi)
-    bands = {str(run.folder): _band(drawing, run, chosen) for run in stored}
+    drawn = [] if chosen in drawing.PARALLEL else stored
+    bands = {str(run.folder): _band(drawing, run, chosen) for run in drawn}
     drawing.save_plot(summaries, out, chosen, look=look, bands=bands)
     output.print_text(f"wrote {out}")
 

@@ -11,12 +11,14 @@ from tts.console import flags, output
 from tts.errors import InputError
 from tts.search import view as drawing
 from tts.storage.sealed_lines import cannot_write
+from tts.types.card import shorten
 from tts.viewer.problem import problem_view
 from tts.viewer.prompts import prompts_of, said
-from tts.viewer.runs import OpenRun, named_runs
+from tts.viewer.runs import OpenRun, named_run
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _SHORT = 400  # characters of an attempt without --full
+_CELL = 60  # characters in a table
 _DRAWINGS = {".svg": drawing.to_svg, ".mmd": drawing.to_mermaid, ".txt": drawing.to_text}
 
 
@@ -42,8 +44,10 @@ def show(
 
     Example: tts show runs/countdown-rebase-04daed3f7a countdown-test-1-003
     """
-    (opened,) = named_runs([run])
+    opened = named_run(run)
     if problem is None:
+        if draw is not None:
+            raise InputError("--draw writes the search tree of one problem: name it after the run")
         rows = list(opened.problems())
         if as_json:
             output.print_json({"problems": rows})
@@ -69,8 +73,8 @@ def _list(rows: list[dict[str, Any]]) -> Table:
             table,
             f"{row['id']} ({row['repeat']})" if row["repeat"] else row["id"],
             _status(row.get("correct"), row.get("answer")) if finished else row["state"],
-            _line(row.get("answer") or ""),
-            _line(row["reference"] or ""),
+            shorten(row.get("answer") or "", _CELL),
+            shorten(row["reference"] or "", _CELL),
             f"{row['agree']}/{row['answered']}" if finished else "",
             f"{row['right']}/{row['samples']}" if finished else "",
             "" if tokens is None else f"{tokens:,.0f}",
@@ -111,7 +115,7 @@ def _votes(view: Mapping[str, Any]) -> Table:
         weight = "-" if one["weight"] is None else f"{one['weight']:.4g}"
         marks = _status(one["correct"], one["answer"]) + (", chosen" if one["chosen"] else "")
         cells = (str(one["count"]), *((weight,) if weighs else ()))
-        output.add_row(table, _line(one["answer"] or "-"), *cells, marks)
+        output.add_row(table, shorten(one["answer"] or "-", _CELL), *cells, marks)
     return table
 
 
@@ -155,11 +159,6 @@ def _status(correct: bool | None, answer: str | None) -> str:
     if answer is None:
         return "no answer"
     return "ungraded" if correct is None else "right" if correct else "wrong"
-
-
-def _line(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= 60 else text[:59] + "…"
 
 
 def _shorten(text: str, *, full: bool) -> str:

@@ -1,6 +1,5 @@
 """Fit a router that sends each problem to an engine and a strategy before sampling."""
 
-import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
@@ -122,6 +121,8 @@ def _tried(
 ) -> tuple[Tried, str]:
     """Return what was tried, and the unit of its costs."""
     if not pools:
+        if cost or statements is not None:
+            raise InputError("--cost and --statements are of pools: name them with --pool")
         by_engine = _by_engine(runs)
         every = [run for several in by_engine.values() for run in several]
         asked: Unit = "eflops" if models_differ(every) else "tokens"
@@ -177,7 +178,7 @@ def _embed(
             flops = predicted_flops(engine.info, found.usage) or 0.0
             return [list(map(float, row)) for row in found.vectors], flops / len(statements)
 
-    vectors, flops = asyncio.run(embed())
+    vectors, flops = output.run_async(embed(), if_interrupted="interrupted")
     return name, vectors, flops if unit in ("flops", "eflops") else 0.0
 
 

@@ -142,8 +142,7 @@ class _Labelling:
             ProblemError: They are of test problems.
         """
         solutions = list(read_solutions(runs))
-        for problem in {one.problem.id: one.problem for one in solutions}.values():
-            check_held_out([problem])
+        check_held_out({_problem(one): one.problem for one in solutions}.values())
         labels: Sequence[bool | None] = [one.is_right for one in solutions]
         if self.teacher is not None:
             labels = taught(solutions, self.teacher)

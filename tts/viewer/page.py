@@ -51,10 +51,14 @@ def build_page(library: Library, unit: Unit = "tokens") -> tuple[str, int]:
     """Return the page, and how many problems had no room in it."""
     answers, room, left_out = {}, _MOST_BYTES, 0
     for what, query in _addresses(library):
+        is_of_one = what in ("problem", "prompts")
+        if room < 0 and is_of_one:
+            left_out += what == "problem"
+            continue
         answer = ANSWERS[what](library, query)
         packed = _packed({**answer, "unit": unit} if what == "runs" else answer)
         room -= len(packed)
-        if room < 0 and what in ("problem", "prompts"):
+        if room < 0 and is_of_one:
             left_out += what == "problem"
             continue
         answers["\n".join([what, *(f"{key}={value}" for key, value in query.items())])] = packed

@@ -33,11 +33,14 @@ def problem_view(run: OpenRun, problem: str, repeat: int) -> dict[str, Any]:
         pipeline read and sent; `events`, the whole trace.
 
     Raises:
-        InputError: The run has no such problem.
+        InputError: The run has no such problem or repeat.
     """
     stated = run.statements.get(problem)
     if stated is None:
         raise InputError(f"{run.name} has no problem {problem!r}")
+    repeats = int(run.stored.config["repeats"])
+    if repeat >= repeats:
+        raise InputError(f"{run.name} solves {problem!r} {repeats} times, from repeat 0")
     run.log.refresh()
     run.trace.refresh()
     log, events = run.log.lines((problem, repeat)), run.trace.lines((problem, repeat))
@@ -50,7 +53,7 @@ def problem_view(run: OpenRun, problem: str, repeat: int) -> dict[str, Any]:
         "run": run.name,
         **stated,
         "repeat": repeat,
-        "repeats": int(run.stored.config["repeats"]),
+        "repeats": repeats,
         "record": None if record is None else _record(record),
         "attempts": attempts,
         "answers": answers,

@@ -15,12 +15,15 @@ def prompts_of(run: OpenRun, problem: str, repeat: int) -> list[dict[str, Any]]:
 
     Each has its `key`, the `node` that asked, the number of `tokens` where that is known, what was
     sent to the engine (`messages` with the `beginning` of the answer, or `text`) where it was not
-    token ids, and `exact`, the text that the model read, where the run has its token ids and the
-    model's tokenizer lies on this machine.
+    token ids, and `exact`, the text that the model read, where the run has its token ids, one model
+    alone was sampled, and its tokenizer lies on this machine.
     """
     run.log.refresh()
     found: dict[str, dict[str, Any]] = {}
-    tokenizer = _tokenizer(str(run.stored.config["model"]))
+    config = run.stored.config
+    # Lines do not say which engine read them.
+    is_alone = not set(config.get("samplers", ())) - {""}
+    tokenizer = _tokenizer(str(config["model"])) if is_alone else None
     for line in run.log.lines((problem, repeat)):
         key = line.get("key", "")
         if line["kind"] == "sent":

@@ -1,7 +1,7 @@
 """Run folders that are looked at: found below folders, read as they grow."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from tts.evals.report import summary_of
 from tts.evals.run_store import StoredRun, load_run, parts_of, read_statements
 from tts.evals.units import cost_of
 from tts.storage.sealed_lines import read_json
+from tts.types.card import shorten
 from tts.types.figures import UNITS, Summary, is_replay
 from tts.viewer.lines import LineIndex
 
@@ -224,22 +225,20 @@ def _record_row(record: Record, *, is_replay: bool) -> dict[str, Any]:
 
 def _excerpt(line: Mapping[str, Any]) -> str:
     text = line["statement"] or " / ".join(turn["content"] for turn in line["messages"])
-    text = " ".join(str(text).split())
-    return text if len(text) <= _EXCERPT else text[: _EXCERPT - 1] + "…"
+    return shorten(str(text), _EXCERPT)
 
 
 def _commit(head: Mapping[str, Any]) -> str:
     return str((head.get("environment") or {}).get("commit") or "")[:12]
 
 
-def named_runs(paths: Iterable[Path]) -> list[OpenRun]:
-    """Return run folders that were named one by one.
+def named_run(path: Path) -> OpenRun:
+    """Return a run folder that was named.
 
     Raises:
-        StoreError: One of them is none.
+        StoreError: It is none.
     """
-    folders = [path.resolve() for path in paths]
-    for folder in folders:
-        if not (folder / "run.json").is_file():
-            raise StoreError(f"{folder}: no run here (run.json is missing)")
-    return [OpenRun(f, name) for f, name in zip(folders, _names(folders), strict=True)]
+    folder = path.resolve()
+    if not (folder / "run.json").is_file():
+        raise StoreError(f"{folder}: no run here (run.json is missing)")
+    return OpenRun(folder, folder.name)

@@ -134,6 +134,7 @@ function tabs(page, panes) {
     const pane = panes.find(([one]) => one === name) || panes[0];
     now = pane[0];
     page.keep({ tab: pane === panes[0] ? "" : now });
+    page.params.tab = now;  // a running problem is drawn anew
     buttons.forEach((button) => { const is = button.id === `tab-${now}`; button.setAttribute("aria-selected", String(is)); button.tabIndex = is ? 0 : -1; });
     holder.setAttribute("aria-labelledby", `tab-${now}`);
     put(holder, pane[2](...told));
@@ -186,5 +187,5 @@ export async function problemPage(page, name, id, repeat) {
       pages.element);
   }
   draw();
-  if (said.run.live && !view.record) page.again(async () => { const fresh = await ask("problem", query); if (!page.gone && (fresh.attempts.length !== view.attempts.length || fresh.record)) { view = fresh; draw(); } return fresh; }, (fresh) => !fresh.record);
+  if (!view.record) page.again(async () => { const fresh = await ask("problem", query); if (!page.gone && (fresh.attempts.length !== view.attempts.length || fresh.record)) { view = fresh; draw(); } return fresh; }, (fresh) => !fresh.record);
 }

@@ -30,7 +30,6 @@ export async function runPage(page, name) {
   const others = everyRun.filter((one) => one.id !== name && one.benchmark === run.benchmark && !one.fault);
   let other = null;
   const params = { ...page.params };
-  const unit = params.unit || "tokens";
   page.crumb(["Runs", "#/"], [`${run.benchmark} ${run.preset}`]);
   page.keys({ up: "#/" });
   const repeats = run.repeats > 1;
@@ -100,7 +99,7 @@ export async function runPage(page, name) {
     holder,
     h("details", { class: "card" }, h("summary", {}, "Configuration"), h("pre", { class: "code", tabindex: "0" }, JSON.stringify(config, null, 2)), h("p", { class: "dim break" }, run.folder)));
   draw();
-  page.again(async () => { const next = await ask("run", { run: name }); if (!page.gone) { said = next; draw(); } return next; }, (next) => next.run.live);
+  if (run.done < run.planned) page.again(async () => { const next = await ask("run", { run: name }); if (!page.gone) { said = next; draw(); } return next; }, (next) => next.run.done < next.run.planned);
 }
 
 const ks = (figures) => Object.entries(figures).map(([k, value]) => `${k}: ${percent(value)}`).join("  ");

@@ -6,7 +6,7 @@ const CHUNK = 150;
 
 // columns: {name, title, value: row -> what sorts, cell: row -> children, number, asc}
 // Returns {element, show(rows)}; `link` gives the address that a row leads to.
-export function table({ columns, label, sort, onsort, rowClass }) {
+export function table({ columns, label, sort, onsort }) {
   let rows = [], drawn = 0, order = { ...sort };
   const body = h("tbody");
   const heads = columns.map((column) => h("th", { scope: "col", class: column.number ? "number" : null },
@@ -38,7 +38,7 @@ export function table({ columns, label, sort, onsort, rowClass }) {
   function add() {
     const part = list.slice(drawn, drawn + CHUNK);
     drawn += part.length;
-    body.append(...part.map((row) => h("tr", { class: rowClass?.(row) }, columns.map((column) =>
+    body.append(...part.map((row) => h("tr", {}, columns.map((column) =>
       h("td", { class: column.number ? "number" : column.class, "data-name": column.name }, column.cell(row))))));
     more.hidden = drawn >= list.length;
   }
@@ -57,7 +57,7 @@ export function table({ columns, label, sort, onsort, rowClass }) {
   }
 
   new IntersectionObserver((seen) => { if (seen.some((one) => one.isIntersecting) && drawn < list.length) add(); }, { rootMargin: "600px" }).observe(more);
-  return { element, show(next) { rows = next; draw(); }, get list() { return list; } };
+  return { element, show(next) { rows = next; draw(); } };
 }
 
 export function parseSort(text) {

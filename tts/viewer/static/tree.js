@@ -41,7 +41,7 @@ function growth(search) {
       held = event.kv_blocks_kept;
       text = `decision: ${event.kv_blocks} KV blocks held, ${held} after pruning; continue ${event.expand.map(([node, count]) => `${node}×${count}`).join(", ") || "nothing"}`;
     } else if (event.kind === "recall") text = `node ${event.tree_node} calls to mind: ${event.text}`;
-    moments.push({ at: event.seconds, text, changes, before: event.kv_blocks, held, expand: event.kind === "decide" ? event.expand : null });
+    moments.push({ at: event.seconds, text, changes, before: event.kv_blocks, held });
   }
   return moments;
 }
@@ -73,9 +73,8 @@ export function searchTree(search, picked) {
 
   function set(moment) {
     const states = new Map([[0, "open"]]);
-    for (const { changes, expand } of moments.slice(0, moment + 1)) {
+    for (const { changes } of moments.slice(0, moment + 1)) {
       for (const [node, state] of changes) states.set(node, state);
-      void expand;
     }
     nodes.forEach((node, i) => {
       const state = states.get(i);
