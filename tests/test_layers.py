@@ -110,9 +110,10 @@ MAY: dict[str, Room] = {
     "tts.evals.calibration": Room("allocation errors evals presets strategies types"),
     "tts.sweeps": Room("errors presets session"),
     "tts.evaluation": Room(
-        "budget engine errors evals evals.calibration parts pipeline presets session sweeps types",
+        "budget engine errors evals evals.calibration parts pipeline presets runtime session sweeps"
+        " types",
     ),
-    "tts.tuning": Room("errors evals evals.calibration evaluation presets session types"),
+    "tts.tuning": Room("errors evals evals.calibration evaluation presets runtime session types"),
     "tts.server": Room(
         "answers budget errors operators parts presets protocols runtime session types version",
     ),

@@ -18,6 +18,7 @@ from tts.evals.runner import Plan, Watch, evaluate_all, unwatched
 from tts.parts.build import build_part, parameters_of
 from tts.pipeline import Pipeline
 from tts.presets.load import Preset
+from tts.runtime.runtime import Runtime as Core
 from tts.session.arguments import (
     to_int,
     to_mapping,
@@ -122,7 +123,6 @@ def evaluate(
         run_budget=run_budget,
     )
     names = to_names(benchmarks)
-    scope.check(names)
     plans = plan_all(names, presets, scope, runtime.parts, overrides=overrides)
     folder = Path(to_text(out, "out", "a folder"))
     logs = [log_of(run) for run in to_paths(reuse, "reuse")]
@@ -243,6 +243,7 @@ def plan_all(
     Raises:
         InputError: A benchmark, a preset or the data cannot be used.
     """
+    scope.check(benchmarks)
     given = presets if isinstance(presets, list | tuple) else [presets]
     if not given:
         raise InputError("presets: name at least one preset")
@@ -336,13 +337,26 @@ async def run_plans(
     for plan in plans:
         plan.check_budget()
     async with runtime.serving([preset.pipeline for preset in presets]) as core:
-        return await evaluate_all(
-            plans,
-            core.engine,
-            root=out,
-            verifiers=core.verifiers,
-            engines={name: engine for name, engine in core.engines.items() if name},
-            reuse=logs,
-            watch=watch,
-            forget=runtime.forget,
-        )
+        return await run_on(core, runtime, plans=plans, out=out, logs=logs, watch=watch)
+
+
+async def run_on(
+    core: Core,
+    runtime: Runtime,
+    *,
+    plans: Sequence[Plan],
+    out: Path,
+    logs: Sequence[Path] = (),
+    watch: Watch = unwatched,
+) -> list[Summary]:
+    """Run plans on what a runtime serves already; see `run_plans`."""
+    return await evaluate_all(
+        plans,
+        core.engine,
+        root=out,
+        verifiers=core.verifiers,
+        engines={name: engine for name, engine in core.engines.items() if name},
+        reuse=logs,
+        watch=watch,
+        forget=runtime.forget,
+    )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tts.errors import InputError
 from tts.presets.load import Preset
-from tts.session.arguments import to_presets
+from tts.session.arguments import to_preset
 
 _OPENING, _CLOSING = "([{", ")]}"
 
@@ -34,7 +34,7 @@ def variants(
     for preset in given:
         axes = [_forms(text) for text in _own(preset, names, overrides)]
         for form in itertools.product(*axes):
-            (loaded,) = to_presets([preset], [text for text, _ in form], models)
+            loaded = to_preset(preset, [text for text, _ in form], models)
             label = " ".join(text for text, is_one_of_several in form if is_one_of_several)
             found.append(replace(loaded, name=f"{loaded.name} {label}") if label else loaded)
     return found

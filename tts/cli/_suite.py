@@ -1,5 +1,6 @@
 """A suite: runs in a YAML file, for `tts eval suite.yaml`."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,12 +74,17 @@ def load_suite(path: Path) -> Suite:
                 raise InputError(f"{document.place(('presets',))}: {name}: write {{KEY: VALUE}}")
             names.append(name)
             overrides += [f"{name}:{key}={_text(value)}" for key, value in changes.items()]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(
+            f"{document.place(('presets',))}: {twice[0]} is named twice; write one entry, with "
+            "lists of values"
+        )
     return Suite(file, tuple(names), tuple(overrides))
 
 
 def to_flags(values: Mapping[str, Any]) -> list[str]:
     """Return options as they are typed after a flag."""
-    return [f"{key}={value}" for key, value in values.items()]
+    return [f"{key}={_one(value)}" for key, value in values.items()]
 
 
 def several(value: Any) -> tuple[Any, ...]:
@@ -87,4 +93,11 @@ def several(value: Any) -> tuple[Any, ...]:
 
 
 def _text(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ",".join(map(_one, value)) if isinstance(value, list) else _one(value)
+
+
+def _one(value: Any) -> str:
+    """Return a value as YAML reads it again, without blanks."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, separators=(",", ":"), default=str)

@@ -21,7 +21,7 @@ from tts.evals.runner import Plan
 from tts.evals.units import choose_unit
 from tts.evaluation import Scope, plan_all, run_plans
 from tts.parts import plugins
-from tts.session.runtime import DEFAULT_PRESET, Runtime
+from tts.session.runtime import DEFAULT_MODEL, DEFAULT_PRESET, Runtime
 from tts.types.figures import SCHEMA, Summary
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -181,7 +181,6 @@ def _works(typed: _Typed, *, is_changed: bool) -> list[_Work]:
     """Return what is to be run, all of it checked before an engine starts."""
     first, *more = typed.benchmarks
     if not typed.is_suite:
-        typed.scope.check(typed.benchmarks)
         runtime = typed.engine.runtime()
         plans = plan_all(
             typed.benchmarks, typed.presets, typed.scope, runtime.parts, overrides=typed.overrides
@@ -197,6 +196,8 @@ def _works(typed: _Typed, *, is_changed: bool) -> list[_Work]:
 
 def _of_suite(suite: Suite, engine: EngineFlags) -> Iterator[_Work]:
     said = suite.file
+    if said.models and engine.model != DEFAULT_MODEL:
+        raise InputError("the suite names its models: leave --model out, or the suite's models")
     for model in several(said.models) or (engine.model,):
         runtime = replace(
             engine,
@@ -204,24 +205,24 @@ def _of_suite(suite: Suite, engine: EngineFlags) -> Iterator[_Work]:
             engine_arg=[*(engine.engine_arg or ()), *to_flags(said.engine_args)],
             verifier=[*(engine.verifier or ()), *to_flags(said.verifiers)],
         ).runtime()
-        plans: list[Plan] = []
-        for seed in several(said.seeds):
-            scope = Scope.of(
-                data=said.data,
-                split=said.split,
-                limit=said.limit,
-                ids=said.ids,
-                shuffle=said.shuffle,
-                epochs=said.epochs,
-                seed=seed,
-                budget=said.budget,
-                run_budget=said.run_budget,
-            )
-            benchmarks = several(said.benchmarks)
-            scope.check(benchmarks)
-            plans += plan_all(
-                benchmarks, suite.presets, scope, runtime.parts, overrides=suite.overrides
-            )
+        scope = Scope.of(
+            data=said.data,
+            split=said.split,
+            limit=said.limit,
+            ids=said.ids,
+            shuffle=said.shuffle,
+            epochs=said.epochs,
+            budget=said.budget,
+            run_budget=said.run_budget,
+        )
+        once = plan_all(
+            several(said.benchmarks),
+            suite.presets,
+            scope,
+            runtime.parts,
+            overrides=suite.overrides,
+        )
+        plans = [replace(plan, seed=seed) for seed in several(said.seeds) for plan in once]
         yield runtime, plans
 
 

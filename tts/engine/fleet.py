@@ -16,8 +16,9 @@ from typing import Protocol, Self, TypeVar
 
 from tts.buffered_stream import BufferedStream, as_error
 from tts.engine.prefixes import Prefixes
+from tts.engine.remote.wire import estimate_prompt
 from tts.errors import CapabilityError, ContextError, EngineError, ModelError, innermost
-from tts.protocols import BaseEngine, Capabilities, Engine, prompt_token_bound, request_parts
+from tts.protocols import BaseEngine, Capabilities, Engine, request_parts
 from tts.types import (
     Completion,
     Embeddings,
@@ -37,7 +38,6 @@ from tts.types import (
 
 _LOG = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.05  # between two looks for an engine, while all are away
-_BYTES_PER_TOKEN = 4  # of English text, about
 _HOME = 0.5  # what waits at an engine that has read all of a prompt counts half
 _MEMORY = 0.98  # of the mean length of a completion, at each one that comes
 T = TypeVar("T")
@@ -175,7 +175,7 @@ class Fleet(BaseEngine):
                 raise EngineError("none of the engines can be reached")
             await asyncio.sleep(_LOOK_SECONDS)
         shares = self._prefixes.found(prompt, len(self._places))
-        size = _about_tokens(prompt)
+        size = estimate_prompt(prompt)
 
         def to_read(place: _Place) -> float:
             return size * (1 - shares[place.number])
@@ -202,12 +202,13 @@ class Fleet(BaseEngine):
             EngineError: It cannot be started, or runs another model and is left out from now on.
         """
         await place.engine.start()
-        if self._first is None or place.is_barred:
+        if self._first is None:
             return
         try:
             _check_alike(place, self._first.engine)
         except ModelError as error:
-            _LOG.warning("%s; it is left out", error)
+            if not place.is_barred:
+                _LOG.warning("%s; it is left out", error)
             place.is_barred = True
             raise
 
@@ -260,8 +261,9 @@ class Fleet(BaseEngine):
         """
         await self.start()
         failed: EngineError | None = None
-        for _ in self._places:
-            place, size = await self.choose(prompt)
+        refused: frozenset[int] = frozenset()
+        for _ in range(self.tries * len(self._places)):
+            place, size = await self.choose(prompt, refused)
             place.waiting += size
             try:
                 await self.join(place)
@@ -270,6 +272,10 @@ class Fleet(BaseEngine):
                 raise
             except EngineError as error:
                 failed = error
+                if not place.engine.is_away:
+                    refused |= {place.number}
+                    if not self.has_others(refused):
+                        break
             finally:
                 place.waiting -= size
         raise failed or EngineError("none of the engines answers")
@@ -449,7 +455,3 @@ def _check_alike(place: _Place, first: Member) -> None:
             f"engine {place.number + 1} of {info.name} does not run what the first does: it says "
             f"otherwise of {engine.info.name}; all must have the same model"
         )
-
-
-def _about_tokens(prompt: Prompt) -> int:
-    return len(prompt.token_ids) or prompt_token_bound(prompt) // _BYTES_PER_TOKEN

@@ -11,8 +11,9 @@ from typing import Any
 
 from tts.buffered_stream import BufferedStream
 from tts.engine.ray_host import News, State
-from tts.errors import EngineError, ends_run
-from tts.protocols import BaseEngine, Capabilities, prompt_token_bound
+from tts.engine.remote.wire import estimate_prompt
+from tts.errors import EngineError, TTSError, ends_run
+from tts.protocols import BaseEngine, Capabilities
 from tts.types import (
     Completion,
     Embeddings,
@@ -30,7 +31,6 @@ from tts.types import (
 
 _LOG = logging.getLogger(__name__)
 _PAUSE_SECONDS = 0.2  # before an actor that died is asked whether it is back
-_BYTES_PER_TOKEN = 4
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ class Actor:
         """Wait until its engines run.
 
         Raises:
-            EngineError: They cannot start, or the actor has died.
+            TTSError: They cannot start, or the actor has died.
         """
         try:
             found = await self._handle.start.remote()
@@ -169,7 +169,7 @@ class Actor:
             await asyncio.sleep(_PAUSE_SECONDS)
             try:
                 await self.start()
-            except EngineError as error:
+            except TTSError as error:
                 _LOG.info("%s is not back: %s", self, error)
 
     def _take(self, news: News) -> None:
@@ -221,7 +221,7 @@ class Actor:
         )
         prompt = known.request.prompt
         return Usage.elsewhere(
-            prompt_tokens=len(prompt.token_ids) or prompt_token_bound(prompt) // _BYTES_PER_TOKEN,
+            prompt_tokens=estimate_prompt(prompt),
             generated_tokens=tokens,
             calls=1,
             estimated_tokens=tokens,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from types import TracebackType
 from typing import Self
 from weakref import WeakKeyDictionary
@@ -84,12 +84,7 @@ class Runtime:
         self.ledger = Ledger(to_budget(run_budget) or Budget())
         self.accounts = Accounts()
         self.checker = AnswerChecker()
-        # One for all: what runs apart must fit into the engine's cache together.
-        self.admission = Admission(
-            max_problems or DEFAULT_MAX_PROBLEMS * engine.info.replicas,
-            kv_usage=lambda: self.engine.kv_usage() or 0.0,
-            kv_tokens=lambda: _kv_tokens(self.engine),
-        )
+        self._max_problems = max_problems
         self._runs: set[ProblemRun] = set()
         self._started: float | None = None
 
@@ -107,6 +102,15 @@ class Runtime:
         }
         self.kv_markets = {name: self._markets[id(asked)] for name, asked in engines.items()}
         self._checked: WeakKeyDictionary[Pipeline, _Checked] = WeakKeyDictionary()
+
+    @cached_property
+    def admission(self) -> Admission:
+        """Lets problems in: one for all, since what runs apart must fit into the cache together."""
+        return Admission(
+            self._max_problems or DEFAULT_MAX_PROBLEMS * self.engine.info.replicas,
+            kv_usage=lambda: self.engine.kv_usage() or 0.0,
+            kv_tokens=lambda: _kv_tokens(self.engine),
+        )
 
     @property
     def engine(self) -> Engine:

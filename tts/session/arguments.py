@@ -55,18 +55,6 @@ def _unasked(preset: Preset, models: Collection[str]) -> str:
     return unasked[0] if len(unasked) == 1 else ""
 
 
-def to_presets(given: object, overrides: object = (), models: Collection[str] = ()) -> list[Preset]:
-    """Return the presets that one, or a sequence of them, stands for, as `to_preset` does.
-
-    Raises:
-        InputError: There is none, or one of them is no preset.
-    """
-    several = given if isinstance(given, list | tuple) else [given]
-    if not several:
-        raise InputError("presets: name at least one preset")
-    return [to_preset(one, overrides, models) for one in several]
-
-
 def to_problems(given: object) -> list[Problem]:
     """Return problems; those that are text are named by their place, "problem 0" and so on.
 

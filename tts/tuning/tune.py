@@ -9,14 +9,14 @@ the finalist with the highest lower bound of its accuracy; the test split is not
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from tts.errors import InputError
 from tts.evals.calibration.held_out import check_held_out
 from tts.evals.run_store import log_of
 from tts.evals.runner import Watch, unwatched
-from tts.evaluation import Scope, plan_all, run_plans
+from tts.evaluation import Scope, plan_all, run_on
+from tts.runtime.runtime import Runtime as Core
 from tts.session.runtime import Runtime
 from tts.tuning.propose import Optimiser, Proposer
 from tts.tuning.space import Point, Space
@@ -129,19 +129,21 @@ class Search:
         proposer = Proposer(space, optimiser, seed)
         edges = [point.load() for point in space.edges()]
         self.runtime.check(edges)
-        async with self.runtime.serving([preset.pipeline for preset in edges]):
-            unchanged = [await self._try(one, sizes[-1], tell) for one in space.unchanged()]
+        async with self.runtime.serving([preset.pipeline for preset in edges]) as core:
+            unchanged = [await self._try(core, one, sizes[-1], tell) for one in space.unchanged()]
             tried: list[Trial] = []
             for point in proposer.points():
                 if len(tried) == trials or self._is_spent(most_tokens):
                     break
-                tried.append(await self._try(point, sizes[0], tell))
+                tried.append(await self._try(core, point, sizes[0], tell))
                 is_within = bool(self._within(tried[-1:]))
                 proposer.tell(point, tried[-1].summary.accuracy if is_within else _TOO_DEAR)
             finalists = self._within(tried)
             for size in sizes[1:]:
                 kept = _better_half(finalists)
-                finalists = self._within([await self._try(t.point, size, tell) for t in kept])
+                finalists = self._within(
+                    [await self._try(core, trial.point, size, tell) for trial in kept]
+                )
         best = self._best(unchanged, finalists)
         ranked = sorted(finalists, key=lambda trial: trial.merit, reverse=True)
         within = best.cost <= self.cost
@@ -150,7 +152,10 @@ class Search:
     async def test(self, points: Iterable[Point], split: str, limit: int | None) -> list[Summary]:
         """Solve problems of another split, once, by what was chosen."""
         scope = replace(self.scope, split=split, limit=limit)
-        return [await self._evaluate(point, scope) for point in points]
+        chosen = list(points)
+        pipelines = [point.load().pipeline for point in chosen]
+        async with self.runtime.serving(pipelines) as core:
+            return [await self._evaluate(core, point, scope) for point in chosen]
 
     def _sizes(self) -> list[int]:
         limit = self.scope.limit
@@ -183,18 +188,21 @@ class Search:
     def _is_spent(self, most_tokens: int | None) -> bool:
         return most_tokens is not None and self.spent >= most_tokens
 
-    async def _try(self, point: Point, size: int, tell: Callable[[Trial], None]) -> Trial:
-        trial = Trial(point, await self._evaluate(point, replace(self.scope, limit=size)))
+    async def _try(
+        self, core: Core, point: Point, size: int, tell: Callable[[Trial], None]
+    ) -> Trial:
+        trial = Trial(point, await self._evaluate(core, point, replace(self.scope, limit=size)))
         tell(trial)
         return trial
 
-    async def _evaluate(self, point: Point, scope: Scope) -> Summary:
+    async def _evaluate(self, core: Core, point: Point, scope: Scope) -> Summary:
         plans = plan_all([self.benchmark], point.load(), scope, self.runtime.parts)
         if scope.split != "test":
             check_held_out(plans[0].problems)
         logs = [log_of(folder) for folder in self._folders]
-        run = partial(run_plans, self.runtime, plans=plans, out=self.out, watch=self.watch)
-        (summary,) = await run(logs=logs)
+        (summary,) = await run_on(
+            core, self.runtime, plans=plans, out=self.out, logs=logs, watch=self.watch
+        )
         self._folders = tuple(dict.fromkeys((*self._folders, Path(summary.out))))
         self.spent += (summary.tokens.generated or 0) - summary.tokens.reused
         return summary
