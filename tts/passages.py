@@ -27,11 +27,11 @@ class Passages:
         self.texts = read_passages(path)
         self._index = NgramIndex(self.texts)
 
-    def nearest(self, text: str, *, least: float) -> list[str]:
-        """Return the passages whose cosine with a text is at least `least`, nearest first."""
+    def nearest(self, text: str, *, least: float, most: int | None = None) -> list[str]:
+        """Return `most` passages whose cosine with a text is at least `least`, nearest first."""
         cosines = self._index.cosines(text)
         order = np.argsort(-cosines, kind="stable")
-        return [self.texts[place] for place in order[cosines[order] >= least].tolist()]
+        return [self.texts[place] for place in order[cosines[order] >= least][:most].tolist()]
 
 
 def read_passages(path: Path) -> list[str]:

@@ -12,6 +12,7 @@ The attempt that is named scores 1, the others 0; without a choice the one with 
 """
 
 import ast
+import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -20,6 +21,7 @@ from pydantic import Field
 
 from tts import prompts
 from tts.answers.groups import extract_answer
+from tts.errors import ContextError
 from tts.parts.parameters import Parameters
 from tts.protocols import Context, VerifierSpec
 from tts.types import GenerationRequest, Score, Trajectory
@@ -88,8 +90,12 @@ class TellApart:
             )
             seed = context.seed(f"tell_apart\x1f{number}")
             request = GenerationRequest(prompt, sampling, seed=seed)
-            async with aclosing(asked.generate(request)) as stream:
-                said = [completion.text async for completion in stream]
+            try:
+                async with aclosing(asked.generate(request)) as stream:
+                    said = [completion.text async for completion in stream]
+            except ContextError as error:  # the rounds have outgrown it
+                context.warn(str(error))
+                return None
             if not said:  # the budget leaves nothing
                 return None
             test, named = extract_answer(said[0], "code"), prompts.parse_best(said[0])
@@ -107,8 +113,12 @@ class TellApart:
         """Return what a test says of each attempt, in words."""
         executor = executor_of(context, self._config.execution)
         lines = [f"Test:\n```python\n{test.strip()}\n```"]
-        for number, attempt in enumerate(best, start=1):
-            score = await executor.run_tests(context.problem, attempt.answer, [test])
+        async with asyncio.TaskGroup() as group:
+            running = [
+                group.create_task(executor.run_tests(context.problem, attempt.answer, [test]))
+                for attempt in best
+            ]
+        for number, score in enumerate((task.result() for task in running), start=1):
             said = score.error or score.report or "passes"
             lines.append(f"Attempt {number}: {said[-_MAX_SHOWN_CHARS:]}")
         return "\n".join(lines)

@@ -7,7 +7,6 @@ solution).
 """
 
 import base64
-import binascii
 import io
 import json
 import pickle
@@ -88,10 +87,22 @@ def _evalplus(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+# Of what is no packed text: base64, zlib, pickle and JSON each have their own.
+_UNREADABLE = (
+    *(ValueError, TypeError, LookupError, AttributeError, EOFError),
+    *(zlib.error, pickle.UnpicklingError),
+)
+
+
 def _livecodebench(row: Mapping[str, Any], where: str) -> dict[str, Any]:
     starter, statement = str(row.get("starter_code") or ""), str(row["question_content"]).strip()
     about = row.get("metadata")
-    facts = json.loads(about) if isinstance(about, str) and about else about or {}
+    try:
+        facts = json.loads(about) if isinstance(about, str) and about else about or {}
+    except ValueError as error:
+        raise ProblemError(f"{where}: its metadata is no JSON: {error}") from error
+    if not isinstance(facts, Mapping):
+        raise ProblemError(f"{where}: its metadata is no object")
     name = str(facts.get("func_name") or "")
     shown = [_case(case, name, starter, where) for case in _cases(row["public_test_cases"], where)]
     private = row.get("private_test_cases")
@@ -111,7 +122,7 @@ def _cases(packed: Any, where: str) -> list[Mapping[str, Any]]:
     """Read test cases: a list, JSON, or JSON as the data set packs it."""
     try:
         cases = _unpacked(packed) if isinstance(packed, str) else packed or []
-    except (ValueError, binascii.Error, zlib.error, pickle.UnpicklingError, EOFError) as error:
+    except _UNREADABLE as error:
         raise ProblemError(f"{where}: its test cases cannot be read: {error}") from error
     if not isinstance(cases, list) or not all(isinstance(case, Mapping) for case in cases):
         raise ProblemError(f"{where}: its test cases are no list of objects")

@@ -14,6 +14,7 @@ from typing import Any
 
 from tts import graph_prompts, prompts
 from tts.errors import innermost, survivable
+from tts.operators._plainly import without_thinking
 from tts.operators._task_graph import (
     END_OF_PLAN,
     JOIN,
@@ -161,7 +162,8 @@ class GraphRun:
             done=done,
             thought=thought,
         )
-        async for line in self._lines(self._plainly(prompt)):
+        # A thought's lines might pass for tasks.
+        async for line in self._lines(without_thinking(prompt, self.context.engine)):
             task = parse_task(line)
             if END_OF_PLAN in line or (task is not None and task.tool == JOIN):
                 break
@@ -169,11 +171,6 @@ class GraphRun:
                 self._note(task.number, "add", self.graph.add(task))
                 self._start_ready()
         self._arrive(f"plan {self.plans}", self._planned)
-
-    def _plainly(self, prompt: Prompt) -> Prompt:
-        """Return a prompt without a thought before the answer, whose lines might pass for tasks."""
-        knows = self.context.engine.capabilities.thoughts
-        return replace(prompt, thought=prompts.NO_THINKING) if knows else prompt
 
     async def _lines(self, prompt: Prompt) -> AsyncIterator[str]:
         """Yield a plan's lines as they are written, where the engine can go on from token ids."""
@@ -260,7 +257,8 @@ class GraphRun:
             [tool.line for tool in self.settings.tools.values()],
             first=first,
         )
-        reply = await self.ask(self._plainly(prompt), f"review {number}")
+        plain = without_thinking(prompt, self.context.engine)
+        reply = await self.ask(plain, f"review {number}")
         text = "" if reply is None else prompts.without_thought(reply.text)
         self._arrive(f"review {number}", partial(self._change, text))
 

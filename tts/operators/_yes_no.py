@@ -1,9 +1,7 @@
 """Asking a model a question that it answers with yes or no."""
 
-from dataclasses import replace
-
 from tts.errors import CapabilityError
-from tts.prompts import NO_THINKING
+from tts.operators._plainly import without_thinking
 from tts.protocols import Context, Engine
 from tts.trajectories import ask
 from tts.types import Prompt, Sampling
@@ -33,9 +31,8 @@ async def leans_yes(context: Context, prompt: Prompt, *, label: str) -> bool | N
     sampling = Sampling(
         temperature=0.0, max_tokens=1, extra_body={"allowed_token_ids": sorted(yes | no)}
     )
-    if engine.capabilities.thoughts:
-        prompt = replace(prompt, thought=NO_THINKING)
-    reply = await ask(context, prompt, seed=context.seed(label), sampling=sampling)
+    plain = without_thinking(prompt, engine)
+    reply = await ask(context, plain, seed=context.seed(label), sampling=sampling)
     said = set() if reply is None else set(reply.token_ids)
     return True if said & yes else False if said & no else None
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, InstanceOf, PlainSerializer
 
 from tts import graph_prompts
-from tts.answers.groups import extract_answer
+from tts.answers.exact import find_answer
 from tts.operators._body import body_spec
 from tts.operators._graph_run import GraphRun, Settings
 from tts.operators._task_graph import TaskGraph
@@ -136,8 +136,8 @@ class Dag(OperatorModel):
         seed = context.seed(f"join/{graph.plans}")
         made = to_trajectory(context, reply, seed=seed, parents=parents, index=0)
         if answer:
-            kind = context.problem.answer_type
-            said = extract_answer(answer, kind) or (answer if kind == "math" else None)
+            is_math = context.problem.answer_type == "math"
+            said = find_answer(answer, context.problem) or (answer if is_math else None)
             made = replace(made, answer=said)
         outlet.send(replace(made, usage=graph.usage))
         context.worked_off(graph.figures(made.id))

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from tts import prompts
 from tts.allocation.conformal import PERPLEXITY, Conformal
-from tts.answers.groups import extract_answer
+from tts.answers.exact import find_answer
 from tts.errors import BudgetError, ContextError, InputError
 from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
@@ -211,7 +211,7 @@ class _Attempt:
         return replace(prompts.solve(self.target.problem), prefill=start)
 
     def _answer(self) -> str | None:
-        return extract_answer(self.text, self.target.problem.answer_type)
+        return find_answer(self.text, self.target.problem)
 
     def _trajectory(self, last: Completion) -> Trajectory:
         node, values = self.target.node, self.perplexities

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from pydantic import Field
 
+from tts.answers.exact import find_answer
 from tts.answers.extract import extract_answer
 from tts.errors import VerifierError
 from tts.operators.base import OperatorModel, node
@@ -65,8 +66,8 @@ def _answer(printed: str, context: Context) -> str | None:
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
     if not lines:
         return None
-    kind = context.problem.answer_type
-    return extract_answer(lines[-1], kind) or extract_answer(f"\\boxed{{{lines[-1]}}}", kind)
+    problem = context.problem
+    return find_answer(lines[-1], problem) or find_answer(f"\\boxed{{{lines[-1]}}}", problem)
 
 
 execute = node(Execute)

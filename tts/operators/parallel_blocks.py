@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from pydantic import Field
 
 from tts import graph_prompts
-from tts.answers.groups import extract_answer
+from tts.answers.exact import find_answer
 from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
 from tts.trajectories import ask, draw
@@ -80,7 +80,6 @@ class ParallelBlocks(OperatorModel):
         chain = _Chain(first.prompt_token_ids)
         await writer.write(chain, first, left=context.sampling.max_tokens, depth=0)
         is_error = chain.finish_reason == "error"
-        answer_type = context.problem.answer_type
         outlet.send(
             Trajectory(
                 id=name,
@@ -89,7 +88,7 @@ class ParallelBlocks(OperatorModel):
                 finish_reason=chain.finish_reason,
                 prompt_token_ids=first.prompt_token_ids,
                 token_ids=chain.token_ids[len(first.prompt_token_ids) :],
-                answer=None if is_error else extract_answer(chain.text, answer_type),
+                answer=None if is_error else find_answer(chain.text, context.problem),
                 usage=writer.usage,
                 error=chain.error,
             )
@@ -213,9 +212,9 @@ class _Writer:
             chain.token_ids += path.token_ids[start:] if path.is_marked else await tokenize(text)
         chain.token_ids += await tokenize("\n<Conclusion>")
         chain.text += "\n<Conclusion>"
-        chain.spent += max(path.spent for path in paths)
         total = sum(path.spent for path in paths)
         longest = max(path.spent for path in paths)
+        chain.spent += longest
         self.context.emit("fork", paths=len(paths), tokens=total, longest=longest, depth=depth)
 
     async def _path(self, before: _Chain, number: str, most: int, depth: int, name: str) -> _Chain:

@@ -51,8 +51,8 @@ class Retrieve(OperatorModel):
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
         """Look the problem up."""
-        near = self.store.nearest(prompts.words_of(context.problem), least=self.least)
-        near = near[: self.passages]
+        said = prompts.words_of(context.problem)
+        near = self.store.nearest(said, least=self.least, most=self.passages)
         context.emit("retrieve", passages=len(near))
         outlet.send(
             Trajectory(

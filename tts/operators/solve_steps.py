@@ -12,7 +12,8 @@ from typing import Literal
 from pydantic import Field
 
 from tts import graph_prompts, prompts
-from tts.answers.groups import extract_answer
+from tts.answers.exact import find_answer
+from tts.operators._plainly import without_thinking
 from tts.operators.base import OperatorModel, node
 from tts.operators.sample import PROMPTS, Mode
 from tts.protocols import Context, Inlet, Outlet, Spec
@@ -120,7 +121,7 @@ class _Solution:
         taken: list[Completion] = []
         seed = context.seed(f"{self.index}/outline")
         request = GenerationRequest(
-            self._prompt(graph_prompts.outline(context.problem), thinks=False),
+            self._plainly(graph_prompts.outline(context.problem)),
             self._sampling(thinks=False),
             n=self.settings.outlines,
             seed=seed,
@@ -185,7 +186,7 @@ class _Solution:
         sampling = self._sampling(thinks=False)
         if max_tokens is not None:
             sampling = replace(sampling, max_tokens=min(max_tokens, sampling.max_tokens))
-        drawn = await self._ask(self._prompt(prompt, thinks=False), label, sampling, thinks=False)
+        drawn = await self._ask(self._plainly(prompt), label, sampling, thinks=False)
         if drawn is None or drawn.finish_reason == "error":
             return None
         return prompts.without_thought(drawn.text).strip()
@@ -210,9 +211,8 @@ class _Solution:
     def _engine(self, *, thinks: bool) -> Context:
         return self.context.asking(self.settings.hard if thinks else self.settings.easy)
 
-    def _prompt(self, prompt: Prompt, *, thinks: bool) -> Prompt:
-        knows = self._engine(thinks=thinks).engine.capabilities.thoughts
-        return replace(prompt, thought=prompts.NO_THINKING) if knows and not thinks else prompt
+    def _plainly(self, prompt: Prompt) -> Prompt:
+        return without_thinking(prompt, self._engine(thinks=False).engine)
 
     def _sampling(self, *, thinks: bool) -> Sampling:
         if thinks:
@@ -225,7 +225,7 @@ class _Solution:
 
     def _send(self, outlet: Outlet, last: Completion, texts: list[str], *, is_whole: bool) -> None:
         context = self.context
-        answer = extract_answer(last.text, context.problem.answer_type) if is_whole else None
+        answer = find_answer(last.text, context.problem) if is_whole else None
         name = f"{context.node}:{self.index}"
         outlet.send(
             Trajectory(

@@ -17,6 +17,7 @@ from tts.tools.base import Found, Tool, ToolConfig, only
 _MAX_BITS = 10_000
 _MAX_LENGTH = 1_000
 _MAX_FACTORIAL = 1_000
+_MAX_PLACES = 1_000  # to round to
 _OPERATORS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -36,7 +37,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "log": math.log,
     "max": max,
     "min": min,
-    "round": round,
+    "round": lambda value, *places: round(value, *map(_places, places)),
     "sin": math.sin,
     "sqrt": lambda value: _power(value, Fraction(1, 2)),
     "tan": math.tan,
@@ -119,8 +120,7 @@ def _value(node: ast.expr) -> _Number:
 def _power(base: _Number, exponent: _Number) -> _Number:
     if isinstance(base, Fraction) and isinstance(exponent, Fraction):
         if exponent.denominator == 1:
-            bits = max(base.numerator.bit_length(), base.denominator.bit_length())
-            if bits * abs(exponent.numerator) > _MAX_BITS:
+            if _bits(base) * abs(exponent.numerator) > _MAX_BITS:
                 raise ValueError("the number is too large")
             return Fraction(base**exponent.numerator)
         if exponent == Fraction(1, 2) and base >= 0:
@@ -135,9 +135,19 @@ def _power(base: _Number, exponent: _Number) -> _Number:
 
 def _exact(value: Any) -> _Number:
     found = value if isinstance(value, float) else Fraction(value)
-    if isinstance(found, Fraction) and found.numerator.bit_length() > _MAX_BITS:
+    if isinstance(found, Fraction) and _bits(found) > _MAX_BITS:
         raise ValueError("the number is too large")
     return found
+
+
+def _bits(value: Fraction) -> int:
+    return max(value.numerator.bit_length(), value.denominator.bit_length())
+
+
+def _places(value: _Number) -> int:
+    if not -_MAX_PLACES <= value <= _MAX_PLACES:
+        raise ValueError("the number is too large")
+    return _whole(value)
 
 
 def _whole(value: _Number) -> int:

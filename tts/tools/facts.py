@@ -37,10 +37,11 @@ class Facts(Tool):
         Raises:
             ValueError: None is near enough.
         """
-        near = self._passages.nearest(only(arguments, "a query"), least=self._least)
+        query = only(arguments, "a query")
+        near = self._passages.nearest(query, least=self._least, most=self._number)
         if not near:
             raise ValueError("nothing is known about this")
-        return Found("\n".join(near[: self._number]))
+        return Found("\n".join(near))
 
 
 def build(config: Config) -> Facts:

@@ -1,15 +1,18 @@
 """A Python program, run where it can do no harm: in the sandbox of the verifier `execution`."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
 
 from pydantic import Field
 
 from tts.protocols import Context
 from tts.tools.base import Found, Tool, ToolConfig, only
+from tts.verifiers._sandbox.pool import Pool
 from tts.verifiers._sandbox.sandbox import Limits, Program, Sandbox
 
 _SHOWN_ERROR = 500
+_OPENING = threading.Lock()
 
 
 class Config(ToolConfig):
@@ -37,7 +40,7 @@ class Python(Tool):
             memory_bytes=config.memory_mb * 2**20,
         )
         self._unsafe = config.unsafe
-        self._sandbox: Sandbox | None = None
+        self._pool: Pool | None = None
 
     async def call(self, context: Context, arguments: Sequence[str], *, task: str) -> Found:
         """Return what the program prints.
@@ -47,15 +50,22 @@ class Python(Tool):
             ValueError: It fails, or prints nothing.
         """
         program = only(arguments, "a program")
-        if self._sandbox is None:  # it tries what isolates, which takes a moment
-            self._sandbox = await asyncio.to_thread(Sandbox, self._limits, unsafe=self._unsafe)
-        (outcome,) = await self._sandbox.run(program, [Program()])
+        pool = await asyncio.to_thread(self._open)
+        (outcome,) = await pool.run(program, [Program()])
         if outcome.exit_code != 0:
             last = outcome.stderr.strip()[-_SHOWN_ERROR:]
             raise ValueError(f"the program failed: {outcome.error or 'it ended'}\n{last}".strip())
         if not outcome.output.strip():
             raise ValueError("the program printed nothing; print the result")
         return Found(outcome.output.strip())
+
+    def _open(self) -> Pool:
+        """Find out what isolates, which takes a moment; once, however many ask at first."""
+        with _OPENING:
+            if self._pool is None:
+                sandbox = Sandbox(self._limits, unsafe=self._unsafe)
+                self._pool = Pool(sandbox, self.config.parallel)
+            return self._pool
 
 
 def build(config: Config) -> Python:

@@ -37,6 +37,7 @@ Mode = Literal["root", "user", "bwrap", "landlock", "unsafe"]
 _FOLDER = Path(__file__).parent
 _SYSTEM = ("/usr", "/bin", "/lib", "/lib64")
 _FIRST_UID, _NUM_UIDS = 50_000, 10_000
+_NUMBERS = itertools.count(os.getpid() * 64)  # of all sandboxes, so that no two share a user
 _START_SECONDS, _SPARE_SECONDS, _END_SECONDS = 30.0, 5.0, 2.0
 _MAX_FRAME_BYTES = 64 * 2**20
 # Makes packages around the folder of `inside`, so that nothing else of ours is imported.
@@ -144,7 +145,6 @@ class Sandbox:
     def __init__(self, limits: Limits, *, unsafe: bool = False) -> None:
         self.limits = limits
         self._python = os.path.realpath(sys.executable)
-        self._numbers = itertools.count(os.getpid() * 64)
         self.mode, self._user = self._find_mode(unsafe)
 
     @property
@@ -244,7 +244,7 @@ class Sandbox:
             **asdict(limits),
             "mode": mode,
             "parent": 0 if mode == "bwrap" else os.getpid(),
-            "uid": _FIRST_UID + next(self._numbers) % _NUM_UIDS if changes_user else 0,
+            "uid": _FIRST_UID + next(_NUMBERS) % _NUM_UIDS if changes_user else 0,
             "folders": folders,
         }
         first = [self._python, "-I", "-S", "-X", "utf8", "-c", _COMMAND]
