@@ -15,8 +15,9 @@ import pytest
 from tests.support.serving import QUESTION, Serving, serving
 from tts.engine.scripted import Ask, Line, ScriptedEngine, lines
 from tts.errors import InputError, RefusedError
+from tts.server.guard import is_loopback
 from tts.server.keys import Client, Clients, load_clients
-from tts.server.run import is_loopback, serve
+from tts.server.run import serve
 from tts.session.runtime import Runtime
 from tts.types import Budget
 

@@ -12,8 +12,10 @@ import typer
 from tts.bench.serve_load import Load, measure_load
 from tts.bench.serve_run import BARE, Pace, Voting, measure_overhead, measure_votes
 from tts.console import flags, output
+from tts.errors import InputError
 
 _CONCURRENCIES = (1, 8, 64)
+_PARTS = ("overhead", "votes", "load")
 _ItsHubFlag = Annotated[
     str | None,
     typer.Option("--its-hub", metavar="PYTHON", help="Interpreter that has its_hub[iaas]."),
@@ -59,7 +61,9 @@ def serve(
     """
     # As an exception, so that a benchmark that is ended leaves no server behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    note, wanted = output.print_note, set(parts or ("overhead", "votes", "load"))
+    note, wanted = output.print_note, set(parts or _PARTS)
+    if unknown := sorted(wanted.difference(_PARTS)):
+        raise InputError(f"--part {unknown[0]}: there are {', '.join(_PARTS)}")
     paces: list[Pace] = []
     votes: list[Voting] = []
     load: Load | None = None

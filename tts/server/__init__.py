@@ -1,5 +1,6 @@
 """Presets as models of an OpenAI-compatible server: `tts serve`.
 
 `protocol` holds what clients may send, `asked` what becomes of it, `service` runs it on one runtime
-for all, `answers` and `stream` write what comes back; `keys`, `guard` and `meters` stand around.
+for all, `answers`, `forms` and `responses` write what comes back, `exchange` sends it; `keys`,
+`guard` and `meters` stand around.
 """

@@ -89,9 +89,9 @@ def of_chat(request: ChatRequest) -> Asked:
         given["chat_template_kwargs"] = request.chat_template_kwargs
     rule = _add_format(request, given)
     if has_tools := bool(request.tools) and request.tool_choice != "none":
-        rule = rule or AnswerRule("tool_calls")
+        rule = AnswerRule("tool_calls")
         _add_tools(request, given)
-    elif request.tools is None and request.tool_choice not in (None, "none", "auto"):
+    elif not request.tools and request.tool_choice not in (None, "none", "auto"):
         raise InputError("tool_choice: there are no tools to choose from")
     asked = _asked(request, given, rule, bool(request.logprobs))
     problem = replace(asked.problem, messages=tuple(map(_message, request.messages)))
@@ -129,7 +129,8 @@ def of_response(request: ResponsesRequest) -> Asked:
         given["max_tokens"] = request.max_output_tokens
     turns = [{"role": "user", "content": request.input}]
     if not isinstance(request.input, str):
-        turns = [{key: v for key, v in one.items() if key != "type"} for one in request.input]
+        own = ("type", "id", "status")  # what our own output has beside a turn's fields
+        turns = [{key: v for key, v in one.items() if key not in own} for one in request.input]
     if request.instructions:
         turns.insert(0, {"role": "system", "content": request.instructions})
     rule = _compared_by(request.tts.compare)
@@ -229,7 +230,7 @@ def _call(call: Any) -> Any:
         if isinstance(function["arguments"], str):
             function = {**function, "arguments": json.loads(function["arguments"] or "{}")}
         return {**call, "function": function}
-    except (TypeError, KeyError, ValueError):
+    except (TypeError, KeyError, ValueError, RecursionError):
         raise InputError(
             "messages: tool_calls: each has a `function` with a `name` and `arguments`, which are "
             "the text of a JSON object"
@@ -299,4 +300,8 @@ def _form_of_call(tool: Tool) -> dict[str, Any]:
 
 
 def _constrain(given: dict[str, Any], form: Mapping[str, Any]) -> None:
+    if "structured_outputs" in given.get("extra_body", {}):
+        raise InputError(
+            "structured_outputs: response_format or tool_choice says the form already; name one"
+        )
     given["extra_body"] = {**given.get("extra_body", {}), "structured_outputs": form}

@@ -10,6 +10,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from starlette.requests import Request
@@ -34,15 +35,15 @@ logger = logging.getLogger(__name__)
 class Form(Protocol):
     """How one of the protocols writes an answer."""
 
-    def whole(self, planned: Planned, result: Result) -> dict[str, Any]:
+    def whole(self, result: Result) -> dict[str, Any]:
         """Return the body of an answer that is not streamed."""
         ...
 
-    def progress(self, planned: Planned, progress: Progress) -> list[bytes]:
+    def progress(self, progress: Progress) -> list[bytes]:
         """Return the events that tell what is new; none for nothing."""
         ...
 
-    def last(self, planned: Planned, result: Result) -> list[bytes]:
+    def last(self, result: Result) -> list[bytes]:
         """Return the events that end a stream."""
         ...
 
@@ -66,7 +67,7 @@ async def answer(
     try:
         result = await _unless_gone(work(), request.receive)
         check_result(result)
-        response: Response = JSONResponse(form.whole(planned, result))
+        response: Response = JSONResponse(form.whole(result))
     except Gone:
         return refused(service, planned, Refusal(_HUNG_UP, "the client has left", "hung_up"))
     except Exception as error:
@@ -132,28 +133,34 @@ class EventStream(Response):
         Raises:
             Refusal: There is no answer.
         """
+        sent = time.monotonic()
         while not work.done():
-            is_silent = False
-            try:
-                async with asyncio.timeout(_ALIVE_SECONDS):
+            left = max(0.0, sent + _ALIVE_SECONDS - time.monotonic())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
                     await self._progress.changed()
-            except TimeoutError:
-                is_silent = True
             if not self._planned.has_writer:  # for what came to be counted, or to settle it
                 await asyncio.wait([work], timeout=_COUNTING_SECONDS)
             if work.done():
                 break
-            events = self._form.progress(self._planned, self._progress)
-            if events or is_silent:
-                yield events or [b": \n\n"]
+            try:
+                events = self._form.progress(self._progress)
+            except Exception as error:
+                raise told(error) from None
+            if not events and time.monotonic() - sent >= _ALIVE_SECONDS:
+                events = [b": \n\n"]
+            if events:
+                yield events
+                sent = time.monotonic()
             if not self._planned.has_writer:
                 await asyncio.wait([work], timeout=_COMMENT_SECONDS)
         try:
             result = work.result()
             check_result(result)
+            last = self._form.last(result)
         except Exception as error:
             raise told(error) from None
-        yield self._form.last(self._planned, result)
+        yield last
 
     async def _send(self, send: Send, data: bytes) -> None:
         if not self._has_begun:

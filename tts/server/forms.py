@@ -53,7 +53,7 @@ class _Events:
             return []
         self._told = told
         if way == "comments":
-            return [f": {json.dumps(state, ensure_ascii=False)}\n\n".encode()]
+            return [f": {json.dumps(state)}\n\n".encode()]
         return [self.reasoning(told_progress(state))]
 
     def reasoning(self, text: str) -> bytes:
@@ -90,22 +90,22 @@ class Chat(_Events):
         super().__init__("chatcmpl", "chat.completion.chunk", planned)
         self._opened: set[int] = set()
 
-    def whole(self, planned: Planned, result: Result) -> dict[str, Any]:
+    def whole(self, result: Result) -> dict[str, Any]:
         """Return the body of an answer that is not streamed."""
         choices = [
             {
                 "index": choice.index,
                 "message": message_of(choice),
-                "logprobs": logprobs_of(choice) if planned.asked.logprobs else None,
+                "logprobs": logprobs_of(choice) if self._planned.asked.logprobs else None,
                 "finish_reason": choice.finish_reason,
             }
-            for choice in choices_of(planned, result)
+            for choice in choices_of(self._planned, result)
         ]
-        return _whole(self, "chat.completion", planned, result, choices)
+        return _whole(self, "chat.completion", self._planned, result, choices)
 
-    def progress(self, planned: Planned, progress: Progress) -> list[bytes]:
+    def progress(self, progress: Progress) -> list[bytes]:
         """Return the events that tell what is new."""
-        if not planned.has_writer or not progress.texts:
+        if not self._planned.has_writer or not progress.texts:
             return self.comments(progress)
         return [
             event
@@ -113,20 +113,20 @@ class Chat(_Events):
             for event in self._parts(index, *self.grown(index, text))
         ]
 
-    def last(self, planned: Planned, result: Result) -> list[bytes]:
+    def last(self, result: Result) -> list[bytes]:
         """Return what of the choices was not sent yet, and the end."""
         events: list[bytes] = []
-        for choice in choices_of(planned, result):
-            events += self._rest(planned, choice)
+        for choice in choices_of(self._planned, result):
+            events += self._rest(choice)
         return [*events, *self.ending(result)]
 
     def reasoning(self, text: str) -> bytes:
         """Return an event with a part of a thought."""
         return b"".join(self._parts(0, text, ""))
 
-    def _rest(self, planned: Planned, choice: Choice) -> Iterable[bytes]:
+    def _rest(self, choice: Choice) -> Iterable[bytes]:
         index = choice.index
-        if choice.calls or planned.asked.tools:
+        if choice.calls or self._planned.asked.tools:
             thought, content = choice.reasoning, choice.content
         else:
             thought, content = self.grown(index, choice.trajectory.text)
@@ -137,7 +137,7 @@ class Chat(_Events):
             yield from self._delta(index, {"content": ""})
         for place, call in enumerate(calls_of(choice)):
             yield from self._delta(index, {"tool_calls": [{"index": place, **call}]})
-        logprobs = logprobs_of(choice) if planned.asked.logprobs else None
+        logprobs = logprobs_of(choice) if self._planned.asked.logprobs else None
         ended = {"finish_reason": choice.finish_reason, "logprobs": logprobs}
         yield self.event([{"index": index, "delta": {}, **ended}])
 
@@ -162,22 +162,22 @@ class Continuation(_Events):
     def __init__(self, planned: Planned) -> None:
         super().__init__("cmpl", "text_completion", planned)
 
-    def whole(self, planned: Planned, result: Result) -> dict[str, Any]:
+    def whole(self, result: Result) -> dict[str, Any]:
         """Return the body of an answer that is not streamed."""
         choices = [
             {
                 "index": choice.index,
                 "text": choice.trajectory.text,
-                "logprobs": text_logprobs_of(choice) if planned.asked.logprobs else None,
+                "logprobs": text_logprobs_of(choice) if self._planned.asked.logprobs else None,
                 "finish_reason": choice.finish_reason,
             }
-            for choice in choices_of(planned, result)
+            for choice in choices_of(self._planned, result)
         ]
-        return _whole(self, "text_completion", planned, result, choices)
+        return _whole(self, "text_completion", self._planned, result, choices)
 
-    def progress(self, planned: Planned, progress: Progress) -> list[bytes]:
+    def progress(self, progress: Progress) -> list[bytes]:
         """Return the events that tell what is new."""
-        if not planned.has_writer or not progress.texts:
+        if not self._planned.has_writer or not progress.texts:
             return self.comments(progress)
         events = []
         for index, text in list(progress.texts.items()):
@@ -185,13 +185,13 @@ class Continuation(_Events):
                 events.append(self._text(index, new))
         return events
 
-    def last(self, planned: Planned, result: Result) -> list[bytes]:
+    def last(self, result: Result) -> list[bytes]:
         """Return what of the choices was not sent yet, and the end."""
         events: list[bytes] = []
-        for choice in choices_of(planned, result):
+        for choice in choices_of(self._planned, result):
             new = self._new(choice.index, choice.trajectory.text)
             events += [self._text(choice.index, piece) for piece in pieces(new)]
-            logprobs = text_logprobs_of(choice) if planned.asked.logprobs else None
+            logprobs = text_logprobs_of(choice) if self._planned.asked.logprobs else None
             events.append(self._text(choice.index, "", choice.finish_reason, logprobs))
         return [*events, *self.ending(result)]
 

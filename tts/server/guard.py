@@ -1,6 +1,7 @@
 """What stands before every request: who may ask, from where, and how much they may send."""
 
 import asyncio
+import ipaddress
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -9,14 +10,20 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tts.server.answers import Refusal
-from tts.server.keys import Clients
+from tts.server.keys import Client, Clients
 
 MAX_BODY = 8 * 2**20
 _BODY_SECONDS = 60.0  # for a client to send all of a body
 _DROP_SECONDS = 5.0
 _DROP_BYTES = 64 * 2**20
 _OPEN = ("/health",)  # for those who watch the process, who have no key
-_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address can be reached from this machine alone."""
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
 
 
 class Guard:
@@ -42,10 +49,10 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        refusal = self._refusal(scope["path"], headers)
+        client = self._clients.find(headers.get("authorization", ""))
+        refusal = self._refusal(scope["path"], headers, client)
         if refusal is None:
-            scope["state"] = {**scope.get("state", {})}
-            scope["state"]["client"] = self._clients.find(headers.get("authorization", ""))
+            scope["state"] = {**scope.get("state", {}), "client": client}
             await self._app(scope, self._bounded(receive), send)
             return
         await _drop_body(receive)
@@ -57,13 +64,13 @@ class Guard:
         await send({"type": "http.response.start", "status": refusal.status, "headers": raw})
         await send({"type": "http.response.body", "body": body})
 
-    def _refusal(self, path: str, headers: Headers) -> Refusal | None:
+    def _refusal(self, path: str, headers: Headers, client: Client | None) -> Refusal | None:
         name = headers.get("host", "")
         host = name if name.endswith("]") else name.rpartition(":")[0] or name
-        if not self._clients.has_keys and host not in _LOOPBACK:
+        if not self._clients.has_keys and not is_loopback(host.strip("[]")):
             told = f"without keys this server answers requests to localhost alone, not to {host}"
             return Refusal(403, told, "wrong_host")
-        if path not in _OPEN and self._clients.find(headers.get("authorization", "")) is None:
+        if path not in _OPEN and client is None:
             told = "a key is needed: send it as `Authorization: Bearer KEY`"
             return Refusal(401, told, "invalid_api_key")
         length = headers.get("content-length", "0")

@@ -5,7 +5,7 @@ import secrets
 import time
 from typing import Any
 
-from tts.server.answers import choices_of, extension_of, split_thought, told_progress, usage_of
+from tts.server.answers import choices_of, extension_of, split_thought, usage_of
 from tts.server.forms import pieces
 from tts.server.progress import Progress
 from tts.server.service import Planned
@@ -29,9 +29,9 @@ class Responses:
         self._told = -1
         self._has_begun = False
 
-    def whole(self, planned: Planned, result: Result) -> dict[str, Any]:
+    def whole(self, result: Result) -> dict[str, Any]:
         """Return the body of an answer that is not streamed."""
-        (choice, *_) = choices_of(planned, result)
+        (choice, *_) = choices_of(self._planned, result)
         usage = usage_of(result.usage)
         is_cut = choice.finish_reason == "length"
         body = self._head("incomplete" if is_cut else "completed")
@@ -46,30 +46,30 @@ class Responses:
                 "output_tokens_details": {"reasoning_tokens": 0},
                 "total_tokens": usage["total_tokens"],
             }
-        told = extension_of(planned, result)
+        told = extension_of(self._planned, result)
         return {**body, "tts": told} if told else body
 
-    def progress(self, planned: Planned, progress: Progress) -> list[bytes]:
+    def progress(self, progress: Progress) -> list[bytes]:
         """Return the events that tell what is new."""
         events = self._begin()
-        if planned.has_writer and progress.texts:
+        if self._planned.has_writer and progress.texts:
             content = split_thought(progress.texts.get(0, ""))[1]
             return [*events, *self._grow(content)]
-        if planned.asked.extension.progress != "none" and progress.samples != self._told:
+        if self._planned.asked.extension.progress != "none" and progress.samples != self._told:
             self._told = progress.samples
-            events.append(f": {told_progress(progress.state())}\n".encode())
+            events.append(f": {json.dumps(progress.state())}\n\n".encode())
         return events
 
-    def last(self, planned: Planned, result: Result) -> list[bytes]:
+    def last(self, result: Result) -> list[bytes]:
         """Return what was not sent yet, and the end."""
-        (choice, *_) = choices_of(planned, result)
+        (choice, *_) = choices_of(self._planned, result)
         events = self._begin()
         rest = choice.content[self._sent :]
         for piece in pieces(rest):
             events += self._grow(choice.content[: self._sent + len(piece)])
         place = {"item_id": self._item, "output_index": 0, "content_index": 0}
         text = {"type": "output_text", "text": choice.content, "annotations": []}
-        whole = self.whole(planned, result)
+        whole = self.whole(result)
         done = f"response.{whole['status']}"
         return [
             *events,

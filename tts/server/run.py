@@ -1,16 +1,15 @@
 """Listens, answers, and ends in peace: `tts serve` without its flags."""
 
 import asyncio
-import ipaddress
 import logging
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 import uvicorn
 
 from tts.errors import InputError
 from tts.server.app import build_app
+from tts.server.guard import is_loopback
 from tts.server.keys import Clients
 from tts.server.service import DEFAULT_MAX_CONCURRENCY, Service
 from tts.session.runtime import Runtime
@@ -120,10 +119,3 @@ def listening(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise InputError(f"cannot listen at {host}:{port}: {error.strerror or error}") from None
     return bound
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an address can be reached from this machine alone."""
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"

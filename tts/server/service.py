@@ -8,11 +8,13 @@ from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Self
 
-from tts.errors import EngineError, InputError, RefusedError, TTSError, ends_run
+from tts.budget import to_budget
+from tts.errors import BudgetError, EngineError, InputError, RefusedError, TTSError, ends_run
 from tts.operators.sample import sample
 from tts.parts import catalog
 from tts.presets.load import Preset, load_preset
 from tts.protocols import Engine, Watcher
+from tts.runtime.checks import check_budget
 from tts.runtime.job import Job
 from tts.runtime.ledger import Ledger
 from tts.runtime.log import GenerationLog
@@ -138,6 +140,8 @@ class Service:
         async with runtime:
             presets = dict(_carried(runtime, names))
             async with runtime.serving([one.pipeline for one in presets.values()]) as core:
+                for client in clients.all:
+                    _check_budget(client, core.engine)
                 able = {
                     source: preset
                     for source, preset in presets.items()
@@ -184,7 +188,8 @@ class Service:
         said = preset.prompt or PromptOptions()
         prompt = replace(said, instruction=said.instruction or "", answer=said.answer or "")
         most = None if is_plain else _MOST
-        budget = tightest(self._budget, preset.budget, _to_budget(extension.budget), most)
+        own = to_budget(extension.budget, name="tts.budget")
+        budget = tightest(self._budget, preset.budget, own, most)
         job = Job.of(
             preset,
             replace(problem, prompt=prompt),
@@ -313,8 +318,18 @@ def tightest(*budgets: Budget | None) -> Budget:
     return Budget(**limits)
 
 
-def _to_budget(text: str | None) -> Budget | None:
-    return None if text is None else Budget.parse(text)
+def _check_budget(client: Client, engine: Engine) -> None:
+    """Refuse what limits nothing over all requests of a client.
+
+    Raises:
+        BudgetError: The engine cannot count it, or it is of one problem.
+    """
+    if client.budget.seconds is not None or client.budget.sequential is not None:
+        raise BudgetError(
+            f"client {client.name!r}: its budget limits tokens, calls, dollars or operations of "
+            "all its requests; seconds and tokens in a row are of one request (--budget)"
+        )
+    check_budget(client.budget, engine)
 
 
 def _plain_samples(name: str, n: int, max_tokens: int) -> Preset:
