@@ -46,6 +46,7 @@ from tts.operators import (
     score,
     screen,
     select,
+    shared_work,
     solve_steps,
     think,
     tree_search,
@@ -192,6 +193,7 @@ FULL: Mapping[str, tuple[Pipeline, ...]] = {
     "score": (score(verifier="prm(reduction=last)"),),
     "screen": (screen(n=2, keep=0.5, window=8, chunk=4),),
     "select": (select(by="prm", keep=2, among="sample", quorum=2),),
+    "shared_work": (shared_work(n=2, workers=3, lag=8, check_every=64, answer_tokens=9),),
     "solve_steps": (
         solve_steps(
             n=2,

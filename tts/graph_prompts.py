@@ -93,6 +93,21 @@ _GRADE_STEP = (
 _DISTIL = (
     "State what this step has found, with all that later steps may need, in a sentence or two."
 )
+_TOGETHER = """\
+You are {names}, working on the problem together and at the same time. Each of you writes short \
+steps, one after the other, each a paragraph that begins with your name; you see what the others \
+are writing while you write. Split the work, never repeat what another does, correct what is \
+wrong, and use what others have found. Whoever knows the answer to the whole problem writes it \
+down, and the work is over. Example of two steps:
+**Alice [1]:** Hi, I'm Alice. I work out the cups in 12 boxes of 8: 12 * 8 = 96.
+
+**Bob [1]:** Hi, I'm Bob. Alice does the boxes of 8, so I do the 7 boxes of 9: 7 * 9 = 63."""
+_ALONE = "Reason in short steps, each a paragraph that begins as the first one does."
+REDUNDANT = " Quick check: am I doing redundant work? (yes/no):"
+LAST_WORDS = (
+    "\n\nWait, given the limited time, I have to give an answer right now. Considering all that we "
+    "have found, the final answer is \\boxed{"
+)
 _OBJECT = re.compile(r"\{.*\}", re.DOTALL)
 _BACKSLASH = re.compile(r'\\(?:["\\/]|u[0-9a-fA-F]{4}|[bfnrt](?![a-z]))|\\')
 _VERSION = re.compile(r"version\s*(\d+)", re.IGNORECASE)
@@ -139,6 +154,26 @@ def summarise_tasks(problem: Problem, found: str) -> Prompt:
 def solve_in_blocks(problem: Problem) -> Prompt:
     """Ask for a solution whose independent parts are written as paths of a block."""
     return plan(problem, answered(problem, _BLOCKS), "")
+
+
+def work_together(problem: Problem, names: Sequence[str]) -> Prompt:
+    """Ask for a solution that several write at once, each in view of the others."""
+    rules = _TOGETHER.format(names=" and ".join(names)) if len(names) > 1 else _ALONE
+    return plan(problem, answered(problem, rules), "")
+
+
+def first_words(name: str, place: int) -> str:
+    """Return how a worker's first step begins, by its place among the workers."""
+    return f" Hi, I'm {name}." + (" Here's how we can" if place == 0 else "")
+
+
+def shared_view(done: Sequence[str], others: Sequence[str], own: str) -> str:
+    """Return what a worker sees: finished steps, the others' unfinished ones, its own at the end.
+
+    One who works alone sees the steps in a row.
+    """
+    shared = ("### Work in progress (others)", *others, "<...>", "### Work in progress (own)")
+    return "\n\n".join((*done, *(shared if others else ()), own))
 
 
 def parse_action(text: str) -> tuple[str, str]:

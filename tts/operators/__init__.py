@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from tts.operators.score import score as score
     from tts.operators.screen import screen as screen
     from tts.operators.select import select as select
+    from tts.operators.shared_work import shared_work as shared_work
     from tts.operators.solve_steps import solve_steps as solve_steps
     from tts.operators.think import think as think
     from tts.operators.tree_search import tree_search as tree_search
@@ -82,6 +83,7 @@ _OPERATORS = (
     "score",
     "screen",
     "select",
+    "shared_work",
     "solve_steps",
     "think",
     "tree_search",

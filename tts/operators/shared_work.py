@@ -1,0 +1,273 @@
+"""Problem to `n` trajectories, each by a team whose members read each other's unfinished text.
+
+Source: Rodionov et al. 2025, "Hogwild! Inference: Parallel LLM Generation via Concurrent
+Attention", arXiv:2504.06261. All members of a team write at once. What each of them sees is laid
+out as in the source: the steps that are finished, the unfinished ones of the others, its own last.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from pydantic import Field
+
+from tts import graph_prompts, prompts
+from tts.answers.exact import find_answer
+from tts.operators._plainly import without_thinking
+from tts.operators.base import OperatorModel, node
+from tts.protocols import Context, Inlet, Outlet, Reservation, Spec
+from tts.search.steps import ANSWER_MARK, PARAGRAPH
+from tts.trajectories import ask
+from tts.types import Completion, GraphFigures, Origin, Prompt, Trajectory, Usage
+from tts.types.thought import THOUGHT_END
+
+NAMES = ("Alice", "Bob", "Carol", "Dave", "Erin", "Frank", "Grace", "Heidi")
+_SENTENCE_ENDS = tuple(".!?。！？")  # noqa: RUF001  full-width marks
+_MARKUP = "*_`)]\"'"  # may stand behind the end of a sentence
+# The source bans headings and the end of a thought; here they end a step.
+_STOPS = (PARAGRAPH, "#", THOUGHT_END)
+
+
+class SharedWork(OperatorModel):
+    """Draws `n` trajectories; the members of each write `lag` tokens, then see what all wrote.
+
+    In the source everybody sees every token at once, by an attention that reads one cache in
+    another order for each member. Here the others' text is `lag` tokens old at most, and is read
+    again by an ordinary engine (`cached_tokens` tells what it found). A step ends with a paragraph
+    that ends a sentence; one with a boxed answer ends the work. Where nobody has boxed an answer
+    when all members have written `sampling.max_tokens`, or have nothing to add, it is asked for.
+    """
+
+    n: int = Field(1, ge=1, description="trajectories that are drawn, each by a team")
+    workers: int = Field(2, ge=1, le=len(NAMES), description="members of a team")
+    lag: int = Field(32, ge=1, description="tokens that each writes before it sees the others'")
+    check_every: int = Field(
+        256, ge=1, description="tokens of all members between checks for redundant work"
+    )
+    answer_tokens: int = Field(16, ge=1, description="most tokens of an answer that is asked for")
+
+    @property
+    def spec(self) -> Spec:
+        """A source of finished trajectories."""
+        needs = frozenset({"own_prompts"})
+        return Spec(accepts=None, emits="finished", needs=needs, fan_out=self.n)
+
+    async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
+        """Let all teams work at once; each keeps room for its answer."""
+        names = NAMES[: self.workers]
+        prompt = without_thinking(
+            graph_prompts.work_together(context.problem, names), context.engine
+        )
+        with context.reserve(prompt, n=self.n, max_tokens=self.answer_tokens) as room:
+            async with asyncio.TaskGroup() as group:
+                for index in range(room.n):
+                    members = [_Member(name, place) for place, name in enumerate(names)]
+                    team = _Team(self, context, prompt, room, index, members)
+                    group.create_task(team.run(outlet))
+
+
+@dataclass(slots=True)
+class _Member:
+    """Who writes.
+
+    Attributes:
+        name: Stands before each of its steps.
+        place: Among the members.
+        text: Of its unfinished step, the words that open it included.
+        opening: Those words.
+        steps: It has finished.
+        spent: Tokens that it has generated.
+        is_done: It writes no more.
+    """
+
+    name: str
+    place: int
+    text: str = ""
+    opening: str = ""
+    steps: int = 0
+    spent: int = 0
+    is_done: bool = False
+
+    def begin(self, words: str) -> None:
+        """Open its next step."""
+        self.opening = self.text = f"**{self.name} [{self.steps + 1}]:**{words}"
+
+
+@dataclass(slots=True)
+class _Team:
+    """One trajectory in the making.
+
+    Attributes:
+        settings: The operator.
+        context: Of the node.
+        prompt: What is asked of all members.
+        room: Kept for the answers of all teams.
+        index: Of the trajectory.
+        members: Those who write it.
+        history: Finished steps, in order.
+        unchecked: Tokens of all members since one last checked for redundant work.
+        sequential: Tokens that were written one after the other.
+        last: Completion of which the trajectory tells how it ended.
+        error: What went wrong with the last member who had to stop.
+    """
+
+    settings: SharedWork
+    context: Context
+    prompt: Prompt
+    room: Reservation
+    index: int
+    members: list[_Member]
+    history: list[str] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+    unchecked: int = 0
+    sequential: int = 0
+    last: Completion | None = None
+    error: str | None = None
+
+    async def run(self, outlet: Outlet) -> None:
+        """Write in turns of `lag` tokens until there is an answer, then send it."""
+        clock = asyncio.get_running_loop()
+        begin, rounds = clock.time(), 0
+        for member in self.members:
+            member.begin(graph_prompts.first_words(member.name, member.place))
+        while not self._is_answered() and (writing := self._writing()):
+            rounds += 1
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._write(member, rounds)) for member in writing]
+            chunks = [task.result() for task in tasks]
+            wrote = [
+                (_tokens(chunk), member, chunk)
+                for member, chunk in zip(writing, chunks, strict=True)
+            ]
+            self.sequential += max(tokens for tokens, _, _ in wrote)
+            # Who wrote less was done first.
+            for tokens, member, chunk in sorted(wrote, key=lambda row: (row[0], row[1].place)):
+                self._take(member, chunk, tokens)
+        self.room.give_back()
+        text = self._joint()
+        is_boxed = ANSWER_MARK in prompts.answered(self.context.problem, "")
+        if is_boxed and not self._is_answered():
+            text += await self._answer(text)
+        if self.last is not None:
+            self._send(outlet, self.last, text, clock.time() - begin)
+
+    def _writing(self) -> list[_Member]:
+        return [member for member in self.members if not member.is_done]
+
+    def _is_answered(self) -> bool:
+        last = self.history[-1] if self.history else ""
+        return ANSWER_MARK in last and find_answer(last, self.context.problem) is not None
+
+    async def _write(self, member: _Member, turn: int) -> Completion | None:
+        """Return what a member writes next; None where nothing more can be had."""
+        sampling = self.context.sampling
+        most = min(self.settings.lag, sampling.max_tokens - member.spent)
+        others = [other.text for other in self.members if other is not member]
+        view = graph_prompts.shared_view(self.history, others, member.text)
+        return await ask(
+            self.context,
+            replace(self.prompt, prefill=view),
+            seed=self.context.seed(f"{self.index}/{turn}/{member.place}"),
+            sampling=replace(sampling, max_tokens=most, stop=(*sampling.stop, *_STOPS)),
+        )
+
+    def _take(self, member: _Member, chunk: Completion | None, tokens: int) -> None:
+        """Put what a member wrote where the others see it."""
+        if chunk is None:
+            member.is_done = True
+            return
+        self.usage = self.usage + chunk.usage
+        self.last = chunk
+        self.unchecked += tokens
+        member.spent += tokens
+        if chunk.finish_reason == "error":
+            self.error, member.is_done = chunk.error, True
+            return
+        seam = max(0, len(member.text) - 1)
+        member.text += chunk.text.rstrip("\N{REPLACEMENT CHARACTER}")
+        if (end := member.text.find(PARAGRAPH, seam)) >= 0:  # half of it in either chunk
+            rest, member.text = member.text[end:].lstrip("\n"), member.text[:end]
+            self._end_paragraph(member)
+            member.text += rest
+        elif chunk.stop_string == PARAGRAPH:
+            self._end_paragraph(member)
+        elif chunk.finish_reason == "stop":
+            self._finish_step(member)
+        if member.spent >= self.context.sampling.max_tokens:
+            member.is_done = True
+
+    def _end_paragraph(self, member: _Member) -> None:
+        if _ends_sentence(member.text):
+            self._finish_step(member)
+        else:
+            member.text += PARAGRAPH
+
+    def _finish_step(self, member: _Member) -> None:
+        if member.text == member.opening:  # nothing to add
+            member.is_done = True
+            return
+        self.history.append(member.text.rstrip())
+        member.steps += 1
+        is_due = self.unchecked > self.settings.check_every
+        member.begin(graph_prompts.REDUNDANT if is_due else "")
+        self.unchecked *= not is_due
+
+    def _joint(self) -> str:
+        """Return all that was written, unfinished steps last."""
+        unfinished = [m.text for m in self.members if m.text != m.opening or not m.steps]
+        return PARAGRAPH.join((*self.history, *unfinished))
+
+    async def _answer(self, text: str) -> str:
+        """Return the words that ask for an answer, with it."""
+        asked = replace(self.prompt, prefill=text + graph_prompts.LAST_WORDS)
+        sampling = replace(
+            self.context.sampling, temperature=0.0, max_tokens=self.settings.answer_tokens
+        )
+        seed = self.context.seed(f"{self.index}/answer")
+        answer = await ask(self.context, asked, seed=seed, sampling=sampling)
+        if answer is None:
+            return ""
+        self.last, self.usage = answer, self.usage + answer.usage
+        self.sequential += _tokens(answer)
+        if answer.finish_reason == "error":
+            self.error = answer.error
+            return ""
+        return graph_prompts.LAST_WORDS + answer.text
+
+    def _send(self, outlet: Outlet, last: Completion, text: str, seconds: float) -> None:
+        name = f"{self.context.node}:{self.index}"
+        answer = find_answer(text, self.context.problem)
+        outlet.send(
+            Trajectory(
+                id=name,
+                origin=Origin(self.context.node, self.index, self.context.seed()),
+                text=text,
+                finish_reason=last.finish_reason,
+                prompt_token_ids=last.prompt_token_ids,
+                token_ids=last.token_ids,
+                answer=answer,
+                usage=self.usage,
+                error=self.error if answer is None else None,
+            )
+        )
+        self.context.worked_off(
+            GraphFigures(
+                trajectory=name,
+                tasks=sum(member.steps for member in self.members),
+                seconds=seconds,
+                task_seconds=seconds * len(self.members),
+                critical_seconds=seconds,
+                sequential_tokens=self.sequential,
+            )
+        )
+
+
+def _tokens(chunk: Completion | None) -> int:
+    return 0 if chunk is None else chunk.usage.generated_tokens or len(chunk.token_ids)
+
+
+def _ends_sentence(text: str) -> bool:
+    return text.rstrip().rstrip(_MARKUP).endswith(_SENTENCE_ENDS)
+
+
+shared_work = node(SharedWork)
