@@ -4,15 +4,18 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tts.errors import BudgetError, ProblemError
+from tts.evals.run_store import find_finished
 from tts.presets.load import Preset
 from tts.protocols import Engine, Verifier
 from tts.runtime.checks import check_job
 from tts.runtime.job import Job
 from tts.runtime.ledger import MIN_TOKENS, Ledger
 from tts.types import Answer, Budget, Grade, ModelInfo, Problem, StateSpec
+from tts.types.figures import Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class Plan:
         options: What else decides the figures: the kind of engine (`engine`), the split.
         states: Hidden states that its log keeps of samples; None for those that its verifiers read.
             They decide no figure.
+        made_of: What decides the outputs of its engines, told before they start, as
+            `tts.Runtime.made_of` tells it; None for unknown.
     """
 
     benchmark: str
@@ -43,6 +48,7 @@ class Plan:
     run_budget: Budget | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     states: StateSpec | None = None
+    made_of: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Refuse an empty plan, and problems that could not be told apart."""
@@ -73,6 +79,16 @@ class Plan:
             verifiers: By name; those that the preset asks are noted with the model that they read.
         """
         asked = {name: other.info.fingerprint for name, other in (others or {}).items()}
+        return {
+            **self.asked(),
+            "model": engine.info.name,
+            "fingerprint": engine.info.fingerprint,
+            **({"engines": asked} if asked else {}),
+            "verifiers": self._models_of(verifiers or {}),
+        }
+
+    def asked(self) -> dict[str, Any]:
+        """Return the part of `config` that is known before an engine has started."""
         samplers = {e for _, node in self.preset.pipeline for e in node.operator.spec.engines}
         return {
             "benchmark": self.benchmark,
@@ -85,13 +101,17 @@ class Plan:
             "repeats": self.repeats,
             "problems": len(self.problems),
             "problems_digest": _digest(self.problems),
-            "model": engine.info.name,
-            "fingerprint": engine.info.fingerprint,
-            **({"engines": asked} if asked else {}),
             **({"samplers": sorted(samplers)} if samplers else {}),
-            "verifiers": self._models_of(verifiers or {}),
             **self.options,
         }
+
+    def finished(self, root: Path) -> Summary | None:
+        """Return the figures of a run that has done all of this on such engines; None for none.
+
+        Args:
+            root: Holds the folders of runs.
+        """
+        return None if self.made_of is None else find_finished(root, self.asked(), self.made_of)
 
     def jobs(self) -> Iterator[Job]:
         """Yield every problem of the first repeat, then those of the next."""

@@ -17,13 +17,14 @@ process may be killed at any byte: a torn last line is dropped, and JSON files a
 
 import contextlib
 import fcntl
+import glob
 import hashlib
 import json
 import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -177,8 +178,37 @@ def folder_name(config: Mapping[str, Any]) -> str:
     """Return the name of a run's folder: benchmark, preset, hash of the whole configuration."""
     text = json.dumps(config, sort_keys=True)
     digest = hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
+    return f"{_folder_prefix(config)}-{digest}"
+
+
+def _folder_prefix(config: Mapping[str, Any]) -> str:
     words = (re.sub(r"[^\w.]+", "_", str(config[key]))[-60:] for key in ("benchmark", "preset"))
-    return "-".join((*words, digest))
+    return "-".join(words)
+
+
+def find_finished(
+    root: Path, asked: Mapping[str, Any], made_of: Mapping[str, Any]
+) -> Summary | None:
+    """Return the figures of a finished run, found by what is known before an engine starts.
+
+    Args:
+        root: Holds the folders of runs.
+        asked: The part of a run's configuration that was asked for.
+        made_of: What decides the outputs of its engines, as sessions have noted it.
+
+    Returns:
+        None where there is no such run, it is not finished, or it cannot be read.
+    """
+    asked, made_of = (json.loads(json.dumps(values)) for values in (asked, made_of))
+    for path in sorted(root.glob(f"{glob.escape(_folder_prefix(asked))}-*/{_RUN}")):
+        with contextlib.suppress(StoreError):
+            head = _load_head(path.parent) or {"config": {}, "sessions": []}
+            is_it = asked.items() <= head["config"].items()
+            if is_it and any(one.get("made_of") == made_of for one in head["sessions"]):
+                run = load_run(path.parent)
+                if run.summary is not None and run.summary.is_finished:
+                    return replace(run.summary, out=str(run.folder))
+    return None
 
 
 class RunStore:
@@ -194,6 +224,7 @@ class RunStore:
         engines: What each engine of this session runs with, by name; it decides no figure.
         shape: Of the run's own model, as `ModelInfo.shape`.
         pipeline: The graph that solves them, as a preset writes it; noted for people.
+        made_of: What decides the outputs of the engines of this session (`find_finished`).
 
     Raises:
         StoreError: Another process works there, the disk is full, a file is damaged, or another
@@ -208,8 +239,9 @@ class RunStore:
         engines: Mapping[str, Mapping[str, Any]] | None = None,
         shape: Mapping[str, Any] | None = None,
         pipeline: Mapping[str, Any] | None = None,
+        made_of: Mapping[str, Any] | None = None,
     ) -> None:
-        self._engines = engines or {}
+        self._engines, self._made_of = engines or {}, made_of
         self._shape, self._pipeline = shape or {}, pipeline or {}
         self.folder = root / folder_name(config)
         with contextlib.ExitStack() as opened:
@@ -315,6 +347,7 @@ class RunStore:
             "lost_tokens": lost,
             "engines": self._engines,
             "shape": self._shape,
+            "made_of": self._made_of,
         }
         head["sessions"].append({**now, "versions": versions()})
         write_json(self.folder / _RUN, head)

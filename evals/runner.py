@@ -66,11 +66,6 @@ class Progress:
     kv_usage: float | None
     seconds_left: float | None
 
-    @property
-    def tokens_per_second(self) -> float:
-        """Mean pace of this session."""
-        return self.tokens / max(self.seconds, 1e-9)
-
 
 Show = Callable[[Progress], None]
 Watch = Callable[[Plan], AbstractContextManager[Show]]
@@ -162,7 +157,7 @@ async def _evaluate(
     asked = {"": on.engine, **others}
     settings = {name: dict(engine.info.settings) for name, engine in asked.items()}
     pipeline = json.loads(json.dumps(plan.preset.pipeline.to_mapping(), default=str))
-    notes = (settings, on.engine.info.shape, pipeline)
+    notes = (settings, on.engine.info.shape, pipeline, plan.made_of)
     with watch(plan) as show, RunStore(root, config, plan.problems, *notes) as store:
         if store.summary is not None:
             return replace(store.summary, out=str(store.folder))
@@ -289,7 +284,7 @@ class _Session:
             self._runtime.ledger.record(self._runtime.engine.info, paid)
         self._tokens_before = _fresh_tokens(self._runtime)
         results = self._runtime.run_many(self._open_jobs())
-        async with _every(_TICK_SECONDS, self._show), results:
+        async with every(_TICK_SECONDS, self._show), results:
             try:
                 await self._grade_all(results)
             except ExceptionGroup as errors:
@@ -395,16 +390,14 @@ class _Session:
         done = len(self._store.records)
         seconds = time.monotonic() - self._started
         num_new = done - self._num_before
-        engines = {id(engine): engine for engine in self._runtime.engines.values()}
-        in_flight = sum(engine.tokens_in_flight() for engine in engines.values())
-        tokens = _fresh_tokens(self._runtime) - self._tokens_before + in_flight
+        fresh = _fresh_tokens(self._runtime) - self._tokens_before
         self._on_progress(
             Progress(
                 done=done,
                 total=self._plan.size,
                 accuracy=self._tally.accuracy,
                 interval=self._tally.interval,
-                tokens=tokens,
+                tokens=fresh + self._runtime.tokens_in_flight(),
                 seconds=seconds,
                 kv_usage=self._runtime.engine.kv_usage(),
                 seconds_left=seconds / num_new * (self._plan.size - done) if num_new else None,
@@ -462,7 +455,7 @@ def _fresh_tokens(runtime: Runtime) -> int:
 
 
 @asynccontextmanager
-async def _every(seconds: float, action: Callable[[], None]) -> AsyncIterator[None]:
+async def every(seconds: float, action: Callable[[], None]) -> AsyncIterator[None]:
     """Repeat an action while the block runs."""
 
     async def repeat() -> None:

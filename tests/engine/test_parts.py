@@ -20,10 +20,11 @@ from tts.bundled import resolve
 from tts.engine import build, host, kv
 from tts.engine.context_room import check_context
 from tts.engine.encoder import PromptEncoder
+from tts.engine.model_files import folder_digest
 from tts.engine.requests import RequestTable, _Entry
 from tts.engine.reward_format import RewardFormat
 from tts.engine.stepper import Stepper
-from tts.engine.translate import Finished, folder_digest, right_column
+from tts.engine.translate import Finished, right_column
 from tts.errors import CapabilityError, ContextError, EngineError, ModelError
 from tts.types import Completion, Message, Problem, Prompt, Usage
 

@@ -277,7 +277,7 @@ def test_progress_tells_tokens_before_the_first_problem_is_finished(
         run(plan(), endless, tmp_path, on_progress=seen.append)
     (told, *_) = [progress for progress in seen if progress.tokens]
     # One token a tick for each of 6 x 4 samples.
-    assert told.done == 0 and told.tokens % 24 == 0 and told.tokens_per_second > 0
+    assert told.done == 0 and told.tokens % 24 == 0 and told.seconds > 0
 
 
 def test_repeats_of_a_problem_count_as_one_while_a_run_lasts(tmp_path: Path) -> None:

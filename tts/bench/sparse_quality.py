@@ -17,6 +17,7 @@ import typer
 from rich.table import Table
 
 from tts.console import flags, output
+from tts.engine.model_files import folder_digest
 from tts.errors import ModelError
 from tts.kernels.budget import select_budget_pages
 from tts.session.runtime import DEFAULT_MODEL
@@ -87,7 +88,7 @@ def sparse_quality(
     bench = import_module("tts.bench.sparse_quality_run")
     selection = import_module("tts.bench.sparse_quality_selection")
     plan = bench.QualityPlan(
-        model=import_module("tts.engine.translate").folder_digest(folder),
+        model=folder_digest(folder),
         problems=problems,
         levels=tuple(levels or (1, 2, 3)),
         distractors=distractors,

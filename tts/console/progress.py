@@ -1,20 +1,23 @@
 """Progress of a run: a bar on a terminal, a line now and then in a pipe."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bars
+from rich.text import Text
 
 from tts.console.output import clean, print_text
-from tts.evals.runner import Plan, Progress, Show
+from tts.evals.runner import Plan, Progress, Show, every
 
 # Between lines of a pipe: the first comes as soon as there is something to tell, then ever fewer.
 _FIRST_LINE_SECONDS, _LONGEST_LINE_SECONDS = 1.0, 60.0
+_REDRAW_SECONDS = 0.25
 
 
 class ProgressView:
@@ -91,6 +94,35 @@ def watch(plan: Plan) -> Iterator[Show]:
         yield view.show
 
 
+@asynccontextmanager
+async def live_line(say: Callable[[float], str]) -> AsyncIterator[bool]:
+    """Keep a line on a terminal up to date while the block runs, and wipe it then.
+
+    Args:
+        say: Returns the line, given the seconds since the block began.
+
+    Yields:
+        Whether standard error is a terminal; elsewhere nothing is shown.
+    """
+    console, started = Console(stderr=True), time.monotonic()
+    if not console.is_terminal:
+        yield False
+        return
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+
+        def draw() -> None:
+            text = Text(clean(say(time.monotonic() - started)), no_wrap=True, overflow="ellipsis")
+            live.update(text, refresh=True)
+
+        async with every(_REDRAW_SECONDS, draw):
+            yield True
+
+
+def pace(tokens: int, seconds: float) -> str:
+    """Return so many tokens in so many seconds, in words."""
+    return f"{_brief(tokens)} tok, {tokens / max(seconds, 1e-9):,.0f} tok/s"
+
+
 def describe(progress: Progress, *, is_short: bool) -> str:
     """Return accuracy so far, time left, tokens and KV use, in words; the last may be cut off."""
     parts: list[str] = []
@@ -101,7 +133,7 @@ def describe(progress: Progress, *, is_short: bool) -> str:
     if progress.seconds_left is not None and progress.done < progress.total:
         minutes, seconds = divmod(round(progress.seconds_left), 60)
         parts.append(f"{minutes}:{seconds:02d} left")
-    parts.append(f"{_brief(progress.tokens)} tok, {progress.tokens_per_second:,.0f} tok/s")
+    parts.append(pace(progress.tokens, progress.seconds))
     if progress.kv_usage is not None:
         parts.append(f"KV {progress.kv_usage:.0%}")
     return " ".join(parts) if is_short else "".join(f", {part}" for part in parts)

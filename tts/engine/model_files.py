@@ -1,6 +1,7 @@
 """What lies in a model's folder, read in milliseconds; what cannot be loaded is refused at once."""
 
 import difflib
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth")
 _LFS = b"version https://git-lfs"
 _HEADER_BYTES = 8  # of a safetensors file: the length of its table
+# Files up to this size are hashed whole; of larger ones the size and both ends.
+_WHOLE_FILE_BYTES = 64 * 2**20
+_END_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,17 @@ def read_model_files(folder: Path, options: Mapping[str, Any]) -> ModelFiles:
         )
     is_made_up = options.get("load_format") == "dummy"
     return ModelFiles(folder, config, 0 if is_made_up else _weight_bytes(folder))
+
+
+def folder_digest(folder: Path) -> str:
+    """Return a hash of the model's files, by name and content, the same on every machine."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.iterdir()):
+        if file.is_file() and not file.name.startswith("."):
+            digest.update(repr((file.name, file.stat().st_size)).encode())
+            for part in _ends(file):
+                digest.update(part)
+    return digest.hexdigest()
 
 
 def refuse_path(model: str) -> ModelError:
@@ -207,3 +222,13 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _ends(file: Path) -> Sequence[bytes]:
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        if size <= _WHOLE_FILE_BYTES:
+            return (stream.read(),)
+        first = stream.read(_END_BYTES)
+        stream.seek(size - _END_BYTES)
+        return (first, stream.read())

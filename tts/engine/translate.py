@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -15,6 +15,7 @@ from tts.costs.flops import SparseReading, decode_kv_bytes, sequence_flops
 from tts.engine import kv
 from tts.engine.certainty import Readings
 from tts.engine.choices import settings_of
+from tts.engine.model_files import folder_digest
 from tts.engine.sparse_config import SparseConfig
 from tts.engine.weights import Tensor, Weights, tensors_in, weights_of
 from tts.errors import CapabilityError, EngineError, RefusedError
@@ -64,9 +65,6 @@ _FINISH: dict[str | None, FinishReason] = {
     "length": "length",
     "abort": "cancelled",
 }
-# Files up to this size are hashed whole; of larger ones the size and both ends.
-_WHOLE_FILE_BYTES = 64 * 2**20
-_END_BYTES = 2**20
 
 
 def sampling_params(sampling: Sampling, *, max_tokens: int, is_watched: bool = False) -> Any:
@@ -363,27 +361,6 @@ def _weights(engine: Any, model: Any, path: Path | None) -> Weights:
             for name, p in loaded.named_parameters()
         ]
     return weights_of(model.hf_config.to_dict(), tensors)
-
-
-def folder_digest(folder: Path) -> str:
-    """Return a hash of the model's files, by name and content, the same on every machine."""
-    digest = hashlib.sha256()
-    for file in sorted(folder.iterdir()):
-        if file.is_file() and not file.name.startswith("."):
-            digest.update(repr((file.name, file.stat().st_size)).encode())
-            for part in _ends(file):
-                digest.update(part)
-    return digest.hexdigest()
-
-
-def _ends(file: Path) -> Sequence[bytes]:
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        if size <= _WHOLE_FILE_BYTES:
-            return (stream.read(),)
-        first = stream.read(_END_BYTES)
-        stream.seek(size - _END_BYTES)
-        return (first, stream.read())
 
 
 def _version() -> str:

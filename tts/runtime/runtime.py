@@ -160,6 +160,11 @@ class Runtime:
         finally:
             self._runs.discard(run)
 
+    def tokens_in_flight(self) -> int:
+        """Return the tokens that unfinished completions have so far, on all engines."""
+        engines = {id(engine): engine for engine in self.engines.values()}
+        return sum(engine.tokens_in_flight() for engine in engines.values())
+
     def expire_all(self) -> None:
         """End every generation under way, as deadlines do: jobs return with what has finished."""
         for run in self._runs:

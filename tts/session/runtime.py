@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tts.budget import to_budget
+from tts.engine.made_of import made_of
 from tts.engine.options import check_extra_body
 from tts.engine.spec import EngineSpec
 from tts.errors import EngineError
@@ -251,6 +252,26 @@ class Runtime:
         """
         self._check_own(preset)
         self._opened.find([preset.pipeline])
+
+    def made_of(self, preset: Preset) -> dict[str, Any] | None:
+        """Return what decides the outputs of all engines that a preset asks; nothing is loaded.
+
+        Returns:
+            JSON values; None where only engines that have started can tell.
+
+        Raises:
+            InputError: A verifier or an engine is unknown.
+            EngineError: A model cannot be used.
+            VerifierError: A verifier cannot work here.
+        """
+        parts = self.parts
+        if parts.ray is not None or parts.verifiers:
+            return None
+        wanted = Opened(parts).find([preset.pipeline])
+        if {"", *wanted.asked} != wanted.specs.keys():  # some were given as objects
+            return None
+        made = made_of({**wanted.rewards, **wanted.specs})
+        return None if made is None else {**made, "verifiers": dict(parts.models)}
 
     async def forget(self) -> None:
         """Drop what earlier requests left in the engines, so that what follows owes them nothing.

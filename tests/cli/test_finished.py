@@ -1,0 +1,104 @@
+"""A finished run shows its figures without an engine; what could have changed is run again."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.commands import Outcome, add_up
+from tts.bundled import resolve
+from tts.engine import running
+from tts.engine.scripted import ScriptedEngine
+from tts.engine.spec import EngineSpec
+from tts.errors import EngineError
+
+Tts = Callable[..., Outcome]
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch, tts: Tts) -> list[str]:
+    """Models of the engines that were started, in order; the fixture `tts` starts them."""
+    models: list[str] = []
+
+    async def make_engine(spec: EngineSpec) -> ScriptedEngine:
+        models.append(spec.model)
+        return ScriptedEngine(add_up)
+
+    monkeypatch.setattr(running, "make_engine", make_engine)
+    return models
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A copy of the bundled model, which a test may change."""
+    return Path(shutil.copytree(resolve("reasoner"), tmp_path / "model"))
+
+
+def figures(outcome: Outcome) -> list[Any]:
+    assert outcome.code == 0, outcome.err
+    runs: list[Any] = outcome.json["runs"]
+    return runs
+
+
+def test_a_finished_run_starts_no_engine(tts: Tts, data: str, started: list[str]) -> None:
+    command = ("eval", "file", "--data", data, "--preset", "single", "--json")
+    first = figures(tts(*command))
+    assert figures(tts(*command)) == first
+    # Samples of another run are not needed any more either.
+    assert figures(tts(*command, "--reuse", first[0]["out"])) == first
+    assert started == ["bundled:reasoner"]
+    folder = Path(first[0]["out"])
+    assert len(json.loads((folder / "run.json").read_text())["sessions"]) == 1
+
+
+def test_only_what_is_left_is_run(tts: Tts, data: str, started: list[str]) -> None:
+    command = ("eval", "file", "--data", data, "--json", "--preset")
+    (single,) = figures(tts(*command, "single"))
+    both = figures(tts(*command, "self_consistency", "--preset", "single"))
+    assert both[1] == single and both[0]["preset"] == "self_consistency"
+    Path(single["out"], "problems.jsonl").write_text("")
+    Path(single["out"], "summary.json").unlink()
+    assert figures(tts(*command, "single"))[0]["accuracy"] == single["accuracy"]
+    assert len(started) == 3
+
+
+def test_a_changed_question_or_model_is_another_run(
+    tts: Tts, data: str, started: list[str], model: Path
+) -> None:
+    command = ("eval", "file", "--data", data, "--preset", "single", "--json")
+    with_model = (*command, "--model", str(model))
+    figures(tts(*with_model))
+    figures(tts(*with_model, "--seed", "1"))
+    figures(tts(*with_model, "--engine-arg", "dtype=float32"))
+    figures(tts(*command))
+    assert len(started) == 4
+    (model / "generation_config.json").write_text("{}")  # the file's content decides
+    figures(tts(*with_model))
+    assert len(started) == 5
+
+
+def test_models_of_verifiers_count(tts: Tts, data: str, started: list[str]) -> None:
+    command = ("eval", "file", "--data", data, "--preset", "best_of_n", "--set", "n=2", "--json")
+    figures(tts(*command))
+    assert sorted(started) == ["bundled:prm", "bundled:reasoner"]
+    figures(tts(*command))
+    assert len(started) == 2
+    figures(tts(*command, "--verifier", "prm=bundled:reasoner"))
+    assert started[2:] == ["bundled:reasoner"] * 2
+
+
+def test_a_server_is_always_asked(
+    tts: Tts, data: str, monkeypatch: pytest.MonkeyPatch, started: list[str]
+) -> None:
+    command = ("eval", "file", "--data", data, "--preset", "single", "--json")
+    at_server = (*command, "--model", "m@http://localhost:9/v1")
+    figures(tts(*at_server))
+
+    async def down(spec: EngineSpec) -> ScriptedEngine:
+        raise EngineError("nobody answers")
+
+    monkeypatch.setattr(running, "make_engine", down)
+    assert "nobody answers" in tts(*at_server).err
