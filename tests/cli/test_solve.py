@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.commands import Outcome
 from tts.engine import running
-from tts.engine.scripted import ScriptedEngine, lines
+from tts.engine.scripted import Ask, Line, ScriptedEngine, lines
 from tts.engine.spec import EngineSpec
 from tts.verifiers._sandbox.sandbox import Sandbox
 
@@ -91,3 +91,23 @@ def test_budget_is_a_hard_limit(tts: Tts) -> None:
     outcome = tts("solve", "What is 3 plus 4?", "--budget", "5calls", "--json")
     assert outcome.json["usage"]["calls"] == 5
     assert "the budget of 5calls is spent" in outcome.json["reason"]
+
+
+def test_a_terminal_shows_how_far_it_is_and_a_pipe_does_not(
+    tts: Tts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(ask: Ask) -> Line:
+        return Line("x" * (30 * (ask.index > 0)) + r"\boxed{7}")
+
+    async def make_engine(spec: EngineSpec) -> ScriptedEngine:
+        return ScriptedEngine(answer, tick_seconds=0.02)
+
+    monkeypatch.setattr(running, "make_engine", make_engine)
+    command = ("solve", "What is 3 plus 4?", "--set", "n=3")
+    assert tts(*command).err.count("\n") == 1  # the cost of the answer
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "100"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    outcome = tts(*command)
+    assert "self_consistency: 1 sample, 7 leads with 1 of 1, " in outcome.err
+    assert " tok/s" in outcome.err and outcome.out == "7\n"

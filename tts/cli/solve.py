@@ -8,9 +8,11 @@ import typer
 from tts.budget import to_budget
 from tts.cli._engine import EngineFlags, with_engine
 from tts.console import flags, output
+from tts.console.progress import live_line, pace
 from tts.errors import BudgetError, ContextError, InputError
 from tts.presets.load import Preset
-from tts.runtime.job import to_problem
+from tts.runtime.job import Job, to_problem
+from tts.runtime.progress import Progress
 from tts.session.arguments import to_preset
 from tts.session.runtime import DEFAULT_PRESET, Runtime
 from tts.types import Budget, Problem, Result
@@ -52,9 +54,27 @@ def solve(
 async def _solve(
     runtime: Runtime, preset: Preset, problem: Problem, budget: Budget | None, seed: int
 ) -> Result:
+    job = Job.of(preset, problem, budget=budget, seed=seed)
+    progress = Progress(problem.answer_type)
     async with runtime:
         runtime.check([preset])
-        return await runtime.run(preset, problem, budget=budget, seed=seed)
+        async with runtime.serving([preset.pipeline]) as core:
+
+            def say(seconds: float) -> str:
+                tokens = progress.tokens + core.tokens_in_flight()
+                return f"{preset.name}: {_describe(progress)}, {pace(tokens, seconds)}"
+
+            async with live_line(say) as is_shown:
+                return await core.run(job, watcher=progress if is_shown else None)
+
+
+def _describe(progress: Progress) -> str:
+    """Return how many samples have come, and which answer leads."""
+    said = progress.state()
+    come = f"{said['samples']} sample{'s' * (said['samples'] != 1)}"
+    if "answer" not in said:
+        return come
+    return f"{come}, {said['answer']} leads with {said['votes']} of {said['voters']}"
 
 
 def _refuse(result: Result) -> None:

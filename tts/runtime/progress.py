@@ -1,4 +1,4 @@
-"""What a client is told while it waits: how far the samples are, and which answer leads."""
+"""What is told while a problem is solved: how far the samples are, and which answer leads."""
 
 import asyncio
 from collections import Counter

@@ -18,9 +18,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from tts.errors import TTSError, innermost
+from tts.runtime.progress import Progress
 from tts.server.answers import Refusal, check_result, refusal_of
 from tts.server.keys import Client
-from tts.server.progress import Progress
 from tts.server.service import Planned, Service
 from tts.types import Result
 

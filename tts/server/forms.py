@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tts.runtime.progress import Progress
 from tts.server.answers import (
     Choice,
     calls_of,
@@ -18,7 +19,6 @@ from tts.server.answers import (
     told_progress,
     usage_of,
 )
-from tts.server.progress import Progress
 from tts.server.service import Planned
 from tts.types import Result
 

@@ -5,9 +5,9 @@ import secrets
 import time
 from typing import Any
 
+from tts.runtime.progress import Progress
 from tts.server.answers import choices_of, extension_of, split_thought, usage_of
 from tts.server.forms import pieces
-from tts.server.progress import Progress
 from tts.server.service import Planned
 from tts.types import Result
 
