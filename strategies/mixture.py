@@ -12,30 +12,21 @@ engine. All share one budget; each request is counted as its own engine's. Ties 
 sample that is first among its own engine's.
 """
 
-from collections import Counter
-from functools import reduce
-from operator import or_
-
 from pydantic import Field
 
-from tts.operators.sample import sample
 from tts.operators.score import score
 from tts.operators.select import select
 from tts.operators.vote import vote
 from tts.parts.parameters import Parameters
 from tts.pipeline import Pipeline
-from tts.strategies._base import asked_of
+from tts.strategies._base import Engines, drawn_in_turn
 
 
 class Config(Parameters):
     """Parameters of the mixture."""
 
     n: int = Field(8, ge=1, description="trajectories of all engines together")
-    engines: tuple[str, ...] = Field(
-        ("",),
-        min_length=1,
-        description="engines that take turns, in order; an empty name is the run's own",
-    )
+    engines: Engines = ("",)
     verifier: str | None = Field(
         None, description="verifier whose best trajectory is kept; they vote if none"
     )
@@ -43,8 +34,7 @@ class Config(Parameters):
 
 def build(config: Config) -> Pipeline:
     """Sample from each engine; vote or select."""
-    parts = Counter(config.engines[i % len(config.engines)] for i in range(config.n))
-    drawn = reduce(or_, (asked_of(sample(n=count), engine) for engine, count in parts.items()))
+    drawn = drawn_in_turn(config.n, config.engines)
     if config.verifier is None:
         return drawn >> vote()
     return drawn >> score(verifier=config.verifier) >> select(by=config.verifier)

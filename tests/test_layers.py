@@ -87,8 +87,8 @@ MAY: dict[str, Room] = {
     "tts.verifiers._sandbox.inside": Room(),  # runs where this package is not
     "tts.verifiers._sandbox": Room("errors verifiers._sandbox.inside"),
     "tts.verifiers": Room(
-        "answers bundled errors heads lazy parts programs prompts protocols scoring tasks types"
-        " verifiers._sandbox voting",
+        "answers bundled errors heads lazy parts programs prompts protocols scoring tasks"
+        " trajectories types verifiers._sandbox voting",
     ),
     # What runs them.
     "tts.runtime": Room("answers budget costs errors pipeline protocols seeds storage types"),

@@ -151,6 +151,7 @@ ASKS: list[Callable[[Problem], Prompt]] = [
     lambda problem: prompts.verify(problem, "t"),
     lambda problem: prompts.choose(problem, ["t"]),
     lambda problem: prompts.choose_by_checklist(problem, ["t"]),
+    lambda problem: prompts.criticise(problem, "t"),
     lambda problem: prompts.fuse(problem, ["t"]),
     lambda problem: prompts.summarise(problem, ["t"]),
     lambda problem: prompts.grade(problem, ["t", "u"], 1),

@@ -52,8 +52,10 @@ KINDS: Mapping[str, str] = {
     "vote": "Votes were counted: `read` trajectories, `voters`, weight by answer.",
     # Of verifiers.
     "choice": "A model that compares trajectories named one by its `label`.",
+    "criticism": "A critic said `words` of an attempt, and gave it a `grade`.",
     "estimate": "A measure of confidence was estimated, since the engine cannot tell it.",
     "judge": "A judge's checks of a trajectory were read.",
+    "list_rank": "A model ordered attempts: those that it `ranked`, best first.",
     # Of tree searches.
     "decide": "What is held, before and after pruning, and what a policy expands.",
     "step": "A step of the tree was scored.",

@@ -47,6 +47,7 @@ _PLAIN = PromptOptions()
 _PLACES = re.compile(r"(\{problem\}|\{instruction\})")
 _BEST = re.compile(r"best:\W*(?:attempt\W*)?(\d+)", re.IGNORECASE)
 _RANKING = re.compile(r"best:([^\n]*\d[^\n]*)", re.IGNORECASE)
+_GRADE = re.compile(r"^\W*grade:\W*(\d+(?:\.\d+)?)", re.IGNORECASE | re.MULTILINE)
 _NOTHING = re.compile(r"\W*none\W*", re.IGNORECASE)
 _VERDICT = re.compile(r"verdict:\W*(correct|incorrect)\b", re.IGNORECASE)
 
@@ -123,6 +124,17 @@ def parse_ranking(text: str) -> list[int]:
     return list(dict.fromkeys(map(int, re.findall(r"\d+", found[-1])))) if found else []
 
 
+def parse_grade(text: str) -> tuple[float | None, str]:
+    """Return the last grade of a criticism, from 0 to 1, and the words before it.
+
+    The grade is None where there is none from 0 to 10; then all words are returned.
+    """
+    found = list(_GRADE.finditer(text))
+    if not found or float(found[-1][1]) > 10:
+        return None, text.strip()
+    return float(found[-1][1]) / 10, text[: found[-1].start()].strip()
+
+
 def _ask(problem: Problem, text: str, thought: Thought | None = None) -> Prompt:
     """Put the problem first, so that all requests about it share a prefix."""
     options = problem.prompt or _PLAIN
@@ -194,6 +206,10 @@ GRADE = (
     "These attempts were made independently. Check each and grade it from 0 to 10 by how far it "
     'can be trusted. End with the line "Best: N, N, ...", the numbers of the best {count} '
     "attempts, the best first."
+)
+CRITICISE = (
+    "Do not solve it yourself. Say in a few sentences what is strong in this attempt and what is "
+    'weak or wrong. End with the line "Grade: N", N from 0 to 10.'
 )
 SELECT_MODULES = "Name the ways of reasoning, of those listed, that help with this problem."
 ADAPT_MODULES = "Rephrase each chosen way of reasoning so that it fits this problem. Do not solve."
@@ -288,6 +304,16 @@ def revise_checked(problem: Problem, checked: Sequence[tuple[str, str]]) -> Prom
 def fuse(problem: Problem, attempts: Sequence[str]) -> Prompt:
     """Ask for one solution out of several independent attempts."""
     return _ask(problem, f"{_numbered(attempts)}\n\n{answered(problem, _FUSE)}")
+
+
+def criticise(problem: Problem, attempt: str) -> Prompt:
+    """Ask what is strong and what is weak in an attempt, and for a grade."""
+    return _ask(problem, f"Attempt:\n{attempt.strip()}\n\n{CRITICISE}")
+
+
+def criticised(attempt: str, criticism: str) -> str:
+    """Return how an attempt is shown with what a critic said of it, which may be nothing."""
+    return f"{attempt.strip()}\n\nCriticism:\n{criticism.strip()}" if criticism else attempt
 
 
 def grade(problem: Problem, attempts: Sequence[str], count: int) -> Prompt:

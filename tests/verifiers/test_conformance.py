@@ -58,10 +58,10 @@ def text_for(name: str) -> str:
 
 def engine_for(name: str, *, breaks: bool = False) -> ScriptedEngine:
     """Attempts, verdicts and rewards that all verifiers can read, or none can."""
-    noise = Line("?")
+    noise, check = Line("?"), Line("Verdict: correct\nGrade: 5")
     script = answered(
         ("Attempt 1:", (lambda _: noise) if breaks else says(12)),
-        ("Attempt:", (lambda _: noise) if breaks else (lambda _: Line("Verdict: correct"))),
+        ("Attempt:", lambda _: noise if breaks else check),
         otherwise=lambda ask: Line(text_for(name), score=0.5),
     )
 

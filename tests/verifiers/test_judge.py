@@ -153,12 +153,12 @@ def test_attempts_without_an_answer_do_not_play() -> None:
     assert events(result, "choice") == []
 
 
-@pytest.mark.parametrize("name", ["judge", "pairwise", "checklist"])
+@pytest.mark.parametrize("name", ["judge", "pairwise", "checklist", "critic", "list_rank"])
 def test_attempts_are_shown_without_their_thoughts(name: str) -> None:
     def attempt(ask: Ask) -> Line:
         return Line(f"<think>\nhm, secret\n</think>\n\nIt is \\boxed{{{ask.index}}}")
 
-    says_best = Line("Verdict: correct\nBest: 1\n\\boxed{0}")
+    says_best = Line("Verdict: correct\nBest: 1\nGrade: 5\n\\boxed{0}")
     engine = ScriptedEngine(answered(("Attempt", lambda ask: says_best), otherwise=attempt))
     solve(engine, sample(n=2) >> score(verifier=name) >> select(by=name))
     judged_prompts = [text for text in prompts_of(engine) if "Attempt" in text]

@@ -28,9 +28,10 @@ def likes(answer: int) -> ScriptedEngine:
 
     def line(prompt: str) -> str:
         if "Attempt 1:" in prompt:
-            return rf"\boxed{{{answer}}}"
+            second = prompt.index(f"{{{answer}}}") > prompt.index("Attempt 2:")
+            return rf"\boxed{{{answer}}}" if "grade it" not in prompt else f"Best: {1 + second}"
         right = f"{{{answer}}}" in prompt
-        return f"Verdict: {'correct' if right else 'incorrect'}"
+        return f"Grade: {9 if right else 2}\nVerdict: {'correct' if right else 'incorrect'}"
 
     return ScriptedEngine(lambda ask: Line(line(ask.prompt)))
 
@@ -41,6 +42,8 @@ def likes(answer: int) -> ScriptedEngine:
         ("judge(k=3, engine=big)", 2 * 3),
         ("pairwise(engine=big)", 1),
         ("checklist(engine=big)", 1),
+        ("critic(engine=big)", 2),
+        ("list_rank(engine=big)", 1),
         ("ensemble(verifiers=['judge(k=1, engine=big)'])", 2),
     ],
 )

@@ -36,7 +36,7 @@ class Fuse(OperatorModel):
     Attempts with an answer go before those without; their thoughts are shown only if `shown` says
     so. What is shown fits into `max_shown_tokens` and the model's context: short attempts are shown
     whole, and longer ones, which share the rest, keep their ends, where the conclusions are. A
-    single attempt is revised.
+    single attempt is revised. With `critic` what was said of an attempt stands below it.
 
     With `pick: graded` the model is asked first to grade all attempts and name the best `show`;
     with `graded_each` so often as there are trajectories to write, each of which is shown the pick
@@ -57,6 +57,10 @@ class Fuse(OperatorModel):
     by: str | None = Field(None, description="name of the score that makes an attempt the best")
     shown: Literal["solution", "whole"] = Field(
         "solution", description="what is shown of an attempt: what follows its thought, or all"
+    )
+    engine: str = Field("", description="engine that writes; the one asked so far if empty")
+    critic: str | None = Field(
+        None, description="score whose words are shown below each attempt; none are if none"
     )
     max_shown_tokens: int | None = Field(
         None, ge=1, description="most tokens of all attempts that are shown; no limit if none"
@@ -83,13 +87,15 @@ class Fuse(OperatorModel):
             accepts="finished",
             emits="partial" if self.into == "notes" else "finished",
             needs=frozenset({"own_prompts"}),
-            scores=(self.by,) if self.by else (),
+            scores=tuple(dict.fromkeys(filter(None, (self.by, self.critic)))),
+            engines=(self.engine,) if self.engine else (),
             max_outputs=self.n,
         )
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
         """Gather, then write all at once."""
         arrived: list[Trajectory] = []
+        context = context.asking(self.engine)
         async for trajectory in context.merge(inputs):
             arrived.append(trajectory)
             if len(arrived) == self.quorum:
@@ -145,8 +151,8 @@ class Fuse(OperatorModel):
             times: Gradings.
             write: Takes the places of the best, best first, the grading's index and its cost.
         """
-        texts = await self._texts(context, attempts, prompts.grade(context.problem, [], size))
-        prompt = prompts.grade(context.problem, texts, size)
+        ask = partial(prompts.grade, context.problem, count=size)
+        prompt = ask(await self._texts(context, attempts, ask))
         request = GenerationRequest(prompt, context.sampling, n=times, seed=context.seed("grade"))
 
         missing = set(range(times))
@@ -173,12 +179,10 @@ class Fuse(OperatorModel):
         outlet: Outlet,
         grading: Usage,
     ) -> None:
-        ask = _PROMPTS[self.into]
-        texts = await self._texts(context, shown, ask(context.problem, []))
+        ask = partial(_PROMPTS[self.into], context.problem)
+        texts = await self._texts(context, shown, ask)
         is_one = len(texts) == 1 and self.into != "notes"
-        prompt = (
-            prompts.revise(context.problem, texts[0]) if is_one else ask(context.problem, texts)
-        )
+        prompt = prompts.revise(context.problem, texts[0]) if is_one else ask(texts)
         sampling = context.sampling
         if self.max_tokens is not None:
             sampling = replace(sampling, max_tokens=self.max_tokens)
@@ -196,13 +200,19 @@ class Fuse(OperatorModel):
         await draw(context, request, take)
 
     async def _texts(
-        self, context: Context, shown: Sequence[Trajectory], around: Prompt
+        self,
+        context: Context,
+        shown: Sequence[Trajectory],
+        ask: Callable[[Sequence[str]], Prompt],
     ) -> list[str]:
-        """Return what is shown of attempts, in a prompt that is `around` without them."""
+        """Return what is shown of attempts, in a prompt that is `ask` of them."""
         is_whole = self.shown == "whole"
         texts = [t.text if is_whole else prompts.without_thought(t.text) for t in shown]
         limit, most = self.max_shown_tokens, self.max_tokens or context.sampling.max_tokens
-        return await fit(context, shown, texts, around=around, limit=limit, max_tokens=most)
+        said = [t.report(self.critic) for t in shown]
+        around = ask(list(filter(None, said)))
+        cut = await fit(context, shown, texts, around=around, limit=limit, max_tokens=most)
+        return [prompts.criticised(*pair) for pair in zip(cut, said, strict=True)]
 
 
 def to_notes(trajectory: Trajectory) -> Trajectory:

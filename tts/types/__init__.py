@@ -356,6 +356,11 @@ class Trajectory:
         """Return a copy that also carries `score`."""
         return replace(self, scores={**self.scores, verifier: score})
 
+    def report(self, verifier: str | None) -> str:
+        """Return what a verifier said of it in words; empty where it said nothing."""
+        score = self.scores.get(verifier or "")
+        return score.report if score else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Support:
