@@ -55,6 +55,7 @@ FORMS: dict[AnswerType, tuple[str, str]] = {
     "math": (SOLVE, "Put the final answer in \\boxed{}."),
     "integer": (SOLVE, "Put the final answer in \\boxed{}."),
     "countdown": (SOLVE, "Put the final answer in \\boxed{}."),
+    "grid": (SOLVE, "Put the final answer in \\boxed{}."),
     "choice": (
         SOLVE.replace("the final", "the letter of the final"),
         "Put the letter of the final answer in \\boxed{}.",

@@ -22,6 +22,7 @@ _ANSWER_BY_TYPE: dict[AnswerType, str] = {
     "math": _BOXED,
     "integer": _BOXED,
     "countdown": _BOXED,
+    "grid": _BOXED,
     "choice": "Put the letter of the final answer in \\boxed{}.",
     "code": "Put the whole program in one ```python block.",
     "free": "",

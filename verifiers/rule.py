@@ -1,7 +1,7 @@
 """Exact checks of the generated tasks: is the trajectory right, without a reference answer.
 
-`countdown` can be checked from its statement alone, as a user could. For `chain` the check is an
-oracle that knows the generator: an upper bound for what a verifier can do, not a method.
+`countdown` and `sudoku` can be checked from the statement alone, as a user could. For `chain` the
+check is an oracle that knows the generator: an upper bound for what a verifier can do, no method.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,11 +10,11 @@ from types import ModuleType
 from tts.errors import VerifierError
 from tts.parts.parameters import Parameters
 from tts.protocols import Context, VerifierSpec
-from tts.tasks import chain, countdown
+from tts.tasks import chain, countdown, sudoku
 from tts.tasks.splits import split_steps
 from tts.types import Problem, Score, Trajectory
 
-_TASKS: Mapping[str, ModuleType] = {"chain": chain, "countdown": countdown}
+_TASKS: Mapping[str, ModuleType] = {"chain": chain, "countdown": countdown, "sudoku": sudoku}
 
 
 class Config(Parameters):

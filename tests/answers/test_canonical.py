@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tts.answers.groups import canonical_form
 from tts.types import AnswerType
 
-TYPES: tuple[AnswerType, ...] = ("math", "integer", "choice", "code", "countdown", "free")
+TYPES: tuple[AnswerType, ...] = ("math", "integer", "choice", "code", "countdown", "grid", "free")
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,8 @@ def test_canonical_math(answer: str, expected: str) -> None:
         ("C. 42", "choice", "C"),
         ("  An essay, with  case. ", "free", "An essay, with  case."),
         ("(1 + 2) \\times 3", "countdown", "(1+2)*3"),
+        ("12 34\n| 0 1 |", "grid", "123401"),
+        (" no grid ", "grid", "no grid"),
         ("  x = 1\n", "code", "x = 1"),
     ],
 )

@@ -132,6 +132,9 @@ def test_extract_math(text: str, expected: str | None) -> None:
         ("no fence", "code", None),
         ("so \\boxed{(1+2)*3}", "countdown", "(1+2)*3"),
         ("(1 + 2) * 3 = 9", "countdown", "(1 + 2) * 3 = 9"),
+        ("r1c1 = 1\n\n\\boxed{12 21}", "grid", "12 21"),
+        ("Of\n1 0\n0 1\nwe make:\n| 1 2 |\n| 2 1 |\nThat is it.", "grid", "| 1 2 |\n| 2 1 |"),
+        ("The first cell is 1, so\n1 2", "grid", None),  # one row is no grid
         (
             "The answer is blue whale.\n\nIt is big.",
             "free",

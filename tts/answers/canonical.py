@@ -17,6 +17,7 @@ MAX_ANSWER_CHARS = 1_000
 
 _MAX_PROSE_WORDS = 5
 _DIGITS = re.compile(r"\s*(-?)0*([0-9]{1,40})\s*")
+_GRID_DIGIT = re.compile(r"[0-9]")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d*[1-9])?", re.ASCII)
 _SPACES = re.compile(r"(?<!\\)\\[,;: ]|(?<!\\)~|\\q?quad(?![A-Za-z])|\s+")
 _SIZES = re.compile(r"\\(?:left|right|[bB]igg?[lrm]?)(?![A-Za-z])\s*")
@@ -128,10 +129,12 @@ def canonical_form(answer: str, answer_type: AnswerType) -> str:
 
     Args:
         answer: As extracted from a text, or as a benchmark gives it.
-        answer_type: "code", "free" and "exact" are only trimmed.
+        answer_type: "code", "free" and "exact" are only trimmed; of a "grid" the digits are left.
     """
     if answer_type in ("code", "free", "exact"):
         return answer.strip()
+    if answer_type == "grid":
+        return "".join(_GRID_DIGIT.findall(answer)) or answer.strip()
     text = " ".join(answer.split())
     if len(text) > MAX_ANSWER_CHARS:
         return text

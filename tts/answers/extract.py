@@ -2,7 +2,14 @@
 
 from tts.answers.canonical import canonical_form, is_number
 from tts.answers.choices import find_choice
-from tts.answers.marks import last_boxed, last_fence, last_line_mark, last_tagged, own_part
+from tts.answers.marks import (
+    last_boxed,
+    last_fence,
+    last_line_mark,
+    last_rows,
+    last_tagged,
+    own_part,
+)
 from tts.answers.sentences import announced, bare_answer, concluded
 from tts.answers.thoughts import after_thought, solution_of
 from tts.types import AnswerType
@@ -29,7 +36,8 @@ def extract_answer(text: str, answer_type: AnswerType) -> str | None:
     unfinished text has none, nor does prose that holds none. "integer" gives the bare number where
     the announced answer is one, else the announced text (a wrong answer, but one). "choice" gives a
     letter, marked, announced or alone (`tts.answers.choices`), or nothing. "code" is the last
-    closed fenced block. "free" and "exact" are all that follows the thought.
+    closed fenced block. "grid" is a box, tags or the last lines of nothing but digits. "free" and
+    "exact" are all that follows the thought.
 
     Runs in time linear in the length of the text.
     """
@@ -38,6 +46,8 @@ def extract_answer(text: str, answer_type: AnswerType) -> str | None:
     if answer_type in ("free", "exact"):
         return solution_of(text) or None
     tail = after_thought(text)
+    if answer_type == "grid":
+        return last_boxed(tail) or last_tagged(tail) or last_rows(tail)
     if answer_type == "choice":
         return _choice(tail) or _choice(text)
     own = own_part(tail, lambda part: _marked(part, answer_type) is not None)

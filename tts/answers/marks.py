@@ -32,6 +32,7 @@ _FURTHER = re.compile(
     r"|<end_of_turn>",
     re.IGNORECASE | re.MULTILINE,
 )
+_ROWS = re.compile(r"(?:^[ \t|]*\d(?:[ \t|,]*\d)*[ \t|]*(?:\n|\Z)){2,}", re.MULTILINE)
 _NUMBERED = re.compile(r"\d")
 
 
@@ -108,6 +109,12 @@ def last_fence(text: str) -> str | None:
     inside = pieces[1:-1:2] if len(pieces) % 2 else pieces[1:-2:2]
     blocks = [piece.partition("\n")[2].strip("\n") for piece in inside]
     return next((block for block in reversed(blocks) if block.strip()), None)
+
+
+def last_rows(text: str) -> str | None:
+    """Return the last lines of nothing but digits, two at least."""
+    found = _ROWS.findall(text)
+    return found[-1].strip() if found else None
 
 
 def _joins(gap: str) -> bool:

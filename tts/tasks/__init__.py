@@ -1,1 +1,1 @@
-"""Two generated tasks with exact checks: chained arithmetic and countdown."""
+"""Generated tasks with exact checks: chained arithmetic, countdown and sudoku."""

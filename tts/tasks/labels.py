@@ -1,4 +1,4 @@
-"""Exact labels for problems of either task."""
+"""Exact labels for problems of the two tasks that the bundled reasoner knows."""
 
 from collections.abc import Sequence
 

@@ -38,7 +38,7 @@ from tts.types.usage import sum_usage as sum_usage
 if TYPE_CHECKING:
     from tts.types.arrays import FloatArray
 
-AnswerType = Literal["math", "integer", "choice", "code", "countdown", "free", "exact"]
+AnswerType = Literal["math", "integer", "choice", "code", "countdown", "grid", "free", "exact"]
 FinishReason = Literal["stop", "length", "pruned", "cancelled", "error"]
 # What a completion may report of each of its tokens, by field name.
 PER_TOKEN = ("logprobs", "confidences", "entropies", "self_certainties")

@@ -63,7 +63,7 @@ def write(folder: Path, *lines: str | bytes) -> Path:
 
 
 def test_the_folder_holds_the_benchmarks() -> None:
-    assert {*PUBLISHED, "chain", "countdown", "file"} <= set(NAMES)
+    assert {*PUBLISHED, "chain", "countdown", "sudoku", "file"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -153,7 +153,9 @@ def _answer(text: str) -> Answer:
     return Answer(text, text, Support(votes=1, voters=1, weight=1.0, probability=1.0))
 
 
-@pytest.mark.parametrize(("name", "wrong"), [("chain", "1000"), ("countdown", "1")])
+@pytest.mark.parametrize(
+    ("name", "wrong"), [("chain", "1000"), ("countdown", "1"), ("sudoku", "1234")]
+)
 def test_generated_benchmarks(name: str, wrong: str) -> None:
     benchmark = load(name)
     problem, *_ = benchmark.problems("test")
