@@ -11,7 +11,6 @@ from pydantic import Field
 
 from tts.operators.refine import refine
 from tts.operators.sample import sample
-from tts.operators.score import score
 from tts.operators.select import select
 from tts.parts.parameters import Parameters
 from tts.pipeline import Pipeline
@@ -28,5 +27,4 @@ class Config(Parameters):
 def build(config: Config) -> Pipeline:
     """Sample, repair what fails, choose by the same tests."""
     mended = refine(mode="report", verifier=config.verifier, rounds=config.rounds, emit="all")
-    best = score(verifier=config.verifier) >> select(by=config.verifier)
-    return sample(n=config.n) >> mended >> best
+    return sample(n=config.n) >> mended >> select(by=config.verifier)

@@ -1,5 +1,6 @@
 """Strategies for programs, on scripts: who is chosen, what is repaired, and what votes."""
 
+from tests.support.results import noted
 from tests.support.solving import PROBLEM, solve
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.operators.execute import execute
@@ -75,6 +76,15 @@ def test_self_repair_shows_what_the_tests_say_and_leaves_what_passes() -> None:
     assert "This test failed:\nassert f(2) == 4" in prompts[0]
     assert chosen(result) == DOUBLE
     assert [t.answer for t in result.samples if t.parents] == [SQUARE]
+
+
+def test_self_repair_runs_every_program_once() -> None:
+    mended = {"Check:": f"```python\n{SQUARE}\n```"}
+    result, _ = run(self_repair(n=3), DOUBLE, CUBE, DOUBLE, others=mended)
+    # Three programs and one repair are scored; the equal two are run as one.
+    scored = noted(result, "score")
+    assert len(scored) == len({event["id"] for event in scored}) == 4
+    assert all(t.scores["execution"].value is not None for t in result.samples)
 
 
 def test_what_programs_print_votes_and_words_beside_it() -> None:

@@ -14,9 +14,9 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from tts import prompts
+from tts.operators._scorer import Scorer
 from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.scoring import ask_verifier, warn_of_failure
 from tts.trajectories import ask, to_trajectory
 from tts.types import Score, Trajectory, Usage
 
@@ -32,7 +32,7 @@ class Refine(OperatorModel):
     check of the last attempt is asked for first. Thoughts are not shown. A check that accepts the
     attempt ends the chain; one without a readable verdict accepts nothing and is reported. In mode
     `report` the check is what a verifier such as `execution` finds wrong, and a chain ends where it
-    finds nothing or cannot tell.
+    finds nothing or cannot tell; every attempt, the last one too, is sent with its score.
 
     With `emit: last` the chain sends its last attempt that has an answer; with `all`, every attempt
     as soon as it is there, the first included. An attempt carries the cost of the check before it.
@@ -79,8 +79,9 @@ class Refine(OperatorModel):
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
         """Revise concurrently; nobody waits for another chain."""
         async with asyncio.TaskGroup() as group:
+            scorer = Scorer(context, self.verifier) if self.verifier else None
             async for trajectory in context.merge(inputs):
-                group.create_task(_Chain(self, context, outlet, [trajectory]).run())
+                group.create_task(_Chain(self, context, outlet, scorer).run(trajectory))
 
 
 @dataclass(slots=True)
@@ -88,6 +89,7 @@ class _Chain:
     """One trajectory and its revisions.
 
     Attributes:
+        scorer: Of mode report.
         attempts: Oldest first.
         said: What checks said of them, as far as they were checked.
         checks: Cost of the critiques.
@@ -96,27 +98,30 @@ class _Chain:
     settings: Refine
     context: Context
     outlet: Outlet
-    attempts: list[Trajectory]
+    scorer: Scorer | None
+    attempts: list[Trajectory] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     checks: Usage = field(default_factory=Usage)
 
-    async def run(self) -> None:
-        sends_all = self.settings.emit == "all"
-        if sends_all:
-            self.outlet.send(self.attempts[0])
+    async def run(self, first: Trajectory) -> None:
+        await self._add(first)
         for number in range(1, self.settings.rounds + 1):
             revised = await self._revise(number)
             if revised is None:
                 break
-            self.attempts.append(revised)
-            if sends_all:
-                self.outlet.send(revised)
-            else:
-                self.context.record(revised)
-        if not sends_all:
+            await self._add(revised)
+        if self.settings.emit == "last":
             answered = [t for t in self.attempts if t.answer is not None]
             end = (answered or self.attempts)[-1]
             self.outlet.send(replace(end, usage=end.usage + self.checks))
+
+    async def _add(self, attempt: Trajectory) -> None:
+        scored = attempt if self.scorer is None else await self.scorer.score(attempt)
+        self.attempts.append(scored)
+        if self.settings.emit == "all":
+            self.outlet.send(scored)
+        else:
+            self.context.record(scored)
 
     async def _revise(self, number: int) -> Trajectory | None:
         """Return the next attempt; None when there is none to make."""
@@ -152,13 +157,9 @@ class _Chain:
 
     async def _check(self, attempt: Trajectory, shown: str) -> str | None:
         """Return what is wrong with an attempt; None when nothing is or nobody can tell."""
-        name = self.settings.verifier
-        if not name:
+        if self.scorer is None:
             return await self._critique(attempt, shown)
-        (score,) = await ask_verifier(self.context.checking(), name, [attempt])
-        warn_of_failure(self.context, name, score)
-        self.attempts[-1] = attempt.with_score(name, score)
-        return score.report or None
+        return attempt.scores[self.settings.verifier].report or None
 
     async def _critique(self, attempt: Trajectory, shown: str) -> str | None:
         """Return a check of an attempt; None when it accepts it or cannot be had."""

@@ -2,15 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
 
 from pydantic import Field
 
+from tts.operators._scorer import Scorer
 from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.scoring import ask_verifier, warn_of_failure
-from tts.search.once import Once
-from tts.types import Score, Trajectory
+from tts.types import Trajectory
 
 
 class ScoreWith(OperatorModel):
@@ -34,15 +32,14 @@ class ScoreWith(OperatorModel):
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
         """Score concurrently; a verifier's failure becomes a score with an error."""
+        scorer = Scorer(context, self.verifier)
         if context.verifier(self.verifier).spec.compares:
             arrived = [trajectory async for trajectory in context.merge(inputs)]
             arrived.sort(key=lambda t: (t.origin.node, t.origin.index, t.id))
             if arrived:
-                scores = await ask_verifier(context.checking(), self.verifier, arrived)
-                for trajectory, score in zip(arrived, scores, strict=True):
-                    self._send(context, trajectory, score, outlet)
+                for trajectory in await scorer.score_all(arrived):
+                    outlet.send(trajectory)
             return
-        known = Once[Score]() if _is_by_text(context, self.verifier) else None
         running: set[asyncio.Task[None]] = set()
 
         async def ready() -> None:
@@ -50,41 +47,16 @@ class ScoreWith(OperatorModel):
                 await asyncio.wait(running)
             await outlet.wanted()
 
+        async def score_one(trajectory: Trajectory) -> None:
+            outlet.send(await scorer.score(trajectory))
+
         for inlet in inputs:
             inlet.defer(ready)
         async with asyncio.TaskGroup() as group:
             async for trajectory in context.merge(inputs):
-                task = group.create_task(self._score(context, trajectory, outlet, known))
+                task = group.create_task(score_one(trajectory))
                 running.add(task)
                 task.add_done_callback(running.discard)
-
-    async def _score(
-        self, context: Context, trajectory: Trajectory, outlet: Outlet, known: Once[Score] | None
-    ) -> None:
-        ask = partial(self._ask, context, trajectory)
-        key = (trajectory.text, trajectory.finish_reason, trajectory.answer)
-        score = await (ask() if known is None else known.get(key, ask))
-        self._send(context, trajectory, score, outlet)
-
-    async def _ask(self, context: Context, trajectory: Trajectory) -> Score:
-        (score,) = await ask_verifier(context.checking(), self.verifier, [trajectory])
-        return score
-
-    def _send(self, context: Context, trajectory: Trajectory, score: Score, outlet: Outlet) -> None:
-        steps = [round(value, 4) for value in score.steps]
-        context.emit(
-            "score", id=trajectory.id, verifier=self.verifier, value=score.value, steps=steps
-        )
-        warn_of_failure(context, self.verifier, score)
-        outlet.send(trajectory.with_score(self.verifier, score))
-
-
-def _is_by_text(context: Context, name: str) -> bool:
-    """Return whether equal trajectories have equal scores, by those that it asks where it does."""
-    spec = context.verifier(name).spec
-    return spec.by_text or (
-        bool(spec.verifiers) and all(_is_by_text(context, other) for other in spec.verifiers)
-    )
 
 
 score = node(ScoreWith)
