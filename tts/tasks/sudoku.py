@@ -6,6 +6,7 @@ depth: one wrong cell ends an attempt, and a solution is a long chain of cells.
 Where a text names cells, it does so as "r2c3 = 4", the third cell of the second row.
 """
 
+import math
 import random
 import re
 from collections.abc import Iterator, Sequence
@@ -35,7 +36,7 @@ class Puzzle:
     @property
     def size(self) -> int:
         """Cells of a row."""
-        return round(len(self.clues) ** 0.5)
+        return math.isqrt(len(self.clues))
 
     @property
     def key(self) -> str:
