@@ -106,7 +106,9 @@ MAY: dict[str, Room] = {
     "tts.evals.benchmarks": Room(
         "answers engine errors evals evals.laws parts programs tasks types",
     ),
-    "tts.evals.heads": Room("answers errors evals heads score_quality types verifiers"),
+    "tts.evals.heads": Room(
+        "answers errors evals heads protocols score_quality storage types verifiers"
+    ),
     "tts.evals.calibration": Room("allocation errors evals presets strategies types"),
     "tts.sweeps": Room("errors presets session"),
     "tts.evaluation": Room(
@@ -127,7 +129,7 @@ MAY: dict[str, Room] = {
     ),
     "tts.cli": Room(
         "allocation bench budget bundled console costs engine errors evals evals.benchmarks"
-        " evals.calibration evals.heads evals.laws evaluation heads parts presets protocols"
+        " evals.calibration evals.heads evals.laws evaluation heads parts presets"
         " runtime search server session storage tuning types verifiers version viewer",
     ),
     "tts.__main__": Room("cli"),

@@ -2,7 +2,7 @@
 
 Every place of a solution learns what came of the solution, so that a head is a value function: the
 chance of a right answer from here. A solution's places share its weight, so that long ones do not
-count for more.
+count for more; late places may have more of it, for they say more.
 """
 
 from collections.abc import Mapping
@@ -38,19 +38,23 @@ class Recipe:
         penalty: Of its weights' squares, on standardised features.
         hidden: Width of its hidden layer; 0 for none.
         attends: Whether a place sees the hidden layer at those before it.
+        lateness: A place's share of its solution's weight grows with this power of the share of
+            tokens that are there; 0 for equal shares.
     """
 
     layers: tuple[int, ...]
     penalty: float
     hidden: int = 0
     attends: bool = False
+    lateness: float = 0
 
     def __str__(self) -> str:
         """Describe it in a few words."""
         layers = " and ".join(map(str, self.layers))
         form = f"{self.hidden} hidden units" if self.hidden else "linear"
         form += " with attention" if self.attends else ""
-        return f"layer {layers}, {form}, penalty {self.penalty:g}"
+        late = f", late places count more (power {self.lateness:g})" if self.lateness else ""
+        return f"layer {layers}, {form}, penalty {self.penalty:g}{late}"
 
 
 def fit(examples: Examples, recipe: Recipe, *, seed: int = 0) -> dict[str, Array]:
@@ -66,7 +70,7 @@ def fit(examples: Examples, recipe: Recipe, *, seed: int = 0) -> dict[str, Array
     scale = np.where(scale > 1e-6, scale, 1.0).astype(np.float32)
     inputs = torch.from_numpy((features - mean) / scale)
     targets = torch.from_numpy(examples.label[examples.solution].astype(np.float32))
-    weights = torch.from_numpy(place_weights(examples.solution))
+    weights = torch.from_numpy(place_weights(examples, recipe.lateness))
     if recipe.hidden:
         parameters = _fit_network(inputs, targets, weights, examples.solution, recipe, seed)
     else:
@@ -75,10 +79,12 @@ def fit(examples: Examples, recipe: Recipe, *, seed: int = 0) -> dict[str, Array
     return {"mean": mean, "scale": scale, "calibration": calibration, **parameters}
 
 
-def place_weights(solution: NDArray[np.int64]) -> Array:
+def place_weights(examples: Examples, lateness: float) -> Array:
     """Return a weight for each place, the same sum for every solution, and 1 on average."""
-    sizes = np.bincount(solution)
-    weights = 1.0 / sizes[solution]
+    solution = examples.solution
+    reached = (examples.places + 1) / (examples.places[examples.ends] + 1)[solution]
+    shares = reached**lateness
+    weights = shares / np.bincount(solution, shares)[solution]
     normalised: Array = (weights / weights.mean()).astype(np.float32)
     return normalised
 

@@ -1,7 +1,7 @@
 """From examples to a head: choose a recipe by cross-validation, fit it, measure it held out."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from tts.verifiers.ensemble import logit
 
 FOLDS = 5
 _PENALTIES = (1e-3, 1e-2, 1e-1)
+_LATENESS = (2.0, 8.0)  # beside equal shares
 _SCORED = 0.9  # of the solutions, by a verifier that the head is joined with
 _HIDDEN = (64, 0.1)  # units, weight decay
 
@@ -101,7 +102,8 @@ def train(
             note(f"{recipe}: AUROC within problems {tried[recipe]:.3f}")
         return max(tried, key=tried.__getitem__)
 
-    best = compare(networks(compare(linear(examples.layers)).layers, examples.layers))
+    best = compare(later(compare(linear(examples.layers))))
+    best = compare(networks(best, examples.layers))
     logits = unseen[best]
     arrays = fit(learnt, best, seed=seed)
     platt = fit_platt(logits[learnt.ends].tolist(), learnt.label.tolist())
@@ -171,11 +173,20 @@ def linear(layers: Sequence[int]) -> list[Recipe]:
     return [Recipe(one, penalty) for one in sets for penalty in _PENALTIES]
 
 
-def networks(best: tuple[int, ...], layers: Sequence[int]) -> list[Recipe]:
+def later(best: Recipe) -> list[Recipe]:
+    """Return the best linear recipe with more weight on the places near a solution's end."""
+    return [replace(best, lateness=lateness) for lateness in _LATENESS]
+
+
+def networks(best: Recipe, layers: Sequence[int]) -> list[Recipe]:
     """Return those with a hidden layer: on the layers of the best linear one, and on all."""
     units, decay = _HIDDEN
-    sets = dict.fromkeys([best, tuple(layers)])
-    return [Recipe(one, decay, units, attends) for one in sets for attends in (False, True)]
+    sets = dict.fromkeys([best.layers, tuple(layers)])
+    return [
+        Recipe(one, decay, units, attends, best.lateness)
+        for one in sets
+        for attends in (False, True)
+    ]
 
 
 def split(examples: Examples, seed: int) -> tuple[Examples, Examples]:

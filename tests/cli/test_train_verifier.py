@@ -86,10 +86,27 @@ def test_a_teacher_labels(tts: Command, sums: str) -> None:
     run = recorded(tts, sums)
     done = tts("train-verifier", "--from", run, "--teacher", run)
     assert done.code == 0, done.err
-    assert "reading 240 solutions" in done.err
+    assert "reading solutions: 240/240 done" in done.err
     assert "labels by teacher" in done.out
     both = trained(tts, sums, "--teacher", run, "--labels", "agreement")
     assert both.code == 2 and "one of the two" in both.err
+
+
+def test_what_was_read_is_not_read_again(tts: Command, sums: str) -> None:
+    run = recorded(tts, sums)
+    assert tts("train-verifier", "--from", run, "-o", "one").code == 0
+    (kept,) = Path("runs").glob("states-*.jsonl")
+    whole = kept.read_bytes()
+    assert whole.count(b"\n") == 240
+    half = whole.index(b"\n", len(whole) // 2) + 1
+    kept.write_bytes(whole[: half + 30])  # killed while it wrote
+    done = tts("train-verifier", "--from", run, "-o", "other")
+    assert done.code == 0, done.err
+    assert kept.read_bytes().startswith(whole[:half])
+    assert sorted(kept.read_bytes().splitlines()) == sorted(whole.splitlines())
+    one, other = load_head(Path("one")), load_head(Path("other"))
+    assert one.facts == other.facts
+    assert all((one.arrays[name] == other.arrays[name]).all() for name in one.arrays)
 
 
 def test_a_run_without_texts_of_its_own_is_refused(tts: Command, sums: str) -> None:

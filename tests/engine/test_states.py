@@ -24,22 +24,32 @@ PROMPT = Prompt(
 
 
 class Runner:
-    """Does what vLLM's does: its model's states are the tokens' positions, plus 100 by layer."""
+    """Does what vLLM's does: its model's states are the tokens' positions, plus 100 by layer.
 
-    def __init__(self) -> None:
-        self.tapped: tuple[int, ...] = ()
-        self.input_batch: Any = None
+    It is its own model, too, and notes after how many layers its last step ended.
+    """
+
+    aux_hidden_state_layers: tuple[int, ...] = ()
+    end_layer = 3
+    input_batch: Any = None
+    depth = 0
 
     def get_model(self) -> "Runner":
         return self
 
+    def modules(self) -> "list[Runner]":
+        return [self]
+
     def set_aux_hidden_state_layers(self, layers: tuple[int, ...]) -> None:
-        self.tapped = layers
+        self.aux_hidden_state_layers = layers
 
     def _model_forward(self, positions: torch.Tensor) -> Any:
+        self.depth = self.end_layer
         base = positions[:, None].float().repeat(1, 2)
-        inner = [base + 100 * layer for layer in self.tapped]
-        return (base + 300, inner) if inner else base + 300
+        taps = [layer for layer in self.aux_hidden_state_layers if layer <= self.end_layer]
+        inner = [base + 100 * layer for layer in taps]
+        last = base + 100 * self.end_layer
+        return (last, inner) if inner else last
 
     def step(self, *rows: tuple[str, int, int, Sequence[int]]) -> None:
         """Run a step; a row is a request, its prompt's length, its computed tokens, new ones."""
@@ -82,7 +92,7 @@ def test_a_prompt_in_parts_steps_and_the_end(is_ahead: bool) -> None:
     runner = Runner()
     reader = reader_of(runner, is_ahead=is_ahead)
     reader.follow("x", StateSpec((1, 3), "steps"))
-    assert runner.tapped == (1,)
+    assert runner.aux_hidden_state_layers == (1,)
     runner.step(("x", 4, 0, [0, 0]))  # half of the prompt draws nothing
     runner.step(("x", 4, 2, [0, 0]))  # position 3 draws token 0, which ends a step
     runner.step(("x", 4, 4, [END_OF_STEP]))
@@ -90,7 +100,7 @@ def test_a_prompt_in_parts_steps_and_the_end(is_ahead: bool) -> None:
     states = reader.take("x", [END_OF_STEP, 1, 3])
     assert states is not None and states.places == (0, 2)
     assert first(states) == [[103, 303], [105, 305]]
-    assert not any(runner.tapped)  # nobody asks any more
+    assert not any(runner.aux_hidden_state_layers)  # nobody asks any more
     assert reader.take("x", []) is None
     assert reader.num_bytes == 0
 
@@ -142,6 +152,29 @@ def test_a_text_that_is_read() -> None:
     assert first(reader.take("x", [9])) == [[201], [204]]
     assert reader.places([], spec) == ()
     assert reader.places([0, 0], StateSpec((2,), "end")) == (1,)
+
+
+def test_a_step_that_only_reads_stops_at_the_highest_layer_asked_for() -> None:
+    runner = Runner()
+    reader = reader_of(runner)
+    for name, layers in (("x", (1,)), ("y", (2, 1)), ("z", (3,))):
+        reader.read(name, StateSpec(layers, "end"), (0,), start=2)
+    runner.step(("x", 2, 0, [0]))
+    assert runner.depth == 1
+    runner.step(("x", 2, 1, [0]), ("y", 2, 0, [0, 0]))
+    assert runner.depth == 2
+    assert first(reader.take("x", [])) == [[101]]
+    assert first(reader.take("y", [])) == [[201, 101]]
+    reader.follow("drawn", StateSpec((2,), "end"))
+    runner.step(("z", 2, 0, [0, 0]))
+    runner.step(("drawn", 1, 0, [0]))
+    assert runner.depth == 3
+    assert first(reader.take("z", [])) == [[301]]
+    assert first(reader.take("drawn", [3])) == [[200]]
+    assert runner.end_layer == 3
+    assert reader.salt(StateSpec((1, 2))) == reader.salt(StateSpec((2,)))
+    assert reader.salt(StateSpec((1,))) != reader.salt(StateSpec((2,)))
+    assert reader.salt(StateSpec((1, 3))) is None  # whole, as what is generated
 
 
 def test_layers_that_cannot_be_had() -> None:
@@ -199,11 +232,40 @@ def test_a_text_that_is_read_has_the_states_that_came_with_it(
     (drawn,) = draw(vllm_engine, spec, n=1)
     assert drawn.states is not None
     prompt = Prompt(token_ids=drawn.prompt_token_ids)
+    asyncio.run(vllm_engine.forget())
     read = asyncio.run(vllm_engine.read_states(prompt, drawn.token_ids, spec))
     assert read.states.places == drawn.states.places
     assert read.usage.prompt_tokens == len(drawn.prompt_token_ids) + len(drawn.token_ids) - 1
     size = np.abs(drawn.states.values).max()
     assert np.abs(read.states.values - drawn.states.values).max() <= 2e-3 * size
+
+
+def test_texts_of_one_prompt_read_it_once_and_are_read_again_where_a_place_was_shared(
+    vllm_engine: VLLMEngine,
+) -> None:
+    prompt = Prompt(text=" ".join(["Add 4 to 3."] * 40))
+    spec = StateSpec((3,), "tokens")
+
+    async def work() -> tuple[list[Any], Completion]:
+        before = await vllm_engine.encode(prompt)
+        texts = [await vllm_engine.tokenize(text) for text in ("1 + 2 = 3", "4 + 5 = 9")]
+        known = Prompt(token_ids=before)
+        await vllm_engine.forget()
+        read = [await vllm_engine.read_states(known, ids, spec) for ids in (*texts, texts[0] * 20)]
+        read.append(await vllm_engine.read_states(known, texts[0] * 20, spec))
+        request = GenerationRequest(known, Sampling(max_tokens=8, temperature=0), states=spec)
+        (drawn,) = [one async for one in vllm_engine.generate(request)]
+        return read, drawn
+
+    (one, other, long, again), drawn = asyncio.run(work())
+    assert one.usage.cached_tokens == 0
+    assert 0 < other.usage.cached_tokens < other.usage.prompt_tokens
+    assert again.usage.prompt_tokens == 2 * long.usage.prompt_tokens  # its places were cached
+    size = np.abs(long.states.values).max()
+    for a, b in ((long, again), (one, long)):
+        rows = len(a.states.places)
+        assert np.abs(a.states.values - b.states.values[:rows]).max() <= 2e-3 * size
+    assert not drawn.usage.cached_tokens  # what was read to layer 3 is no prefix of what is drawn
 
 
 def test_what_is_aborted_leaves_nothing_behind(vllm_engine: VLLMEngine) -> None:

@@ -11,21 +11,21 @@ from rich.table import Table
 
 from tts.cli._engine import EngineFlags, with_engine
 from tts.console import flags, output
-from tts.console.progress import watch
+from tts.console.progress import ProgressView, watch
 from tts.errors import InputError
 from tts.evals.calibration.held_out import check_held_out
 from tts.evals.heads import examples as learn
 from tts.evals.heads.measure import Choice, Figures
+from tts.evals.heads.recorded_states import recorded_states
 from tts.evals.heads.solutions import Solution, read_solutions, taught
 from tts.evals.run_store import StoredRun, load_run
 from tts.evals.runner import Plan
 from tts.evaluation import Scope, plan_all, run_plans
-from tts.heads.read import check_layers, default_layers, read_all, text_ids
+from tts.heads.read import check_layers, default_layers
 from tts.parts.catalog import parse_verifier
 from tts.presets.load import load_preset
-from tts.protocols import Engine
 from tts.session.runtime import DEFAULT_PRESET, Runtime
-from tts.types import States, StateSpec
+from tts.types import StateSpec
 
 if TYPE_CHECKING:
     from tts.evals.heads.train import Joined, Trained
@@ -175,7 +175,9 @@ async def _run(
             kept = [replace(plan, states=spec) for plan in plans]
             summaries = await run_plans(runtime, plans=kept, out=out, watch=watch)
             recorded = labelling.of([Path(summary.out) for summary in summaries])
-        states = await _states(engine, [one for one, _ in recorded], spec)
+        solutions = [one for one, _ in recorded]
+        with ProgressView("reading solutions") as view:
+            states = await recorded_states(engine, solutions, spec, folder=out, show=view.show)
     place: dict[tuple[str, str], int] = {}
     examples = learn.to_examples(
         [
@@ -214,39 +216,6 @@ async def _run(
 
 def _problem(solution: Solution) -> tuple[str, str]:
     return solution.benchmark, solution.problem.id
-
-
-async def _states(
-    engine: Engine, solutions: Sequence[Solution], spec: StateSpec
-) -> list[States | None]:
-    """Return states that came with solutions, or are read; None of what is too long to be read."""
-    found = [
-        _came(one.states, spec) if one.fingerprint == engine.info.fingerprint else None
-        for one in solutions
-    ]
-    missing = [place for place, states in enumerate(found) if states is None]
-    texts = [
-        await text_ids(
-            engine,
-            solutions[place].problem,
-            solutions[place].text,
-            prompt_token_ids=solutions[place].prompt_token_ids,
-            token_ids=solutions[place].token_ids,
-        )
-        for place in missing
-    ]
-    if texts:
-        output.print_note(f"reading {len(texts):,} solutions")
-    for place, states in zip(missing, await read_all(engine, texts, spec), strict=True):
-        found[place] = states
-    return found
-
-
-def _came(states: States | None, spec: StateSpec) -> States | None:
-    """Return states that came with a solution, those of these layers; None if there are none."""
-    if states is None or not set(spec.layers) <= set(states.layers):
-        return None
-    return states.of_layers(spec.layers)
 
 
 def _print(trained: "Trained", head: Path) -> None:

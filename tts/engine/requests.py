@@ -112,7 +112,8 @@ class RequestTable:
         states = self._reader(spec)
         places = states.places(token_ids, spec)
         follow = partial(states.read, spec=spec, places=places, start=len(before))
-        self._start(reader, (*before, *token_ids[:-1]), params, follow=follow)
+        whole = (*before, *token_ids[:-1])
+        self._start(reader, whole, params, follow=follow, salt=states.salt(spec))
 
     def _reader(self, spec: StateSpec) -> Any:
         """Return what reads states within the engine's steps, made when they are first wanted."""
@@ -132,15 +133,19 @@ class RequestTable:
         certainties: bool = False,
         follow: Callable[[str], None] | None = None,
         watch: Watch | None = None,
+        salt: str | None = None,
     ) -> None:
-        """Start sequences; `follow` is called with the name of each before."""
+        """Start sequences; `follow` is called with the name of each before.
+
+        Cached blocks are shared among sequences of the same salt.
+        """
         engine = self.engine
         tokens_input = import_module("vllm.inputs.engine").tokens_input
         request_id = f"r{next(self._ids)}"
         try:
             request = engine.input_processor.process_inputs(
                 request_id,
-                tokens_input(list(token_ids)),
+                tokens_input(list(token_ids), cache_salt=salt),
                 params,
                 supported_tasks=engine.get_supported_tasks(),
                 priority=priority,

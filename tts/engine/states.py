@@ -5,13 +5,18 @@ of a step. vLLM's own tap for speculative decoding (`set_aux_hidden_state_layers
 layers; it is closed while nobody asks. A compiled model has its outputs fixed when it is built, so
 there only the last layer can be had.
 
+A step that only reads texts stops at the highest layer that they ask for: what lies above it is of
+no use to a text whose states alone are wanted. So the upper layers' keys and values of such a text
+are not there, and its blocks are shared with texts read to the same layer only (`salt`).
+
 Of each sequence that generates, two states are held: of the token drawn last, and of the one before
 it. When it is known, one step later, that a token ended a paragraph, its state is put aside. So
 what is kept is what was asked for, whatever the length of the text.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,6 +108,7 @@ class StateReader:
         self._wants = np.zeros(_FIRST_SLOTS, np.int8)  # by slot: index in AT
         self._rings: dict[int, Tensor] = {}
         self._ends = np.array([PARAGRAPH in text for text in vocabulary], bool)
+        self._decoder = _find_decoder(self._runner.get_model()) if self._is_eager else None
         self._forward = self._runner._model_forward
         self._runner._model_forward = self._watched
 
@@ -156,6 +162,11 @@ class StateReader:
         """
         self._readings[request_id] = _Reading(spec, tuple(places), start - 1)
         self._ask(spec)
+
+    def salt(self, spec: StateSpec) -> str | None:
+        """Return what keeps a text's cached blocks apart from those of other depth."""
+        top = max(spec.layers)
+        return None if top == self._num_layers else f"read to layer {top}"
 
     def take(self, request_id: str, token_ids: Sequence[int]) -> States | None:
         """Return what was kept of a sequence or text that has ended.
@@ -231,12 +242,28 @@ class StateReader:
         self._rings = {layer: ring for layer, ring in self._rings.items() if layer in layers}
 
     def _watched(self, **inputs: Any) -> Any:
-        output = self._forward(**inputs)
+        with self._no_deeper_than_asked():
+            output = self._forward(**inputs)
         hidden, inner = output if isinstance(output, tuple) else (output, [])
         if self._layers:
-            by_layer = dict(zip(self._layers, [*inner, hidden], strict=False))
-            self._look(by_layer)
+            # After a step that stopped early, the lower ones alone.
+            by_layer = dict(zip(self._layers, inner, strict=False))
+            self._look({**by_layer, self._num_layers: hidden})
         return hidden
+
+    @contextmanager
+    def _no_deeper_than_asked(self) -> Iterator[None]:
+        """Have a step that only reads texts stop at the highest layer that they ask for."""
+        names = self._runner.input_batch.req_ids if self._readings else ()
+        if self._decoder is None or not names or not self._readings.keys() >= set(names):
+            yield
+            return
+        top = max(max(self._readings[name].spec.layers) for name in names)
+        whole, self._decoder.end_layer = self._decoder.end_layer, top
+        try:
+            yield
+        finally:
+            self._decoder.end_layer = whole
 
     def _look(self, by_layer: dict[int, Tensor]) -> None:
         """Note the states of a step: [tokens, D] of each layer."""
@@ -356,6 +383,13 @@ def install(engine: Any) -> StateReader:
     known = min(size, len(tokenizer))
     texts = tokenizer.batch_decode([[token] for token in range(known)])
     return StateReader(engine, [*texts, *[""] * (size - known)])
+
+
+def _find_decoder(model: Any) -> Any | None:
+    """Return the part of a model that runs its layers up to `end_layer` and hands out taps."""
+    wanted = ("end_layer", "aux_hidden_state_layers")
+    parts = (part for part in model.modules() if all(hasattr(part, name) for name in wanted))
+    return next(parts, None)
 
 
 def _index(rows: NDArray[np.int64], like: dict[int, Tensor]) -> Tensor:

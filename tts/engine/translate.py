@@ -25,7 +25,6 @@ from tts.types import (
     FinishReason,
     Likelihood,
     ModelInfo,
-    ReadStates,
     Sampling,
     States,
     Usage,
@@ -177,15 +176,20 @@ def pooling_params(options: Mapping[str, Any]) -> Any:
     return import_module("vllm.pooling_params").PoolingParams(**options)
 
 
-def reading_params(*, is_pooling: bool) -> Any:
-    """Return vLLM's parameters for a text that is read for its states: whole, cached or not."""
+def reading_params(*, is_pooling: bool, whole: bool) -> Any:
+    """Return vLLM's parameters for a text that is read for its states.
+
+    Args:
+        is_pooling: Whether by the pooling runner.
+        whole: Whether what is cached of it is read again.
+    """
     if is_pooling:
-        return pooling_params({"task": "embed", "skip_reading_prefix_cache": True})
+        return pooling_params({"task": "embed", "skip_reading_prefix_cache": whole})
     vllm = import_module("vllm.sampling_params")
     return vllm.SamplingParams(
         max_tokens=1,
         detokenize=False,
-        skip_reading_prefix_cache=True,
+        skip_reading_prefix_cache=whole,
         output_kind=vllm.RequestOutputKind.FINAL_ONLY,
     )
 
@@ -253,18 +257,23 @@ def pooled(finished: Finished, meter: Meter) -> Pooled:
     return Pooled(output.outputs.data.float().numpy(), cost)
 
 
-def read_states(finished: Finished, meter: Meter) -> ReadStates:
-    """Take the states of a text that was read.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The states of a text that was read, None if vLLM left some out, and its cost."""
 
-    Raises:
-        EngineError: vLLM left some out.
-    """
-    if finished.states is None:
-        raise EngineError("vLLM left out states of the text that it read")
+    states: States | None
+    usage: Usage
+
+
+def read_states(finished: Finished, meter: Meter) -> Reading:
+    """Take the states of a text that was read."""
     cost = meter.usage(
-        len(finished.prompt_token_ids), cached=0, generated=0, seconds=finished.seconds
+        len(finished.prompt_token_ids),
+        cached=finished.output.num_cached_tokens or 0,
+        generated=0,
+        seconds=finished.seconds,
     )
-    return ReadStates(finished.states, cost)
+    return Reading(finished.states, cost)
 
 
 def completion(finished: Finished, meter: Meter) -> Completion:

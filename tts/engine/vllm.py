@@ -257,11 +257,18 @@ class VLLMEngine(BaseEngine):
         Raises:
             CapabilityError: The engine gives no states, or not those of such layers.
             ContextError: The text is too long.
-            EngineError: The engine died.
+            EngineError: The engine died, or left states out.
         """
-        stream = self._stream(1, translate.read_states)
-        self._submit(partial(self._add_reading, stream, prompt, tuple(token_ids), spec), stream)
-        return await _only(stream)
+        spent = []
+        for whole in (False, True):  # again if what was cached holds a place that is asked for
+            stream = self._stream(1, translate.read_states)
+            job = partial(self._add_reading, stream, prompt, tuple(token_ids), spec, whole)
+            self._submit(job, stream)
+            states, usage = await _only(stream)
+            spent.append(usage)
+            if states is not None:
+                return ReadStates(states, sum_usage(spent))
+        raise EngineError("vLLM left out states of the text that it read")
 
     async def likelihood(self, prompt: Prompt, text: str) -> Likelihood:
         """Return how likely each token of a given text is after a prompt, at temperature 1.
@@ -428,21 +435,24 @@ class VLLMEngine(BaseEngine):
         )
 
     def _add_reading(
-        self, stream: _AnyStream, prompt: Prompt, token_ids: tuple[int, ...], spec: StateSpec
+        self,
+        stream: _AnyStream,
+        prompt: Prompt,
+        token_ids: tuple[int, ...],
+        spec: StateSpec,
+        whole: bool,
     ) -> None:
         assert self._encoder is not None
         self._check_states(spec)
         before = self._encoder.encode(prompt)
         check_context(len(before) + len(token_ids) - 1, self.info.context_tokens or 0)
-        params = translate.reading_params(is_pooling=self._runner == "pooling")
+        params = translate.reading_params(is_pooling=self._runner == "pooling", whole=whole)
         self._table.read(stream, before, token_ids, params, spec)
 
     def _check_states(self, spec: StateSpec | None) -> None:
         if spec is not None and not self.capabilities.states:
-            raise CapabilityError(
-                f"{self.model} gives no hidden states: its steps run in other processes, or draw "
-                "several tokens at a time"
-            )
+            why = "its steps run in other processes, or draw several tokens at a time"
+            raise CapabilityError(f"{self.model} gives no hidden states: {why}")
 
     def _warn_of_cuts(self, request: GenerationRequest, thoughts: Thoughts) -> None:
         warning = None if self._has_warned else cut_warning(request, self.info, thoughts)

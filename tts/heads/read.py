@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from tts import prompts
 from tts.errors import CapabilityError, ContextError, InputError
 from tts.protocols import Engine
-from tts.types import Problem, Prompt, States, StateSpec
+from tts.types import Problem, Prompt, ReadStates, StateSpec
 
 _AT_A_TIME = 64
 _ANY_TOKEN = 0  # the last token of a text is not read
@@ -59,32 +59,29 @@ async def read_all(
     texts: Sequence[tuple[Prompt, tuple[int, ...]]],
     spec: StateSpec,
     *,
-    done: Callable[[int], None] = lambda count: None,
-) -> list[States | None]:
-    """Return the states of texts; None of one that is too long for the engine's context.
+    done: Callable[[int, ReadStates | None], None],
+) -> None:
+    """Read texts, many at a time.
 
     Args:
         engine: Reads them.
-        texts: Prompts and what follows them.
+        texts: Prompts and what follows them; those of one prompt side by side, which is then read
+            once.
         spec: Which states.
-        done: Told how many have been read.
+        done: Given the index of a text and what was read, as it comes; None of one that is too
+            long for the engine's context.
     """
-    found: list[States | None] = [None] * len(texts)
     waiting = iter(enumerate(texts))
-    count = 0
 
     async def work() -> None:
-        nonlocal count
         for index, (prompt, token_ids) in waiting:
             try:
-                found[index] = (await engine.read_states(prompt, token_ids, spec)).states
+                read = await engine.read_states(prompt, token_ids, spec)
             except ContextError:
-                continue
-            finally:
-                count += 1
-                done(count)
+                done(index, None)
+            else:
+                done(index, read)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(_AT_A_TIME):
             group.create_task(work())
-    return found

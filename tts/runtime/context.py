@@ -197,8 +197,9 @@ class NodeContext:
     ) -> ReadStates:
         """Like the engine's, within the budget."""
         engine, bound = self.engine, prompt_token_bound(prompt) + len(token_ids)
+        twice = [bound, bound]  # an engine may have to read a text again
         return await self._read(
-            engine.info, [bound], lambda: engine.read_states(prompt, token_ids, spec)
+            engine.info, twice, lambda: engine.read_states(prompt, token_ids, spec)
         )
 
     async def _read(

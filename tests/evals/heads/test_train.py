@@ -11,7 +11,7 @@ from tts.evals.heads.bars import learn_bars
 from tts.evals.heads.examples import Examples, Solution, agreed, check_size, to_examples
 from tts.evals.heads.fit import Recipe, fit, place_weights
 from tts.evals.heads.measure import measure, progress
-from tts.evals.heads.train import cross_validate, linear, networks, split, train
+from tts.evals.heads.train import cross_validate, later, linear, networks, split, train
 from tts.heads.head import Head, load_head, sigmoid
 from tts.heads.patience import is_hopeless
 from tts.score_quality import auroc
@@ -102,14 +102,19 @@ def test_a_hidden_layer_learns_what_no_line_can() -> None:
 def test_recipes_are_of_each_layer_and_of_all() -> None:
     assert {recipe.layers for recipe in linear((3, 5))} == {(3,), (5,), (3, 5)}
     assert {recipe.layers for recipe in linear((3,))} == {(3,)}
-    tried = networks((5,), (3, 5))
+    best = Recipe((5,), 0.1)
+    assert [one.lateness for one in later(best)] == [2, 8]
+    tried = networks(replace(best, lateness=2), (3, 5))
     assert [(one.layers, one.attends) for one in tried] == [
         ((5,), False),
         ((5,), True),
         ((3, 5), False),
         ((3, 5), True),
     ]
-    assert str(tried[3]) == "layer 3 and 5, 64 hidden units with attention, penalty 0.1"
+    assert str(tried[3]) == (
+        "layer 3 and 5, 64 hidden units with attention, penalty 0.1, "
+        "late places count more (power 2)"
+    )
 
 
 def test_attention_remembers_what_a_place_no_longer_shows() -> None:
@@ -144,8 +149,12 @@ def test_attention_in_the_file_is_that_of_the_training(tmp_path: Path) -> None:
 
 
 def test_places_share_a_solution_s_weight() -> None:
+    places, solution = np.array([1, 3, 7, 4]), np.array([0, 0, 0, 1])
+    given = replace(examples(), places=places, solution=solution)
     # Three places of one solution and one of another: 1/3, 1/3, 1/3, 1, over their mean of 1/2.
-    assert place_weights(np.array([0, 0, 0, 1])) == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2])
+    assert place_weights(given, 0) == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2])
+    # After 2, 4 and 8 of 8 tokens: 1/4, 1/2 and 1, squared 1/16, 4/16, 16/16: 1/21, 4/21, 16/21.
+    assert place_weights(given, 2) == pytest.approx([2 / 21, 8 / 21, 32 / 21, 2])
 
 
 def test_a_split_leaves_no_problem_on_both_sides() -> None:
