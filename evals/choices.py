@@ -1,7 +1,7 @@
 """What a run that chooses chose for which difficulty, and what that bought."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -19,7 +19,9 @@ class ChosenRow:
         what: What was chosen.
         problems: How many.
         expected: Mean chance after the first samples.
-        accuracy: Share of right answers; None where nobody can tell.
+        first: Share of problems whose first sample is right, which is what one sample would have
+            brought; None where nobody can tell.
+        accuracy: Share of right answers; None likewise.
         tokens: Mean generated tokens; None where they were not counted.
     """
 
@@ -27,6 +29,7 @@ class ChosenRow:
     what: str
     problems: int
     expected: float
+    first: float | None
     accuracy: float | None
     tokens: float | None
 
@@ -44,7 +47,7 @@ def chosen_rows(records: Sequence[Record]) -> list[ChosenRow]:
             groups[fifth, choice.what].append(record)
     rows = []
     for (fifth, what), group in groups.items():
-        marks = [float(record.correct) for record in group if record.correct is not None]
+        graded = [record for record in group if record.correct is not None]
         tokens = [record.usage.generated_tokens for record in group]
         rows.append(
             ChosenRow(
@@ -52,8 +55,14 @@ def chosen_rows(records: Sequence[Record]) -> list[ChosenRow]:
                 what=what,
                 problems=len(group),
                 expected=fmean(record.facts.choices[0].expected for record in group),
-                accuracy=fmean(marks) if marks else None,
+                first=_share(any(s.correct for s in record.samples[:1]) for record in graded),
+                accuracy=_share(record.correct is True for record in graded),
                 tokens=None if None in tokens else fmean(float(t or 0) for t in tokens),
             )
         )
     return sorted(rows, key=lambda row: (row.fifth, -row.problems, row.what))
+
+
+def _share(marks: Iterable[bool]) -> float | None:
+    values = [float(mark) for mark in marks]
+    return fmean(values) if values else None

@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.support.commands import write_sums
+from tests.viewer.conftest import evaluate, vote
 from tts.viewer.page import save_page
 from tts.viewer.runs import Library
 from tts.viewer.server import serve
@@ -161,6 +163,20 @@ def test_two_runs_stand_side_by_side(page: Any, address: str, voted: Path) -> No
     page.get_by_label("Status", exact=True).select_option("differ")
     assert page.locator("tbody tr").count() == 5
     assert "with=" in page.url and "status=differ" in page.url
+
+
+def test_a_run_that_chooses_says_what_that_bought(page: Any, tmp_path: Path) -> None:
+    sums = write_sums(tmp_path / "sums.jsonl", 3)
+    auto = ("--preset", "auto", "--set", "n=6", "--out", str(tmp_path))
+    evaluate(vote, "file", "--data", sums, *auto)
+    with served(tmp_path) as address:
+        page.goto(address)
+        page.get_by_role("link", name="auto", exact=True).click()
+        rows = page.get_by_role("region", name="Choices").locator("tbody tr")
+        rows.first.wait_for()
+        # Samples of a request alone are right; of the probe of two, the first is.
+        cells = rows.first.locator("td").all_inner_texts()
+    assert cells[1].endswith("samples") and cells[3:6] == ["100.0 %", "100.0 %", "+0.0"]
 
 
 def test_a_run_that_goes_on_is_followed(page: Any, voted: Path, tmp_path: Path) -> None:

@@ -125,8 +125,8 @@ def _costs(summary: Summary, unit: Unit | None) -> tuple[str, str]:
 
 
 def chosen_table(rows: Sequence[ChosenRow]) -> Table:
-    """Return what was chosen for which predicted difficulty, and what came of it."""
-    numbers = ("problems", "chance", "accuracy", "tokens each")
+    """Return what was chosen for which predicted difficulty, and what that bought."""
+    numbers = ("problems", "one sample", "accuracy", "tokens each")
     table = new_table("first chance", "chosen", *numbers, right=numbers)
     before = -1
     for row in rows:
@@ -135,7 +135,7 @@ def chosen_table(rows: Sequence[ChosenRow]) -> Table:
             "" if row.fifth == before else f"{row.fifth * 0.2:.1f} to {row.fifth * 0.2 + 0.2:.1f}",
             row.what,
             str(row.problems),
-            f"{row.expected:.2f}",
+            "?" if row.first is None else f"{row.first:.1%}",
             "?" if row.accuracy is None else f"{row.accuracy:.1%}",
             "?" if row.tokens is None else f"{row.tokens:,.0f}",
         )

@@ -1,9 +1,11 @@
 """What the pages ask for, by address; the server and a page of one file answer from here."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from tts.errors import InputError
+from tts.evals.choices import chosen_rows
 from tts.evals.units import LABELS
 from tts.viewer.problem import problem_view
 from tts.viewer.prompts import prompts_of
@@ -18,9 +20,14 @@ def runs(library: Library, _: Query) -> dict[str, Any]:
 
 
 def run(library: Library, query: Query) -> dict[str, Any]:
-    """Return a run's figures and its problems."""
+    """Return a run's figures, what it chose for which difficulty, and its problems."""
     found = library.run(query.get("run", ""))
-    return {"run": found.row(), "config": found.config, "problems": list(found.problems())}
+    return {
+        "run": found.row(),
+        "config": found.config,
+        "choices": [asdict(row) for row in chosen_rows(found.stored.records)],
+        "problems": list(found.problems()),
+    }
 
 
 def problem(library: Library, query: Query) -> dict[str, Any]:

@@ -53,6 +53,7 @@ export async function runPage(page, name) {
   let list = null;
   const count = h("span", { class: "dim", role: "status" });
   const facts = h("div", { class: "facts" });
+  const choices = h("div");
   const filter = h("input", { type: "search", placeholder: "Filter problems", "aria-label": "Filter problems", value: params.filter || "", oninput: () => set({ filter: filter.value }) });
   const status = h("select", { "aria-label": "Status", onchange: () => set({ status: status.value }) },
     [["", "any status"], ["right", "right"], ["wrong", "wrong"], ["lost", "wrong, though a sample was right"], ["no answer", "no answer"], ["running", "running"], ["waiting", "waiting"], ["differ", "runs disagree"]]
@@ -88,6 +89,7 @@ export async function runPage(page, name) {
       ...(now.pass_at_k && Object.keys(now.pass_at_k).length > 1 ? [["pass@k", ks(now.pass_at_k)], ["maj@k", ks(now.maj_at_k)]] : []),
     ];
     facts.replaceChildren(h("dl", {}, pairs.map(([key, value]) => h("div", {}, h("dt", {}, key), h("dd", {}, value)))));
+    choices.replaceChildren(...(said.choices.length ? [chosen(said.choices)] : []));
   }
 
   if (params.with) await choose(params.with).catch(() => { params.with = ""; });
@@ -95,11 +97,25 @@ export async function runPage(page, name) {
     h("h1", {}, `${run.benchmark} `, h("span", { class: "dim" }, run.preset)),
     h("p", { class: "dim" }, config.preset_values?.description || ""),
     facts,
+    choices,
     h("div", { class: "tools" }, filter, status, others.length ? h("label", {}, "beside ", compare) : null, count),
     holder,
     h("details", { class: "card" }, h("summary", {}, "Configuration"), h("pre", { class: "code", tabindex: "0" }, JSON.stringify(config, null, 2)), h("p", { class: "dim break" }, run.folder)));
   draw();
   if (run.done < run.planned) page.again(async () => { const next = await ask("run", { run: name }); if (!page.gone) { said = next; draw(); } return next; }, (next) => next.run.done < next.run.planned);
+}
+
+// What was chosen for which difficulty, hardest problems first, and what that bought.
+function chosen(rows) {
+  const points = (row) => (row.accuracy === null ? "?" : `${row.accuracy >= row.first ? "+" : ""}${(100 * (row.accuracy - row.first)).toFixed(1)}`);
+  const number = (text) => h("td", { class: "number" }, text);
+  const heads = [["first chance", "that the best answer had after the first samples"], ["chosen"], ["problems"], ["one sample", "accuracy of the first sample alone"], ["accuracy"], ["bought", "points of accuracy beyond the first sample"], ["tokens each"]];
+  return h("section", { class: "card" }, h("h2", {}, "What was chosen, and what that bought"),
+    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Choices" }, h("table", {},
+      h("thead", {}, h("tr", {}, heads.map(([name, title], i) => h("th", { scope: "col", title, class: i > 1 ? "number" : null }, name)))),
+      h("tbody", {}, rows.map((row, i) => h("tr", {},
+        h("td", {}, rows[i - 1]?.fifth === row.fifth ? "" : `${(row.fifth / 5).toFixed(1)} to ${((row.fifth + 1) / 5).toFixed(1)}`), h("td", {}, row.what),
+        number(String(row.problems)), number(percent(row.first)), number(percent(row.accuracy)), number(points(row)), number(amount(row.tokens))))))));
 }
 
 const ks = (figures) => Object.entries(figures).map(([k, value]) => `${k}: ${percent(value)}`).join("  ");
