@@ -20,6 +20,9 @@ class _Counter(NamedTuple):
     wraps_at: float
 
 
+_Begun = tuple[_Counter, float]  # with what it stood at
+
+
 class EnergyMeter:
     """Counts from when it was made.
 
@@ -29,8 +32,7 @@ class EnergyMeter:
     """
 
     def __init__(self, powercap: Path = POWERCAP, *, gpus: bool = True) -> None:
-        found = [*_packages(powercap), *(_cards() if gpus else [])]
-        self._counters = [(counter, counter.read()) for counter in found]
+        self._counters = [*_packages(powercap), *(_cards() if gpus else [])]
 
     def joules(self) -> float | None:
         """Return the joules since it was made; None where nothing counts them.
@@ -50,7 +52,7 @@ class EnergyMeter:
         return total
 
 
-def _packages(powercap: Path) -> list[_Counter]:
+def _packages(powercap: Path) -> list[_Begun]:
     """Return the counters of whole processors; their parts, such as cores, are in them."""
     counters = []
     for folder in sorted(powercap.glob("intel-rapl:*")):
@@ -60,10 +62,9 @@ def _packages(powercap: Path) -> list[_Counter]:
             counter = _Counter(
                 _microjoules(folder / "energy_uj"), _number(folder, "max_energy_range_uj")
             )
-            counter.read()
+            counters.append((counter, counter.read()))
         except _READ_ERRORS:
             continue
-        counters.append(counter)
     return counters
 
 
@@ -75,7 +76,7 @@ def _number(folder: Path, name: str) -> float:
     return int((folder / name).read_text()) / 1e6
 
 
-def _cards() -> list[_Counter]:
+def _cards() -> list[_Begun]:
     """Return the counters of NVIDIA's cards from the driver's own library."""
     try:
         nvml = ctypes.CDLL("libnvidia-ml.so.1")
@@ -91,10 +92,9 @@ def _cards() -> list[_Counter]:
             continue
         counter = _Counter(_millijoules(nvml, handle), 2.0**64 / 1e3)
         try:
-            counter.read()
+            counters.append((counter, counter.read()))
         except OSError:  # a card before Volta has no counter
             continue
-        counters.append(counter)
     return counters
 
 
