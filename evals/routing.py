@@ -1,7 +1,8 @@
 """Fitting a router to runs, and what it brings on problems that it was not fitted to."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import fmean
@@ -21,12 +22,16 @@ from tts.allocation.router import (
     routed,
 )
 from tts.errors import InputError
+from tts.evals.independent_samples import answer_classes
+from tts.evals.records import Record
 from tts.evals.run_store import StoredRun, read_statements
 from tts.evals.units import cost_of, why_unknown
 from tts.types.figures import Unit, is_replay
+from tts.voting.stopping import leader_probability
 
 PRICES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 _FOLDS = 5
+_AGREES = 0.9  # as `strategies/cascade.py`
 _NEAR = 0.01  # the cheapest price within a point of the best accuracy is taken
 _SEED = 0
 _Floats = NDArray[np.float64]
@@ -40,12 +45,15 @@ class Tried(NamedTuple):
         statements: Of the problems.
         right: [problems, tiers], shares of right answers.
         costs: [problems, tiers].
+        support: [problems, tiers], chance of the leader of a vote over each tier's samples; 0 where
+            there are fewer than two.
     """
 
     tiers: tuple[Tier, ...]
     statements: tuple[str, ...]
     right: _Floats
     costs: _Floats
+    support: _Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,7 @@ class Way:
     """A way to choose, on problems that it was not fitted to.
 
     Attributes:
-        name: For people: "always small", "oracle", "router at 0.1".
+        name: For people: "always small", "oracle", "router at 0.1", "cascade by agreement".
         figures: What it brings.
         price: Of a router.
     """
@@ -69,7 +77,8 @@ class Trained:
 
     Attributes:
         router: Fitted to all problems.
-        ways: Every tier always, the router at each price in five folds, and the oracle.
+        ways: Every tier always, the router at each price in five folds, a cascade by agreement
+            where tiers have several samples, and the oracle.
         gain: Accuracy of the router at its price less that of a mixture of tiers, chosen blindly,
             that costs the same; None where no mixture does.
         seconds: Of one choice, features included, an embedding left out.
@@ -99,14 +108,13 @@ def tried_in(runs: Mapping[str, Sequence[StoredRun]], unit: Unit) -> Tried:
     shared = [text for text in tables[0] if all(text in table for table in tables)]
     if not shared:
         raise InputError("the runs share no finished problem")
-    right = np.array([[table[text][0] for table in tables] for text in shared])
-    costs = np.array([[table[text][1] for table in tables] for text in shared])
+    known = np.array([[table[text] for table in tables] for text in shared])
     tiers = [_tier(engine, run) for engine, run in flat]
     if len({tier.name for tier in tiers}) < len(tiers):
         tiers = [
             replace(tier, name=f"{tier.name} {place}") for place, tier in enumerate(tiers, start=1)
         ]
-    return _in_order(tiers, shared, right, costs)
+    return _in_order(tiers, shared, *np.moveaxis(known, -1, 0))
 
 
 def tried_by(
@@ -139,17 +147,23 @@ def tried_by(
     right = np.array([[results[name][key] for name in names] for key in shared])
     spent = np.tile([float(costs[name]) for name in names], (len(shared), 1))
     tiers = [Tier(name, engine=name, model=name) for name in names]
-    return _in_order(tiers, [statements[key] for key in shared], right, spent)
+    unknown = np.zeros_like(right)
+    return _in_order(tiers, [statements[key] for key in shared], right, spent, unknown)
 
 
 def _in_order(
-    tiers: Sequence[Tier], statements: Sequence[str], right: _Floats, costs: _Floats
+    tiers: Sequence[Tier],
+    statements: Sequence[str],
+    right: _Floats,
+    costs: _Floats,
+    support: _Floats,
 ) -> Tried:
     """Return what was tried with the tiers in order of their mean cost, which they are told."""
     means = costs.mean(axis=0)
     order = np.argsort(means, kind="stable")
     ordered = tuple(replace(tiers[place], cost=float(means[place])) for place in order)
-    return Tried(ordered, tuple(statements), right[:, order], costs[:, order])
+    columns = (table[:, order] for table in (right, costs, support))
+    return Tried(ordered, tuple(statements), *columns)
 
 
 def _tier(engine: str, run: StoredRun) -> Tier:
@@ -164,19 +178,26 @@ def _tier(engine: str, run: StoredRun) -> Tier:
     return Tier(name, values["strategy"], values.get("parameters") or {}, engine, model)
 
 
-def _by_statement(run: StoredRun, unit: Unit) -> dict[str, tuple[float, float]]:
+def _by_statement(run: StoredRun, unit: Unit) -> dict[str, tuple[float, ...]]:
+    """Return how right each problem was, what it cost, and how sure its vote was."""
     statements = {line["problem"]: line["statement"] for line in read_statements(run.folder)}
     replayed = is_replay(run.config["engine"])
-    groups: dict[str, list[tuple[float, float]]] = {}
+    groups: dict[str, list[tuple[float, ...]]] = {}
     for record in run.records:
         cost = cost_of(record, is_replay=replayed).of(unit)
         if cost is None:
             raise InputError(f"{run.folder}: its {unit} are not known: {why_unknown(unit)}")
-        groups.setdefault(statements[record.id], []).append((float(record.correct is True), cost))
-    return {
-        text: (fmean(right for right, _ in each), fmean(cost for _, cost in each))
-        for text, each in groups.items()
-    }
+        known = (float(record.correct is True), cost, _support(record))
+        groups.setdefault(statements[record.id], []).append(known)
+    return {text: tuple(map(fmean, zip(*each, strict=True))) for text, each in groups.items()}
+
+
+def _support(record: Record) -> float:
+    """Return the chance that the leader of a vote over the samples is the likelier of two."""
+    votes = Counter(index for index in answer_classes(record) if index is not None)
+    if votes.total() < 2:
+        return 0.0
+    return leader_probability([number for _, number in votes.most_common()])
 
 
 def train_router(
@@ -244,7 +265,23 @@ def train_router(
         whole.choose(statement, vector)
     seconds = (time.perf_counter() - started) / min(100, len(every))
     gain = _over_mixture(chosen.figures, [way.figures for way in always])
-    return Trained(replace(whole, price=price), (*always, *found, oracle), gain, seconds)
+    ways = (*always, *found, *_cascade(tried), oracle)
+    return Trained(replace(whole, price=price), ways, gain, seconds)
+
+
+def _cascade(tried: Tried) -> Iterator[Way]:
+    """Yield what the tiers one after the other bring, each only where those before disagree.
+
+    The rule of the preset `cascade`, with all that the tiers before have cost.
+    """
+    if tried.support.any():
+        agrees = tried.support >= _AGREES
+        agrees[:, -1] = True
+        choices = agrees.argmax(axis=1)
+        before = np.cumsum(tried.costs, axis=1) - tried.costs
+        own_cost = float(before[np.arange(len(choices)), choices].mean())
+        figures = routed(choices.tolist(), tried.right, tried.costs, own_cost)
+        yield Way("cascade by agreement", figures)
 
 
 def _at(

@@ -4,18 +4,13 @@
 of them. Of mbpp it has those 179 of 257 tasks that were at hand.
 """
 
-import hashlib
 from functools import cache
 from pathlib import Path
 
 from tts.types import Problem
+from tts.types.statement import statement_key
 
 _FILE = Path(__file__).with_name("test_sets.txt")
-
-
-def statement_key(problem: Problem) -> str:
-    """Return a hash of what is asked, spacing apart: 48 bits in hexadecimal."""
-    return hashlib.sha256(" ".join(problem.statement.split()).encode()).hexdigest()[:12]
 
 
 def keys_of(benchmark: str) -> frozenset[str]:
@@ -25,7 +20,7 @@ def keys_of(benchmark: str) -> frozenset[str]:
 
 def find_test_set(problem: Problem) -> str | None:
     """Return the benchmark in whose test set a problem is; None if it is in none."""
-    key = statement_key(problem)
+    key = statement_key(problem.statement)
     return next((name for name, keys in _keys().items() if key in keys), None)
 
 

@@ -6,7 +6,7 @@ from statistics import fmean
 from tts.costs.flops import usage_eflops
 from tts.errors import InputError
 from tts.evals.records import Record
-from tts.types.figures import UNITS, Cost, Unit
+from tts.types.figures import COUNTED, UNITS, Cost, Counted, Unit
 
 LABELS: Mapping[Unit, str] = {
     "tokens": "generated tokens per problem",
@@ -88,6 +88,18 @@ def parse_unit(text: str) -> Unit:
         if unit == text:
             return unit
     raise InputError(f"there is no unit {text!r}; there are {', '.join(UNITS)}")
+
+
+def parse_counted(text: str) -> Counted:
+    """Return the unit of a name, of those that are known of a problem while it runs.
+
+    Raises:
+        InputError: There is no such unit.
+    """
+    for unit in COUNTED:
+        if unit == text:
+            return unit
+    raise InputError(f"no policy counts {text!r}; there are {', '.join(COUNTED)}")
 
 
 _PLAIN: tuple[Unit, ...] = ("tokens", "calls")

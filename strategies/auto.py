@@ -12,10 +12,9 @@ worth, then a vote (`tts.operators.allocate`). Without a policy a prior belief a
 decide. The allocation is that of Damani et al. 2024, "Learning How Hard to Think",
 arXiv:2410.04707, with the samples so far in place of a trained predictor.
 
-`share` is what a problem may cost on average: generated tokens, or samples where the policy counts
-no tokens; what the problems of a run leave over is spent on those that follow. It saves nothing
-where every problem needs the same number of samples, and it answers later than drawing all at once:
-batches are drawn one after the other.
+`share` is what a problem may cost on average, in the policy's unit; what the problems of a run
+leave over is spent on those that follow. It saves nothing where every problem needs the same number
+of samples, and it answers later than drawing all at once: batches are drawn one after the other.
 """
 
 from dataclasses import asdict, replace
@@ -55,7 +54,7 @@ class Config(Parameters):
         None, description="policy file that `tts calibrate` wrote; a prior belief if none"
     )
     share: float | None = Field(
-        None, gt=0, description="what a problem may cost on average; needs a policy"
+        None, gt=0, description="what a problem may cost on average, in the unit of the policy"
     )
     price: float | None = Field(
         None, ge=0, description="least gain in accuracy per sample, in place of share"
@@ -99,7 +98,7 @@ def _vote(
         batch=config.batch,
         price=price,
         share=config.share,
-        unit="tokens" if policy is None or policy.in_tokens else "calls",
+        unit="tokens" if policy is None else policy.unit,
         costs=() if policy is None or config.share is None else policy.costs,
         model="" if policy is None else policy.model,
         **asdict(belief),
@@ -126,7 +125,7 @@ def _climb(config: Config, policy: policy_file.Policy, ladder: LadderPart) -> Pi
         sizes=tuple(sizes),
         rules=tuple(replace(rule, weights=rule.weights[: len(sizes) - 1]) for rule in rules),
         share=config.share,
-        unit="tokens" if ladder.in_tokens else "calls",
+        unit=policy.unit,
         answer=ladder.answer,
         verifier=ladder.verifier,
         model=policy.model,

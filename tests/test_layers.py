@@ -52,7 +52,7 @@ MAY: dict[str, Room] = {
     "tts.costs": Room("errors types"),
     "tts.storage": Room("errors"),
     "tts.voting": Room("protocols types"),
-    "tts.allocation": Room("errors storage"),
+    "tts.allocation": Room("errors storage types"),
     "tts.trajectories": Room("answers errors protocols types", names="pipeline"),
     "tts.passages": Room("errors ngrams"),
     "tts.graph_prompts": Room("prompts types"),
@@ -100,9 +100,9 @@ MAY: dict[str, Room] = {
     # Measuring.
     "tts.evals": Room(
         "allocation answers costs errors presets protocols runtime storage tasks types verifiers"
-        " version",
+        " version voting",
     ),
-    "tts.evals.laws": Room("allocation costs errors evals seeds types"),
+    "tts.evals.laws": Room("allocation costs errors evals parts seeds types"),
     "tts.evals.benchmarks": Room(
         "answers engine errors evals evals.laws parts programs tasks types",
     ),

@@ -13,8 +13,9 @@ from tts.evals.benchmarks.base import (
     Published,
     Row,
 )
-from tts.evals.test_sets import keys_of, statement_key
+from tts.evals.test_sets import keys_of
 from tts.types import Problem
+from tts.types.statement import statement_key
 
 _SUBJECTS = (
     "algebra",
@@ -38,7 +39,7 @@ def _to_row(row: Row, index: int) -> dict[str, Any]:
 
 
 def _is_no_test(problem: Problem) -> bool:
-    return statement_key(problem) not in keys_of("math500")
+    return statement_key(problem.statement) not in keys_of("math500")
 
 
 # Lightman et al. 2023, arXiv:2305.20050, took the 500 for testing and the rest for training.

@@ -21,6 +21,7 @@ from tts.evals.calibration.samples import (
     LEAST_SAMPLES,
     Key,
     best_records,
+    spent_on,
     to_recorded,
     tried_strategies,
 )
@@ -28,6 +29,8 @@ from tts.evals.independent_samples import answered, common_verifiers, missing_sc
 from tts.evals.metrics import bootstrap_interval
 from tts.evals.records import Record
 from tts.evals.run_store import StoredRun
+from tts.evals.units import why_unknown
+from tts.types.figures import LATENCIES, Counted, is_replay
 
 PRICES = (*(float(p) for p in np.geomspace(0.1, 1e-5, 25)), 0.0)  # all samples for none
 _NUM_ORDERS = 8
@@ -36,7 +39,11 @@ _FEW_PROBLEMS = 50
 
 
 def calibrate(
-    runs: Sequence[StoredRun], *, seed: int = 0, provenance: Mapping[str, Any] | None = None
+    runs: Sequence[StoredRun],
+    *,
+    unit: Counted | None = None,
+    seed: int = 0,
+    provenance: Mapping[str, Any] | None = None,
 ) -> Policy:
     """Return the policy that runs of one model give.
 
@@ -44,30 +51,35 @@ def calibrate(
 
     Args:
         runs: Finished runs, of one model.
+        unit: Of costs; generated tokens if None, or samples where nobody counted tokens.
         seed: Of halves and orders.
         provenance: Noted in the policy, beside what the runs say.
 
     Raises:
-        InputError: No runs, several models, or too few problems with samples to fit anything.
+        InputError: No runs, several models, costs that are not known in the unit, or too few
+            problems with samples to fit anything.
     """
     model = _only_model(runs)
     best = best_records(runs)
     verifier = min(common_verifiers(list(best.values())), default=None)
-    given = _Given.of(best, verifier, seed)
+    if unit == "seconds" and any(is_replay(str(run.config["engine"])) for run in runs):
+        raise InputError(f"a policy in seconds: {why_unknown(unit)}; count tokens or calls")
+    given = _Given.of(best, verifier, unit, seed)
     belief = fit_belief(list(given.recorded.values()))
     ladder = None
-    if verifier is not None:
+    if verifier is not None and not given.is_one_sided:
         ladder = fit_ladder(
             [given.recorded[key] for key in given.keys],
             [[given.keys.index(key) for key in half] for half in given.halves],
             verifier=verifier,
-            in_tokens=given.in_tokens,
-            tried=tried_strategies(runs, best, given.keys) if given.in_tokens else (),
+            is_latency=given.unit in LATENCIES,
+            tried=tried_strategies(runs, best, given.keys, given.unit),
             seed=seed,
         )
     return Policy(
         schema=SCHEMA,
         model=model,
+        unit=given.unit,
         provenance={**_provenance(runs, seed, len(given.keys)), **(provenance or {})},
         belief=BeliefPart(**asdict(belief)),
         prices=_prices(given, seed=seed),
@@ -83,34 +95,43 @@ class _Given:
     Attributes:
         recorded: The samples of each problem.
         halves: Its keys in two halves; each is judged by what the other taught.
-        in_tokens: The samples' costs are generated tokens.
+        unit: Of the samples' costs.
     """
 
     recorded: Mapping[Key, Recorded]
     halves: tuple[list[Key], list[Key]]
-    in_tokens: bool
+    unit: Counted
 
     @property
     def keys(self) -> list[Key]:
         """Of all problems, in order."""
         return sorted(self.recorded)
 
+    @property
+    def is_one_sided(self) -> bool:
+        """Whether every sample is right, or every one wrong, so that none tells when to go on."""
+        problems = self.recorded.values()
+        return len({index in p.right for p in problems for index in p.classes}) == 1
+
     @classmethod
-    def of(cls, best: Mapping[Key, Record], verifier: str | None, seed: int) -> Self:
+    def of(
+        cls, best: Mapping[Key, Record], verifier: str | None, unit: Counted | None, seed: int
+    ) -> Self:
         """Return the samples of records, with a verifier's scores if one is named.
 
         Raises:
-            InputError: Fewer than four problems.
+            InputError: Fewer than four problems, or costs that are not known.
         """
-        samples = [s for record in best.values() for s in record.independent_samples]
-        in_tokens = all(sample.tokens is not None for sample in samples)
-        recorded = {key: to_recorded(best[key], in_tokens, verifier) for key in best}
+        if unit is None:
+            known = all(spent_on(record, "tokens") is not None for record in best.values())
+            unit = "tokens" if known else "calls"
+        recorded = {key: to_recorded(best[key], unit, verifier) for key in best}
         if len(recorded) < _LEAST_PROBLEMS:
             raise InputError(
                 f"calibration needs four problems with {LEAST_SAMPLES} whole samples each, got "
                 f"{len(recorded)}; add a preset that draws them, such as self_consistency"
             )
-        return cls(recorded, _halves(sorted(recorded), seed), in_tokens)
+        return cls(recorded, _halves(sorted(recorded), seed), unit)
 
 
 def _only_model(runs: Sequence[StoredRun]) -> str:
@@ -138,18 +159,18 @@ def _prices(given: _Given, *, seed: int) -> tuple[PricePoint, ...]:
         for key in test:
             problem = given.recorded[key]
             course = follow_votes(problem, draw_orders(rng, _NUM_ORDERS, len(problem.classes)))
-            stopped[key] = stop_at_prices(gains, course, PRICES)
+            is_latency = given.unit in LATENCIES
+            stopped[key] = stop_at_prices(gains, course, PRICES, is_latency=is_latency)
     keys = given.keys
     points = []
     for i, price in enumerate(PRICES):
         marks = [float(stopped[key].accuracy[i]) for key in keys]
         low, high = bootstrap_interval(marks, seed=seed, num_resamples=1_000)
-        cost = fmean(float(stopped[key].cost[i]) for key in keys)
         points.append(
             PricePoint(
                 price=price,
                 samples=fmean(float(stopped[key].samples[i]) for key in keys),
-                tokens=cost if given.in_tokens else None,
+                cost=fmean(float(stopped[key].cost[i]) for key in keys),
                 accuracy=min(1.0, fmean(marks)),
                 low=low,
                 high=min(1.0, high),
@@ -172,12 +193,13 @@ def _provenance(runs: Sequence[StoredRun], seed: int, num_problems: int) -> dict
 
 
 def _notes(given: _Given) -> Iterator[str]:
-    problems = given.recorded.values()
-    right = {index in problem.right for problem in problems for index in problem.classes}
-    if len(right) == 1:
-        yield "every sample is right, or every one wrong: nothing tells when to go on"
-    if len(problems) < _FEW_PROBLEMS:
-        yield f"only {len(problems)} problems: intervals are wide"
+    if given.is_one_sided:
+        yield (
+            "every sample is right, or every one wrong: nothing tells when to go on, so that auto "
+            "counts votes and goes by a prior belief"
+        )
+    if len(given.keys) < _FEW_PROBLEMS:
+        yield f"only {len(given.keys)} problems: intervals are wide"
 
 
 def _score_notes(records: Iterable[Record]) -> Iterator[str]:

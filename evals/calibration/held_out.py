@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 from tts.errors import ProblemError
-from tts.evals.test_sets import find_test_set, statement_key
+from tts.evals.test_sets import find_test_set
 from tts.presets.load import Preset
 from tts.types import Problem
+from tts.types.statement import statement_key
 
 
 def check_held_out(problems: Iterable[Problem]) -> None:
@@ -30,7 +31,7 @@ def check_apart(preset: Preset, problems: Sequence[Problem]) -> None:
     """
     policy = getattr(preset.config, "policy", None)
     known = frozenset(getattr(policy, "problems", "").split())
-    seen = [problem for problem in problems if known and statement_key(problem) in known]
+    seen = [problem for problem in problems if known and statement_key(problem.statement) in known]
     if seen:
         raise ProblemError(
             f"{len(seen)} of {len(problems)} problems, such as {seen[0].id!r}, are among those "

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tts.allocation.curves import cost_after
 from tts.allocation.evidence import AnswerModel, Evidence, fit_answers, gather_along
 from tts.allocation.fit import Recorded, draw_orders
 from tts.allocation.optimal_stopping import (
@@ -27,7 +28,8 @@ from tts.allocation.policy_file import ChoicePart, LadderPart, LadderPoint
 from tts.evals.calibration.choices import Tried, fit_choices, turn
 from tts.evals.metrics import bootstrap_interval
 
-PRICES = (*(float(p) for p in np.geomspace(0.1, 1e-4, 16)), 0.0)
+# From one sample of each problem, which no gain in accuracy is worth more than, to all.
+PRICES = (*(float(p) for p in np.geomspace(1.0, 1e-5, 21)), 0.0)
 _NUM_ORDERS = 8
 _Halves = Sequence[Sequence[int]]
 
@@ -37,7 +39,7 @@ def fit_ladder(
     halves: _Halves,
     *,
     verifier: str | None = None,
-    in_tokens: bool = True,
+    is_latency: bool = False,
     tried: Sequence[Tried] = (),
     seed: int = 0,
 ) -> LadderPart:
@@ -51,7 +53,7 @@ def fit_ladder(
         problems: Their samples, with scores if there is a verifier.
         halves: Places of the problems of each half.
         verifier: Whose scores they are.
-        in_tokens: Whether the samples' costs are generated tokens.
+        is_latency: As of `cost_after`, for the samples' costs.
         tried: What other strategies did on the same problems.
         seed: Of the orders of drawing.
 
@@ -67,7 +69,7 @@ def fit_ladder(
         gather_along(problem.classes, problem.scores, order, sizes)
         for problem, order in zip(problems, orders, strict=True)
     ]
-    alone = _Data(problems, orders, sizes, unit, along, ())
+    alone = _Data(problems, orders, sizes, unit, is_latency, along, ())
     found = [_measured(alone, halves)]
     if tried:
         found.append(_measured(replace(alone, tried=tried), halves))
@@ -81,7 +83,7 @@ def fit_ladder(
             LadderPoint(
                 price=point.price,
                 samples=point.samples,
-                tokens=point.cost * unit if in_tokens else None,
+                cost=point.cost * unit,
                 accuracy=fmean(point.marks),
                 low=interval.low,
                 high=interval.high,
@@ -117,6 +119,7 @@ class _Data:
         orders: [orders, samples] of each.
         sizes: Samples after each step.
         unit: Cost of a mean sample.
+        is_latency: As of `cost_after`.
         along: What is known of each along its orders.
         tried: What other strategies did on the problems.
     """
@@ -125,6 +128,7 @@ class _Data:
     orders: Sequence[NDArray[np.int64]]
     sizes: Sequence[int]
     unit: float
+    is_latency: bool
     along: Sequence[Evidence]
     tried: Sequence[Tried]
 
@@ -154,15 +158,14 @@ class _Data:
         for i in places:
             problem = self.problems[i]
             now = standing(model, self.along[i])
-            last = np.minimum(self.sizes, len(problem.classes)) - 1
             facts.append(now.facts)
             is_right.append(self._right(i)[now.answer] & (now.chance > 0))
-            paid = np.cumsum(np.asarray(problem.costs)[self.orders[i]], axis=1)
-            cost.append(paid[:, last] / self.unit)
+            costs = np.asarray(problem.costs)[self.orders[i]] / self.unit
+            cost.append(cost_after(costs, self.sizes, is_latency=self.is_latency))
         weight = np.full(len(facts) * _NUM_ORDERS, 1.0 / _NUM_ORDERS)
-        costs = np.concatenate(cost)
+        paid = np.concatenate(cost)
         return Paths(
-            np.concatenate(facts), np.concatenate(is_right), costs, weight, np.zeros_like(costs)
+            np.concatenate(facts), np.concatenate(is_right), paid, weight, np.zeros_like(paid)
         )
 
     def _right(self, place: int) -> NDArray[np.bool_]:

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 
 from tts.allocation.fit import Recorded
+from tts.errors import InputError
 from tts.evals.calibration.choices import Tried
 from tts.evals.independent_samples import answer_classes, right_classes, shares
 from tts.evals.records import Record
 from tts.evals.run_store import StoredRun
+from tts.evals.units import cost_of, why_unknown
+from tts.types.figures import LATENCIES, Counted
 
 LEAST_SAMPLES = 4
 Key = tuple[str, str, int]  # benchmark, problem, repeat
@@ -38,16 +41,41 @@ def _worth(record: Record) -> tuple[bool, int]:
     return all(sample.scores for sample in samples), len(samples)
 
 
-def to_recorded(record: Record, in_tokens: bool, verifier: str | None) -> Recorded:
-    """Return a record's samples, with a verifier's scores if one is named."""
+def to_recorded(record: Record, unit: Counted, verifier: str | None) -> Recorded:
+    """Return a record's samples, with a verifier's scores if one is named.
+
+    Raises:
+        InputError: It is not known what they cost.
+    """
     return Recorded(
         classes=tuple(-1 if index is None else index for index in answer_classes(record)),
         right=right_classes(record),
-        costs=tuple(
-            float(sample.tokens or 0) if in_tokens else 1.0 for sample in record.independent_samples
-        ),
+        costs=_sample_costs(record, unit),
         scores=() if verifier is None else tuple(shares(record, verifier)),
     )
+
+
+def _sample_costs(record: Record, unit: Counted) -> tuple[float, ...]:
+    """Return what each independent sample costs when it is drawn alone.
+
+    What the problem has cost, checks of samples included, is shared out by generated tokens. Of
+    samples that were drawn together, the longest took all of the time.
+    """
+    whole = spent_on(record, unit)
+    if whole is None:
+        raise InputError(f"what {record.id!r} cost is not known in {unit}: {why_unknown(unit)}")
+    tokens = [sample.tokens for sample in record.samples]
+    lengths = [1.0 if None in tokens else max(1.0, number or 0.0) for number in tokens]
+    each = whole / (max(lengths) if unit in LATENCIES else sum(lengths))
+    pairs = zip(record.samples, lengths, strict=True)
+    return tuple(each * length for sample, length in pairs if sample.is_independent)
+
+
+def spent_on(record: Record, unit: Counted) -> float | None:
+    """Return what a problem has cost as its budget counts it; None where that is not known."""
+    if unit == "sequential":
+        return record.usage.latency_tokens or None
+    return cost_of(record, is_replay=False).of(unit)
 
 
 def labelled_scores(runs: Iterable[StoredRun]) -> dict[str, tuple[list[float], list[bool]]]:
@@ -64,7 +92,7 @@ def labelled_scores(runs: Iterable[StoredRun]) -> dict[str, tuple[list[float], l
 
 
 def tried_strategies(
-    runs: Iterable[StoredRun], best: Mapping[Key, Record], keys: Sequence[Key]
+    runs: Iterable[StoredRun], best: Mapping[Key, Record], keys: Sequence[Key], unit: Counted
 ) -> list[Tried]:
     """Return what strategies that draw samples of their own did on each problem.
 
@@ -85,17 +113,17 @@ def tried_strategies(
             str(values[name]["strategy"]),
             values[name].get("parameters") or {},
             np.array([key in records and records[key].correct is True for key in keys]),
-            np.array([_cost(records.get(key)) for key in keys]),
+            np.array([_cost(records.get(key), unit) for key in keys]),
         )
         for name, records in by_preset.items()
         if not any(_are_its_samples(records[key], best[key]) for key in keys if key in records)
     ]
 
 
-def _cost(record: Record | None) -> float:
-    """Return the generated tokens of a record; NaN where there are none to go by."""
-    tokens = None if record is None else record.usage.generated_tokens
-    return float("nan") if tokens is None else float(tokens)
+def _cost(record: Record | None, unit: Counted) -> float:
+    """Return what a problem has cost; NaN where nobody knows."""
+    spent = None if record is None else spent_on(record, unit)
+    return float("nan") if spent is None else float(spent)
 
 
 def _are_its_samples(record: Record, other: Record) -> bool:

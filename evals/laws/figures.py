@@ -10,7 +10,7 @@ from tts.allocation.efficiency import (
     Passed,
     Split,
     arise,
-    best_splits,
+    frontier,
     pass_until,
     runs_for_arise,
 )
@@ -138,7 +138,7 @@ class Figures:
     @property
     def best_splits(self) -> list[Split]:
         """Solutions and verdicts that nothing as cheap is as right as."""
-        return best_splits(self.splits[0].splits) if self.splits else []
+        return frontier(self.splits[0].splits) if self.splits else []
 
 
 def figures_of(

@@ -5,7 +5,7 @@ cut there, and has no answer. Cost comes from the model's shape: the prompt once
 to its end or to the length. Source: Sadhukhan et al. 2025, "Kinetics", arXiv:2506.05333.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -79,15 +79,6 @@ def points_of(series: Series, *, unit: Unit = "eflops", figure: str = "maj") -> 
             kept = None if series.sparse is None else series.sparse.kept_tokens
             found.append(Point(series.name, series.model, n, length, kept, cost, accuracy))
     return found
-
-
-def frontier(points: Iterable[Point]) -> list[Point]:
-    """Return the points that nothing as cheap is as right as, the cheapest first."""
-    best: list[Point] = []
-    for point in sorted(points, key=lambda point: (point.cost, -point.accuracy)):
-        if point.accuracy > (best[-1].accuracy if best else 0.0):
-            best.append(point)
-    return best
 
 
 def _cut(record: Record, length: int | None) -> Record:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from tts.allocation.efficiency import frontier
 from tts.errors import optional_import
-from tts.evals.laws.frontier import Point, frontier
+from tts.evals.laws.frontier import Point
 from tts.evals.plot import COLOURS, GREY, save_figure
 from tts.evals.units import LABELS
 from tts.types.figures import Unit

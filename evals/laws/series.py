@@ -1,6 +1,5 @@
 """The independent samples of one model by one preset, from a run or a pool, and what they cost."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -11,10 +10,11 @@ from tts.errors import InputError
 from tts.evals.independent_samples import common_verifiers, fewest_samples
 from tts.evals.records import Record
 from tts.evals.run_store import StoredRun, read_statements
+from tts.parts.build import configure_part
+from tts.parts.catalog import parse_verifier
 from tts.types import ModelInfo
 
-_CHECKS = re.compile(r"^(?:[\w.]+:)?judge(?:\((?P<options>.*)\))?$")
-_DEFAULT_CHECKS = 4  # of `verifiers/judge.py`
+_JUDGE = "judge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,11 @@ def series_of_run(run: StoredRun, name: str, *, need_fair_draw: bool = True) -> 
 
 def _checks(verifier: str) -> int:
     """Return the verdicts on a sample that a score is the share of; 0 for other scores."""
-    found = _CHECKS.match(verifier)
-    options = (found["options"] or "") if found else ""
-    if found is None or "logprob" in options:
+    try:
+        name, options = parse_verifier(verifier)
+        if name != _JUDGE:
+            return 0
+        config = configure_part("verifier", name, options)
+    except InputError:  # a name from a pool, or options of another version
         return 0
-    number = re.search(r"\bk\s*=\s*(\d+)", options)
-    return int(number[1]) if number else _DEFAULT_CHECKS
+    return int(config.k) if config.reads == "frequency" else 0

@@ -8,7 +8,7 @@ import pytest
 from tts.allocation.efficiency import (
     Split,
     arise,
-    best_splits,
+    frontier,
     pass_until,
     runs_for_arise,
     split_cost,
@@ -77,7 +77,7 @@ def test_solving_or_verifying_at_equal_cost() -> None:
         Split(8, 1, 24, 0.6),
     ]
     # 16 alone beats 4 with three verdicts, and 8 with one cost more for no more.
-    assert best_splits(tried) == [tried[2], tried[0]]
+    assert frontier(tried) == [tried[2], tried[0]]
 
 
 def test_bad_input_is_refused() -> None:

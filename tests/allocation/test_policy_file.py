@@ -22,8 +22,8 @@ from tts.errors import InputError
 BELIEF = BeliefPart(right=0.6, wrong=0.8, spread=1.5, discount=0.25, answers=0.95)
 
 
-def point(price: float, samples: float, tokens: float | None = None) -> PricePoint:
-    return PricePoint(price=price, samples=samples, tokens=tokens, accuracy=0.5, low=0.4, high=0.6)
+def point(price: float, samples: float, cost: float) -> PricePoint:
+    return PricePoint(price=price, samples=samples, cost=cost, accuracy=0.5, low=0.4, high=0.6)
 
 
 def policy(**more: Any) -> Policy:
@@ -35,8 +35,8 @@ def ladder(**more: Any) -> LadderPart:
     """A ladder of two steps that goes on while votes disagree, cheap and dear."""
     rows = ((0.9, 0.0, 0.0, 0.0, 0.0, -1.0),)
     points = [
-        LadderPoint(**point(price, cost, tokens).model_dump(), weights=rows)
-        for price, cost, tokens in ((0.1, 1.0, 100.0), (0.001, 2.0, 200.0))
+        LadderPoint(**point(price, samples, cost).model_dump(), weights=rows)
+        for price, samples, cost in ((0.1, 1.0, 100.0), (0.001, 2.0, 200.0))
     ]
     values = {"verifier": "prm", "sizes": (1, 2), "answer": AnswerModel().weights}
     return LadderPart(**{**values, "points": tuple(points), **more})
@@ -44,9 +44,7 @@ def ladder(**more: Any) -> LadderPart:
 
 def test_costs_rise_as_prices_fall() -> None:
     assert policy().costs == ((200, 0.1), (800, 0.001))
-    in_samples = policy(prices=(point(0.001, 8), point(0.1, 2)))
-    assert not in_samples.in_tokens
-    assert in_samples.costs == ((2, 0.1), (8, 0.001))
+    assert policy(prices=(point(0.001, 8, 8), point(0.1, 2, 2))).costs == ((2, 0.1), (8, 0.001))
     assert [rule.cost for rule in ladder().rules] == [100, 200]
     assert ladder().enough.price == 0.1  # as right as the dearer one
 
@@ -81,7 +79,8 @@ def test_a_choice_has_as_many_bins_as_there_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("schema: 3", "schema: 2"), "version 2, this tts reads 3"),
+        (("schema: 4", "schema: 3"), "version 3, this tts reads 4"),
+        (("unit: tokens", "unit: joules"), "unit"),
         (("discount: 0.25", "discount: 1.25"), "belief.discount"),
         (("accuracy: 0.5", "accuracy: 50"), "prices.0.accuracy"),
         (("model: m", "modell: m"), "modell"),

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.evals.test_laws import record
+from tts.allocation.efficiency import frontier
 from tts.cli.main import run
 from tts.costs.flops import SparseReading
 from tts.costs.shapes import known_shape, shape_named
 from tts.errors import InputError
-from tts.evals.laws.frontier import Point, frontier, points_of
+from tts.evals.laws.frontier import Point, points_of
 from tts.evals.laws.frontier_plot import plot_frontier
 from tts.evals.laws.series import Series
 from tts.evals.records import Record

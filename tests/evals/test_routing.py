@@ -13,7 +13,7 @@ from tts.allocation.router import Tier, fit_router
 from tts.cli.main import run
 from tts.engine.scripted import Line, ScriptedEngine
 from tts.errors import InputError
-from tts.evals.routing import train_router, tried_by
+from tts.evals.routing import Tried, train_router, tried_by
 from tts.operators.route_by import Way, route_by
 from tts.operators.sample import sample
 from tts.operators.vote import vote
@@ -101,6 +101,24 @@ def test_results_of_models_with_costs_by_hand() -> None:
         tried_by(results, {"z": 1, "a": 1}, statements)
     with pytest.raises(InputError, match="no problem has results of all models"):
         tried_by(results, {"a": 1, "b": 1}, {})
+
+
+def test_a_cascade_stands_beside_the_router_where_tiers_vote() -> None:
+    """Of twenty problems the small tier agrees on 12, 10 of them right; the large solves all."""
+    agrees, right = [1.0] * 12 + [0.5] * 8, [1.0] * 10 + [0.0] * 10
+    tried = Tried(
+        (Tier("small", cost=1.0), Tier("large", cost=10.0)),
+        tuple(f"Add {i}." for i in range(20)),
+        np.array([right, [1.0] * 20]).T,
+        np.array([[1.0] * 20, [10.0] * 20]).T,
+        np.array([agrees, [1.0] * 20]).T,
+    )
+    found = {way.name: way.figures for way in train_router(tried, kind="knn", unit="flops").ways}
+    cascade = found["cascade by agreement"]
+    # Eight go on to the large tier and have paid the small one too.
+    assert (cascade.accuracy, cascade.cost) == (pytest.approx(0.9), pytest.approx(5.0))
+    silent = train_router(tried._replace(support=np.zeros((20, 2))), kind="knn", unit="flops")
+    assert [way.name for way in silent.ways if "cascade" in way.name] == []
 
 
 class Always:

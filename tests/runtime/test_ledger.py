@@ -1,5 +1,6 @@
 """Hard budgets: what is reserved, settled and left."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -102,6 +103,18 @@ def test_never_over_a_token_budget(
         assert (ledger.usage.generated_tokens or 0) <= limit
     total = ledger.reserve(INFO, n=1, max_tokens=limit).max_tokens
     assert (ledger.usage.generated_tokens or 0) + total <= limit
+
+
+def test_what_is_spent_and_left_is_told_in_each_unit() -> None:
+    run = Ledger(Budget(tokens=1_000, flops=1e7))
+    ledger = Ledger(Budget(tokens=2_000, sequential=300), run)
+    grant = ledger.reserve(INFO, n=2, max_tokens=100)
+    ledger.settle(grant, INFO, spent(60))
+    assert (ledger.charged("tokens"), ledger.charged("calls")) == (60, 1)
+    assert (ledger.charged("flops"), ledger.charged("sequential")) == (60 * 2_000, 60)
+    # The other one is still reserved with its 100 tokens.
+    assert (ledger.left("tokens"), ledger.left("flops")) == (840, 1e7 - 160 * 2_000)
+    assert (ledger.left("sequential"), ledger.left("usd")) == (240, math.inf)
 
 
 def test_a_settled_grant_leaves_no_reservation_behind() -> None:

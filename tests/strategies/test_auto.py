@@ -1,19 +1,20 @@
 """Auto: how much each problem gets, on scripted and on recorded samples."""
 
 import asyncio
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from tests.allocation.test_policy_file import policy
+from tests.allocation.test_policy_file import point, policy
 from tests.support.pools import recorded_pool, row, write_pool
 from tests.support.results import events
 from tests.support.scripts import in_order
 from tests.support.solving import solve
 from tts.allocation.policy_file import Policy, load_policy, save_policy
 from tts.engine.replay import ReplayEngine
-from tts.engine.scripted import ScriptedEngine
+from tts.engine.scripted import INFO, ScriptedEngine
 from tts.errors import BudgetError, CapabilityError, PresetError
 from tts.evals.calibration.share import with_share
 from tts.operators.allocate import allocate
@@ -22,6 +23,7 @@ from tts.presets.load import load_preset
 from tts.runtime.job import Job
 from tts.runtime.runtime import Runtime
 from tts.types import Budget, Result
+from tts.types.figures import Counted
 
 
 @pytest.mark.parametrize(
@@ -117,6 +119,43 @@ def test_a_share_is_told_only_where_it_counts(tmp_path: Path) -> None:
         assert with_share(preset, budget, 10) is preset
     with pytest.raises(BudgetError, match="counts tokens, and the run's budget of 100calls does"):
         with_share(auto, Budget(calls=100), 10)
+
+
+@pytest.mark.parametrize(
+    ("unit", "fits", "budget", "words"),
+    [
+        ("flops", Budget(flops=2e12), Budget(tokens=9), "write --run-budget 2e15flops, or cali"),
+        ("eflops", Budget(eflops=2e12), Budget(flops=9), "calibrate with --unit flops"),
+        ("usd", Budget(usd=2e12), Budget(eflops=9), r"--run-budget \$2"),
+        ("seconds", None, Budget(tokens=9), "--set share=2.5"),
+        ("sequential", None, Budget(tokens=9), "--set share=400"),
+    ],
+)
+def test_a_policy_of_another_unit_is_refused(
+    unit: Counted, fits: Budget | None, budget: Budget, words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "policy.yaml"
+    save_policy(policy(unit=unit), path)
+    auto = load_preset("auto", [f"policy={path}"])
+    with pytest.raises(BudgetError, match=words):
+        with_share(auto, budget, 10)
+    if fits is not None:
+        assert with_share(auto, fits, 10).values["parameters"]["share"] == 2e11
+
+
+def test_a_share_is_kept_in_the_unit_of_its_policy(tmp_path: Path) -> None:
+    """At 2 FLOPs a token and weight the cheap price is 4e5 FLOPs, which is what a problem costs."""
+    path = tmp_path / "policy.yaml"
+    prices = (point(0.1, 2, 4e5), point(0.0, 8, 4e6))
+    save_policy(policy(model="scripted", unit="flops", prices=prices), path)
+    overrides = [f"policy={path}", "share=4e5", "n=8"]
+    known = ScriptedEngine(in_order(1, 2), info=replace(INFO, parameters=1_000))
+    assert 2 <= solve(known, "auto", overrides=overrides).usage.calls < 8
+    dear = [f"policy={path}", "share=4e6", "n=8"]
+    assert solve(known, "auto", overrides=dear).usage.calls == 8
+    sizeless = ScriptedEngine(in_order(1, 2), info=replace(INFO, parameters=None))
+    unknown = solve(sizeless, "auto", overrides=overrides)
+    assert not unknown.usage.calls and "the size of scripted is unknown" in unknown.reason
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def ladder_policy(folder: Path) -> str:
     """A policy that draws on while votes disagree, and then turns to a search."""
     going_on = (0.9, 0.0, 0.0, 0.0, 0.0, -1.0)
     point = LadderPoint(
-        price=0.01, samples=4, tokens=100, accuracy=0.5, low=0.4, high=0.6, weights=(going_on,) * 3
+        price=0.01, samples=4, cost=100, accuracy=0.5, low=0.4, high=0.6, weights=(going_on,) * 3
     )
     part = ladder(sizes=(1, 2, 4, 8), points=(point,), choices=(choice((0.99, 0.99, 1.0)),))
     path = folder / "policy.yaml"

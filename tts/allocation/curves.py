@@ -22,7 +22,12 @@ class Stopped(NamedTuple):
 
 
 def stop_at_prices(
-    gains: Gains, course: Winners, prices: Sequence[float], *, probe: int = 2
+    gains: Gains,
+    course: Winners,
+    prices: Sequence[float],
+    *,
+    probe: int = 2,
+    is_latency: bool = False,
 ) -> Stopped:
     """Draw each order until the next sample gains less than the price; see `allocate`.
 
@@ -31,6 +36,7 @@ def stop_at_prices(
         course: One problem's votes, along some orders of drawing.
         prices: Least gains in accuracy per sample.
         probe: Samples before the first decision.
+        is_latency: As of `cost_after`.
     """
     num_orders, num_levels, num_classes = course.votes.shape
     drawn = np.tile(np.arange(num_levels), num_orders)
@@ -40,10 +46,27 @@ def stop_at_prices(
     is_over = found[:, first:, None] < np.asarray(prices)
     is_over[:, -1] = True  # nothing is left to draw
     stops = is_over.argmax(axis=1) + first  # [orders, prices]
-    paid = np.hstack([np.zeros((num_orders, 1)), np.cumsum(course.costs, axis=1)])
+    paid = cost_after(course.costs, range(first, num_levels), is_latency=is_latency)
     right = np.take_along_axis(course.is_right, stops, axis=1)
-    cost = np.take_along_axis(paid, stops, axis=1)
+    cost = np.take_along_axis(paid, stops - first, axis=1)
     return Stopped(right.mean(axis=0), stops.mean(axis=0), cost.mean(axis=0))
+
+
+def cost_after(costs: _Floats, sizes: Sequence[int], *, is_latency: bool) -> _Floats:
+    """Return what samples have cost after each step, [orders, steps].
+
+    Args:
+        costs: [orders, samples], each drawn alone.
+        sizes: Samples after each step, rising from 1 or more; beyond all of them, all.
+        is_latency: The cost is of a kind that samples drawn together take at the same time, so that
+            a step costs what its dearest sample does.
+    """
+    whole = np.minimum(np.asarray(sizes), costs.shape[1])
+    ends = np.unique(whole)
+    starts = np.concatenate([[0], ends[:-1]])
+    join = np.maximum if is_latency else np.add
+    steps = join.reduceat(costs[:, : ends[-1]], starts, axis=1)
+    return np.asarray(np.cumsum(steps, axis=1)[:, np.searchsorted(ends, whole)])
 
 
 def interpolate_accuracy(cost: Sequence[float], accuracy: Sequence[float], at: float) -> float:

@@ -5,9 +5,9 @@ Infinite Resolution Evaluation", arXiv:2310.03262), "When To Solve, When To Veri
 (arXiv:2504.01005). Accuracies are shares in [0, 1]; tokens may be any one unit of cost.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import fmean, pstdev
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from tts.errors import InputError, optional_import
 
@@ -141,10 +141,27 @@ def split_cost(solutions: int, verdicts: int, relative_tokens: float) -> float:
     return solutions * (1.0 + relative_tokens * verdicts)
 
 
-def best_splits(splits: Sequence[Split]) -> list[Split]:
-    """Return the splits that no cheaper or equally cheap one reaches, cheapest first."""
-    best: list[Split] = []
-    for split in sorted(splits, key=lambda s: (s.cost, -s.accuracy)):
-        if not best or split.accuracy > best[-1].accuracy:
-            best.append(split)
+class Priced(Protocol):
+    """A way to spend: what it costs, and how right it is."""
+
+    @property
+    def cost(self) -> float:
+        """Of a problem."""
+        ...
+
+    @property
+    def accuracy(self) -> float:
+        """Mean over problems."""
+        ...
+
+
+_Way = TypeVar("_Way", bound=Priced)
+
+
+def frontier(ways: Iterable[_Way]) -> list[_Way]:
+    """Return the ways that nothing as cheap is as right as, cheapest first; none is never right."""
+    best: list[_Way] = []
+    for way in sorted(ways, key=lambda way: (way.cost, -way.accuracy)):
+        if way.accuracy > (best[-1].accuracy if best else 0.0):
+            best.append(way)
     return best

@@ -19,8 +19,9 @@ from tts.allocation.pricing import PricedRule
 from tts.allocation.support import Belief
 from tts.errors import InputError
 from tts.storage import bounded_yaml
+from tts.types.figures import Counted
 
-SCHEMA = 3
+SCHEMA = 4
 _DEFAULT_PRICE = 1e-3
 _HALF_A_POINT = 0.005
 
@@ -38,7 +39,7 @@ class PricePoint(_Part):
     Attributes:
         price: Least gain in accuracy for which one more mean sample is drawn.
         samples: Mean samples per problem.
-        tokens: Mean generated tokens per problem; None where they were not counted.
+        cost: Of a problem, in the policy's unit, on average.
         accuracy: Share of right answers.
         low: Of its 95 % interval.
         high: The other end.
@@ -46,7 +47,7 @@ class PricePoint(_Part):
 
     price: float = Field(ge=0)
     samples: float = Field(gt=0)
-    tokens: float | None = Field(None, gt=0)
+    cost: float = Field(gt=0)
     accuracy: _Chance
     low: _Chance
     high: _Chance
@@ -146,18 +147,9 @@ class LadderPart(_Part):
         return self
 
     @property
-    def in_tokens(self) -> bool:
-        """Whether its costs are generated tokens, and not samples."""
-        return all(point.tokens is not None for point in self.points)
-
-    @property
     def rules(self) -> tuple[PricedRule, ...]:
         """What stops at each price, rising in cost."""
-        costs = [point.tokens if self.in_tokens else point.samples for point in self.points]
-        return tuple(
-            PricedRule(cost or 0.0, point.price, point.weights)
-            for cost, point in zip(costs, self.points, strict=True)
-        )
+        return tuple(PricedRule(point.cost, point.price, point.weights) for point in self.points)
 
     @property
     def enough(self) -> PricedRule:
@@ -173,6 +165,7 @@ class Policy(_Part):
     Attributes:
         schema_version: Of the file's form; `schema` in the file.
         model: That the samples were drawn from.
+        unit: Of all costs.
         provenance: Benchmarks, splits, seeds, presets, versions.
         belief: Of the allocator.
         prices: Rising in price, and so falling in cost.
@@ -183,6 +176,7 @@ class Policy(_Part):
 
     schema_version: int = Field(SCHEMA, alias="schema")
     model: str = ""
+    unit: Counted = "tokens"
     provenance: dict[str, Any] = {}
     belief: BeliefPart
     prices: tuple[PricePoint, ...] = ()
@@ -191,16 +185,10 @@ class Policy(_Part):
     problems: str = ""
 
     @property
-    def in_tokens(self) -> bool:
-        """Whether its costs are generated tokens, and not samples."""
-        return bool(self.prices) and all(point.tokens is not None for point in self.prices)
-
-    @property
     def costs(self) -> tuple[tuple[float, float], ...]:
         """Cost of a problem and price, at each price, rising in cost."""
         points = sorted(self.prices, key=lambda point: -point.price)
-        costs = [(p.tokens if self.in_tokens else p.samples) or 0.0 for p in points]
-        return tuple(zip(costs, (point.price for point in points), strict=True))
+        return tuple((point.cost, point.price) for point in points)
 
 
 @dataclass(frozen=True, slots=True)

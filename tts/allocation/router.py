@@ -10,7 +10,6 @@ neighbours and classifiers among its routers; Composition of Experts (arXiv:2412
 (arXiv:2410.10846) for the oracle that picks with hindsight.
 """
 
-import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -23,10 +22,11 @@ from numpy.typing import NDArray
 
 from tts.errors import InputError
 from tts.storage.sealed_lines import read_json, write_json
+from tts.types.statement import statement_key
 
 Kind = Literal["knn", "logistic"]
 KINDS: tuple[Kind, ...] = ("knn", "logistic")
-SCHEMA = 1
+SCHEMA = 2
 NEIGHBOURS = 5  # EllieSQL's
 _RIDGE = 1.0
 _STEPS = 50
@@ -129,7 +129,7 @@ class Router:
 
     def knows(self, statement: str) -> bool:
         """Return whether it was fitted to a problem of this statement."""
-        return digest(statement) in self.problems
+        return statement_key(statement) in self.problems
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -174,11 +174,6 @@ def load_router(path: Path) -> Router:
     if values is None:
         raise InputError(f"{path}: no router here; make one with tts train-router")
     return Router.from_json(values, str(path))
-
-
-def digest(statement: str) -> str:
-    """Return a hash of a statement, blanks aside."""
-    return hashlib.blake2b(" ".join(statement.split()).encode(), digest_size=6).hexdigest()
 
 
 def features_of(statement: str, embedding: Sequence[float] = ()) -> _Floats:
@@ -262,7 +257,7 @@ def fit_router(
         points=tuple(tuple(row) for row in x.round(4).tolist()) if is_knn else (),
         right=tuple(tuple(row) for row in right.tolist()) if is_knn else (),
         weights=tuple(tuple(row.tolist()) for row in weights),
-        problems=tuple(digest(statement) for statement in statements),
+        problems=tuple(statement_key(statement) for statement in statements),
     )
 
 

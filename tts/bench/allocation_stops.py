@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tts.allocation.curves import stop_at_prices
 from tts.allocation.fit import Winners
 from tts.allocation.support import Belief, gains_of
 from tts.parts.build import parameters_of
 from tts.presets.load import load_preset
 
 _MOST = 16
+_PROBE = 2  # samples before either preset looks
 
 
 class Stop(NamedTuple):
@@ -27,31 +28,31 @@ def early_stops(courses: Sequence[Winners]) -> dict[str, Stop]:
     Args:
         courses: Votes of each problem along some orders of drawing.
     """
-    most = min(_MOST, courses[0].is_right.shape[1] - 1)
     doubling: Any = parameters_of("strategy", "doubling")()
     value_stop: Any = load_preset("value_stop").config
-    share, price = doubling.share, value_stop.price
     gains = gains_of(Belief())
-    drawn = np.arange(most + 1)
-    found: dict[str, list[tuple[float, float]]] = {"doubling": [], "value_stop": []}
-    for course in courses:
-        votes = course.votes[:, : most + 1].astype(np.int64)
-        flat = votes.reshape(-1, votes.shape[-1])
-        leads = votes.max(axis=-1) / np.maximum(drawn, 1)
-        gain = gains(flat, np.tile(drawn, len(votes))).reshape(leads.shape)
-        for name, is_over, sizes in (
-            ("doubling", leads >= share, (2, 4, 8)),
-            ("value_stop", gain < price, range(2, most)),
-        ):
-            stops = _first(is_over, [size for size in sizes if size < most], most)
-            right = np.take_along_axis(course.is_right, stops[:, None], axis=1)
-            found[name].append((float(right.mean()), float(stops.mean())))
-    return {name: Stop(*np.mean(pairs, axis=0).tolist()) for name, pairs in found.items()}
+    found: dict[str, list[Stop]] = {"doubling": [], "value_stop": []}
+    for course in map(_shortened, courses):
+        found["doubling"].append(_doubling(course, doubling.share))
+        stopped = stop_at_prices(gains, course, (value_stop.price,), probe=_PROBE)
+        found["value_stop"].append(Stop(float(stopped.accuracy[0]), float(stopped.samples[0])))
+    return {name: Stop(*np.mean(stops, axis=0).tolist()) for name, stops in found.items()}
 
 
-def _first(is_over: NDArray[np.bool_], sizes: Sequence[int], most: int) -> NDArray[np.int64]:
-    """Return the first of the sizes at which each order is over, else the most."""
-    stops = np.full(len(is_over), most)
+def _shortened(course: Winners) -> Winners:
+    """Return the first samples of a course."""
+    states, drawn = np.s_[:, : _MOST + 1], np.s_[:, :_MOST]
+    return Winners(
+        course.is_right[states], course.votes[states], course.classes[drawn], course.costs[drawn]
+    )
+
+
+def _doubling(course: Winners, share: float) -> Stop:
+    """Draw twice as many until the leader has such a share of them."""
+    most = course.classes.shape[1]
+    stops = np.full(len(course.votes), most)
+    sizes = [size for size in (_PROBE, 4, 8) if size < most]
     for size in reversed(sizes):
-        stops[is_over[:, size]] = size
-    return stops
+        stops[course.votes[:, size].max(axis=-1) >= share * size] = size
+    right = np.take_along_axis(course.is_right, stops[:, None], axis=1)
+    return Stop(float(right.mean()), float(stops.mean()))

@@ -17,13 +17,16 @@ from tts.console.progress import watch
 from tts.evals.calibration.calibrate import calibrate
 from tts.evals.calibration.held_out import check_held_out
 from tts.evals.calibration.samples import labelled_scores
+from tts.evals.calibration.share import how_to_share
 from tts.evals.environment import versions
 from tts.evals.run_store import StoredRun, load_run
 from tts.evals.runner import Plan
-from tts.evals.test_sets import statement_key
+from tts.evals.units import amount, parse_counted
 from tts.evaluation import POOL, Scope, plan_all, run_plans
 from tts.session.runtime import DEFAULT_PRESET, Runtime
 from tts.storage.sealed_lines import write_json
+from tts.types.figures import COUNTED
+from tts.types.statement import statement_key
 from tts.verifiers._calibration import fit_isotonic, fit_platt
 
 _DRAFTING = "atts"
@@ -56,6 +59,14 @@ def calibrate_command(
     ] = None,
     limit: flags.LimitFlag = None,
     seed: flags.SeedFlag = 0,
+    unit: Annotated[
+        str | None,
+        typer.Option(
+            "--unit",
+            help=f"Count costs in one of {', '.join(COUNTED)} [default: tokens where they are "
+            "counted, else calls].",
+        ),
+    ] = None,
     out: flags.OutFlag = Path("runs"),
     policy: Annotated[
         Path, typer.Option("--policy", help="The policy file to write.", metavar="FILE")
@@ -80,6 +91,7 @@ def calibrate_command(
 
     Example: tts calibrate chain countdown --preset self_consistency --set n=32
     """
+    counted = None if unit is None else parse_counted(unit)
     runtime = engine.runtime()
     scope = Scope.of(data=data, map=flags.to_map(columns), limit=limit, seed=seed)
     names = tuple(dict.fromkeys(benchmarks))
@@ -108,8 +120,8 @@ def calibrate_command(
         _run(runtime, plans, out), if_interrupted="interrupted; the same command goes on"
     )
     stored = [load_run(folder) for folder in folders]
-    keys = sorted({statement_key(problem) for plan in plans for problem in plan.problems})
-    fitted = calibrate(stored, seed=seed, provenance={"versions": versions()})
+    keys = sorted({statement_key(problem.statement) for plan in plans for problem in plan.problems})
+    fitted = calibrate(stored, unit=counted, seed=seed, provenance={"versions": versions()})
     fitted = fitted.model_copy(update={"problems": " ".join(keys)})
     save_policy(fitted, policy)
     files = _save_calibrators(stored, policy)
@@ -138,7 +150,7 @@ def _save_calibrators(runs: Sequence[StoredRun], out: Path) -> dict[str, Path]:
 
 
 def _print(policy: Policy, out: Path) -> None:
-    numbers = ("price", "samples", "tokens", "accuracy", "95 % interval")
+    numbers = ("price", "samples", policy.unit, "accuracy", "95 % interval")
     table: Table = output.new_table(*numbers, right=numbers)
     points = policy.prices if policy.ladder is None else policy.ladder.points
     step = max(1, len(points) // _SHOWN_PRICES)
@@ -147,7 +159,7 @@ def _print(policy: Policy, out: Path) -> None:
             table,
             f"{point.price:.1e}",
             f"{point.samples:.1f}",
-            "?" if point.tokens is None else f"{point.tokens:,.0f}",
+            amount(point.cost),
             f"{point.accuracy:.1%}",
             f"[{point.low:.1%}, {point.high:.1%}]",
         )
@@ -158,8 +170,8 @@ def _print(policy: Policy, out: Path) -> None:
     if policy.ladder is not None:
         _print_choices(policy.ladder)
     output.print_text(f"policy {out}, {policy.provenance['problems']} problems by {policy.model}")
-    unit = "400k" if policy.in_tokens else "2kcalls"
-    output.print_text(f"use    tts eval ... --preset auto --set policy={out} --run-budget {unit}")
+    shared = how_to_share(policy.unit)
+    output.print_text(f"use    tts eval ... --preset auto --set policy={out} {shared}")
 
 
 def _print_choices(ladder: LadderPart) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from tts.allocation.efficiency import frontier
 from tts.cli._runs import load_series
 from tts.console import flags, output
 from tts.costs.shapes import known_shape, shape_named
@@ -18,7 +19,6 @@ from tts.evals.laws.frontier import (
     FRONTIER_UNITS,
     PROMPT_TOKENS,
     Point,
-    frontier,
     points_of,
 )
 from tts.evals.laws.series import Series

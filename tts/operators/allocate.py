@@ -20,8 +20,9 @@ from tts.allocation.pricing import price_for
 from tts.allocation.support import Belief, Gains, chances, gains_of
 from tts.operators.base import OperatorModel, node
 from tts.operators.sample import draw_samples
-from tts.protocols import AnswerGroups, Context, Counted, Inlet, Outlet, Spec
+from tts.protocols import AnswerGroups, Context, Inlet, Outlet, Spec
 from tts.types import Trajectory
+from tts.types.figures import Counted
 
 _PRIOR = Belief()
 
@@ -36,9 +37,7 @@ class Allocate(OperatorModel):
     share: float | None = Field(
         None, gt=0, description="what a problem may cost on average over those of a run"
     )
-    unit: Counted = Field(
-        "tokens", description="unit of share and costs: generated tokens, or calls"
-    )
+    unit: Counted = Field("tokens", description="unit of share and costs")
     costs: tuple[tuple[float, float], ...] = Field(
         (), description="what a problem costs at which price, rising in cost; for a share"
     )

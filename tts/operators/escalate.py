@@ -26,8 +26,9 @@ from tts.operators._body import Body, body_spec, one_model
 from tts.operators.base import OperatorModel, node
 from tts.operators.sample import draw_samples
 from tts.operators.score import score
-from tts.protocols import Context, Counted, Inlet, Outlet, Pace, Spec
+from tts.protocols import Context, Inlet, Outlet, Pace, Spec
 from tts.types import Trajectory
+from tts.types.figures import LATENCIES, Counted
 from tts.voting.tally import Tally
 
 
@@ -57,9 +58,7 @@ class Escalate(OperatorModel):
     share: float | None = Field(
         None, gt=0, description="what a problem may cost on average over those of a run"
     )
-    unit: Counted = Field(
-        "tokens", description="unit of share and costs: generated tokens, or calls"
-    )
+    unit: Counted = Field("tokens", description="unit of share and costs")
     answer: tuple[float, ...] = Field(
         AnswerModel().weights, description="weights of the model that says how right an answer is"
     )
@@ -158,10 +157,10 @@ class Escalate(OperatorModel):
         if not self.choices:
             return None
         place = self._bin(chance)
-        left = context.left(self.unit) / max(1.0, samples.mean_cost(self.unit))
+        left, each = context.left(self.unit), samples.mean_cost(self.unit)
         worth = [
             choice.low[place] - price * choice.cost[place]
-            if choice.cost[place] <= left
+            if choice.cost[place] * each <= left
             else -np.inf
             for choice in self.choices
         ]
@@ -193,9 +192,9 @@ class _Samples:
     context: Context
     operator: Escalate
     drawn: int = 0
+    steps: int = 0
     classes: list[int] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
-    tokens: int = 0
     tally: Tally = field(init=False)
 
     def __post_init__(self) -> None:
@@ -207,7 +206,7 @@ class _Samples:
         count = size - self.drawn
         got = await draw_samples(self.context, start=self.drawn, count=count, take=fresh.append)
         self.drawn += got
-        self.tokens += sum(trajectory.usage.generated_tokens or 0 for trajectory in fresh)
+        self.steps += 1
         for trajectory in sorted(await self._judged(fresh), key=lambda t: t.origin.index):
             # One vote each; the scores weigh in the answer's chance.
             group = await self.tally.add(trajectory, 1.0)
@@ -217,8 +216,9 @@ class _Samples:
         return got == count
 
     def mean_cost(self, unit: Counted) -> float:
-        """Return what a sample of this problem has cost."""
-        return self.tokens / max(1, self.drawn) if unit == "tokens" else 1.0
+        """Return what a sample of this problem has cost, checks included."""
+        number = self.steps if unit in LATENCIES else self.drawn
+        return self.context.spent(unit) / max(1, number)
 
     async def _judged(self, drawn: list[Trajectory]) -> list[Trajectory]:
         if self.operator.verifier is None:

@@ -13,7 +13,6 @@ from tts.protocols.engine import prompt_token_bound as prompt_token_bound
 from tts.protocols.engine import request_parts as request_parts
 from tts.protocols.kv import KVDemand as KVDemand
 from tts.protocols.kv import KVMarket as KVMarket
-from tts.protocols.pace import Counted as Counted
 from tts.protocols.pace import Pace as Pace
 from tts.types import (
     Answer,
@@ -36,6 +35,7 @@ from tts.types import (
     Usage,
     Watch,
 )
+from tts.types.figures import Counted
 
 if TYPE_CHECKING:  # it needs these protocols
     from tts.pipeline import Pipeline
@@ -196,12 +196,17 @@ class Context(Protocol):
         """Return what the budgets of problem and run still allow, infinite without a limit."""
         ...
 
+    def spent(self, unit: Counted) -> float:
+        """Return what the problem has cost so far, as its budget counts it."""
+        ...
+
     def pace(self, mean: float, unit: Counted) -> Pace:
         """Return what keeps the problems of a run at a mean cost; use it as a context manager.
 
         Args:
-            mean: Generated tokens, or calls, that a problem shall cost.
-            unit: Which of them.
+            mean: What a problem shall cost.
+            unit: Of the mean; `sequential` is generated tokens one after the other, each call after
+                all that had come before it, as budgets count them.
         """
         ...
 

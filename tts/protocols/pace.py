@@ -1,8 +1,6 @@
 """What keeps the problems of a run at a mean cost."""
 
-from typing import Literal, Protocol, Self
-
-Counted = Literal["tokens", "calls"]
+from typing import Protocol, Self
 
 
 class Pace(Protocol):

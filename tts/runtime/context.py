@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, Protocol, TypeVar, cast
 
 from tts.errors import BudgetError, EngineError, VerifierError, ends_run
@@ -10,13 +11,13 @@ from tts.protocols import (
     AnswerGroups,
     Branch,
     CompletionStream,
-    Counted,
     Engine,
     Inlet,
     Verifier,
     prompt_token_bound,
 )
 from tts.runtime.channels import ChannelInlet, NodeBranch, merge
+from tts.runtime.checks import check_budget
 from tts.runtime.kv_market import Market
 from tts.runtime.ledger import Reservation
 from tts.runtime.log import Arrivals, request_key
@@ -24,6 +25,7 @@ from tts.runtime.pace import ProblemPace
 from tts.runtime.run_state import RunState
 from tts.seeds import derive_seed
 from tts.types import (
+    Budget,
     Embeddings,
     GenerationRequest,
     GraphFigures,
@@ -42,6 +44,7 @@ from tts.types import (
     Watch,
 )
 from tts.types.facts import Chosen
+from tts.types.figures import Counted
 
 _Read = TypeVar("_Read", StepScores, Embeddings, ReadStates, Likelihood)
 
@@ -152,12 +155,22 @@ class NodeContext:
 
     def left(self, unit: Counted) -> float:
         """Return what the budgets of problem and run still allow, infinite without a limit."""
-        return self.run.ledger.left(unit)
+        return self.run.left(unit)
+
+    def spent(self, unit: Counted) -> float:
+        """Return what the problem has cost so far, as its budget counts it."""
+        return self.run.spent(unit)
 
     def pace(self, mean: float, unit: Counted) -> ProblemPace:
-        """Return what keeps the problems of a run at a mean cost."""
+        """Return what keeps the problems of a run at a mean cost.
+
+        Raises:
+            BudgetError: The engine cannot count it.
+        """
+        check_budget(replace(Budget(), **{unit: mean}), self.engine)
         account = self.run.accounts.of(mean, unit)
-        return ProblemPace(account, self.run.ledger, unit, self.arrivals(f"pace {mean:g} {unit}"))
+        past = self.arrivals(f"pace {mean:g} {unit}")
+        return ProblemPace(account, partial(self.run.spent, unit), past)
 
     def asking(self, engine: str) -> "NodeContext":
         """Return this context bound to another engine of the run; unchanged for an empty name."""

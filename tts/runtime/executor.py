@@ -8,6 +8,7 @@ engine; the third is recorded, and the rest of the graph goes on with what it ha
 import asyncio
 import itertools
 import logging
+import math
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -79,18 +80,15 @@ class ProblemRun:
         self._stamps = itertools.count()
         self._group: asyncio.TaskGroup | None = None
 
-    async def execute(self, seconds: float | None) -> Result:
+    async def execute(self) -> Result:
         """Run the pipeline to its end, its deadline or its budget.
-
-        Args:
-            seconds: Until the deadline; None for none.
 
         Raises:
             EngineError: The engine died; a failure of one node alone is part of the result.
             StoreError: The run's log cannot be written.
         """
-        loop, job = asyncio.get_running_loop(), self._state.job
-        deadline = loop.call_later(seconds, self.expire) if seconds is not None else None
+        loop, job, seconds = asyncio.get_running_loop(), self._state.job, self._state.seconds
+        deadline = loop.call_later(seconds, self.expire) if seconds < math.inf else None
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group

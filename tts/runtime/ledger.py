@@ -20,8 +20,8 @@ from tts.costs.flops import (
     usage_eflops,
 )
 from tts.errors import EngineError
-from tts.protocols import Counted
 from tts.types import Budget, ModelInfo, Price, Usage, sum_usage
+from tts.types.figures import Counted
 
 # A completion shorter than this cannot hold an answer; asking for it would waste its prefill.
 MIN_TOKENS = 16
@@ -38,6 +38,10 @@ class _Amounts:
     flops: float = 0.0
     eflops: float = 0.0
     usd: float = 0.0
+
+    def of(self, unit: Counted) -> float:
+        """Return what is summed up in a unit; 0 in one that is not."""
+        return float(getattr(self, unit, 0.0))
 
     def add(self, each: "_Amounts", times: int = 1) -> None:
         """Add `times` as much."""
@@ -113,18 +117,19 @@ class Ledger:
             self._settled = [sum_usage(self._settled)]  # here: few ask, and one sum is quicker
         return self._settled[0]
 
-    def charged(self, unit: Counted) -> int:
-        """Return what limits are held against, in one unit."""
-        return self._charged.tokens if unit == "tokens" else self._charged.calls
+    def charged(self, unit: Counted) -> float:
+        """Return what limits are held against, in one unit; of seconds it knows nothing."""
+        return self._longest if unit == "sequential" else self._charged.of(unit)
 
     def left(self, unit: Counted) -> float:
         """Return what it and those above it may still spend, infinite without a limit."""
         return min(ledger._own_left(unit) for ledger in self._line())
 
     def _own_left(self, unit: Counted) -> float:
-        limit = self.budget.tokens if unit == "tokens" else self.budget.calls
-        reserved = self._reserved.tokens if unit == "tokens" else self._reserved.calls
-        return math.inf if limit is None else limit - self.charged(unit) - reserved
+        limit: float | None = getattr(self.budget, unit)
+        if limit is None:
+            return math.inf
+        return limit - self.charged(unit) - self._reserved.of(unit)
 
     def reserve(self, info: ModelInfo, *, n: int, max_tokens: int, prompt_tokens: int = 0) -> Grant:
         """Reserve up to `n` completions; each gets an equal share of what is left.

@@ -1,5 +1,6 @@
 """What the nodes of one problem's run share."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from weakref import WeakSet
@@ -15,6 +16,7 @@ from tts.runtime.replay import Clock
 from tts.runtime.stream import RequestStream, Services
 from tts.runtime.trace import Trace
 from tts.types import GenerationRequest, Problem, Trajectory
+from tts.types.figures import Counted
 
 
 class RunState:
@@ -30,6 +32,7 @@ class RunState:
         accounts: What the run's problems have spent of their shares.
         new_groups: Makes an empty set of classes of equal answers.
         on_progress: Called when a completion or an abort has freed KV blocks.
+        seconds: Until its deadline, or that of those above it; infinite without one.
         watcher: Reads along; None for nobody.
     """
 
@@ -45,9 +48,11 @@ class RunState:
         accounts: Accounts,
         new_groups: Callable[[Problem], AnswerGroups],
         on_progress: Callable[[], None],
+        seconds: float = math.inf,
         watcher: Watcher | None = None,
     ) -> None:
         self.job = job
+        self.seconds = seconds
         self.ledger = ledger
         self.log = log
         self.clock = Clock(log.past)
@@ -91,6 +96,14 @@ class RunState:
             groups.hurry()
         self._groups.add(groups)
         return groups
+
+    def spent(self, unit: Counted) -> float:
+        """Return what the problem has cost so far."""
+        return self.clock.now if unit == "seconds" else self.ledger.charged(unit)
+
+    def left(self, unit: Counted) -> float:
+        """Return what the problem may still cost, infinite without a limit."""
+        return self.seconds - self.clock.now if unit == "seconds" else self.ledger.left(unit)
 
     def record(self, trajectory: Trajectory) -> None:
         """Keep a trajectory for the result's ancestors."""

@@ -1,6 +1,7 @@
 """An engine, its verifiers and a log, ready to run pipelines on problems."""
 
 import asyncio
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -137,6 +138,9 @@ class Runtime:
             InputError: The job cannot run on this engine; no token was spent.
             EngineError: The engine died.
         """
+        run_left = self._run_seconds_left()
+        if run_left == 0.0:
+            self.ledger.expire()
         state = RunState(
             replace(job, sampling=self.check(job)),
             ledger=Ledger(job.budget, parent=account or self.ledger),
@@ -147,16 +151,13 @@ class Runtime:
             accounts=self.accounts,
             new_groups=partial(self._new_groups, Patience()),
             on_progress=self.admission.look_again,
+            seconds=min(run_left, math.inf if job.budget.seconds is None else job.budget.seconds),
             watcher=watcher,
         )
-        run_left = self._run_seconds_left()
-        if run_left == 0.0:
-            self.ledger.expire()
-        limits = [left for left in (job.budget.seconds, run_left) if left is not None]
         run = ProblemRun(state)
         self._runs.add(run)
         try:
-            return await run.execute(min(limits, default=None))
+            return await run.execute()
         finally:
             self._runs.discard(run)
 
@@ -224,16 +225,16 @@ class Runtime:
         """Close it."""
         await self.aclose()
 
-    def _run_seconds_left(self) -> float | None:
-        """Return the time until the run's deadline, which counts from its first job; None if none.
+    def _run_seconds_left(self) -> float:
+        """Return the time until the run's deadline, which counts from its first job.
 
-        A job that begins after it may generate nothing.
+        Infinite where there is none; a job that begins after it may generate nothing.
         """
         now = asyncio.get_running_loop().time()
         if self._started is None:
             self._started = now
         seconds = self.ledger.budget.seconds
-        return None if seconds is None else max(0.0, self._started + seconds - now)
+        return math.inf if seconds is None else max(0.0, self._started + seconds - now)
 
     def _new_groups(self, patience: Patience, problem: Problem) -> AnswerGroups:
         return Groups(self.checker, problem.answer_type, patience=patience)

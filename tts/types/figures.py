@@ -10,6 +10,10 @@ from tts.types.card import to_html
 SCHEMA = 2
 Unit = Literal["tokens", "calls", "seconds", "flops", "eflops", "usd", "sequential", "joules"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
+# What is known of a problem while it runs; joules are a whole run's.
+Counted = Literal["tokens", "calls", "seconds", "flops", "eflops", "usd", "sequential"]
+COUNTED: tuple[Counted, ...] = get_args(Counted)
+LATENCIES: tuple[Counted, ...] = ("seconds", "sequential")  # what is drawn together costs once
 
 
 class Interval(NamedTuple):

@@ -17,10 +17,11 @@ import pytest
 from tts.errors import ProblemError
 from tts.evals import benchmarks
 from tts.evals.benchmarks import _files, _hub, base
-from tts.evals.test_sets import keys_of, statement_key
+from tts.evals.test_sets import keys_of
 from tts.parts.build import build_part
 from tts.protocols import Benchmark
 from tts.types import Answer, Grade, Problem, Support
+from tts.types.statement import statement_key
 
 NAMES = sorted(
     module.name
@@ -196,7 +197,7 @@ def test_published_files(
         problems = list(load(name, path).problems("test"))
     assert len(problems) == count
     assert caplog.text == ""  # row count and digest are those of the published set
-    assert {statement_key(p) for p in problems} == keys_of(name)
+    assert {statement_key(p.statement) for p in problems} == keys_of(name)
     monkeypatch.setenv("TTS_DATA_DIR", DATA_DIR)
     assert list(load(name).problems("test")) == problems  # without --data, from the folder
 
@@ -313,7 +314,7 @@ def test_the_example_in_messages_is_a_good_line(tmp_path: Path) -> None:
 
 def test_math_leaves_the_test_problems_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     math = importlib.import_module("tts.evals.benchmarks.math")
-    monkeypatch.setattr(math, "keys_of", lambda _: {statement_key(Problem("", "In the test."))})
+    monkeypatch.setattr(math, "keys_of", lambda _: {statement_key("In the test.")})
     rows = [
         {"problem": "In  the test.", "solution": r"\boxed{1}", "level": "Level 1", "type": "t"},
         {"problem": "Not.", "solution": r"So \boxed{1} or \boxed{2}.", "level": "L", "type": "t"},

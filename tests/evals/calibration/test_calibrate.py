@@ -12,6 +12,7 @@ from tts.evals.calibration.calibrate import calibrate
 from tts.evals.records import Record, Sample
 from tts.evals.run_store import StoredRun
 from tts.types import Usage
+from tts.types.figures import Counted
 
 CONFIG = {
     "benchmark": "chain",
@@ -46,11 +47,11 @@ def mixed(number: int = 24) -> list[Record]:
 
 def test_a_policy_has_belief_and_prices() -> None:
     policy = calibrate([stored(mixed()), stored(mixed(), preset="single")])
-    assert (policy.model, policy.in_tokens) == ("m", True)
+    assert (policy.model, policy.unit) == ("m", "tokens")
     samples = [point.samples for point in policy.prices]
     assert samples == sorted(samples)  # the lower the price, the more is drawn
     assert 2 <= samples[0] < samples[-1] <= 16
-    assert policy.prices[-1].tokens == pytest.approx(10 * samples[-1])
+    assert policy.prices[-1].cost == pytest.approx(10 * samples[-1])
     assert policy.prices[-1].samples == 16.0  # for no price, all of them
     # Most of a right answer's share lies near 0 and 1, and wrong answers are a few or very many.
     assert max(policy.belief.right, policy.belief.wrong) < 0.5 < policy.belief.discount
@@ -87,16 +88,57 @@ def test_a_search_on_the_same_problems_is_a_choice_where_it_does_better() -> Non
 def test_budgets_are_in_samples_where_tokens_were_not_counted() -> None:
     records = mixed()
     bare = [
-        replace(r, samples=tuple(replace(sample, tokens=None) for sample in r.samples))
+        replace(
+            r,
+            samples=tuple(replace(sample, tokens=None) for sample in r.samples),
+            usage=Usage.unknown(len(r.samples)),
+        )
         for r in records
     ]
-    assert not calibrate([stored(bare)]).in_tokens
+    policy = calibrate([stored(bare)])
+    assert (policy.unit, policy.prices[-1].cost) == ("calls", 16.0)
+    with pytest.raises(InputError, match="'p0' cost is not known in flops: the engine does"):
+        calibrate([stored(bare)], unit="flops")
+
+
+@pytest.mark.parametrize(
+    ("unit", "first", "last"),
+    [
+        ("tokens", 20.0, 160.0),
+        ("flops", 2_000.0, 16_000.0),
+        ("usd", 0.02, 0.16),
+        # The probe of two is drawn at once; the others follow one by one.
+        ("sequential", 10.0, 150.0),
+        ("seconds", 0.5, 7.5),
+    ],
+)
+def test_costs_are_in_the_unit_that_was_asked_for(unit: Counted, first: float, last: float) -> None:
+    spent = Usage(
+        generated_tokens=160, calls=16, flops=16_000.0, usd=0.16, latency_tokens=10, seconds=9.0
+    )
+    settled = [record(f"p{i}", [0] * 16, 0) for i in range(8)]  # so the probe is enough
+    records = [replace(r, usage=spent, seconds=0.5) for r in settled]
+    policy = calibrate([stored(records, engine="vllm")], unit=unit)
+    assert policy.unit == unit
+    assert (policy.prices[0].samples, policy.prices[0].cost) == (2.0, pytest.approx(first))
+    assert policy.prices[-1].cost == pytest.approx(last)
+
+
+def test_recorded_samples_have_no_seconds() -> None:
+    with pytest.raises(InputError, match="recorded samples have none"):
+        calibrate([stored(mixed(), engine="replay")], unit="seconds")
 
 
 @pytest.mark.parametrize("right", [0, 9])
 def test_one_sided_data_give_a_policy_with_a_note(right: int) -> None:
-    policy = calibrate([stored([record(f"p{i}", [0] * 8, right) for i in range(8)])])
+    records = [record(f"p{i}", [0] * 8, right) for i in range(8)]
+    scored = [
+        replace(r, samples=tuple(replace(s, scores={"prm": 0.5}) for s in r.samples))
+        for r in records
+    ]
+    policy = calibrate([stored(scored)])
     assert "every sample is right, or every one wrong" in policy.notes[0]
+    assert policy.ladder is None  # it would draw one sample of every problem, whatever is left
     mean = policy.belief.right / (policy.belief.right + policy.belief.wrong)
     assert 0.0 < mean < 1.0 and (mean > 0.5) == (right == 0)
 

@@ -35,21 +35,21 @@ HALVES = (range(0, 30), range(30, 60))
 @pytest.mark.slow
 def test_dearer_points_are_righter_and_the_cheapest_are_cheap() -> None:
     ladder = fit_ladder(PROBLEMS, HALVES, verifier="prm")
-    tokens = [point.tokens or 0.0 for point in ladder.points]
+    cost = [point.cost for point in ladder.points]
     accuracy = [point.accuracy for point in ladder.points]
-    assert tokens[0] < 25 and tokens[-1] > 2 * tokens[0]
+    assert cost[0] < 25 and cost[-1] > 2 * cost[0]
     assert accuracy[-1] > accuracy[0]
     assert ladder.sizes[-1] == 16 and ladder.verifier == "prm"
     assert all(point.low <= point.accuracy <= point.high for point in ladder.points)
     # Nearly all that is to be had (two thirds) for less than half of all samples.
-    assert min(t for t, a in zip(tokens, accuracy, strict=True) if a > 0.6) < 80
+    assert min(c for c, a in zip(cost, accuracy, strict=True) if a > 0.6) < 80
 
 
 @pytest.mark.slow
 def test_the_last_point_draws_all_samples() -> None:
     last = fit_ladder(PROBLEMS, HALVES).points[-1]
     assert (last.price, last.samples) == (0.0, 16.0)
-    assert last.tokens == pytest.approx(160.0)
+    assert last.cost == pytest.approx(160.0)
 
 
 def tried(preset: str, right: list[bool], cost: list[float]) -> Tried:
