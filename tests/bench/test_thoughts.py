@@ -89,7 +89,7 @@ def test_the_command_counts_parts(tts: Callable[..., Outcome], tmp_path: Path) -
     ]
     path = tmp_path / "pool.jsonl"
     path.write_text(json.dumps({"problem_id": problem.id, "model": "m", "samples": samples}))
-    words = ("bench", "thoughts", "--data", str(path), "--benchmark")
+    words = ("bench", "thoughts", str(path), "--benchmark")
     assert tts(*words, "chain").out.splitlines() == [
         "3 thoughts, 2 had ended, 1 of these with a reflection word",
         "50% of a right one's text follows the part in which its answer first stands",

@@ -28,9 +28,7 @@ class _Left:
 
 
 def allocation(
-    pools: Annotated[
-        list[Path], typer.Argument(help="Files of recorded samples, or folders that hold them.")
-    ],
+    pools: flags.PoolsArgument,
     least: Annotated[
         int,
         typer.Option(

@@ -23,9 +23,7 @@ _CONTEXT = 2048  # tokens; a search cuts steps long before
 
 
 def steps(
-    pools: Annotated[
-        list[Path], typer.Argument(help="Files of recorded samples, or folders that hold them.")
-    ],
+    pools: flags.PoolsArgument,
     embedder: Annotated[
         str | None,
         typer.Option(

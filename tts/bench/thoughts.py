@@ -67,8 +67,8 @@ class Read:
 
 
 def thoughts(
-    data: Annotated[
-        str, typer.Option("--data", help="A pool with texts of thinking models.", metavar="FILE")
+    pool: Annotated[
+        str, typer.Argument(help="Recorded samples with texts of thinking models.", metavar="POOL")
     ],
     benchmark: Annotated[
         str, typer.Option("--benchmark", help="Where the pool's problems are.", metavar="NAME")
@@ -89,9 +89,9 @@ def thoughts(
     so that parts, questions and rules are those of a run; the answer after an end is not drawn.
     Without --limit all thoughts are read that had ended by themselves and have a reflection word.
 
-    Example: tts bench thoughts --data math100_r1distill_llama8b_text.jsonl.gz --limit 40 --model M
+    Example: tts bench thoughts math100_r1distill_llama8b_text.jsonl.gz --limit 40 --model M
     """
-    recorded = load_recorded(data, benchmark)
+    recorded = load_recorded(pool, benchmark)
     counts = [(one, len(_parts(one.text))) for one in recorded]
     reflecting = [one for one, count in counts if count > 1 and one.has_ended]
     shares = [after_right(one) for one in reflecting if one.is_right]

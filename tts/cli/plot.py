@@ -21,16 +21,8 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def plot(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders.", metavar="RUN")],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "-o",
-            "--out",
-            help="The picture: FILE.pdf, .svg (both vectors) or .png.",
-            metavar="FILE",
-        ),
-    ],
+    runs: flags.RunsArgument,
+    out: Annotated[Path, flags.out_file("The picture: FILE.pdf, .svg (both vectors) or .png.")],
     unit: flags.UnitFlag = None,
     size: Annotated[
         str,

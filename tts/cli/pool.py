@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tts.console import output
+from tts.console import flags, output
 from tts.evals.pool_export import export_pool
 
 app = typer.Typer(
@@ -27,15 +27,7 @@ def _main() -> None:
 @app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="The run's folder.", metavar="RUN")],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "-o",
-            "--out",
-            help="The file to write; compressed if it ends in .gz.",
-            metavar="FILE",
-        ),
-    ],
+    out: Annotated[Path, flags.out_file("The file to write; compressed if it ends in .gz.")],
     token_ids: Annotated[
         bool, typer.Option("--token-ids", help="Write the ids of generated tokens too.")
     ] = False,

@@ -37,9 +37,7 @@ def train_router_command(
             metavar="[ENGINE=]RUN",
         ),
     ] = None,
-    out: Annotated[
-        Path, typer.Option("-o", "--out", help="Write the router to this file.", metavar="FILE")
-    ] = Path("router.json"),
+    out: Annotated[Path, flags.out_file("Write the router to this file.")] = Path("router.json"),
     kind: Annotated[
         str, typer.Option("--kind", help=f"How chances are estimated: {' or '.join(KINDS)}.")
     ] = "logistic",

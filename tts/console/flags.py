@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,6 +10,11 @@ from tts.errors import InputError
 from tts.types.figures import UNITS
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+RunsArgument = Annotated[list[Path], typer.Argument(help="Run folders.", metavar="RUN")]
+PoolsArgument = Annotated[
+    list[Path],
+    typer.Argument(help="Files of recorded samples, or folders that hold them.", metavar="POOL"),
+]
 PresetFlag = Annotated[
     list[str] | None,
     typer.Option("--preset", help="A preset's name or file. Repeat it for more.", metavar="NAME"),
@@ -80,6 +85,11 @@ UnitFlag = Annotated[
         metavar="UNIT",
     ),
 ]
+
+
+def out_file(meaning: str) -> Any:
+    """Return the option that names the file which a command writes."""
+    return typer.Option("-o", "--out", help=meaning, metavar="FILE")
 
 
 def to_pairs(flag: str, entries: Iterable[str] | None, form: str) -> dict[str, str]:

@@ -35,7 +35,10 @@ def preset_schema() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {
             "description": {"type": "string", "description": "one line"},
-            "extends": {"type": "string", "description": "the preset that this one changes"},
+            "extends": {
+                "type": "string",
+                "description": "the name or file of the preset that this one changes",
+            },
             "strategy": {
                 "description": "a pipeline by name",
                 "oneOf": [
@@ -64,8 +67,8 @@ def preset_schema() -> dict[str, Any]:
                     ],
                 },
             },
-            "sampling": _block(SamplingParameters),
-            "prompt": _block(PromptParameters),
+            "sampling": {"description": "how samples are drawn", **_block(SamplingParameters)},
+            "prompt": {"description": "what stands around the problem", **_block(PromptParameters)},
             "budget": {
                 "description": "limit of each problem: 8k (tokens), 30s, 64calls, $0.05",
                 "type": ["string", "number", "object"],
