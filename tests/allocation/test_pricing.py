@@ -15,16 +15,14 @@ def test_a_share_has_a_price() -> None:
     assert price_for((200, 800, 900), (0.1, 0.001, 0.0), 10_000) == 0.0
 
 
-def test_a_share_has_a_rule() -> None:
-    rules = [PricedRule(100, 0.1, ((0.0, 2.0),)), PricedRule(400, 0.0, ((1.0, 0.0),))]
-    middle = rule_for(rules, 200)
-    assert middle.cost == 200
-    assert middle.price == pytest.approx(0.05)
-    (weights,) = middle.weights
-    assert weights == pytest.approx((0.5, 1.0))
-    assert rule_for(rules, 1).weights == rules[0].weights
-    assert rule_for(rules, 9_999).weights == rules[1].weights
-    assert rule_for(rules[:1], 200).weights == rules[0].weights
+def test_problems_cost_their_share_on_average() -> None:
+    rules = [PricedRule(cost, 1 / cost, ()) for cost in (100.0, 400.0, 390.0, 900.0)]
+    chosen = [rule_for(rules, 200, (i + 0.5) / 300).cost for i in range(300)]
+    assert sum(chosen) / 300 == pytest.approx(200)  # two in three get the cheaper one
+    assert set(chosen) == {100, 400}
+    for share, cost in ((1, 100), (100, 100), (400, 400), (9_999, 900)):
+        assert {rule_for(rules, share, luck).cost for luck in (0.0, 0.99)} == {cost}
+    assert rule_for(rules[:1], 200, 0.5) == rules[0]
 
 
 def test_no_prices_and_no_costs_are_refused() -> None:

@@ -11,6 +11,7 @@ With a share, what a problem may cost follows what the run's problems have cost 
 (`Context.pace`); without, each problem is decided by its own samples alone.
 """
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Self
@@ -121,12 +122,13 @@ class Escalate(OperatorModel):
         expected: float | None = None
         now: Standing | None = None
         rule = self.rules[0]
+        luck = random.Random(context.seed("rule")).random()
         for step, size in enumerate(self.sizes):
             is_whole = await samples.draw(size)
             now = standing(model, gather(samples.classes, samples.scores))
             chance = float(now.chance)
             expected = chance if expected is None else expected
-            rule = self.rules[0] if pace is None else rule_for(self.rules, pace.share())
+            rule = self.rules[0] if pace is None else rule_for(self.rules, pace.share(), luck)
             gain = float(self._stopping(rule).gain(step, now.facts))
             context.emit("allocate", drawn=samples.drawn, chance=chance, gain=gain)
             if gain <= 0.0 and is_whole and step + 1 < len(self.sizes):

@@ -167,7 +167,8 @@ class NodeContext:
         Raises:
             BudgetError: The engine cannot count it.
         """
-        check_budget(replace(Budget(), **{unit: mean}), self.engine)
+        limit: dict[str, Any] = {unit: mean}
+        check_budget(Budget(**limit), self.engine)
         account = self.run.accounts.of(mean, unit)
         past = self.arrivals(f"pace {mean:g} {unit}")
         return ProblemPace(account, partial(self.run.spent, unit), past)
