@@ -1,12 +1,16 @@
 """Several values, several models and seeds, and which problems: `tts eval` in many forms."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.commands import Outcome
+from tests.support.commands import Outcome, add_up
+from tts.engine import running
+from tts.engine.scripted import INFO, ScriptedEngine
+from tts.engine.spec import EngineSpec
 from tts.errors import InputError, PresetError
 from tts.evaluation import Scope
 from tts.sweeps import variants
@@ -102,3 +106,40 @@ def test_a_suite_runs_every_model_seed_and_preset(tts: Tts, data: str) -> None:
     suite.write_text("benchmarks: file\npresets: single\nseed: 3\n")
     wrong = tts("eval", "suite.yaml")
     assert wrong.code == 2 and "suite.yaml:3" in wrong.err and "did you mean 'seeds'" in wrong.err
+
+
+def test_several_models_and_seeds_may_be_typed(tts: Tts, data: str) -> None:
+    several = ("--model", "one", "--model", "two", "--seed", "0,1", "--seed", "5")
+    command = ("eval", "file", "--data", data, "--preset", "single", "--limit", "2", *several)
+    runs = tts(*command, "--json").json["runs"]
+    assert [run["seed"] for run in runs] == [0, 1, 5, 0, 1, 5]
+    assert tts(*command, "--json").json["runs"] == runs
+    told = tts(*command).out.splitlines()
+    assert "seed" in told[0].split()
+    again = told[-1]
+    assert "--seed 0,1,5" in again and again.endswith("--model one --model two")
+    assert tts(*again.split()[2:]).out.splitlines()[-1] == again
+    Path("suite.yaml").write_text(
+        f"benchmarks: file\ndata: {data}\nseeds: [0, 1, 5]\nlimit: 2\nmodels: [one, two]\n"
+        "presets: single\n"
+    )
+    assert tts("eval", "suite.yaml", "--json").json["runs"] == runs  # the same, in a file
+
+
+def test_several_models_have_a_column(tts: Tts, data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def make_engine(spec: EngineSpec) -> ScriptedEngine:
+        info = replace(INFO, name=spec.model, fingerprint=spec.model)
+        return ScriptedEngine(add_up, info=info)
+
+    monkeypatch.setattr(running, "make_engine", make_engine)
+    told = tts("eval", "file", "--data", data, "--model", "one", "--model", "two").out
+    head, first, second = told.splitlines()[:3]
+    assert head.split()[2] == "model"
+    assert (first.split()[2], second.split()[2]) == ("one", "two")
+    assert len(list(Path("runs").glob("*/run.json"))) == 2
+
+
+@pytest.mark.parametrize(("seed", "word"), [("0,", "0,"), ("a", "a"), ("1-3", "1-3")])
+def test_a_seed_is_a_whole_number(tts: Tts, data: str, seed: str, word: str) -> None:
+    refused = tts("eval", "file", "--data", data, "--seed", seed)
+    assert refused.code == 2 and f"--seed {word}: write whole numbers" in refused.err

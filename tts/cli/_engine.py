@@ -13,6 +13,12 @@ from tts.engine.spec import mask_login
 from tts.presets.yaml_file import parse_value
 from tts.session.runtime import DEFAULT_MODEL, Runtime
 
+MODEL_HELP = (
+    "The model: a Hugging Face id, a folder or bundled:NAME runs in this process; MODEL@URL, or "
+    "@URL alone, asks an OpenAI-compatible server, MODEL@URL,URL several; replay:FILE[#MODEL] "
+    "draws recorded samples."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class EngineFlags:
@@ -23,9 +29,7 @@ class EngineFlags:
         typer.Option(
             "--model",
             metavar="SPEC",
-            help="The model: a Hugging Face id, a folder or bundled:NAME runs in this process; "
-            "MODEL@URL, or @URL alone, asks an OpenAI-compatible server, MODEL@URL,URL several; "
-            "replay:FILE[#MODEL] draws recorded samples.",
+            help=MODEL_HELP,
         ),
     ] = DEFAULT_MODEL
     engine_arg: Annotated[
@@ -119,8 +123,11 @@ class EngineFlags:
 
 
 def with_engine(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the engine flags; it takes them as one keyword argument, `engine`."""
-    own = inspect.signature(command).parameters.values()
+    """Give a command the engine flags; it takes them as one keyword argument, `engine`.
+
+    One of them that the command declares itself stays the command's own.
+    """
+    own = inspect.signature(command).parameters
     flags = [
         inspect.Parameter(
             field.name,
@@ -129,6 +136,7 @@ def with_engine(command: Callable[..., None]) -> Callable[..., None]:
             annotation=field.type,
         )
         for field in fields(EngineFlags)
+        if field.name not in own
     ]
     names = [flag.name for flag in flags]
 
@@ -137,7 +145,7 @@ def with_engine(command: Callable[..., None]) -> Callable[..., None]:
         engine = EngineFlags(**{name: given.pop(name) for name in names})
         command(**given, engine=engine)
 
-    kept = [p.replace(kind=p.KEYWORD_ONLY) for p in own if p.name != "engine"]
+    kept = [p.replace(kind=p.KEYWORD_ONLY) for p in own.values() if p.name != "engine"]
     parameters = [*kept, *flags]
     call.__dict__["__signature__"] = inspect.Signature(parameters)
     call.__annotations__ = {p.name: p.annotation for p in parameters}

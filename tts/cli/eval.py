@@ -4,22 +4,23 @@ import hashlib
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from tts.cli._engine import EngineFlags, with_engine
-from tts.cli._suite import Suite, load_suite, several, to_flags
+from tts.cli._engine import MODEL_HELP, EngineFlags, with_engine
+from tts.cli._suite import Suite, load_suite, parse_seeds
 from tts.console import flags, output, tables
 from tts.console.progress import watch
+from tts.engine.spec import mask_login
 from tts.errors import InputError, MissingExtraError
 from tts.evals.run_store import load_run, log_of
 from tts.evals.runner import Plan
 from tts.evals.units import choose_unit
-from tts.evaluation import Scope, plan_all, run_plans
+from tts.evaluation import Scope, run_plans
 from tts.parts import plugins
 from tts.session.runtime import DEFAULT_MODEL, DEFAULT_PRESET, Runtime
 from tts.types.figures import SCHEMA, Summary
@@ -29,46 +30,48 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @dataclass(frozen=True, slots=True)
 class _Typed:
-    """The command line, to be typed again."""
+    """The command line, to be typed again.
 
-    benchmarks: Sequence[str]
-    presets: Sequence[str]
-    overrides: Sequence[str]
-    scope: Scope
+    Attributes:
+        suite: What is run.
+        file: Says so, in place of flags; None for none.
+        models: As typed.
+    """
+
+    suite: Suite
+    file: Path | None
+    models: Sequence[str]
     out: Path
     reuse: Sequence[Path]
     engine: EngineFlags
 
     def __str__(self) -> str:
         """Return the command line that does the same again, or goes on with it."""
-        pairs = [] if self.is_suite else list(self._scope())
+        pairs = [] if self.file is not None else list(self._asked())
         pairs += [("--out", self.out), *(("--reuse", path) for path in self.reuse)]
+        pairs += [("--model", mask_login(model)) for model in self.models]
         hidden = {"--split": "test", "--epochs": 1, "--out": Path("runs")}
-        words = ["tts", *plugins.flags(), "eval", *self.benchmarks]
+        names = self.suite.benchmarks if self.file is None else [str(self.file)]
+        words = ["tts", *plugins.flags(), "eval", *names]
         for flag, value in pairs:
             if value is not None and hidden.get(flag) != value:
                 words += [flag, str(value)]
         return shlex.join([*words, *self.engine.to_arguments()])
 
-    @property
-    def is_suite(self) -> bool:
-        """Whether a file says what is run."""
-        return self.benchmarks[0].endswith((".yaml", ".yml"))
-
-    def _scope(self) -> Iterator[tuple[str, Any]]:
+    def _asked(self) -> Iterator[tuple[str, Any]]:
         """Yield the flags that say what is run."""
-        scope = self.scope
-        yield from (("--preset", name) for name in self.presets)
-        yield from (("--set", text) for text in self.overrides)
+        scope = self.suite.scope
+        yield from (("--preset", name) for name in self.suite.presets)
+        yield from (("--set", text) for text in self.suite.overrides)
         yield "--data", scope.data
         yield from (("--map", f"{column}={name}") for column, name in scope.map.items())
         yield "--split", scope.split
         last = scope.skip + (scope.limit or 0)
         yield "--limit", f"{scope.skip + 1}-{last}" if scope.skip else scope.limit
         yield "--ids", ",".join(scope.ids) or None
-        yield "--shuffle", scope.shuffle
-        yield from (("--epochs", scope.epochs), ("--seed", scope.seed), ("--budget", scope.budget))
-        yield "--run-budget", scope.run_budget
+        yield from (("--shuffle", scope.shuffle), ("--epochs", scope.epochs))
+        yield "--seed", ",".join(map(str, self.suite.seeds))
+        yield from (("--budget", scope.budget), ("--run-budget", scope.run_budget))
 
 
 @app.command("eval")
@@ -109,7 +112,15 @@ def evaluate_command(
     epochs: Annotated[
         int, typer.Option("--epochs", min=1, help="Solve every problem this often.")
     ] = 1,
-    seed: flags.SeedFlag = 0,
+    seeds: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--seed",
+            help="The same seed gives the same samples; 0 where none is given. Several, such as "
+            "0,1,2, are a run each.",
+            metavar="N,N,...",
+        ),
+    ] = None,
     budget: flags.BudgetFlag = None,
     run_budget: Annotated[
         str | None,
@@ -125,14 +136,23 @@ def evaluate_command(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            help=f"{MODEL_HELP} {DEFAULT_MODEL} where none is given. Repeat it for more, one "
+            "after the other.",
+            metavar="SPEC",
+        ),
+    ] = None,
     *,
     engine: EngineFlags,
 ) -> None:
     """Solve benchmarks by presets and report accuracy, tokens and seconds.
 
-    The same command again goes on where it was interrupted. "--set n=4,8,16" makes three runs of
-    each preset, "--set NAME:n=4" changes one preset alone; a suite (docs/suites.md) has several
-    models and seeds too.
+    The same command again goes on where it was interrupted. Every benchmark, preset, model and seed
+    is a run; "--set n=4,8,16" makes three of each preset, "--set NAME:n=4" changes one preset
+    alone. A file says the same in YAML (docs/suites.md).
 
     Example: tts eval chain --preset single --preset self_consistency --limit 100
     """
@@ -144,20 +164,30 @@ def evaluate_command(
         ids=tuple(filter(None, (ids or "").split(","))),
         shuffle=shuffle,
         epochs=epochs,
-        seed=seed,
         budget=budget,
         run_budget=run_budget,
     )
-    typed = _Typed(
-        benchmarks=tuple(dict.fromkeys(benchmarks)),
-        presets=tuple(dict.fromkeys(preset or (DEFAULT_PRESET,))),
-        overrides=tuple(overrides or ()),
-        scope=scope,
-        out=out,
-        reuse=tuple(reuse or ()),
-        engine=engine,
-    )
-    works = _works(typed, is_changed=bool(preset or overrides) or scope != Scope.of())
+    models = tuple(dict.fromkeys(model or ()))
+    first, *more = benchmarks
+    file = Path(first) if first.endswith((".yaml", ".yml")) else None
+    if file is None:
+        suite = Suite(
+            benchmarks=tuple(dict.fromkeys(benchmarks)),
+            presets=tuple(dict.fromkeys(preset or (DEFAULT_PRESET,))),
+            overrides=tuple(overrides or ()),
+            models=models or (DEFAULT_MODEL,),
+            seeds=parse_seeds(seeds or ("0",)),
+            scope=scope,
+        )
+    elif more or preset or overrides or seeds or scope != Scope.of():
+        raise InputError(
+            f"{first}: a suite says itself what is run; beside it stand the flags of engines, "
+            "--out, --reuse and --json alone"
+        )
+    else:
+        suite = load_suite(file, models)
+    typed = _Typed(suite, file, models, out, tuple(reuse or ()), engine)
+    works = list(suite.works(engine))
     summaries = output.run_async(
         _run(works, out, [log_of(run) for run in typed.reuse]),
         if_interrupted=f"interrupted; what was finished is kept. Go on with:\n  {typed}",
@@ -174,59 +204,9 @@ def evaluate_command(
         raise InputError(f"no problem could be solved: {_reasons(summaries[0]) or 'no samples'}")
 
 
-_Work = tuple[Runtime, list[Plan]]  # what runs on one set of engines
-
-
-def _works(typed: _Typed, *, is_changed: bool) -> list[_Work]:
-    """Return what is to be run, all of it checked before an engine starts."""
-    first, *more = typed.benchmarks
-    if not typed.is_suite:
-        runtime = typed.engine.runtime()
-        plans = plan_all(
-            typed.benchmarks, typed.presets, typed.scope, runtime.parts, overrides=typed.overrides
-        )
-        return [(runtime, plans)]
-    if more or is_changed:
-        raise InputError(
-            f"{first}: a suite says itself what is run; beside it stand the flags of engines, "
-            "--out, --reuse and --json alone"
-        )
-    return list(_of_suite(load_suite(Path(first)), typed.engine))
-
-
-def _of_suite(suite: Suite, engine: EngineFlags) -> Iterator[_Work]:
-    said = suite.file
-    if said.models and engine.model != DEFAULT_MODEL:
-        raise InputError("the suite names its models: leave --model out, or the suite's models")
-    for model in several(said.models) or (engine.model,):
-        runtime = replace(
-            engine,
-            model=model,
-            engine_arg=[*(engine.engine_arg or ()), *to_flags(said.engine_args)],
-            verifier=[*(engine.verifier or ()), *to_flags(said.verifiers)],
-        ).runtime()
-        scope = Scope.of(
-            data=said.data,
-            split=said.split,
-            limit=said.limit,
-            ids=said.ids,
-            shuffle=said.shuffle,
-            epochs=said.epochs,
-            budget=said.budget,
-            run_budget=said.run_budget,
-        )
-        once = plan_all(
-            several(said.benchmarks),
-            suite.presets,
-            scope,
-            runtime.parts,
-            overrides=suite.overrides,
-        )
-        plans = [replace(plan, seed=seed) for seed in several(said.seeds) for plan in once]
-        yield runtime, plans
-
-
-async def _run(works: Sequence[_Work], out: Path, logs: Sequence[Path]) -> list[Summary]:
+async def _run(
+    works: Sequence[tuple[Runtime, list[Plan]]], out: Path, logs: Sequence[Path]
+) -> list[Summary]:
     summaries: list[Summary] = []
     for runtime, plans in works:
         async with runtime:
@@ -265,9 +245,9 @@ def _print(summaries: Sequence[Summary], typed: _Typed, picture: Path | None) ->
             output.print_text(f"KV    {read}")
     if picture is not None:
         output.print_text(f"plot  {picture}")
-    first = summaries[0]
-    if not typed.is_suite:
-        output.print_text(f"seed  {typed.scope.seed}, {first.model} on {first.engine}")
+    if len({(one.model, one.engine, one.seed) for one in summaries}) == 1:
+        first = summaries[0]
+        output.print_text(f"seed  {first.seed}, {first.model} on {first.engine}")
     output.print_text(f"again {typed}")
 
 
