@@ -42,7 +42,7 @@ def export_runs(runs: Sequence[StoredRun], path: Path, *, texts: bool = False) -
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix in _LOGS:
             return _write_log(runs, path)
-        rows = [row for run in runs for row in _rows(run, texts=texts)]
+        rows = [row for run in runs for row in sample_rows(run, texts=texts)]
         if not rows:
             raise InputError("none of these runs has a finished problem")
         _WRITERS[path.suffix](rows, path)
@@ -51,7 +51,13 @@ def export_runs(runs: Sequence[StoredRun], path: Path, *, texts: bool = False) -
     return len(rows)
 
 
-def _rows(run: StoredRun, *, texts: bool) -> Iterator[dict[str, Any]]:
+def sample_rows(run: StoredRun, *, texts: bool) -> Iterator[dict[str, Any]]:
+    """Yield a row for each sample of each problem.
+
+    Args:
+        run: Of which.
+        texts: With the samples' texts; one of several completions has none.
+    """
     said = Texts(run.folder, ()) if texts else None
     stated = {line["problem"]: line for line in read_statements(run.folder)}
     config = run.config
@@ -80,7 +86,8 @@ def _rows(run: StoredRun, *, texts: bool) -> Iterator[dict[str, Any]]:
             }
 
 
-def _write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write rows to a file, with a column for each key that any of them has."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
@@ -97,7 +104,7 @@ def _write_parquet(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     )
 
 
-_WRITERS = {".csv": _write_csv, ".parquet": _write_parquet}
+_WRITERS = {".csv": write_csv, ".parquet": _write_parquet}
 
 
 def _write_log(runs: Sequence[StoredRun], path: Path) -> int:

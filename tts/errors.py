@@ -27,6 +27,7 @@ EXTRAS: Mapping[str, str] = {
     "fastapi": "serve",
     "inspect_ai": "inspect",
     "matplotlib": "plots",
+    "mlflow": "mlflow",
     "networkx": "graphs",
     "optuna": "search",
     "prometheus_client": "serve",
@@ -37,8 +38,10 @@ EXTRAS: Mapping[str, str] = {
     "scipy": "optimize",
     "starlette": "serve",
     "torch": "cpu",
+    "trackio": "trackio",
     "uvicorn": "serve",
     "vllm": "cpu",
+    "wandb": "wandb",
 }
 
 
