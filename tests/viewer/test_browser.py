@@ -108,6 +108,30 @@ def test_three_clicks_lead_from_all_runs_to_why_a_vote_went_wrong(page: Any, add
     page.get_by_text(re.compile(r"^\d of 5$")).wait_for()  # the list of the run's problems
 
 
+def test_keys_that_are_pressed_while_a_page_loads_are_not_lost(
+    page: Any, address: str, voted: Path
+) -> None:
+    page.goto(f"{address}#/run/{quote(voted.name)}/s0/0")
+    page.get_by_role("heading", name="s0").wait_for()
+    held: list[Any] = []
+    is_slow = True
+    page.route("**/api/problem?**", lambda r: held.append(r) if is_slow else r.continue_())
+    page.keyboard.press("j")
+    page.wait_for_url("**/s1/0**")
+    page.get_by_text("Reading…").wait_for()
+    page.keyboard.press("j")
+    page.keyboard.press("u")
+    while not held:
+        page.wait_for_timeout(10)
+    is_slow = False
+    held[0].continue_()
+    page.get_by_text(re.compile(r"^\d of 5$")).wait_for()  # by way of s2
+    page.go_back()
+    page.wait_for_url("**/s2/0**")
+    page.keyboard.press("k")
+    page.get_by_role("heading", name="s1").wait_for()
+
+
 def test_what_a_model_wrote_is_text_and_mathematics(page: Any, address: str, voted: Path) -> None:
     page.goto(f"{address}#/run/{quote(voted.name)}/s0/0")
     attempt = page.locator(".attempt").first

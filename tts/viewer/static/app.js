@@ -23,7 +23,8 @@ const help = h("dialog", { "aria-label": "Keys" },
   h("dl", { class: "keys" }, KEYS.map(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)])),
   h("form", { method: "dialog" }, h("button", {}, "Close")));
 let leave = () => {};
-let shown = null; // what the page in view offers to keys: up, next, previous
+let shown = null; // where keys lead from the page in view, by key; none while a page loads
+let pressed = []; // what was typed meanwhile
 
 function setTheme(name) {
   document.documentElement.dataset.theme = name;
@@ -65,7 +66,7 @@ async function show() {
       ]));
       document.title = `${links.map(([text]) => text).at(-1)} · tts`;
     },
-    keys(actions) { shown = actions; },
+    keys({ up, next, previous }) { shown = { u: up, j: next, k: previous }; go(pressed.shift()); },
     // Ask again and again while something goes on, the more seldom the longer an answer takes.
     again(work, isGoingOn) {
       const tick = async (pause) => {
@@ -85,12 +86,20 @@ async function show() {
     else if (parts[0] === "run" && parts.length === 2) await runPage(page, parts[1]);
     else await overview(page);
   } catch (error) {
-    if (!state.gone) main.replaceChildren(h("p", { class: "fault", role: "alert" }, error.message));
+    if (!state.gone) {
+      page.keys({});
+      main.replaceChildren(h("p", { class: "fault", role: "alert" }, error.message));
+    }
   }
   if (!state.gone && !params.attempt) {
     if (params.tab) main.querySelector("[role=tablist]")?.scrollIntoView({ block: "start" });
     else window.scrollTo(0, 0);
   }
+}
+
+function go(key) {
+  if (!shown[key]) pressed = [];
+  else [location.hash, shown] = [shown[key], null];
 }
 
 function onKey(event) {
@@ -103,9 +112,8 @@ function onKey(event) {
   if (event.key === "?") help.showModal();
   else if (event.key === "t") nextTheme();
   else if (event.key === "/" && filter) { event.preventDefault(); filter.focus(); }
-  else if (event.key === "u" && shown?.up) location.hash = shown.up;
-  else if (event.key === "j" && shown?.next) location.hash = shown.next;
-  else if (event.key === "k" && shown?.previous) location.hash = shown.previous;
+  else if (shown) go(event.key);
+  else if (["u", "j", "k"].includes(event.key) && !event.repeat) pressed.push(event.key);
 }
 
 let kept = "auto";

@@ -30,6 +30,7 @@ export async function overview(page) {
   let { runs, units, unit: wanted } = await ask("runs");
   if (page.gone) return;
   page.crumb(["Runs"]);
+  page.keys({});
   let unit = page.params.unit in units ? page.params.unit : wanted ? wanted : new Set(runs.map((run) => run.model)).size > 1 && runs.some((run) => run.cost?.eflops) ? "eflops" : "tokens";
   const columns = [
     { name: "benchmark", value: (r) => r.benchmark, cell: (r) => r.benchmark },
