@@ -16,7 +16,8 @@ $(READY): cpu.lock dev.lock pyproject.toml tools/setup.sh
 
 demo: setup
 	$(BIN)/tts eval countdown --limit 100 --out runs/demo \
-	  --preset single --preset self_consistency --preset early_stop --preset weighted_vote
+	  --preset single --preset self_consistency --preset weighted_vote --preset rebase
+	@echo 'look at it: $(BIN)/tts view runs/demo'
 
 # Two processes at once; the tests of one file stay together, as they share an engine.
 test: setup
