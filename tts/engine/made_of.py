@@ -35,7 +35,7 @@ def made_of(specs: Mapping[str, EngineSpec]) -> dict[str, Any] | None:
     machine = Machine.this()
     return {
         "vllm": version,
-        "on_gpu": bool(machine.gpu_bytes),
+        "gpu_bytes": list(machine.gpu_bytes),
         "bfloat16": machine.has_bfloat16,
         "engines": {
             name: {
