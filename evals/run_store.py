@@ -7,6 +7,7 @@ DIR/<benchmark>-<preset>-<hash of its configuration>/
                         (`tts.runtime.log_file`); `kind` tells which
     problems.jsonl      one line per finished problem and repeat, with its samples
     trace.jsonl         what happened to each finished problem
+    memory.jsonl        what problems kept for those after them, if they did (`tts.runtime.memory`)
     summary.json        the figures, once every problem is finished
     lock                held while a process works here
 
@@ -35,6 +36,7 @@ from tts.errors import StoreError
 from tts.evals.environment import describe_machine, versions
 from tts.evals.records import Record
 from tts.runtime.log_file import LogFile
+from tts.runtime.memory import MemoryFile
 from tts.storage.sealed_lines import (
     LineWriter,
     cannot_write,
@@ -48,6 +50,7 @@ from tts.types.figures import Summary
 
 SCHEMA = 2
 GENERATIONS = "generations.jsonl"
+MEMORY = "memory.jsonl"
 _STATEMENTS, _PROBLEMS, _TRACE = "statements.jsonl", "problems.jsonl", "trace.jsonl"
 _RUN, _SUMMARY, _LOCK = "run.json", "summary.json", "lock"
 
@@ -261,6 +264,8 @@ class RunStore:
             seed, finished = int(config["seed"]), self.records.keys()
             self.log = LogFile(self.folder / GENERATIONS, seed=seed, finished=finished)
             opened.callback(self.log.close)
+            self.memory = MemoryFile(self.folder / MEMORY)
+            opened.callback(self.memory.close)
             self._head = head if self.summary is not None else self._with_session(head)
             _write_statements(self.folder / _STATEMENTS, problems)
             self._problems = LineWriter(self.folder / _PROBLEMS, lines[-1].end if lines else 0)

@@ -168,6 +168,7 @@ async def _evaluate(
             verifiers=on.verifiers,
             engines=others,
             log=store.log,
+            memory=store.memory,
             run_budget=_left(plan.run_budget, store),
             max_problems=_max_problems(plan, on.engine),
             max_live_kv=on.max_live_kv,

@@ -55,6 +55,7 @@ MAY: dict[str, Room] = {
     "tts.allocation": Room("errors storage types"),
     "tts.trajectories": Room("answers errors protocols types", names="pipeline"),
     "tts.passages": Room("errors ngrams"),
+    "tts.concepts": Room("storage"),
     "tts.graph_prompts": Room("prompts types"),
     "tts.buffered_stream": Room("errors types"),
     "tts.logprobs": Room(),
@@ -78,8 +79,8 @@ MAY: dict[str, Room] = {
     ),
     "tts.tools": Room("parts passages pipeline protocols trajectories types verifiers._sandbox"),
     "tts.operators": Room(
-        "allocation answers errors graph_prompts heads lazy parts passages pipeline prompts"
-        " protocols scoring search tools trajectories types voting",
+        "allocation answers concepts errors graph_prompts heads lazy ngrams parts passages pipeline"
+        " prompts protocols scoring search storage tools trajectories types voting",
     ),
     "tts.strategies": Room(
         "allocation errors lazy operators parts pipeline prompts search",
@@ -124,8 +125,8 @@ MAY: dict[str, Room] = {
     "tts.bench.servers": Room("bundled errors"),
     "tts.bench": Room(
         "allocation answers bench.servers buffered_stream console costs engine errors evals"
-        " evals.calibration kernels operators parts pipeline presets prompts protocols runtime"
-        " search seeds session storage strategies tasks tools types voting",
+        " evals.calibration evaluation kernels operators parts pipeline presets prompts protocols"
+        " runtime search seeds session storage strategies tasks tools types voting",
     ),
     "tts.cli": Room(
         "allocation bench budget bundled console costs engine errors evals evals.benchmarks"

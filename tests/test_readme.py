@@ -66,7 +66,7 @@ def test_presets_take_what_the_commands_set(
     for flag, value in pairwise(shlex.split(line)):
         if flag in given:
             given[flag].append(value)
-    written = ("policy.yaml", "router.json", "scores.json")  # by the command before it
+    written = ("policy.yaml", "router.json", "scores.json", "memory.jsonl")  # by another command
     settings = [one for one in given["--set"] if not any(file in one for file in written)]
     assert all(preset.pipeline.sinks for preset in variants(given["--preset"], settings))
 

@@ -22,7 +22,7 @@ from tts.engine_needs import (
 )
 from tts.errors import CapabilityError, PipelineError, optional_import
 from tts.parts import catalog
-from tts.protocols import Engine, Operator, State, Verifier
+from tts.protocols import Engine, Operator, Spec, State, Verifier
 from tts.types import Sampling, StateSpec
 from tts.types.card import shorten
 
@@ -233,6 +233,11 @@ class Pipeline:
         """Whether a node counts equal answers, which texts without an announced one are not."""
         return any(node.operator.spec.compares for _, node in self)
 
+    @property
+    def batch(self) -> int:
+        """Problems of a run that begin together, as `Spec.batch`; 0 where they may all."""
+        return smallest_batch(node.operator.spec for _, node in self)
+
     def hidden_states(self, verifiers: Mapping[str, Verifier]) -> StateSpec | None:
         """Return the hidden states that its verifiers read of the policy's completions.
 
@@ -302,6 +307,11 @@ class Pipeline:
         if spec.bounded and bound is None:
             return "it cannot know how many trajectories come in; use `stop: never`"
         return ""
+
+
+def smallest_batch(specs: Iterable[Spec]) -> int:
+    """Return the smallest batch that nodes ask for; 0 where none of them does."""
+    return min((spec.batch for spec in specs if spec.batch), default=0)
 
 
 def operator_name(operator: Operator) -> str:

@@ -140,9 +140,10 @@ def _ask(problem: Problem, text: str, thought: Thought | None = None) -> Prompt:
     """Put the problem first, so that all requests about it share a prefix."""
     options = problem.prompt or _PLAIN
     *before, last = problem.messages or (Message("user", problem.statement),)
+    notes = f"{options.notes}\n\n" if options.notes else ""
     if problem.is_raw:
-        return Prompt(text=_fill(options.template, problem.statement, text))
-    own = replace(last, content=_fill(options.template, last.content, text))
+        return Prompt(text=notes + _fill(options.template, problem.statement, text))
+    own = replace(last, content=notes + _fill(options.template, last.content, text))
     messages = (*_opening(problem, options, before), *before, own)
     return Prompt(messages=messages, thought=thought)
 
@@ -246,6 +247,19 @@ ONE_OF_TWO = 'Give either one test in a ```python block or the line "Best: N", a
 _BY_PROGRAM = (
     "Write a Python program that computes the answer and prints it, and prints nothing else. "
     "Put the whole program in one ```python block."
+)
+HINTS = "What helped with other problems, as suggestions only; some may not fit what follows."
+SELECT_CONCEPTS = (
+    "Which of the ideas listed above would help with this problem? Look first for what the problem "
+    "visibly has. Do not solve it. Reply with the names of at most {count} of them, one on each "
+    'line, or reply "none".'
+)
+WRITE_CONCEPTS = (
+    "This solution is right. Write down what it teaches about other problems, not this one: one to "
+    "three ideas, without this problem's numbers. Use the name of a known idea where it is one. "
+    "Reply with a YAML list in a ```yaml block; each entry has `name`, `kind` (structure or "
+    "routine), `description`, `parameters` (a list such as `n: int`), `cues` (a list: how to see "
+    "that it helps) and `notes` (a list: how to use it)."
 )
 PROBE = "\n\nThe answer to the whole problem is \\boxed{"
 MODULES = (
@@ -391,6 +405,18 @@ def recall(problem: Problem, steps: Sequence[str], recalled: Sequence[str]) -> P
     """Ask for knowledge that complements a solution's steps and what was recalled for them."""
     known = "".join(map(note, recalled))
     return _ask(problem, "\n\n".join(["Solution so far:", *steps, f"{known}{RECALL}"]))
+
+
+def select_concepts(problem: Problem, known: Sequence[str], count: int) -> Prompt:
+    """Ask which of the known ideas, each named in a line, help with a problem."""
+    listed = "\n".join(known)
+    return _ask(problem, f"Ideas:\n{listed}\n\n{SELECT_CONCEPTS.format(count=count)}")
+
+
+def write_concepts(problem: Problem, solution: str, known: Sequence[str]) -> Prompt:
+    """Ask what a right solution teaches about other problems, given the names of known ideas."""
+    names = "Known ideas: " + ", ".join(known) + "\n\n" if known else ""
+    return _ask(problem, f"Solution:\n{solution.strip()}\n\n{names}{WRITE_CONCEPTS}")
 
 
 def parse_recalled(text: str) -> str:

@@ -13,6 +13,7 @@ COMMANDS = (
     "fleet",
     "graph",
     "kernels",
+    "lessons",
     "long_steps",
     "memory",
     "ordering",

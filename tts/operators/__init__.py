@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from tts.operators.base import OperatorModel as OperatorModel
     from tts.operators.base import node as node
     from tts.operators.choose import choose as choose
+    from tts.operators.concepts import concepts as concepts
     from tts.operators.dag import dag as dag
     from tts.operators.delegate import delegate as delegate
     from tts.operators.draft_chunks import draft_chunks as draft_chunks
     from tts.operators.escalate import escalate as escalate
+    from tts.operators.examples import examples as examples
     from tts.operators.execute import execute as execute
     from tts.operators.expand import expand as expand
     from tts.operators.follow import follow as follow
@@ -60,10 +62,12 @@ _OPERATORS = (
     "abandon",
     "allocate",
     "choose",
+    "concepts",
     "dag",
     "delegate",
     "draft_chunks",
     "escalate",
+    "examples",
     "execute",
     "expand",
     "follow",

@@ -22,7 +22,7 @@ from typing import Annotated
 from pydantic import AfterValidator, InstanceOf, PlainSerializer
 
 from tts.errors import PipelineError
-from tts.pipeline import Pipeline
+from tts.pipeline import Pipeline, smallest_batch
 from tts.protocols import Spec, State
 
 
@@ -72,6 +72,7 @@ def body_spec(bodies: Iterable[Pipeline], *, passes_on: bool = False) -> Spec:
         engines=_union(part.engines for part in parts),
         embedders=_union(part.embedders for part in parts),
         compares=any(part.compares for part in parts),
+        batch=smallest_batch(parts),
     )
 
 

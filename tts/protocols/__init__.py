@@ -14,12 +14,14 @@ from tts.protocols.engine import request_parts as request_parts
 from tts.protocols.kv import KVDemand as KVDemand
 from tts.protocols.kv import KVMarket as KVMarket
 from tts.protocols.pace import Pace as Pace
+from tts.protocols.watcher import Watcher as Watcher
 from tts.types import (
     Answer,
     Embeddings,
     GenerationRequest,
     Grade,
     GraphFigures,
+    Kept,
     Likelihood,
     ModelInfo,
     Problem,
@@ -85,22 +87,6 @@ class Branch(Protocol):
 
     def finish(self) -> None:
         """Say that no more will come."""
-        ...
-
-
-class Watcher(Protocol):
-    """Who reads along while a problem is solved; its methods must neither wait nor fail."""
-
-    def spent(self, usage: Usage) -> None:
-        """Learn what a completion has cost that has come."""
-        ...
-
-    def sent(self, trajectory: Trajectory) -> None:
-        """Learn what a node has sent."""
-        ...
-
-    def wrote(self, index: int, text: str) -> None:
-        """Learn how far the text has come that will leave the pipeline as it stands."""
         ...
 
 
@@ -208,6 +194,18 @@ class Context(Protocol):
             unit: Of the mean; `sequential` is generated tokens one after the other, each call after
                 all that had come before it, as budgets count them.
         """
+        ...
+
+    def recall(self, batch: int) -> list[Kept]:
+        """Return what this node kept of the run's problems of earlier batches, in their order.
+
+        Args:
+            batch: Problems of a batch, as the node's `spec` has it.
+        """
+        ...
+
+    def keep(self, values: Mapping[str, Any]) -> None:
+        """Leave something of this problem to those that come after it: JSON values, once."""
         ...
 
     def asking(self, engine: str) -> "Context":
@@ -386,6 +384,8 @@ class Spec:
         engines: Names of engines that the run must have beside its own, and that generate for it.
         embedders: Names of engines of the run that embed texts for it.
         compares: Counts equal answers, and so is of use only where answers can be equal.
+        batch: Problems of a run that begin together, in their order, once all before them have
+            ended, since it reads what it kept of those; 0 where it keeps nothing.
     """
 
     accepts: State | None = "any"
@@ -402,6 +402,7 @@ class Spec:
     engines: tuple[str, ...] = ()
     embedders: tuple[str, ...] = ()
     compares: bool = False
+    batch: int = 0
 
 
 class Operator(Protocol):

@@ -29,6 +29,7 @@ from tts.types import (
     Embeddings,
     GenerationRequest,
     GraphFigures,
+    Kept,
     Likelihood,
     ModelInfo,
     Problem,
@@ -172,6 +173,15 @@ class NodeContext:
         account = self.run.accounts.of(mean, unit)
         past = self.arrivals(f"pace {mean:g} {unit}")
         return ProblemPace(account, partial(self.run.spent, unit), past)
+
+    def recall(self, batch: int) -> list[Kept]:
+        """Return what this node kept of the problems of earlier batches, in the run's order."""
+        return self.run.memory.before(self.run.job, self.node, batch)
+
+    def keep(self, values: Mapping[str, Any]) -> None:
+        """Leave something of this problem to those that come after it."""
+        job = self.run.job
+        self.run.memory.add(Kept(job.priority, job.seed, self.node, job.problem.id, values))
 
     def asking(self, engine: str) -> "NodeContext":
         """Return this context bound to another engine of the run; unchanged for an empty name."""

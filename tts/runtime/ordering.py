@@ -35,10 +35,15 @@ class Placed:
 
 
 def in_order(jobs: Sequence[Job]) -> list[Placed]:
-    """Return jobs in the order in which they should run."""
+    """Return jobs in the order in which they should run.
+
+    Those of pipelines that learn from one problem to the next keep theirs.
+    """
     texts = [_text(job) for job in jobs]
     priorities, placed = sorted(job.priority for job in jobs), list[Placed]()
-    for members, shared in group_by_beginning(texts):
+    is_fixed = any(job.pipeline.batch for job in jobs)
+    alone = [([index], 0) for index in range(len(jobs))]
+    for members, shared in alone if is_fixed else group_by_beginning(texts):
         group = hash(texts[members[0]][:shared])
         for index in members:
             job = replace(jobs[index], priority=priorities[len(placed)])

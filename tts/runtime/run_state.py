@@ -11,6 +11,7 @@ from tts.runtime.job import Job
 from tts.runtime.kv_market import Market
 from tts.runtime.ledger import Ledger
 from tts.runtime.log import ProblemLog
+from tts.runtime.memory import Memory
 from tts.runtime.pace import Accounts
 from tts.runtime.replay import Clock
 from tts.runtime.stream import RequestStream, Services
@@ -30,6 +31,7 @@ class RunState:
         verifiers: By name.
         kv_markets: Where searches meet, by the name of their engine.
         accounts: What the run's problems have spent of their shares.
+        memory: What the run's problems keep for each other.
         new_groups: Makes an empty set of classes of equal answers.
         on_progress: Called when a completion or an abort has freed KV blocks.
         seconds: Until its deadline, or that of those above it; infinite without one.
@@ -46,6 +48,7 @@ class RunState:
         verifiers: Mapping[str, Verifier],
         kv_markets: Mapping[str, Market],
         accounts: Accounts,
+        memory: Memory,
         new_groups: Callable[[Problem], AnswerGroups],
         on_progress: Callable[[], None],
         seconds: float = math.inf,
@@ -60,6 +63,7 @@ class RunState:
         self.verifiers = verifiers
         self.kv_markets = kv_markets
         self.accounts = accounts
+        self.memory = memory
         self._new_groups = new_groups
         self._groups: WeakSet[AnswerGroups] = WeakSet()
         self.facts = FactLog(Trace())

@@ -21,6 +21,7 @@ from tts.runtime.job import Job
 from tts.runtime.kv_market import Market
 from tts.runtime.ledger import Ledger
 from tts.runtime.log import GenerationLog
+from tts.runtime.memory import Memory
 from tts.runtime.ordering import Placed, in_order
 from tts.runtime.pace import Accounts
 from tts.runtime.run_state import RunState
@@ -57,6 +58,8 @@ class Runtime:
         engine: Where completions come from.
         verifiers: By the name that pipelines use.
         log: Generations to reuse and to add to; a log in memory by default.
+        memory: What problems of `run_many` kept for each other, and will; by default each call
+            begins with nothing.
         run_budget: Hard limits on everything that this runtime does; text such as "1M" is read.
         max_problems: Most problems in flight; None is 64 for each replica of the engine.
         engines: Other models that operators, judges and search policies may ask, by name.
@@ -73,6 +76,7 @@ class Runtime:
         *,
         verifiers: Mapping[str, Verifier] | None = None,
         log: GenerationLog | None = None,
+        memory: Memory | None = None,
         run_budget: Budget | str | None = None,
         max_problems: int | None = None,
         engines: Mapping[str, Engine] | None = None,
@@ -82,6 +86,7 @@ class Runtime:
         self._markets: dict[int, Market] = {}
         self.serve({"": engine, **(engines or {})}, verifiers or {})
         self.log = log or GenerationLog()
+        self.memory = memory
         self.ledger = Ledger(to_budget(run_budget) or Budget())
         self.accounts = Accounts()
         self.checker = AnswerChecker()
@@ -124,6 +129,7 @@ class Runtime:
         *,
         log: GenerationLog | None = None,
         account: Ledger | None = None,
+        memory: Memory | None = None,
         watcher: Watcher | None = None,
     ) -> Result:
         """Run one job at once, whether there is room for it or not.
@@ -132,6 +138,7 @@ class Runtime:
             job: What to do.
             log: In place of the run's, such as an empty one that is dropped with the job.
             account: Ledger under which it is charged, itself below the run's; None is the run's.
+            memory: What problems before it kept; None for nothing, and what it keeps is dropped.
             watcher: Reads along; None for nobody.
 
         Raises:
@@ -149,6 +156,7 @@ class Runtime:
             verifiers=self.verifiers,
             kv_markets=self.kv_markets,
             accounts=self.accounts,
+            memory=memory or Memory(),
             new_groups=partial(self._new_groups, Patience()),
             on_progress=self.admission.look_again,
             seconds=min(run_left, math.inf if job.budget.seconds is None else job.budget.seconds),
@@ -181,7 +189,8 @@ class Runtime:
         Leaving the block early cancels what still runs.
 
         Jobs whose problems begin with the same long text run one after the other (`ordering.py`);
-        else they start in the order in which they are given.
+        else they start in the order in which they are given, as they do where problems learn from
+        those before them (`Spec.batch`).
 
         Args:
             jobs: Each starts as soon as there is room for it.
@@ -269,6 +278,7 @@ class RunMany:
     def __init__(self, runtime: Runtime, placed: Sequence[Placed]) -> None:
         self._runtime = runtime
         self._placed = placed
+        self._memory = runtime.memory or Memory()
         self._results: asyncio.Queue[Result | None] = asyncio.Queue()
         self._feeder: asyncio.Task[None] | None = None
 
@@ -309,19 +319,27 @@ class RunMany:
 
     async def _feed(self) -> None:
         try:
+            running: set[asyncio.Task[Result]] = set()
+            batch = 0
             async with asyncio.TaskGroup() as group:
                 for placed in self._placed:
+                    size = placed.job.pipeline.batch
+                    if size and running and placed.job.priority // size != batch:
+                        await asyncio.wait(running)  # what it reads they have kept by then
+                    batch = placed.job.priority // size if size else 0
                     await self._runtime.admission.acquire(placed)
                     task = group.create_task(self._run(placed.job), name=placed.job.problem.id)
                     # Not in the task, which may be cancelled before its first step.
                     task.add_done_callback(partial(self._end, placed))
+                    running.add(task)
+                    task.add_done_callback(running.discard)
         except ExceptionGroup as errors:
             raise innermost(errors) from None
         finally:
             self._results.put_nowait(None)
 
     async def _run(self, job: Job) -> Result:
-        result = await self._runtime.run(job)
+        result = await self._runtime.run(job, memory=self._memory)
         self._results.put_nowait(result)
         return result
 

@@ -22,6 +22,7 @@ from tts.types.figures import Interval as Interval
 from tts.types.figures import KVBytes as KVBytes
 from tts.types.figures import Summary as Summary
 from tts.types.figures import Tokens as Tokens
+from tts.types.kept import Kept as Kept
 from tts.types.model_info import ModelInfo as ModelInfo
 from tts.types.model_info import Price as Price
 from tts.types.prompt_options import PromptExample as PromptExample

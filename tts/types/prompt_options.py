@@ -22,6 +22,7 @@ class PromptOptions:
             place of what fits its type; not said beside `instruction`.
         examples: Shown as earlier turns of the chat, each with the same instruction.
         template: How a problem and what is asked of it make up a user's turn.
+        notes: Stand before the problem in that turn; nothing if empty.
     """
 
     system: str = ""
@@ -29,3 +30,4 @@ class PromptOptions:
     answer: str | None = None
     examples: tuple[PromptExample, ...] = ()
     template: str = "{problem}\n\n{instruction}"
+    notes: str = ""
