@@ -3,19 +3,20 @@
 import argparse
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 import torch
-from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from tts import prompts
-from tts.bundled import write_manifest
+from tts.bundled import search_traces, write_manifest
 from tts.bundled.checkpoint import export_model, save_tokenizer
 from tts.bundled.corpus import (
     FIRST,
     LATER,
     ONLY_SOLVE,
+    Example,
     examples,
     load_tried,
     tried_task,
@@ -23,8 +24,8 @@ from tts.bundled.corpus import (
     write_tried,
 )
 from tts.bundled.evaluate import measure
-from tts.bundled.language import Plan, encode, pad, train_language_model
-from tts.bundled.models import draft_config, policy_config, prm_config
+from tts.bundled.language import Plan, Stream, encode, pad, train_language_model
+from tts.bundled.models import draft_config, policy_config, prm_config, searcher_config
 from tts.bundled.prm import (
     RewardModel,
     RewardPlan,
@@ -53,14 +54,45 @@ def make_tokenizer(options: argparse.Namespace) -> None:
 
 def train_policy(options: argparse.Namespace) -> None:
     """Train policy or draft model, exporting at each checkpoint."""
-    torch.set_num_threads(options.threads)
-    tokenizer = load_tokenizer(options.lab / "tokenizer")
     is_policy = options.command == "policy"
+    tokenizer = load_tokenizer(options.lab / "tokenizer")
+    tried = load_tried(options.lab / "tried.jsonl") if is_policy else ()
+
+    def stream(start: int, done: float) -> Iterator[Example]:
+        late = LATER if done > 0.5 else FIRST
+        weights = late if is_policy else ONLY_SOLVE
+        share = options.chain_share
+        return examples(options.seed, weights, start=start, chain_share=share, tried=tried)
+
     config = (policy_config if is_policy else draft_config)(len(tokenizer), token_ids(tokenizer))
-    folder = options.weights / ("reasoner" if is_policy else "draft")
+    _train(options, config, tokenizer, stream, "reasoner" if is_policy else "draft")
+
+
+def train_searcher(options: argparse.Namespace) -> None:
+    """Train one of the two models of `tts bench crossover`; both have one tokenizer."""
+    texts = islice(search_traces.tokenizer_texts(), 4000)
+    tokenizer = build_tokenizer(
+        texts, vocabulary=search_traces.VOCABULARY, alone=search_traces.ALONE
+    )
+
+    def stream(start: int, done: float) -> Iterator[Example]:
+        return search_traces.examples(options.command, options.seed, start=start)
+
+    config = searcher_config(len(tokenizer), token_ids(tokenizer))
+    _train(options, config, tokenizer, stream, options.command)
+
+
+def _train(
+    options: argparse.Namespace,
+    config: Qwen3Config,
+    tokenizer: PreTrainedTokenizerFast,
+    stream: Stream,
+    name: str,
+) -> None:
+    torch.set_num_threads(options.threads)
 
     def export(model: Qwen3ForCausalLM) -> None:
-        export_model(model, tokenizer, folder)
+        export_model(model, tokenizer, options.weights / name)
         write_manifest(options.weights)
 
     train_language_model(
@@ -69,15 +101,14 @@ def train_policy(options: argparse.Namespace) -> None:
         options.lab / options.command,
         Plan(
             minutes=options.minutes,
+            tokens=options.tokens,
             batch_tokens=options.batch_tokens,
             lr=options.lr or 0.02,
             seed=options.seed,
-            mixtures=(FIRST, LATER) if is_policy else (ONLY_SOLVE, ONLY_SOLVE),
-            chain_share=options.chain_share,
         ),
+        stream=stream,
         device="cuda" if torch.cuda.is_available() else "cpu",
         on_save=export,
-        tried=load_tried(options.lab / "tried.jsonl") if is_policy else (),
     )
 
 
@@ -142,6 +173,8 @@ JOBS: dict[str, Callable[[argparse.Namespace], None]] = {
     "tokenizer": make_tokenizer,
     "policy": train_policy,
     "draft": train_policy,
+    "direct": train_searcher,
+    "dfs": train_searcher,
     "try": make_tried,
     "prm": train_prm,
     "report": report,

@@ -1,10 +1,10 @@
-"""Training of the policy and the draft model on the corpus."""
+"""Training of language models on a stream of examples."""
 
 import logging
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,12 +15,14 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from tts.bundled.checkpoint import Progress, load_checkpoint, save_checkpoint
-from tts.bundled.corpus import CHAIN_SHARE, FIRST, LATER, Example, Tried, examples
+from tts.bundled.corpus import Example
 from tts.bundled.optim import Descent, build_optimizers, rate
 
 log = logging.getLogger(__name__)
 POOL = 1024  # examples that are sorted by length together
 EMA_DECAY = 0.998
+# Examples from a position on; the share of the training that is done chooses the mixture.
+Stream = Callable[[int, float], Iterator[Example]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +31,23 @@ class Plan:
 
     Attributes:
         minutes: Training time, earlier runs of the same checkpoint included.
+        tokens: Padded tokens, likewise; training ends with the first of both.
         batch_tokens: Padded tokens of a batch.
         lr: Muon's learning rate; AdamW takes a fifth.
         seed: Of weights and corpus.
         save_minutes: Time between checkpoints.
-        mixtures: Weights of the behaviours in the first half of the time, and in the second.
-        chain_share: Share of the examples that are chains.
     """
 
-    minutes: float
+    minutes: float = math.inf
+    tokens: float = math.inf
     batch_tokens: int = 8192
     lr: float = 0.02
     seed: int = 1
     save_minutes: float = 3.0
-    mixtures: tuple[dict[str, int], dict[str, int]] = (FIRST, LATER)
-    chain_share: float = CHAIN_SHARE
+
+    def done(self, progress: Progress) -> float:
+        """Return the share of the training that is behind us."""
+        return max(progress.seconds / 60 / self.minutes, progress.tokens / self.tokens)
 
 
 def encode(
@@ -112,20 +116,20 @@ def train_language_model(
     folder: Path,
     plan: Plan,
     *,
+    stream: Stream,
     device: str,
     on_save: Callable[[Qwen3ForCausalLM], None],
-    tried: Sequence[Tried] = (),
 ) -> Qwen3ForCausalLM:
-    """Train, or go on training, until the time is up.
+    """Train, or go on training, until time or tokens are used up.
 
     Args:
         config: Shape of the model.
         tokenizer: Of the corpus.
         folder: Checkpoints; the last one in it is taken up.
         plan: Times and rates.
+        stream: What is learned.
         device: cpu or cuda.
         on_save: Gets the averaged model at each checkpoint.
-        tried: Training problems with the policy's own attempts.
 
     Returns:
         The model with its weights averaged over the last steps.
@@ -137,19 +141,11 @@ def train_language_model(
     progress = load_checkpoint(folder, model, average, optimizers) or Progress()
     descent = Descent(optimizers)
     begun, saved = time.monotonic() - progress.seconds, time.monotonic()
-    limit = plan.minutes * 60
     mean_loss = math.nan
-    while progress.seconds < limit:
-        weights = plan.mixtures[progress.seconds > limit / 2]
-        stream = examples(
-            plan.seed,
-            weights,
-            start=progress.examples,
-            chain_share=plan.chain_share,
-            tried=tried,
-        )
-        for ids, labels in batches(tokenizer, stream, plan, f"{plan.seed}/{progress.examples}"):
-            factor = rate(progress.seconds / limit, progress.steps)
+    while plan.done(progress) < 1:
+        pool = stream(progress.examples, plan.done(progress))
+        for ids, labels in batches(tokenizer, pool, plan, f"{plan.seed}/{progress.examples}"):
+            factor = rate(plan.done(progress), progress.steps)
             descent.set_rate(factor)
             loss = language_loss(model, ids.to(device), labels.to(device))
             descent.step(loss, max_norm=1.0)
@@ -166,7 +162,7 @@ def train_language_model(
                     progress.tokens / progress.seconds, mean_loss, factor,
                 )  # fmt: skip
         progress.examples += POOL
-        if time.monotonic() - saved > plan.save_minutes * 60 or progress.seconds >= limit:
+        if time.monotonic() - saved > plan.save_minutes * 60 or plan.done(progress) >= 1:
             saved = time.monotonic()
             save_checkpoint(folder, model, average, optimizers, progress)
             on_save(average)

@@ -1,4 +1,4 @@
-"""Shapes of the three models."""
+"""Shapes of the models."""
 
 from transformers import Qwen2Config, Qwen3Config
 
@@ -14,6 +14,11 @@ def policy_config(vocabulary: int, ids: dict[str, int]) -> Qwen3Config:
 def draft_config(vocabulary: int, ids: dict[str, int]) -> Qwen3Config:
     """Return the shape of the draft model."""
     return _qwen3(vocabulary, ids, width=64, layers=3, heads=2, inner=128)
+
+
+def searcher_config(vocabulary: int, ids: dict[str, int]) -> Qwen3Config:
+    """Return the shape of both models of `tts bench crossover`."""
+    return _qwen3(vocabulary, ids, width=128, layers=4, heads=2, inner=256)
 
 
 def _qwen3(

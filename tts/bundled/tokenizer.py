@@ -8,6 +8,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import PreTrainedTokenizerFast
 
 VOCABULARY = 1024
+ALONE = r"\n\n|\n|[0-9]"
 PAD = "<|endoftext|>"
 TURN_START = "<|im_start|>"
 TURN_END = "<|im_end|>"
@@ -26,20 +27,28 @@ CHAT_TEMPLATE = (
 )
 
 
-def build_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """Train the tokenizer on rendered examples."""
+def build_tokenizer(
+    texts: Iterable[str], *, vocabulary: int = VOCABULARY, alone: str = ALONE
+) -> PreTrainedTokenizerFast:
+    """Train a tokenizer on rendered examples.
+
+    Args:
+        texts: With their marks of turns.
+        vocabulary: Number of tokens.
+        alone: Matches what no merge goes beyond; a match is one token if it is frequent enough.
+    """
     tokenizer = Tokenizer(models.BPE())
     # Phrases of the generated problems become single tokens: training costs time by the token.
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(r"\n\n|\n|[0-9]"), "isolated"),
+            pre_tokenizers.Split(Regex(alone), "isolated"),
             pre_tokenizers.Split(Regex(r"[.?!:;,] "), "merged_with_previous"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
+        vocab_size=vocabulary,
         special_tokens=[
             *(AddedToken(token, special=True, normalized=False) for token in SPECIAL),
             *(AddedToken(token, special=False, normalized=False) for token in THINK),

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import os
 from pathlib import Path
 
@@ -15,6 +16,8 @@ COMMANDS = {
     "policy": "train the policy; goes on from its last checkpoint",
     "try": "let the policy try training problems, for what it and the reward model learn next",
     "draft": "train the draft model; likewise",
+    "direct": "train the model of `tts bench crossover` that answers at once; likewise",
+    "dfs": "train the one that searches, depth first; likewise",
     "prm": "train the process reward model",
     "report": "measure one part: solve, prm, behaviours or draft",
 }
@@ -42,6 +45,7 @@ def _parse() -> argparse.Namespace:
     add("--lab", type=Path, default=Path("lab"), help="checkpoints, samples and reports")
     add("--weights", type=Path, default=WEIGHTS, help="where models are exported")
     add("--minutes", type=float, default=60.0, help="training time, earlier runs included")
+    add("--tokens", type=float, default=math.inf, help="end earlier, after so many")
     add("--seed", type=int, default=1)
     add("--lr", type=float, default=None, help="learning rate of the matrices")
     add("--batch-tokens", type=int, default=6144)

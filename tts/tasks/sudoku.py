@@ -1,18 +1,18 @@
 """Sudoku of 4x4 and 6x6 cells with one solution: every row, column and box holds each digit once.
 
-Levels 1 and 2 are 4x4 with 8 and 5 clues, level 3 is 6x6 with 14. What differs from `countdown` is
+Levels 1 and 2 are 4x4 with 8 and 5 clues, level 3 is 6x6 with 16. What differs from `countdown` is
 depth: one wrong cell ends an attempt, and a solution is a long chain of cells.
 
 Where a text names cells, it does so as "r2c3 = 4", the third cell of the second row.
 """
 
-import math
 import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle, islice
+from math import isqrt
 from operator import eq
 
 from tts.errors import ProblemError
@@ -20,7 +20,7 @@ from tts.tasks.splits import Levels, check_split, draw_in_split, find_boxed
 from tts.types import Problem
 
 BOXES = {4: (2, 2), 6: (2, 3)}  # rows and columns of a box, by size
-SHAPE_BY_LEVEL = {1: (4, 8), 2: (4, 5), 3: (6, 14)}  # size and clues
+SHAPE_BY_LEVEL = {1: (4, 8), 2: (4, 5), 3: (6, 16)}  # size and clues
 _CELL = re.compile(r"r(\d)c(\d) ?= ?(\d)")
 
 Cells = tuple[int, ...]  # row by row, 0 where empty
@@ -36,7 +36,7 @@ class Puzzle:
     @property
     def size(self) -> int:
         """Cells of a row."""
-        return math.isqrt(len(self.clues))
+        return isqrt(len(self.clues))
 
     @property
     def key(self) -> str:
@@ -121,7 +121,7 @@ def draw_training_puzzle(rng: random.Random, size: int, num_clues: int) -> Puzzl
 
 def format_rows(cells: Sequence[int]) -> list[str]:
     """Return the rows of a grid, digits side by side."""
-    size = round(len(cells) ** 0.5)
+    size = isqrt(len(cells))
     return ["".join(map(str, cells[i : i + size])) for i in range(0, len(cells), size)]
 
 
@@ -199,7 +199,7 @@ def label_steps(problem: Problem, steps: Sequence[str]) -> list[bool]:
     """
     clues = clues_of(problem)
     solution = next(solutions(clues), clues)
-    size, right = round(len(clues) ** 0.5), True
+    size, right = isqrt(len(clues)), True
     labels: list[bool] = []
     for step in steps:
         named = [tuple(map(int, found)) for found in _CELL.findall(step)]
