@@ -17,7 +17,6 @@ process may be killed at any byte: a torn last line is dropped, and JSON files a
 """
 
 import contextlib
-import fcntl
 import glob
 import hashlib
 import json
@@ -37,9 +36,9 @@ from tts.evals.environment import describe_machine, versions
 from tts.evals.records import Record
 from tts.runtime.log_file import LogFile
 from tts.runtime.memory import MemoryFile
+from tts.storage.folder_lock import lock_folder
 from tts.storage.sealed_lines import (
     LineWriter,
-    cannot_write,
     encode_line,
     read_json,
     read_lines,
@@ -52,7 +51,7 @@ SCHEMA = 2
 GENERATIONS = "generations.jsonl"
 MEMORY = "memory.jsonl"
 _STATEMENTS, _PROBLEMS, _TRACE = "statements.jsonl", "problems.jsonl", "trace.jsonl"
-_RUN, _SUMMARY, _LOCK = "run.json", "summary.json", "lock"
+_RUN, _SUMMARY = "run.json", "summary.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +247,7 @@ class RunStore:
         self._shape, self._pipeline = shape or {}, pipeline or {}
         self.folder = root / folder_name(config)
         with contextlib.ExitStack() as opened:
-            opened.callback(os.close, _lock(self.folder))
+            opened.callback(os.close, lock_folder(self.folder))
             head = self._head_for(json.loads(json.dumps(config)))
             lines = list(read_lines(self.folder / _PROBLEMS))
             self.records = {
@@ -444,27 +443,3 @@ def _session_seconds(folder: Path, session: Mapping[str, Any]) -> float:
 def _event_line(place: Mapping[str, Any], event: Event) -> bytes:
     values = {"seconds": round(event.seconds, 6), "kind": event.kind, "node": event.node}
     return encode_line({**place, **values, **event.fields})
-
-
-def _lock(folder: Path) -> int:
-    """Lock a folder, made if missing; the lock goes with the process, however it ends.
-
-    Raises:
-        StoreError: Another process holds it.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise cannot_write(folder, error) from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        owner = os.pread(file, 20, 0).decode(errors="replace").strip() or "another process"
-        os.close(file)
-        raise StoreError(
-            f"{folder}: process {owner} works there; wait for it or choose another --out"
-        ) from error
-    os.ftruncate(file, 0)
-    os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
-    return file

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     esc: Callable[..., Pipeline]
     ets: Callable[..., Pipeline]
     ets_joint: Callable[..., Pipeline]
+    evoscale: Callable[..., Pipeline]
     example_cache: Callable[..., Pipeline]
     flash_searcher: Callable[..., Pipeline]
     genfuse: Callable[..., Pipeline]

@@ -117,6 +117,9 @@ MAY: dict[str, Room] = {
         " types",
     ),
     "tts.tuning": Room("errors evals evals.calibration evaluation presets runtime session types"),
+    "tts.evolution": Room(
+        "answers errors operators parts prompts seeds session storage types verifiers",
+    ),
     "tts.server": Room(
         "answers budget errors operators parts presets protocols runtime session types version",
     ),
@@ -130,7 +133,7 @@ MAY: dict[str, Room] = {
     ),
     "tts.cli": Room(
         "allocation bench budget bundled console costs engine errors evals evals.benchmarks"
-        " evals.calibration evals.heads evals.laws evaluation heads parts presets"
+        " evals.calibration evals.heads evals.laws evaluation evolution heads parts presets"
         " runtime search server session storage tuning types verifiers version viewer",
     ),
     "tts.__main__": Room("cli"),
@@ -142,6 +145,7 @@ MAY: dict[str, Room] = {
         " strategies types verifiers",
     ),
     "examples": Room("engines operators tts"),
+    "examples.evolution": Room(),  # what it holds runs where this package is not
     "tests.support": Room(
         "bench.servers engine errors heads operators parts pipeline presets protocols runtime"
         " search seeds server session types verifiers verifiers._sandbox",

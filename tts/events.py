@@ -44,6 +44,7 @@ KINDS: Mapping[str, str] = {
     "pruned": "A trajectory was ended while it was drawn.",
     "retrieve": "So many `passages` like the problem were found.",
     "route": "A trajectory went one of two ways: `holds` is the condition.",
+    "round": "A round of attempts ended: `number`, `mean` and `best` score, `copies` left out.",
     "score": "A `verifier` gave a trajectory its `value`, and each of its `steps` one.",
     "select": "The best of those that `arrived` were chosen, by the score `by`.",
     "tests": "A model wrote `tests`, of which so many are `splitting`: not all attempts agree.",

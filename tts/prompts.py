@@ -200,6 +200,9 @@ _FUSE = (
     "These attempts were made independently. Combine what is right in them, decide where they "
     "disagree, and write one solution."
 )
+_IMPROVE = (
+    "None of these attempts is good enough. Write one that is better than all of them; do not copy."
+)
 SUMMARISE = (
     "Write short notes for a next attempt: where these attempts agree, where they disagree and "
     "which side is right, results that are certain, what is still open."
@@ -329,6 +332,11 @@ def criticise(problem: Problem, attempt: str) -> Prompt:
 def criticised(attempt: str, criticism: str) -> str:
     """Return how an attempt is shown with what a critic said of it, which may be nothing."""
     return f"{attempt.strip()}\n\nCriticism:\n{criticism.strip()}" if criticism else attempt
+
+
+def improve(problem: Problem, attempts: Sequence[str]) -> Prompt:
+    """Ask for an attempt that is better than those shown, each with what was said of it."""
+    return _ask(problem, f"{_numbered(attempts)}\n\n{answered(problem, _IMPROVE)}")
 
 
 def grade(problem: Problem, attempts: Sequence[str], count: int) -> Prompt:

@@ -35,7 +35,7 @@ from tts.programs import to_program
 from tts.protocols import Context, VerifierSpec
 from tts.types import Problem, Score, Trajectory
 from tts.verifiers._sandbox.pool import Pool
-from tts.verifiers._sandbox.sandbox import Assertions, Limits, Outcome, Program, Sandbox
+from tts.verifiers._sandbox.sandbox import Assertions, Evaluation, Limits, Outcome, Program, Sandbox
 
 _MAX_SHOWN_CHARS = 2_000  # of what a failed test says
 
@@ -131,6 +131,32 @@ class Execution:
             if not value
         )
         return Score(sum(passed) / len(passed), steps=passed, report=report)
+
+    async def run_test(self, problem: Problem, code: str, test: str) -> Outcome:
+        """Run one attempt's code against one test, as code, in processes of their own.
+
+        Raises:
+            VerifierError: The sandbox cannot start.
+        """
+        (outcome,) = await self._pool.run(to_program(problem, code), [Assertions(test)])
+        return outcome
+
+    async def evaluate(self, code: str, evaluator: str, function: str) -> Outcome:
+        """Call a function of an evaluator with code as one object, out of that code's reach.
+
+        Args:
+            code: Python source, run as it stands.
+            evaluator: Python source, whose names are its own.
+            function: Its name.
+
+        Returns:
+            How it went; `output` is what the function returned, as JSON.
+
+        Raises:
+            VerifierError: The sandbox cannot start.
+        """
+        (outcome,) = await self._pool.run(code, [Evaluation(evaluator, function)])
+        return outcome
 
     async def run_program(self, code: str) -> tuple[str | None, str]:
         """Run a program without input.

@@ -24,6 +24,8 @@ from tts.runtime.runtime import Runtime
 from tts.tasks import countdown
 from tts.types import Budget, Problem, Result, Sampling, ScoreRequest
 
+RUN_CODE = ("evaluator", "execution", "fastest")
+
 
 def _without_sandbox() -> str:
     """Return why code cannot be run safely here; empty where it can."""
@@ -35,23 +37,29 @@ def _without_sandbox() -> str:
 
 
 def _marked(name: str) -> ParameterSet:
-    reason = _without_sandbox() if name == "execution" else ""
+    reason = _without_sandbox() if name in RUN_CODE else ""
     return pytest.param(name, marks=pytest.mark.skipif(bool(reason), reason=reason))
 
 
 NAMES = [_marked(name) for name in catalog.names("verifier")]
 CODE = Problem(
-    id="p", statement="Square.", answer_type="code", metadata={"tests": ["assert f(3) == 9"]}
+    id="p",
+    statement="Square.",
+    answer_type="code",
+    metadata={
+        "tests": ["assert f(3) == 9"],
+        "evaluator": "def evaluate(program): return program.f(3) / 9",
+    },
 )
 COUNTDOWN = next(iter(countdown.problems("test")))
 
 
 def problem_for(name: str) -> Problem:
-    return {"execution": CODE, "rule": COUNTDOWN, "ensemble": COUNTDOWN}.get(name, PROBLEM)
+    return CODE if name in RUN_CODE else COUNTDOWN if name in ("rule", "ensemble") else PROBLEM
 
 
 def text_for(name: str) -> str:
-    if name == "execution":
+    if name in RUN_CODE:
         return "```python\ndef f(x):\n    return x * x\n```"
     return "one step\n\nso it is \\boxed{12}"
 

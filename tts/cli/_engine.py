@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -77,12 +78,19 @@ class EngineFlags:
         ),
     ] = None
 
-    def runtime(self, *, run_budget: str | None = None, max_problems: int | None = None) -> Runtime:
+    def runtime(
+        self,
+        *,
+        run_budget: str | None = None,
+        max_problems: int | None = None,
+        log: Path | None = None,
+    ) -> Runtime:
         """Return the runtime that the flags describe; nothing is loaded yet.
 
         Args:
             run_budget: Hard limits on everything that it does.
             max_problems: Most problems in flight; None is 64 for each server of the engine.
+            log: File that keeps every sample; None keeps them in memory.
 
         Raises:
             InputError: A flag cannot be read, or names an unknown option, engine or verifier.
@@ -103,6 +111,7 @@ class EngineFlags:
             models=models,
             run_budget=run_budget,
             max_problems=max_problems,
+            log=log,
             unsafe_execution=self.unsafe_execution,
             ray=self.ray,
         )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tts.operators.delegate import delegate as delegate
     from tts.operators.draft_chunks import draft_chunks as draft_chunks
     from tts.operators.escalate import escalate as escalate
+    from tts.operators.evolve import evolve as evolve
     from tts.operators.examples import examples as examples
     from tts.operators.execute import execute as execute
     from tts.operators.expand import expand as expand
@@ -67,6 +68,7 @@ _OPERATORS = (
     "delegate",
     "draft_chunks",
     "escalate",
+    "evolve",
     "examples",
     "execute",
     "expand",

@@ -81,7 +81,8 @@ def to_parts(
         catalog.load("verifier", name)
         if not isinstance(model, str):
             raise wrong_type(f"models[{name!r}]", "a model", model)
-    options = {"execution": {"unsafe": True}} if unsafe_execution else {}
+    runs_code = ("execution", "evaluator")
+    options = {name: {"unsafe": True} for name in runs_code} if unsafe_execution else {}
     if not isinstance(ray, str | None):
         raise wrong_type("ray", 'an address, such as "auto"', ray)
     return Parts(own, named, args, dict(chosen), dict(verifiers or {}), options, ray)

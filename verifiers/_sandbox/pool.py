@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from tts.verifiers._sandbox.plain import is_plain
-from tts.verifiers._sandbox.sandbox import Assertions, Cell, Outcome, Program, Sandbox
+from tts.verifiers._sandbox.sandbox import Assertions, Cell, Outcome, Sandbox, Test
 
 
 class Pool:
@@ -33,7 +33,7 @@ class Pool:
         self._slots: tuple[asyncio.AbstractEventLoop, asyncio.Semaphore] | None = None
         self._finalizer = weakref.finalize(self, _end_all, self._idle)
 
-    async def run(self, code: str, tests: Sequence[Assertions | Program]) -> list[Outcome]:
+    async def run(self, code: str, tests: Sequence[Test]) -> list[Outcome]:
         """Run code against each test, as `Sandbox.run` does; cancelling this ends what runs.
 
         Raises:
@@ -52,9 +52,7 @@ class Pool:
                         break
         return [done[test] for test in tests]
 
-    async def _run_together(
-        self, code: str, tests: Sequence[Assertions]
-    ) -> dict[Assertions | Program, Outcome]:
+    async def _run_together(self, code: str, tests: Sequence[Assertions]) -> dict[Test, Outcome]:
         async with self._cell() as cell:
             await cell.load(code)
             return dict(zip(tests, await cell.run_together(tests), strict=False))

@@ -110,16 +110,28 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A function of an evaluator is called with the code as one object, and returns JSON values."""
+
+    evaluator: str
+    function: str
+
+
+Test = Assertions | Program | Evaluation
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a test went.
 
     Attributes:
         exit_code: 0 where all assertions hold, else 1; of a program its own; None if a limit or a
             signal ended it.
-        output: What a program printed.
+        output: What a program printed; what an evaluation returned, as JSON.
         error: Why it is not 0, in words.
         stderr: The last of what the code wrote to standard error.
         seconds: Wall time.
+        cpu_seconds: CPU time of its first process, as the kernel counts it.
         memory_bytes: The most that its first process had.
     """
 
@@ -128,6 +140,7 @@ class Outcome:
     error: str = ""
     stderr: str = ""
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     memory_bytes: int = 0
 
 
@@ -152,7 +165,7 @@ class Sandbox:
         """What protects from the code, for people."""
         return _PROTECTION[self.mode] + (", but as root" if self._user == 0 else "")
 
-    async def run(self, code: str, tests: Sequence[Assertions | Program]) -> list[Outcome]:
+    async def run(self, code: str, tests: Sequence[Test]) -> list[Outcome]:
         """Run code against each test; cancelling this ends all that runs.
 
         Each test has processes and a folder of its own, and sees nothing of the others.
@@ -323,12 +336,14 @@ class Cell:
         """Take code for the tests that follow."""
         await self._send(frames.CODE, code)
 
-    async def run(self, test: Assertions | Program) -> Outcome:
+    async def run(self, test: Test) -> Outcome:
         """Run a test."""
         if isinstance(test, Assertions):
             await self._send(frames.ASSERTIONS, test.text)
-        else:
+        elif isinstance(test, Program):
             await self._send(frames.PROGRAM, test.input)
+        else:
+            await self._send(frames.EVALUATE, json.dumps([test.evaluator, test.function]))
         return await self._verdict()
 
     async def _verdict(self) -> Outcome:
@@ -344,7 +359,7 @@ class Cell:
         All of them together have the limits of one.
 
         Returns:
-            The outcomes of those that did; `memory_bytes` is that of all.
+            The outcomes of those that did; `memory_bytes` and `cpu_seconds` are those of all.
         """
         await self._send(frames.TOGETHER, json.dumps([test.text for test in tests]))
         whole = await self._verdict()

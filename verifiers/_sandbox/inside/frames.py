@@ -3,7 +3,8 @@
 import os
 import struct
 
-CODE, ASSERTIONS, TOGETHER, PROGRAM = b"C", b"A", b"T", b"P"  # to the first process
+# To the first process.
+CODE, ASSERTIONS, TOGETHER, PROGRAM, EVALUATE = b"C", b"A", b"T", b"P", b"E"
 READY, VERDICT, LAST = b"R", b"V", b"L"  # from it; after the last verdict it ends
 HEAD = struct.Struct(">cI")
 

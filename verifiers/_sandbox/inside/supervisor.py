@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tts.verifiers._sandbox.inside import frames, kernel, tester, worker
@@ -70,7 +71,8 @@ class Supervisor:
             elif kind == frames.TOGETHER:
                 verdict = self._run_together(test, size)
             else:
-                verdict = self._run_assertions(test, size)
+                run = _evaluate if kind == frames.EVALUATE else _test_code
+                verdict = self._run_assertions(test, partial(run, size))
             # What follows on standard input may be the rest of a test, or files of one may be left.
             is_last = not test.is_read or bool(os.listdir("."))
             sent = frames.LAST if is_last else frames.VERDICT
@@ -93,13 +95,13 @@ class Supervisor:
             None if reason and code == 0 else code, reason, output=output.data, errors=errors.data
         )
 
-    def _run_assertions(self, test: "_Test", size: int) -> dict[str, Any]:
+    def _run_assertions(self, test: "_Test", run: Callable[[], None]) -> dict[str, Any]:
         errors, report = Channel(_MAX_REPORT_BYTES), Channel(_MAX_REPORT_BYTES)
-        process, reason = self._run_pair(test, lambda: _test_code(size), errors, report)
+        process, reason = self._run_pair(test, run, errors, report)
         said = bytes(report.data[1:])
         has_ended = test.statuses.get(process) == 0
-        if not reason and has_ended and said == b"P":
-            return test.verdict(0, "", errors=errors.data)
+        if not reason and has_ended and said.startswith(b"P"):
+            return test.verdict(0, "", output=said[1:], errors=errors.data)
         told = said[1:].decode("utf-8", "replace") if has_ended else ""
         return test.verdict(
             None if reason else 1, reason or told or "its test was ended", errors=errors.data
@@ -286,7 +288,7 @@ class _Test:
         self.statuses: dict[int, int] = {}
         self.worker = 0
         self.is_read = True
-        self._memory_bytes = 0
+        self._memory_bytes, self._code_seconds = 0, 0.0
 
     def reap(self) -> bool:
         """Take note of processes that have ended; return whether any is left."""
@@ -301,6 +303,7 @@ class _Test:
             self.cpu_seconds += use.ru_utime + use.ru_stime
             if process == self.worker:
                 self._memory_bytes = use.ru_maxrss * 1024
+                self._code_seconds = use.ru_utime + use.ru_stime
 
     def verdict(
         self, code: int | None, error: str, *, output: bytes | bytearray = b"", errors: bytearray
@@ -312,6 +315,7 @@ class _Test:
             "output": output.decode("utf-8", "replace"),
             "stderr": errors.decode("utf-8", "replace"),
             "seconds": time.monotonic() - self._start,
+            "cpu_seconds": self._code_seconds,
             "memory_bytes": self._memory_bytes,
         }
 
@@ -327,6 +331,11 @@ def _filter_of(options: Options) -> bytes:
 def _test_code(size: int) -> None:
     """Read a test from standard input and run it."""
     tester.main(_read_test(size), 3, 4, 5)
+
+
+def _evaluate(size: int) -> None:
+    """Read what is evaluated from standard input and do it."""
+    tester.evaluate(_read_test(size), 3, 4, 5)
 
 
 def _test_together(size: int) -> None:

@@ -269,14 +269,25 @@ def run_test(test: str, read: int, write: int) -> str:
 
 def run_on(side: Tester, test: str) -> str:
     """The same over a pipe that may have served tests before."""
+    return _run(side, test, lambda tree: _Names(side, tree))
+
+
+def _run(
+    side: Tester,
+    test: str,
+    names: Callable[[ast.Module], dict[str, Any]],
+    then: Callable[[ModuleType], None] = lambda _: None,
+) -> str:
+    """Run a test, then do something with its module; return why that failed, or nothing."""
     module = ModuleType("__main__")
     sys.modules["__main__"], sys.argv = module, [FILE]
     printed = sys.stderr = io.StringIO()
     try:
         side.ask("load")
         tree = ast.parse(test, FILE)
-        module.__dict__["__builtins__"] = _Names(side, tree)
+        module.__dict__["__builtins__"] = names(tree)
         exec(compile(tree, FILE, "exec", dont_inherit=True, optimize=0), module.__dict__)
+        then(module)
     except CodeExit as error:
         return f"the code exited with {error.code}"
     except SystemExit as error:
@@ -355,11 +366,49 @@ def _report(error: BaseException, test: str) -> str:
 
 def main(test: str, read: int, write: int, verdict: int) -> None:
     """Run a test and send its verdict: "P" for passed, "F" and why not."""
+    _send_verdict(verdict, lambda: (run_test(test, read, write), ""))
+
+
+class Program:
+    """The code as one object, for an evaluator: its attributes are what the code defines."""
+
+    def __init__(self, side: Tester) -> None:
+        self._side = side
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._side.ask("global", name)
+        except KeyError:
+            raise AttributeError(f"the program defines no {name!r}") from None
+
+
+def evaluate(asked: str, read: int, write: int, verdict: int) -> None:
+    """Call a function of an evaluator with the code, and send "P" and its result, or "F" and why.
+
+    All names of an evaluator are its own, or built in: it meets the code in what it is called with.
+
+    Args:
+        asked: JSON of the evaluator's text and the function's name.
+        read: From the code.
+        write: To the code.
+        verdict: Where the verdict is written to.
+    """
+    text, function = json.loads(asked)
+    side, results = Tester(read, write), [""]
+
+    def call(module: ModuleType) -> None:
+        results.append(json.dumps(vars(module)[function](Program(side))))
+
+    _send_verdict(verdict, lambda: (_run(side, text, lambda _: vars(builtins), call), results[-1]))
+
+
+def _send_verdict(verdict: int, run: Callable[[], tuple[str, str]]) -> None:
+    """Send what `run` returns: why it failed, and its result if it did not."""
     try:
-        reason = run_test(test, read, write)
+        reason, result = run()
     except BaseException as error:  # from an exception that cannot be shown
-        reason = f"it raised a {type(error).__name__}"
-    data = b"F" + reason.encode("utf-8", "replace") if reason else b"P"
+        reason, result = f"it raised a {type(error).__name__}", ""
+    data = b"F" + reason.encode("utf-8", "replace") if reason else b"P" + result.encode()
     while data:
         data = data[os.write(verdict, data) :]
 
