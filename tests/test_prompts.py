@@ -114,6 +114,19 @@ def test_each_option_has_its_place() -> None:
     ]
 
 
+def test_an_example_of_another_form_takes_the_place_of_the_preset_s() -> None:
+    shown = PromptExample("What is 3 + 3?", "1. add")
+    problem = asked(system="Be brief.", examples=(PromptExample("What is 2 + 2?", "4"),))
+    assert turns(prompts.plan(problem, "Plan.", "Notes", shown)) == [
+        ("system", "Be brief."),
+        ("user", "What is 3 + 3?\n\nPlan."),
+        ("assistant", "1. add"),
+        ("user", "What is 1 + 1?\n\nNotes\n\nPlan."),
+    ]
+    raw = prompts.plan(replace(problem, is_raw=True), "Plan.", "", shown).text
+    assert raw.startswith("What is 1 + 1?\n\nPlan.") and raw.endswith("write:\n1. add")
+
+
 def test_an_empty_instruction_leaves_no_trace() -> None:
     assert turns(prompts.solve(asked(instruction=""))) == [("user", "What is 1 + 1?")]
     language = prompts.solve_in_another_language(asked(instruction="")).messages[0].content

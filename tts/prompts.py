@@ -4,8 +4,8 @@ Solutions have a blank line between steps; how the answer is written depends on 
 box with a letter, one fenced block of code, or nothing that is asked for. A prompt says whether a
 thought is opened or skipped, and the engine how its model does that. What a problem's `prompt`
 options say (a preset's `prompt:` block) goes into every prompt but a reward model's: a system
-message and examples before it, another instruction for solutions, other words on how an answer is
-written, another template.
+message and examples before it (but where a prompt brings an example of its own form), another
+instruction for solutions, other words on how an answer is written, another template.
 """
 
 import re
@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from tts.answers.thoughts import after_thought, solution_of
 from tts.languages import is_in_english
-from tts.types import AnswerType, Message, Problem, Prompt, PromptOptions
+from tts.types import AnswerType, Message, Problem, Prompt, PromptExample, PromptOptions
 from tts.types.thought import Thought
 
 _BOXED = "Put the final answer in \\boxed{}."
@@ -355,8 +355,24 @@ def follow(problem: Problem, notes: str) -> Prompt:
     return _ask(problem, f"Notes:\n{notes.strip()}\n\n{use}")
 
 
-def plan(problem: Problem, task: str, notes: str) -> Prompt:
-    """Ask for notes on the problem, given earlier ones, if any."""
+def plan(problem: Problem, task: str, notes: str, example: PromptExample | None = None) -> Prompt:
+    """Ask for notes on the problem, given earlier ones, if any.
+
+    Args:
+        problem: What they are on.
+        task: What is asked.
+        notes: Earlier ones.
+        example: A problem and what is to be written for it. It is a turn of its own, in place of
+            the preset's examples, which show solutions: a small model takes what stands behind its
+            problem for a part of the problem.
+    """
+    if example is not None and problem.is_raw:
+        task = (
+            f"{task}\nFor example, for this problem:\n{example.problem}\nwrite:\n{example.answer}"
+        )
+    elif example is not None:
+        options = replace(problem.prompt or _PLAIN, instruction=task, examples=(example,))
+        problem = replace(problem, prompt=options)
     return _ask(problem, "\n\n".join(part for part in (notes.strip(), task) if part))
 
 

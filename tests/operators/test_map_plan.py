@@ -40,6 +40,19 @@ def test_parts_are_solved_and_joined() -> None:
     assert result.usage.wasted_tokens == 3 * len("I do not know how to do that.")
 
 
+def test_parts_that_are_set_as_titles_lose_their_marks() -> None:
+    """As Qwen2.5-Coder-1.5B writes them."""
+    titles = (
+        "1. **Determine Michael's current age:**\n2. **Age**: find 2**3 + 4**2\n3. Finally, divide:"
+    )
+    engine = ScriptedEngine(
+        replies(("Solve this part", boxed(6)), ("Use the", boxed(1)), otherwise=titles)
+    )
+    solve(engine, plan(ask="decompose") >> map_parts(body=sample(n=1)) >> follow())
+    parts = [p.partition("no other: ")[2].partition("\n")[0] for p in prompts_of(engine)[1:-1]]
+    assert parts == ["Determine Michael's current age", "Age: find 2**3 + 4**2", "Finally, divide"]
+
+
 def test_a_part_may_be_shown_alone_and_its_answer_passed_on_alone() -> None:
     engine = ScriptedEngine(
         replies(("Split the problem", PARTS), ("Use the notes", boxed(12)), otherwise=boxed(6))

@@ -118,6 +118,17 @@ class GraphRun:
         """Return what planner or joiner say; None when the budget or the context leaves nothing."""
         return await self._draw(prompt, label, self._sampling)
 
+    async def join(self, prompt: Prompt) -> Completion | None:
+        """Return what the joiner says; None when the budget or the context leaves nothing.
+
+        A small one goes on with observations of its own. They end what it says, but where it may
+        think: a thought may quote them.
+        """
+        sampling = self._sampling
+        if not self.context.engine.capabilities.thoughts:
+            sampling = replace(sampling, stop=(*sampling.stop, graph_prompts.INVENTED))
+        return await self._draw(prompt, "join", sampling)
+
     def figures(self, trajectory: str) -> GraphFigures:
         """Return what was measured, given the id of what came of it."""
         ran = {n: self.graph.found[n] for n in self.graph.started & self.graph.found.keys()}
@@ -141,6 +152,10 @@ class GraphRun:
     def _sampling(self) -> Sampling:
         return replace(self.context.sampling, temperature=self.settings.temperature)
 
+    @property
+    def _tool_lines(self) -> dict[str, str]:
+        return {name: tool.line for name, tool in self.settings.tools.items()}
+
     async def _draw(self, prompt: Prompt, label: str, sampling: Sampling) -> Completion | None:
         seed = self.context.seed(f"{label}/{self.plans}")
         completion = await ask(self.context, prompt, seed=seed, sampling=sampling)
@@ -156,7 +171,7 @@ class GraphRun:
         done = await self.findings()
         prompt = graph_prompts.plan_tasks(
             self.context.problem,
-            [tool.line for tool in self.settings.tools.values()],
+            self._tool_lines,
             first=self.graph.next_number,
             end=END_OF_PLAN,
             done=done,
@@ -254,7 +269,7 @@ class GraphRun:
         prompt = graph_prompts.review_tasks(
             self.context.problem,
             "\n".join(filter(None, (await self.findings(), others))),
-            [tool.line for tool in self.settings.tools.values()],
+            self._tool_lines,
             first=first,
         )
         plain = without_thinking(prompt, self.context.engine)

@@ -119,7 +119,7 @@ class Dag(OperatorModel):
                 found = await graph.findings()
                 room.give_back(room.n)
                 prompt = graph_prompts.join_tasks(context.problem, found, may_replan=left > 0)
-                reply = await graph.ask(prompt, "join")
+                reply = await graph.join(prompt)
             if reply is None:
                 return
             action, inside = graph_prompts.parse_action(reply.text)
@@ -137,8 +137,8 @@ class Dag(OperatorModel):
         made = to_trajectory(context, reply, seed=seed, parents=parents, index=0)
         if answer:
             is_math = context.problem.answer_type == "math"
-            said = find_answer(answer, context.problem) or (answer if is_math else None)
-            made = replace(made, answer=said)
+            said = find_answer(answer, context.problem) or made.answer
+            made = replace(made, answer=said or (answer if is_math else None))
         outlet.send(replace(made, usage=graph.usage))
         context.worked_off(graph.figures(made.id))
 

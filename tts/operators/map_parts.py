@@ -21,6 +21,7 @@ from tts.trajectories import solve_part
 from tts.types import Origin, Trajectory, Usage
 
 _ITEM = re.compile(r"^[ \t]*\d+[.)][ \t]+(\S.*)$", re.MULTILINE)
+_BOLD = re.compile(r"(?<!\w)\*\*(?=\S)(.+?)(?<=\S)\*\*(?!\w)")  # "**Find the sum:**"
 
 
 class MapParts(OperatorModel):
@@ -62,7 +63,10 @@ class MapParts(OperatorModel):
                 group.create_task(self._solve_all(context, notes, outlet))
 
     async def _solve_all(self, context: Context, notes: Trajectory, outlet: Outlet) -> None:
-        items = _ITEM.findall(notes.text)[: self.limit]
+        items = [
+            _BOLD.sub(r"\1", item).rstrip(": \t")
+            for item in _ITEM.findall(notes.text)[: self.limit]
+        ]
         context.emit("map", id=notes.id, items=len(items))
         if not items:
             outlet.send(notes)

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from tts import prompts
+from tts.graph_prompts import EXAMPLE_PARTS
 from tts.operators.base import OperatorModel, node
 from tts.operators.fuse import to_notes
 from tts.protocols import Context, Inlet, Outlet, Spec, State
@@ -62,7 +63,8 @@ class Plan(OperatorModel):
     ) -> None:
         seed = context.seed(parents[0].id if parents else "")
         first = parents[0].origin.index * self.n if parents else 0
-        prompt = prompts.plan(context.problem, _TASKS[self.ask], notes)
+        example = EXAMPLE_PARTS if self.ask == "decompose" else None
+        prompt = prompts.plan(context.problem, _TASKS[self.ask], notes, example)
         request = GenerationRequest(prompt, context.sampling, n=self.n, seed=seed)
 
         def take(completion: Completion) -> None:
