@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -139,6 +139,53 @@ def test_one_that_is_away_is_asked_nothing_until_it_is_back() -> None:
         assert not waiting.done()
         members[0].is_away = False
         assert len(await waiting) == 1 and counts(members) == [1, 3]
+
+    run(main)
+
+
+class Broken(Member):
+    """Is there, and answers nothing."""
+
+    asked = 0
+
+    async def tokenize(self, text: str) -> tuple[int, ...]:
+        Broken.asked += 1
+        raise EngineError("broken")
+
+
+def test_one_that_is_broken_is_asked_once_and_another_in_its_place() -> None:
+    async def main() -> None:
+        fleet = Fleet([Broken(say), Member(say)])
+        assert await fleet.tokenize("ab") == (97, 98)
+        assert Broken.asked == 1
+        with pytest.raises(EngineError, match="broken"):
+            await Fleet([Broken(say), Broken(say)]).tokenize("ab")
+        assert Broken.asked == 3
+
+    run(main)
+
+
+class Late(Member):
+    """Cannot be started at first."""
+
+    starts = 0
+
+    async def start(self) -> Self:
+        self.starts += 1
+        if self.starts == 1:
+            raise EngineError("not yet")
+        return self
+
+
+def test_one_that_turns_out_to_run_another_model_answers_nothing() -> None:
+    async def main() -> None:
+        other, member = Late(say, info=ModelInfo("other", "other")), Member(say)
+        fleet = Fleet([other, member])
+        assert len(await all_of(fleet.generate(chat("p", 2)))) == 2
+        assert await fleet.tokenize("ab") == (97, 98)
+        await asyncio.gather(*[all_of(fleet.generate(chat(f"{i}" * 99))) for i in range(4)])
+        assert counts([other, member]) == [0, 5]
+        assert (fleet.info.name, fleet.info.replicas) == ("scripted", 1)
 
     run(main)
 

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from tts import prompts
 from tts.bundled import resolve
 from tts.engine.chat_template import Beginning, Thoughts
 from tts.engine.encoder import PromptEncoder
-from tts.engine.own_marks import cut_warning, to_ours, to_own
+from tts.engine.own_marks import cut_warning, to_ours, to_own, watched
 from tts.engine.scripted import INFO
 from tts.errors import CapabilityError, EngineError
 from tts.types import Completion, GenerationRequest, Message, Problem, Prompt, Sampling, Usage
@@ -159,3 +160,31 @@ def test_a_limit_that_cuts_thoughts_is_warned_of(
 def test_texts_have_our_marks(text: str, ours: str) -> None:
     completion = Completion(index=0, text=text, finish_reason="stop", usage=Usage())
     assert to_ours(completion, GEMMA).text == ours
+
+
+HARMONY = Thoughts(
+    Beginning(tail="<|channel|>analysis<|message|>"),
+    Beginning(),
+    closing="<|end|><|start|>assistant<|channel|>final<|message|>",
+    mark="<|end|>",
+)
+
+
+@pytest.mark.parametrize(
+    ("thoughts", "text"),
+    [
+        (GEMMA, "<|channel>thought\n so <b, well \n<channel|>\n It is 4. "),
+        (GEMMA, " It is <4, or 5 <channels. "),
+        (HARMONY, f"{HARMONY.open.tail}so, well{HARMONY.closing}It is 4."),
+        (HARMONY, f"{HARMONY.open.tail}so, well<|end|> It is 4.<|end"),
+    ],
+)
+def test_a_text_that_grows_is_told_as_it_will_stand(thoughts: Thoughts, text: str) -> None:
+    told: list[str] = []
+    tell = watched(lambda index, so_far: told.append(so_far), thoughts)
+    for size in range(len(text) + 1):
+        tell(0, text[:size])
+    completion = Completion(index=0, text=text, finish_reason="stop", usage=Usage())
+    whole = to_ours(completion, thoughts).text
+    assert all(after.startswith(before) for before, after in pairwise([*told, whole]))
+    assert len(whole) - len(told[-1]) < 8 and len(set(told)) > 5

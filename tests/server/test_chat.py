@@ -20,9 +20,9 @@ TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "
 def script(ask: Ask) -> Line:
     """Say what the question calls for; two of three samples agree."""
     odd = ask.index % 3 == 1
-    if ask.request.sampling.chat_template_kwargs.get("tools"):
+    if "tools" in ask.request.sampling.extra_body:
         return Line(OTHER_CALL if odd else CALL)
-    if "structured_outputs" in ask.request.sampling.extra_body:
+    if "response_format" in ask.request.sampling.extra_body:
         return Line('{"sum": 5}' if odd else f'{{"sum": 4, "n": {ask.index}}}')
     if "poem" in ask.prompt:
         return Line(

@@ -1,7 +1,9 @@
 """How tests ask a server of `tts.bench.servers.misbehaving` through the engine."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tts.bench.servers.misbehaving import Answer, Server, models, talk, vllm_talk
@@ -62,3 +64,24 @@ def after_one(then: Answer) -> Answer:
     """Answer the first call as one should, and the others otherwise."""
     calls = iter(range(10**6))
     return lambda asked: talk(asked) if next(calls) == 0 else then(asked)
+
+
+@contextmanager
+def listening(server: Server) -> Iterator[Server]:
+    """Run a server in a thread of its own, for what asks it from another, until the block ends."""
+    ready, loop, stop = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
+
+    async def work() -> None:
+        async with server.running():
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(work()))
+    thread.start()
+    assert ready.wait(30)
+    try:
+        yield server
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(30)
+        loop.close()

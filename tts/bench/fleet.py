@@ -8,12 +8,20 @@ import typer
 
 from tts.bench.fleet_run import WORKLOADS, Actors, Pace, measure_actors, measure_servers
 from tts.console import flags, output
+from tts.errors import InputError
+
+RAY = "ray"
 
 
 def fleet(
-    ray: Annotated[
-        bool, typer.Option("--ray", help="Actors of a Ray cluster on this machine, not servers.")
-    ] = False,
+    parts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--part",
+            metavar="NAME",
+            help=f"Measure one of {', '.join(WORKLOADS)} on servers, or {RAY}. Repeat it for more.",
+        ),
+    ] = None,
     problems: Annotated[
         int, typer.Option("--problems", min=8, help="Problems of the task chain.")
     ] = 128,
@@ -22,7 +30,7 @@ def fleet(
     ] = 100.0,
     length: Annotated[int, typer.Option("--length", min=40, help="Most tokens of a sample.")] = 120,
     kills: Annotated[
-        int, typer.Option("--kills", min=0, help="Actors that are killed, with --ray.")
+        int, typer.Option("--kills", min=0, help="Actors that are killed, in the part ray.")
     ] = 20,
     seed: flags.SeedFlag = 0,
     as_json: flags.JsonFlag = False,
@@ -30,13 +38,24 @@ def fleet(
     """Measure what several engines of fixed rate make of the work of one.
 
     Mock servers on loopback run 32 samples at once, each at a fixed rate, and keep a prefix cache:
-    1, 2 and 4 of them are asked by self-consistency, adaptive consistency and beam search. With
-    --ray the same kind of engine runs in 1 and 4 actors of a real cluster; then actors are killed
-    while a run goes on, and its results are held against those of an undisturbed one.
+    1, 2 and 4 of them are asked by self-consistency, adaptive consistency and beam search, unless
+    --part names others. In the part ray the same kind of engine runs in 1 and 4 actors of a real
+    cluster; then actors are killed while a run goes on, and its results are held against those of
+    an undisturbed one.
 
-    Example: tts bench fleet --problems 128
+    Example: tts bench fleet --problems 128 --part self_consistency
     """
-    if ray:
+    wanted = list(dict.fromkeys(parts or WORKLOADS))
+    if unknown := sorted({*wanted}.difference(WORKLOADS, [RAY])):
+        raise InputError(f"--part {unknown[0]}: there are {', '.join([*WORKLOADS, RAY])}")
+    output.print_note(f"{problems} problems, samples of up to {length} tokens, {rate:g} a second")
+    servers = [name for name in wanted if name != RAY]
+    paces = output.run_async(
+        _servers(servers, problems, rate, length, seed), if_interrupted="interrupted"
+    )
+    said = list(_say_servers(paces))
+    values: dict[str, object] = {name: [asdict(p) for p in found] for name, found in paces.items()}
+    if RAY in wanted:
         work = measure_actors(
             actors=4,
             problems=problems,
@@ -47,24 +66,22 @@ def fleet(
             note=output.print_note,
         )
         figures = output.run_async(work, if_interrupted="interrupted")
-        said, values = _say_actors(figures), asdict(figures)
-    else:
-        paces = output.run_async(_servers(problems, rate, length), if_interrupted="interrupted")
-        said = _say_servers(paces)
-        values = {name: [asdict(pace) for pace in found] for name, found in paces.items()}
+        said += _say_actors(figures)
+        values[RAY] = asdict(figures)
     if as_json:
         output.print_json({"schema": 1, "problems": problems, "rate": rate, "figures": values})
         return
-    output.print_text(f"{problems} problems, samples of up to {length} tokens, {rate:g} a second")
     output.print_lines(said)
 
 
-async def _servers(problems: int, rate: float, length: int) -> dict[str, list[Pace]]:
+async def _servers(
+    names: Sequence[str], problems: int, rate: float, length: int, seed: int
+) -> dict[str, list[Pace]]:
     found: dict[str, list[Pace]] = {}
-    for name in WORKLOADS:
+    for name in names:
         for engines in (1, 2, 4):
             pace = await measure_servers(
-                name, engines=engines, problems=problems, rate=rate, length=length
+                name, engines=engines, problems=problems, rate=rate, length=length, seed=seed
             )
             output.print_note(f"{name} on {engines}: {pace.wall_seconds:.1f} s")
             found.setdefault(name, []).append(pace)

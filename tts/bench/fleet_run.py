@@ -71,7 +71,7 @@ class Pace:
 
 
 async def measure_servers(
-    name: str, *, engines: int, problems: int, rate: float, length: int
+    name: str, *, engines: int, problems: int, rate: float, length: int, seed: int
 ) -> Pace:
     """Run a workload on mock servers in this process.
 
@@ -81,6 +81,7 @@ async def measure_servers(
         problems: Of the task chain.
         rate: Tokens a second of each of the samples that a server runs at once.
         length: Most tokens of a sample.
+        seed: Of the samples.
     """
     steady = [
         Steady(slots=_SLOTS, rate=rate, length=length, cache_tokens=_CACHE_TOKENS)
@@ -94,7 +95,7 @@ async def measure_servers(
         engine = await make_engine(EngineSpec.parse(f"m@{urls}"))
         stack.push_async_callback(engine.aclose)
         wall, cpu = time.perf_counter(), time.process_time()
-        results = await solve(engine, name, problems)
+        results = await solve(engine, name, problems, seed)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     return Pace(
         engines,
@@ -107,16 +108,18 @@ async def measure_servers(
     )
 
 
-async def solve(engine: Engine, name: str, problems: int) -> dict[str, Result]:
+async def solve(engine: Engine, name: str, problems: int, seed: int) -> dict[str, Result]:
     """Run a workload; returns the results by problem.
 
     Args:
         engine: Started.
         name: Of `WORKLOADS`.
         problems: Of the task chain.
+        seed: Of the samples.
     """
     preset = load_preset(name, list(WORKLOADS[name]))
-    jobs = list(Job.of_all(preset, islice(chain.problems("test", per_level=10_000), problems)))
+    chosen = islice(chain.problems("test", per_level=10_000), problems)
+    jobs = list(Job.of_all(preset, chosen, seed=seed))
     async with (
         Runtime(engine, verifiers={"prm": HashVerifier()}) as runtime,
         runtime.run_many(jobs) as results,
@@ -211,12 +214,12 @@ async def measure_actors(
         rate: As `measure_servers` has it.
         length: As there.
         kills: How many actors die, one after the other.
-        seed: Of the kills.
+        seed: Of the samples and the kills.
         note: Told what is done.
     """
     await asyncio.to_thread(connect, LOCAL)
     open_engines = partial(_open, rate, length)
-    run = partial(_timed, problems=problems, note=note)
+    run = partial(_timed, problems=problems, seed=seed, note=note)
     here, expected = await run("here", (await open_engines())[0])
     taken: dict[int, tuple[float, float]] = {}
     found: list[dict[str, Result]] = []
@@ -252,11 +255,11 @@ async def _open(rate: float, length: int) -> list[Engine]:
 
 
 async def _timed(
-    what: str, engine: Engine, *, problems: int, note: Callable[[str], None]
+    what: str, engine: Engine, *, problems: int, seed: int, note: Callable[[str], None]
 ) -> tuple[tuple[float, float], dict[str, Result]]:
     """Return wall and CPU seconds of a run, and its results."""
     wall, cpu = time.perf_counter(), time.process_time()
-    results = await solve(engine, "self_consistency", problems)
+    results = await solve(engine, "self_consistency", problems, seed)
     taken = time.perf_counter() - wall, time.process_time() - cpu
     note(f"{what}: {taken[0]:.1f} s, of which CPU {taken[1]:.1f} s")
     return taken, results
@@ -284,7 +287,7 @@ async def _with_kills(
 
     while done < kills:
         killing = asyncio.create_task(kill())
-        found.append(await solve(fleet, "self_consistency", problems))
+        found.append(await solve(fleet, "self_consistency", problems, seed))
         killing.cancel()
         note(f"{done} actors killed")
     redrawn = sum(r.usage.estimated_calls for each in found for r in each.values())

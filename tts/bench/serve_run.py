@@ -2,9 +2,6 @@
 
 import asyncio
 import os
-import signal
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,11 +16,10 @@ import aiohttp
 
 from tts import prompts
 from tts.answers.groups import extract_answer
-from tts.bench.servers.own import free_port, read_served, vllm_server
+from tts.bench.servers.own import free_port, listening, read_served, vllm_server
 from tts.tasks import chain
 from tts.types import Problem
 
-_PATIENCE_SECONDS = 240.0
 SETTLE_SECONDS = 1.0  # for a server to notice that a call was cut
 _ENGINE = (
     "dtype=float32",
@@ -88,38 +84,8 @@ def our_server(model: str, *presets: str) -> Iterator[tuple[str, int]]:
         words += ["--preset", preset]
     for option in _ENGINE:
         words += ["--engine-arg", option]
-    with _process([sys.executable, *words], port) as number:
+    with listening([sys.executable, *words], port) as number:
         yield f"http://127.0.0.1:{port}/v1", number
-
-
-@contextmanager
-def _process(
-    command: Sequence[str], port: int, env: Mapping[str, str] | None = None
-) -> Iterator[int]:
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while True:
-            with suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{command[2]} does not start")
-            time.sleep(0.2)
-        yield process.pid
-    finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(20)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(20)
 
 
 def measure_overhead(
@@ -249,7 +215,7 @@ def measure_votes(
 def _its_hub(python: str, below: str) -> Iterator[tuple[str, str, _Fields]]:
     port = free_port()
     command = [python, "-m", "its_hub.integration.iaas.app_server", "--port", str(port)]
-    with _process(command, port):
+    with listening(command, port):
         url = f"http://127.0.0.1:{port}"
         pattern = r"\\boxed\{([^}]*)\}"
         told = {"endpoint": below, "api_key": "none", "model": "m", "alg": "self-consistency"}
@@ -262,7 +228,7 @@ def _optillm(python: str, below: str) -> Iterator[tuple[str, str, _Fields]]:
     port = free_port()
     code = "import sys, optillm; sys.exit(optillm.main())"
     words = ["--port", str(port), "--base-url", below, "--approach", "self_consistency"]
-    with _process([python, "-c", code, *words], port, {"OPENAI_API_KEY": "none"}):
+    with listening([python, "-c", code, *words], port, {"OPENAI_API_KEY": "none"}):
         yield f"http://127.0.0.1:{port}/v1", "m", lambda samples: {}
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, Self, TypeVar
 
 from tts.buffered_stream import BufferedStream, as_error
-from tts.engine.prefixes import Prefixes
+from tts.engine.prefixes import Prefixes, blocks_of
 from tts.engine.remote.wire import estimate_prompt
 from tts.errors import CapabilityError, ContextError, EngineError, ModelError, innermost
 from tts.protocols import BaseEngine, Capabilities, Engine, request_parts
@@ -174,7 +174,8 @@ class Fleet(BaseEngine):
             if loop.time() > until or not self.has_others(but):
                 raise EngineError("none of the engines can be reached")
             await asyncio.sleep(_LOOK_SECONDS)
-        shares = self._prefixes.found(prompt, len(self._places))
+        blocks = blocks_of(prompt)
+        shares = self._prefixes.found(blocks, len(self._places))
         size = estimate_prompt(prompt)
 
         def to_read(place: _Place) -> float:
@@ -185,7 +186,7 @@ class Fleet(BaseEngine):
             return place.waiting * (1 - _HOME * share) + to_read(place), -share, place.number
 
         chosen = min(there, key=cost)
-        self._prefixes.read(prompt, chosen.number)
+        self._prefixes.read(blocks, chosen.number)
         return chosen, to_read(chosen)
 
     def has_others(self, but: Container[int]) -> bool:

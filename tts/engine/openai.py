@@ -1,6 +1,7 @@
 """Any OpenAI-compatible server: hosted models, or vLLM's own server on other machines."""
 
 import asyncio
+import json
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -234,7 +235,8 @@ class OpenAIEngine(BaseEngine):
         """
         await self.start()
         if not self._endpoint.dialect.is_vllm:
-            return prompt_token_bound(prompt)
+            tools = sampling.extra_body.get("tools")
+            return prompt_token_bound(prompt) + (len(json.dumps(tools)) if tools else 0)
         return len(await self._encode(prompt, sampling))
 
     async def likelihood(self, prompt: Prompt, text: str) -> Likelihood:
@@ -418,8 +420,11 @@ async def _stop(owner: asyncio.Task[None], drawn: Sequence[RemoteRequest]) -> Us
 
 def _rendered(prompt: Prompt, sampling: Sampling) -> dict[str, Any]:
     """Return a prompt as vLLM's `/tokenize` takes it."""
-    options = dict(sampling.chat_template_kwargs)
-    return {**to_text(prompt), **({"chat_template_kwargs": options} if options else {})}
+    given = {
+        "chat_template_kwargs": dict(sampling.chat_template_kwargs),
+        "tools": sampling.extra_body.get("tools"),
+    }
+    return {**to_text(prompt), **{name: value for name, value in given.items() if value}}
 
 
 def _check(**options: float | None) -> None:

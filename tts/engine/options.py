@@ -17,6 +17,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
+from tts.engine import answer_form
 from tts.engine.sparse_config import SparseConfig
 from tts.errors import InputError
 
@@ -117,10 +118,11 @@ def check_extra_body(extra_body: Mapping[str, Any]) -> None:
     """Refuse fields of a request that an embedded engine does not have.
 
     Raises:
-        InputError: vLLM's `SamplingParams` have no such field; the message suggests the nearest.
+        InputError: Neither vLLM's `SamplingParams` nor `answer_form` has such a field; the message
+            suggests the nearest.
     """
     if extra_body and (names := _fields("sampling_params.py", "SamplingParams")):
-        for name in extra_body.keys() - names:
+        for name in extra_body.keys() - names - answer_form.FIELDS:
             raise InputError(f"sampling.extra_body: vLLM has no {name!r}; {_suggest(name, names)}")
 
 

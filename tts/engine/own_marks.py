@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from tts.engine.chat_template import Thoughts
-from tts.types import Completion, GenerationRequest, Message, ModelInfo, Sampling
-from tts.types.thought import THOUGHT_END, THOUGHT_START
+from tts.types import Completion, GenerationRequest, Message, ModelInfo, Sampling, Watch
+from tts.types.thought import THOUGHT_END, THOUGHT_START, held_back
 
 _THOUGHT_TOKENS = 8192  # published thoughts on hard school problems take thousands
 _REPLY_TOKENS = 256  # up to here a request wants a verdict or the like
@@ -29,17 +29,35 @@ def to_ours(completion: Completion, thoughts: Thoughts) -> Completion:
     """Return a completion whose text has our marks of a thought in place of the model's own."""
     if thoughts.mark == THOUGHT_END:
         return completion
-    text, stop = completion.text, completion.stop_string
+    text, stop = _in_our_marks(completion.text, thoughts), completion.stop_string
+    own = THOUGHT_END if stop == thoughts.mark else stop
+    offsets = completion.offsets if text == completion.text else None
+    return replace(completion, text=text, stop_string=own, offsets=offsets)
+
+
+def _in_our_marks(text: str, thoughts: Thoughts) -> str:
     opening = thoughts.open.tail.strip()
     if opening and text.lstrip().startswith(opening):
         text = f"{THOUGHT_START}\n{text.lstrip().removeprefix(opening).lstrip()}"
     end = thoughts.closing if thoughts.closing in text else thoughts.mark
     before, found, after = text.partition(end)
-    if found:
-        text = f"{before.rstrip()}\n{THOUGHT_END}\n\n{after.lstrip()}"
-    own = THOUGHT_END if stop == thoughts.mark else stop
-    offsets = completion.offsets if text == completion.text else None
-    return replace(completion, text=text, stop_string=own, offsets=offsets)
+    return f"{before.rstrip()}\n{THOUGHT_END}\n\n{after.lstrip()}" if found else text
+
+
+def watched(watch: Watch, thoughts: Thoughts) -> Watch:
+    """Return what is told a text as it grows, with our marks of a thought.
+
+    What may yet become a mark, or a part of one, is held back.
+    """
+    if thoughts.mark == THOUGHT_END:
+        return watch
+    marks = (thoughts.open.tail.strip(), thoughts.closing, thoughts.mark)
+
+    def tell(index: int, text: str) -> None:
+        held = max(held_back(text, mark) for mark in marks)
+        watch(index, _in_our_marks(text[: len(text) - held], thoughts).rstrip())
+
+    return tell
 
 
 def cut_warning(request: GenerationRequest, info: ModelInfo, thoughts: Thoughts) -> str | None:

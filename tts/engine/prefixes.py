@@ -1,6 +1,6 @@
 """Who has read which beginnings of prompts: blocks by their content and by all before them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from tts.types import Completion, Prompt
 
@@ -15,9 +15,8 @@ class Prefixes:
     def __init__(self) -> None:
         self._readers: dict[int, int] = {}  # a bit for each engine
 
-    def found(self, prompt: Prompt, num_engines: int) -> list[float]:
-        """Return the share of a prompt that each engine has read, from its beginning on."""
-        blocks = list(_blocks_of(prompt))
+    def found(self, blocks: Sequence[int], num_engines: int) -> list[float]:
+        """Return the share of a prompt's blocks that each engine has read, from the first on."""
         counts, everyone = [0] * num_engines, 2**num_engines - 1
         for block in blocks:
             everyone &= self._readers.get(block, 0)
@@ -27,27 +26,28 @@ class Prefixes:
                 counts[engine] += everyone >> engine & 1
         return [count / max(1, len(blocks)) for count in counts]
 
-    def read(self, prompt: Prompt, engine: int) -> None:
-        """Note that an engine reads a prompt."""
-        self._note(_blocks_of(prompt), engine)
+    def read(self, blocks: Sequence[int], engine: int) -> None:
+        """Note that an engine reads a prompt of these blocks."""
+        self._note(blocks, engine)
 
     def wrote(self, completion: Completion, engine: int) -> None:
         """Note what an engine has in its cache since it wrote a completion."""
         ids = (*completion.prompt_token_ids, *completion.token_ids)
         self._note(_chain(ids, _IDS), engine)
 
-    def _note(self, blocks: Iterator[int], engine: int) -> None:
+    def _note(self, blocks: Iterable[int], engine: int) -> None:
         for block in blocks:
             self._readers[block] = self._readers.pop(block, 0) | 1 << engine
         while len(self._readers) > _MOST_BLOCKS:
             del self._readers[next(iter(self._readers))]
 
 
-def _blocks_of(prompt: Prompt) -> Iterator[int]:
+def blocks_of(prompt: Prompt) -> tuple[int, ...]:
+    """Return a hash for each whole block of a prompt."""
     if prompt.token_ids:
-        return _chain(prompt.token_ids, _IDS)
+        return tuple(_chain(prompt.token_ids, _IDS))
     turns = "".join(f"{message.role}\0{message.content}\0" for message in prompt.messages)
-    return _chain(prompt.text or turns + prompt.beginning, _CHARACTERS)
+    return tuple(_chain(prompt.text or turns + prompt.beginning, _CHARACTERS))
 
 
 def _chain(content: str | Sequence[int], size: int) -> Iterator[int]:

@@ -164,7 +164,7 @@ def _fitting(specs: Sequence[EngineSpec]) -> dict[str, Any]:
     """Return how many actors the cluster has room for, and what each of them takes.
 
     An actor takes the GPUs over which its largest model is split; without GPUs the CPUs that
-    `cpu_threads` names, or a whole machine.
+    `cpu_threads` names, or as many as the smallest machine has.
 
     Raises:
         EngineError: It has room for none.

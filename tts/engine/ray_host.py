@@ -5,6 +5,7 @@ many completions there are.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from tts.types import Completion, GenerationRequest, ModelInfo, Usage
 
 OpenEngines = Callable[[], Awaitable[Sequence[Engine]]]
 _GATHER_SECONDS = 0.002  # for what else finishes in the same step
+# Between two news of a busy actor: each costs the driver as much as the work on a sample or two.
+_APART_SECONDS = 0.05
 _QUIET_SECONDS = 1.0  # without news, until the driver is told at least how far it is
 
 
@@ -61,6 +64,7 @@ class Host:
         self._life = uuid4().hex
         self._news = News(self._life)
         self._num_sent = 0
+        self._told = 0.0
         self._has_news = asyncio.Event()
 
     async def start(self) -> tuple[str, list[tuple[ModelInfo, Capabilities]]] | TTSError:
@@ -116,10 +120,12 @@ class Host:
         with suppress(TimeoutError):
             async with asyncio.timeout(_QUIET_SECONDS):
                 await self._has_news.wait()
-                await asyncio.sleep(_GATHER_SECONDS)
+                early = self._told + _APART_SECONDS - time.monotonic()
+                await asyncio.sleep(max(_GATHER_SECONDS, early))
         self._has_news.clear()
         news, self._news = self._news, News(self._life)
         self._num_sent += 1
+        self._told = time.monotonic()
         news.states = [
             State(engine.kv_usage(), engine.num_preemptions(), engine.tokens_in_flight())
             for engine in self._engines

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from tts.engine.chat_template import Thoughts, learn
-from tts.engine.own_marks import to_ours, to_own, with_system
+from tts.engine.own_marks import to_ours, to_own, watched, with_system
 from tts.engine.remote.faults import Fault
+from tts.engine.remote.wire import to_turn
 from tts.engine.template_probes import PROBES, Probe, ask
 from tts.errors import CapabilityError, innermost
 from tts.types import Completion, GenerationRequest, Prompt
@@ -44,6 +45,11 @@ class ServerTemplate:
         if not _thinks(request):
             return request
         prompt, sampling = request.prompt, request.sampling
+        if prompt.thought is not None and "tools" in sampling.extra_body:
+            raise CapabilityError(
+                "a server shows no tools to a model whose thought is begun for it; choose a preset "
+                "that leaves thoughts to the model"
+            )
         given = dict(sampling.chat_template_kwargs)
         try:
             async with turn:
@@ -56,8 +62,11 @@ class ServerTemplate:
         thoughts = self._known[_key(request)]
         if thoughts is not None:
             sampling = to_own(sampling, thoughts, is_special=thoughts.mark != THOUGHT_END)
+        watch = request.watch
+        if watch is not None and thoughts is not None:
+            watch = watched(watch, thoughts)
         if prompt.thought is None:
-            return replace(request, sampling=sampling)
+            return replace(request, sampling=sampling, watch=watch)
         if thoughts is None:
             raise CapabilityError(
                 "the server's chat template knows no thoughts that could be opened or skipped; "
@@ -65,11 +74,11 @@ class ServerTemplate:
             )
         begun = thoughts.begin(prompt.thought)
         asked = with_system(prompt.messages, begun.system)
-        messages = [message.to_mapping() for message in asked]
+        messages = [to_turn(message) for message in asked]
         text = await _render(post, messages, {**dict(begun.options), **given}, asks=True)
         ids = await _tokenize(post, {"prompt": text + begun.tail + prompt.prefill})
         sampling = replace(sampling, chat_template_kwargs={})
-        return replace(request, prompt=Prompt(token_ids=ids), sampling=sampling)
+        return replace(request, prompt=Prompt(token_ids=ids), sampling=sampling, watch=watch)
 
     def to_ours(self, request: GenerationRequest, completion: Completion) -> Completion:
         """Return a completion of a request that thinks with our marks of a thought."""

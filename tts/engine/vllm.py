@@ -19,10 +19,11 @@ import numpy as np
 
 from tts.buffered_stream import BufferedStream, R, as_error
 from tts.engine import build, kv, options, translate
+from tts.engine.answer_form import template_options, without_protocol
 from tts.engine.chat_template import Thoughts
 from tts.engine.context_room import check_context
 from tts.engine.encoder import PromptEncoder, own_copy
-from tts.engine.own_marks import cut_warning, to_ours, to_own
+from tts.engine.own_marks import cut_warning, to_ours, to_own, watched
 from tts.engine.reflection import EXTRA_KEY
 from tts.engine.requests import RequestTable
 from tts.engine.reward_format import FORMATS
@@ -204,7 +205,7 @@ class VLLMEngine(BaseEngine):
                 raise CapabilityError(f"{self.model} runs as a pooling model: it cannot generate")
             if self._encoder is not None:
                 # Here, so that the engine's thread need not.
-                self._encoder.encode(request.prompt, request.sampling.chat_template_kwargs)
+                self._encoder.encode(request.prompt, template_options(request.sampling))
         except TTSError as error:
             stream.fail(error, Usage())
         else:
@@ -227,7 +228,7 @@ class VLLMEngine(BaseEngine):
         """Return the tokens of a prompt."""
         await self.start()
         assert self._encoder is not None
-        return len(self._encoder.encode(prompt, sampling.chat_template_kwargs))
+        return len(self._encoder.encode(prompt, template_options(sampling)))
 
     async def score(self, request: ScoreRequest) -> StepScores:
         """Run a reward model.
@@ -407,18 +408,17 @@ class VLLMEngine(BaseEngine):
     def _add(self, stream: _AnyStream, request: GenerationRequest) -> None:
         assert self._encoder is not None
         self._check_states(request.states)
-        sampling = request.sampling
+        sampling = without_protocol(request.sampling)
         token_ids = self._encoder.encode(request.prompt, sampling.chat_template_kwargs)
-        if thoughts := self._encoder.thoughts(sampling.chat_template_kwargs):
+        watch = request.watch
+        if thoughts := self._encoder.thoughts(request.sampling.chat_template_kwargs):
+            watch = watch and watched(watch, thoughts)
             is_special = self._encoder.is_special(thoughts.mark)
             sampling = to_own(sampling, thoughts, is_special=is_special)
             self._warn_of_cuts(request, thoughts)
         room = check_context(len(token_ids), self.info.context_tokens or 0, request.keep_free)
-        params = translate.sampling_params(
-            sampling,
-            max_tokens=min(sampling.max_tokens, room),
-            is_watched=request.watch is not None,
-        )
+        most = min(sampling.max_tokens, room)
+        params = translate.sampling_params(sampling, max_tokens=most, is_watched=watch is not None)
         if sampling.reflection is not None:
             schedule = self._encoder.schedule(sampling.reflection)
             params = translate.with_extra(params, EXTRA_KEY, schedule)
@@ -431,7 +431,7 @@ class VLLMEngine(BaseEngine):
             priority=request.priority,
             certainties=sampling.certainties,
             states=request.states,
-            watch=request.watch,
+            watch=watch,
         )
 
     def _add_reading(

@@ -225,8 +225,9 @@ def prompt_token_bound(prompt: Prompt) -> int:
     """
     if prompt.token_ids:
         return len(prompt.token_ids)
-    texts = [prompt.text, prompt.beginning, *(message.content for message in prompt.messages)]
+    said = [text for message in prompt.messages for text in (message.content, message.extra)]
     of_template = _TEMPLATE_TOKENS + _MESSAGE_TOKENS * len(prompt.messages)
+    texts = (prompt.text, prompt.beginning, *said)
     in_text = sum(len(text.encode("utf-8", "replace")) for text in texts)
     return in_text + (of_template if prompt.messages else 0)
 

@@ -2,11 +2,20 @@
 
 from typing import Protocol
 
-from tts.types import Trajectory, Usage
+from tts.types import Trajectory, Usage, Watch
 
 
 class Watcher(Protocol):
     """Who reads along while a problem is solved; its methods must neither wait nor fail."""
+
+    @property
+    def watch(self) -> Watch | None:
+        """Told how far the text has come that will leave the pipeline as it stands.
+
+        None where nobody wants to know: engines then report when a text has ended, which is less
+        work for them.
+        """
+        ...
 
     def spent(self, usage: Usage) -> None:
         """Learn what a completion has cost that has come."""
@@ -14,8 +23,4 @@ class Watcher(Protocol):
 
     def sent(self, trajectory: Trajectory) -> None:
         """Learn what a node has sent."""
-        ...
-
-    def wrote(self, index: int, text: str) -> None:
-        """Learn how far the text has come that will leave the pipeline as it stands."""
         ...

@@ -123,7 +123,7 @@ class NodeContext:
     def watch(self) -> Watch | None:
         """Who reads along what the last node writes; None if nobody does."""
         watcher = self.run.watcher
-        return watcher.wrote if watcher is not None and self.is_last else None
+        return watcher.watch if watcher is not None and self.is_last else None
 
     @property
     def is_expired(self) -> bool:

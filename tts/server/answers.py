@@ -20,7 +20,7 @@ from tts.errors import (
 from tts.server.asked import Asked
 from tts.server.service import Busy, NoSuchModel, Planned
 from tts.types import Result, Trajectory, Usage
-from tts.types.thought import THOUGHT_END, THOUGHT_START
+from tts.types.thought import THOUGHT_END, THOUGHT_START, held_back
 
 
 @dataclass(eq=False)  # not frozen: whoever raises it adds where
@@ -93,7 +93,9 @@ def check_result(result: Result) -> None:
     if facts.failures:
         raise Refusal(400, result.reason, "cannot_run", usage=usage)
     if facts.failed and not result.samples:
-        raise Refusal(502, result.reason, "no_sample", usage=usage)
+        if facts.unanswered:
+            raise Refusal(502, result.reason, "no_sample", usage=usage)
+        raise Refusal(400, result.reason, "invalid_request", usage=usage)
     if result.problem.answer_type != "free" and result.samples:
         raise Refusal(
             422,
@@ -150,8 +152,37 @@ def split_thought(text: str) -> tuple[str, str]:
     thought, end, rest = begun.removeprefix(THOUGHT_START).lstrip().partition(THOUGHT_END)
     if end:
         return thought.rstrip(), rest.lstrip()
-    cut = next((i for i in range(len(THOUGHT_END), 0, -1) if thought.endswith(THOUGHT_END[:i])), 0)
-    return thought[: len(thought) - cut].rstrip(), ""
+    return thought[: len(thought) - held_back(thought, THOUGHT_END)].rstrip(), ""
+
+
+class Sent:
+    """What a client has been sent of a text that grows."""
+
+    def __init__(self) -> None:
+        self._text = ""
+
+    def rest(self, text: str, *, is_whole: bool = False) -> str:
+        """Return what is new of the text, which counts as sent.
+
+        Args:
+            text: As far as it has come; where it was begun anew, that may be less than before.
+            is_whole: Nothing follows.
+
+        Raises:
+            Refusal: What was sent before is not its beginning.
+        """
+        sent = self._text
+        if text.startswith(sent):
+            self._text = text
+            return text[len(sent) :]
+        if sent.startswith(text) and not is_whole:
+            return ""
+        raise Refusal(
+            502,
+            "what has been passed on is not the beginning of the answer: the model broke off, and "
+            "wrote something else when it was asked again; ask again",
+            "text_changed",
+        )
 
 
 def message_of(choice: Choice) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
 from tts.answers.exact import check_rule
 from tts.errors import InputError
 from tts.server.protocol import (
@@ -15,7 +17,6 @@ from tts.server.protocol import (
     CompletionRequest,
     Extension,
     ResponsesRequest,
-    Tool,
     ToolChoice,
 )
 from tts.types import AnswerRule, Message, Problem, Sampling
@@ -266,42 +267,35 @@ def _add_format(request: ChatRequest, given: dict[str, Any]) -> AnswerRule | Non
         return None
     if request.tools and request.tool_choice != "none":
         raise InputError("response_format and tools: name one of them")
-    if form.type == "json_object":
-        _constrain(given, {"json_object": True})
-    elif form.json_schema is None or form.json_schema.schema_ is None:
+    if form.type == "json_schema" and (
+        form.json_schema is None or form.json_schema.schema_ is None
+    ):
         raise InputError("response_format: json_schema needs a `json_schema` with a `schema`")
-    else:
-        _constrain(given, {"json": form.json_schema.schema_})
+    _check_only_form(given)
+    _add(given, response_format=form)
     return AnswerRule("json")
 
 
 def _add_tools(request: ChatRequest, given: dict[str, Any]) -> None:
-    """Show the tools to the model; one that must be called is the only form of an answer."""
-    tools = request.tools or ()
-    shown = [tool.model_dump(exclude_none=True) for tool in tools]
-    given["chat_template_kwargs"] = {**given.get("chat_template_kwargs", {}), "tools": shown}
-    choice = request.tool_choice
-    if isinstance(choice, ToolChoice):
-        tools = tuple(tool for tool in tools if tool.function.name == choice.function.name)
-        if not tools:
-            raise InputError(f"tool_choice: there is no tool {choice.function.name!r}")
-    if choice == "required" or isinstance(choice, ToolChoice):
-        _constrain(given, {"json": {"anyOf": [_form_of_call(tool) for tool in tools]}})
+    """Show the tools to the model, and say whether one must be called."""
+    tools, choice = request.tools or (), request.tool_choice
+    names = [tool.function.name for tool in tools]
+    if isinstance(choice, ToolChoice) and choice.function.name not in names:
+        raise InputError(f"tool_choice: there is no tool {choice.function.name!r}")
+    if choice not in (None, "auto"):
+        _check_only_form(given)
+    _add(given, tools=tools, tool_choice=choice, parallel_tool_calls=request.parallel_tool_calls)
 
 
-def _form_of_call(tool: Tool) -> dict[str, Any]:
-    arguments = tool.function.parameters or {"type": "object"}
-    return {
-        "type": "object",
-        "properties": {"name": {"const": tool.function.name}, "arguments": arguments},
-        "required": ["name", "arguments"],
-        "additionalProperties": False,
-    }
-
-
-def _constrain(given: dict[str, Any], form: Mapping[str, Any]) -> None:
+def _check_only_form(given: Mapping[str, Any]) -> None:
     if "structured_outputs" in given.get("extra_body", {}):
         raise InputError(
             "structured_outputs: response_format or tool_choice says the form already; name one"
         )
-    given["extra_body"] = {**given.get("extra_body", {}), "structured_outputs": form}
+
+
+def _add(given: dict[str, Any], **fields: Any) -> None:
+    """Send fields of the protocol as they came."""
+    known = {name: value for name, value in fields.items() if value is not None}
+    sent = to_jsonable_python(known, exclude_none=True, by_alias=True)
+    given["extra_body"] = {**given.get("extra_body", {}), **sent}

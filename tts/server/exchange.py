@@ -56,16 +56,11 @@ async def answer(
     service: Service, client: Client, planned: Planned, form: Form, request: Request
 ) -> Response:
     """Return a request's answer, or begin to stream it."""
-    progress = Progress(planned.job.problem.answer_type)
     if planned.asked.is_stream:
-        return EventStream(service, client, planned, form, progress)
+        return EventStream(service, client, planned, form)
     began = time.monotonic()
-
-    async def work() -> Result:
-        return await service.solve(planned, client, progress)
-
     try:
-        result = await _unless_gone(work(), request.receive)
+        result = await _unless_gone(service.solve(planned, client), request.receive)
         check_result(result)
         response: Response = JSONResponse(form.whole(result))
     except Gone:
@@ -85,16 +80,16 @@ def refused(service: Service, planned: Planned | None, refusal: Refusal) -> Resp
 class EventStream(Response):
     """An answer as server-sent events."""
 
-    def __init__(
-        self, service: Service, client: Client, planned: Planned, form: Form, progress: Progress
-    ) -> None:
+    def __init__(self, service: Service, client: Client, planned: Planned, form: Form) -> None:
         super().__init__(
             media_type="text/event-stream",
             headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
         )
         del self.headers["content-length"]
         self._service, self._client, self._planned = service, client, planned
-        self._form, self._progress = form, progress
+        self._form = form
+        answer_type = planned.job.problem.answer_type
+        self._progress = Progress(answer_type, reads_along=planned.has_writer)
         self._has_begun = False
         self._status = 200
         self._began = time.monotonic()

@@ -3,12 +3,14 @@
 import json
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tts.runtime.progress import Progress
 from tts.server.answers import (
     Choice,
+    Sent,
     calls_of,
     choices_of,
     extension_of,
@@ -42,7 +44,8 @@ class _Events:
         self._kind = kind
         self._planned = planned
         self._told: tuple[int, ...] = ()
-        self._sent: dict[int, tuple[int, int]] = {}  # characters of thought and of content
+        self._thoughts: defaultdict[int, Sent] = defaultdict(Sent)
+        self._contents: defaultdict[int, Sent] = defaultdict(Sent)
 
     def comments(self, progress: Progress) -> list[bytes]:
         """Return how far the samples are, as the request wants it told."""
@@ -59,13 +62,6 @@ class _Events:
     def reasoning(self, text: str) -> bytes:
         """Return an event with a part of a thought."""
         raise NotImplementedError
-
-    def grown(self, index: int, text: str) -> tuple[str, str]:
-        """Return what is new of a text's thought and of what follows it."""
-        thought, content = split_thought(text)
-        seen, shown = self._sent.get(index, (0, 0))
-        self._sent[index] = max(seen, len(thought)), max(shown, len(content))
-        return thought[seen:], content[shown:]
 
     def event(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
         """Return one event."""
@@ -110,7 +106,7 @@ class Chat(_Events):
         return [
             event
             for index, text in list(progress.texts.items())
-            for event in self._parts(index, *self.grown(index, text))
+            for event in self._parts(index, *self._grown(index, *split_thought(text)))
         ]
 
     def last(self, result: Result) -> list[bytes]:
@@ -126,10 +122,7 @@ class Chat(_Events):
 
     def _rest(self, choice: Choice) -> Iterable[bytes]:
         index = choice.index
-        if choice.calls or self._planned.asked.tools:
-            thought, content = choice.reasoning, choice.content
-        else:
-            thought, content = self.grown(index, choice.trajectory.text)
+        thought, content = self._grown(index, choice.reasoning, choice.content, is_whole=True)
         yield from self._parts(index, thought, "")
         for piece in pieces(content):
             yield from self._parts(index, "", piece)
@@ -140,6 +133,15 @@ class Chat(_Events):
         logprobs = logprobs_of(choice) if self._planned.asked.logprobs else None
         ended = {"finish_reason": choice.finish_reason, "logprobs": logprobs}
         yield self.event([{"index": index, "delta": {}, **ended}])
+
+    def _grown(
+        self, index: int, thought: str, content: str, *, is_whole: bool = False
+    ) -> tuple[str, str]:
+        """Return what is new of a text's thought and of what follows it."""
+        return (
+            self._thoughts[index].rest(thought, is_whole=is_whole),
+            self._contents[index].rest(content, is_whole=is_whole),
+        )
 
     def _parts(self, index: int, thought: str, content: str) -> list[bytes]:
         events: list[bytes] = []
@@ -181,7 +183,7 @@ class Continuation(_Events):
             return self.comments(progress)
         events = []
         for index, text in list(progress.texts.items()):
-            if new := self._new(index, text):
+            if new := self._contents[index].rest(text):
                 events.append(self._text(index, new))
         return events
 
@@ -189,7 +191,7 @@ class Continuation(_Events):
         """Return what of the choices was not sent yet, and the end."""
         events: list[bytes] = []
         for choice in choices_of(self._planned, result):
-            new = self._new(choice.index, choice.trajectory.text)
+            new = self._contents[choice.index].rest(choice.trajectory.text, is_whole=True)
             events += [self._text(choice.index, piece) for piece in pieces(new)]
             logprobs = text_logprobs_of(choice) if self._planned.asked.logprobs else None
             events.append(self._text(choice.index, "", choice.finish_reason, logprobs))
@@ -199,11 +201,6 @@ class Continuation(_Events):
         """Return how far the samples are; there is no place for a thought in this protocol."""
         is_comment = self._planned.asked.extension.progress == "comments"
         return super().comments(progress) if is_comment else []
-
-    def _new(self, index: int, text: str) -> str:
-        shown = self._sent.get(index, (0, 0))[1]
-        self._sent[index] = 0, max(shown, len(text))
-        return text[shown:]
 
     def _text(
         self, index: int, text: str, finish: str | None = None, logprobs: Any = None

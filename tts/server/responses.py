@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from tts.runtime.progress import Progress
-from tts.server.answers import choices_of, extension_of, split_thought, usage_of
+from tts.server.answers import Sent, choices_of, extension_of, split_thought, usage_of
 from tts.server.forms import pieces
 from tts.server.service import Planned
 from tts.types import Result
@@ -25,7 +25,7 @@ class Responses:
         self._created = int(time.time())
         self._planned = planned
         self._number = 0
-        self._sent = 0
+        self._sent = Sent()
         self._told = -1
         self._has_begun = False
 
@@ -54,7 +54,7 @@ class Responses:
         events = self._begin()
         if self._planned.has_writer and progress.texts:
             content = split_thought(progress.texts.get(0, ""))[1]
-            return [*events, *self._grow(content)]
+            return [*events, *self._grown(self._sent.rest(content))]
         if self._planned.asked.extension.progress != "none" and progress.samples != self._told:
             self._told = progress.samples
             events.append(f": {json.dumps(progress.state())}\n\n".encode())
@@ -64,9 +64,8 @@ class Responses:
         """Return what was not sent yet, and the end."""
         (choice, *_) = choices_of(self._planned, result)
         events = self._begin()
-        rest = choice.content[self._sent :]
-        for piece in pieces(rest):
-            events += self._grow(choice.content[: self._sent + len(piece)])
+        for piece in pieces(self._sent.rest(choice.content, is_whole=True)):
+            events += self._grown(piece)
         place = {"item_id": self._item, "output_index": 0, "content_index": 0}
         text = {"type": "output_text", "text": choice.content, "annotations": []}
         whole = self.whole(result)
@@ -92,9 +91,7 @@ class Responses:
             self._event("response.content_part.added", **place, part=empty),
         ]
 
-    def _grow(self, content: str) -> list[bytes]:
-        new = content[self._sent :]
-        self._sent += len(new)
+    def _grown(self, new: str) -> list[bytes]:
         if not new:
             return []
         place = {"item_id": self._item, "output_index": 0, "content_index": 0}

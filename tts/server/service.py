@@ -31,6 +31,7 @@ _MOST = Budget(calls=4096)  # of a preset: one request must not fill the queue f
 _MAX_TOKENS = 2048  # where neither the client nor the engine knows
 _PRESETS_REMEMBERED = 256
 _FILE = re.compile(r"\.ya?ml\b")
+_FORMS = frozenset({"tools", "response_format", "structured_outputs"})
 _HELD = frozenset({"sample", "vote", "score", "select", "prune", "allocate"})
 
 
@@ -203,8 +204,15 @@ class Service:
         has_writer = is_plain or (last is not None and not last.compares and asked.n == 1)
         return Planned(asked, job, is_plain, has_writer and not asked.tools)
 
-    async def solve(self, planned: Planned, client: Client, watcher: Watcher) -> Result:
+    async def solve(
+        self, planned: Planned, client: Client, watcher: Watcher | None = None
+    ) -> Result:
         """Run a request, under the account of who asks.
+
+        Args:
+            planned: It.
+            client: Who asks.
+            watcher: Reads along; None for nobody.
 
         Raises:
             Busy: There are too many; nothing was spent.
@@ -277,14 +285,7 @@ class Service:
 
     def _check_held(self, preset: Preset, asked: Asked) -> None:
         """Refuse tools and forms of answers where the model is asked for other things, too."""
-        is_held = asked.tools or "structured_outputs" in asked.sampling.get("extra_body", {})
-        has_calls = any(message.extra for message in asked.problem.messages)
-        if (is_held or has_calls) and not self.engine.capabilities.logits_processors:
-            raise InputError(
-                "tools and response_format need an embedded model: its chat template shows them, "
-                "and its sampler holds to them"
-            )
-        if not is_held:
+        if _FORMS.isdisjoint(asked.sampling.get("extra_body", {})):
             return
         others = [n for n, node in preset.pipeline if _module(node.operator) not in _HELD]
         others += [

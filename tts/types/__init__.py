@@ -143,7 +143,7 @@ class Sampling:
         reflection: Wave on reflection words; None for none.
         chat_template_kwargs: Options of the model's chat template, such as `enable_thinking`.
         extra_body: Further fields of a request, as vLLM's server takes them; the embedded engine
-            takes those of its `SamplingParams`.
+            takes those of its `SamplingParams`, and tools and forms of answers as servers do.
     """
 
     temperature: float = 0.8

@@ -53,3 +53,8 @@ class Reflection:
     shift: float = 0.0
     until: int = 8192
     words: tuple[str, ...] = ("wait", "Wait", "but", "But", "Alternatively")
+
+
+def held_back(text: str, mark: str) -> int:
+    """Return how many characters at the end of a text that grows may be the beginning of a mark."""
+    return next((n for n in range(len(mark) - 1, 0, -1) if text.endswith(mark[:n])), 0)

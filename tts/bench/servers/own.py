@@ -1,4 +1,4 @@
-"""vLLM's own server in a process of its own, with a bundled model, and what it says of its work."""
+"""Servers in processes of their own: any, and vLLM's with what it says of its work."""
 
 import os
 import re
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -62,25 +62,42 @@ def vllm_server(model: str = "bundled:reasoner", *, dtype: str = "float32") -> I
     options = f"--host 127.0.0.1 --port {port} --block-size 32 --enforce-eager --dtype {dtype}"
     options += " --max-model-len 2048 --kv-cache-memory-bytes 134217728 --served-model-name m"
     options += " --no-enable-chunked-prefill --max-num-batched-tokens 4096"
+    command = (sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(path))
+    with listening([*command, *options.split()], port, {"VLLM_LOGGING_LEVEL": "ERROR"}):
+        yield f"http://127.0.0.1:{port}/v1"
+
+
+@contextmanager
+def listening(
+    command: Sequence[str], port: int, env: Mapping[str, str] | None = None
+) -> Iterator[int]:
+    """Run a server until the block ends; gives the process's number once it listens.
+
+    Args:
+        command: Starts it; its threads compute one at a time.
+        port: Of loopback, where it will listen.
+        env: Further variables of its environment.
+
+    Raises:
+        RuntimeError: It does not start.
+    """
     process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),
-            *("--model", str(path), *options.split()),
-        ],
-        env={**os.environ, "VLLM_LOGGING_LEVEL": "ERROR", "OMP_NUM_THREADS": "1"},
+        command,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
     try:
-        _wait(process, port)
-        yield f"http://127.0.0.1:{port}/v1"
+        if not _listens(process, port):
+            raise RuntimeError(f"{' '.join(command[:3])} does not start")
+        yield process.pid
     finally:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(20)
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # its engine process too
+            os.killpg(process.pid, signal.SIGKILL)  # processes that it has started, too
         process.wait(20)
 
 
@@ -104,7 +121,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait(process: "subprocess.Popen[bytes]", port: int) -> None:
+def _listens(process: "subprocess.Popen[bytes]", port: int) -> bool:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -112,5 +129,5 @@ def _wait(process: "subprocess.Popen[bytes]", port: int) -> None:
         except OSError:
             time.sleep(0.2)
         else:
-            return
-    raise RuntimeError("vLLM's own server does not start")
+            return True
+    return False

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
 from tts.errors import InputError
+from tts.types.thought import held_back
 
 DEFAULT_URL = "https://api.openai.com/v1"
 _ENDPOINTS = ("/chat/completions", "/completions", "/models")
@@ -23,12 +24,15 @@ class Secrets:
         # The longest first: a secret may be part of another.
         self._values = sorted(filter(_is_telling, found), key=len, reverse=True)
 
-    def mask(self, text: str) -> str:
-        """Return the text without secrets."""
+    def mask(self, text: str, *, is_whole: bool = True) -> str:
+        """Return the text without secrets; of one that goes on, without the beginning of one."""
         for value in self._values:
             if value in text:
                 text = text.replace(value, _HIDDEN)
-        return text
+        if is_whole:
+            return text
+        held = max((held_back(text, value) for value in self._values), default=0)
+        return text[: len(text) - held]
 
     def __repr__(self) -> str:
         """Show none of them."""

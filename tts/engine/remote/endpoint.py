@@ -5,7 +5,7 @@ import logging
 from tts.engine.remote.address import Address
 from tts.engine.remote.dialect import OPTIONAL, Dialect
 from tts.engine.remote.faults import Fault
-from tts.errors import ContextError, EngineError, ModelError, TTSError
+from tts.errors import ContextError, EngineError, ModelError, RefusedError, TTSError
 
 _LOG = logging.getLogger(__name__)
 _ALIKE = 3  # first calls that fail alike end the run: so will the others
@@ -42,6 +42,7 @@ class Endpoint:
             ContextError: The prompt does not fit; this concerns its request alone.
             EngineError: No call has succeeded so far, and the others would fail likewise.
             ModelError: The same, for want of the model.
+            RefusedError: The same, for what is asked.
         """
         if fault.kind == "context":
             raise ContextError(f"{self.model}: {fault.message}")
@@ -60,6 +61,8 @@ class Endpoint:
             return EngineError(f"{url} refuses the API key: {words}")
         if fault.status == 404:
             return ModelError(f"{url} has no model {self.model!r}: {words}")
+        if fault.kind == "refused":
+            return RefusedError(self.explain(fault))
         return EngineError(self.explain(fault))
 
     def explain(self, fault: Fault) -> str:
@@ -71,9 +74,9 @@ class Endpoint:
         does = "refuses the request" if fault.kind == "refused" else "fails"
         return f"{url} {does}{status}: {words}"
 
-    def mask(self, text: str) -> str:
+    def mask(self, text: str, *, is_whole: bool = True) -> str:
         """Return what a server wrote without our secrets; its errors hold none already."""
-        return self.address.secrets.mask(text)
+        return self.address.secrets.mask(text, is_whole=is_whole)
 
     def adopt(self, dialect: Dialect) -> None:
         """Keep what a call that succeeded has learned, and say it once."""

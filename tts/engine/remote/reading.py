@@ -1,5 +1,6 @@
 """The samples of one call, read as they come: streamed in pieces, or all at once."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,14 @@ _THOUGHT_FIELDS = ("reasoning_content", "reasoning")
 
 
 @dataclass(slots=True)
+class _Call:
+    """A tool's call on its way."""
+
+    name: str = ""
+    arguments: str = ""
+
+
+@dataclass(slots=True)
 class Sample:
     """One sample on its way.
 
@@ -26,6 +35,7 @@ class Sample:
         place: Among the samples of its call.
         texts: Pieces of its text.
         thoughts: Pieces of what the server keeps apart as its thought.
+        calls: Of tools, by the server's number.
         token_ids: Those of vLLM's server.
         logprobs: Of the tokens.
         token_texts: Of the tokens, where log-probabilities come.
@@ -43,6 +53,7 @@ class Sample:
     place: int
     texts: list[str] = field(default_factory=list)
     thoughts: list[str] = field(default_factory=list)
+    calls: dict[int, _Call] = field(default_factory=dict)
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float | None] = field(default_factory=list)
     token_texts: list[str] = field(default_factory=list)
@@ -58,13 +69,19 @@ class Sample:
 
     @property
     def text(self) -> str:
-        """Its text, with the thought before it as models write it themselves."""
-        text, thought = _joined(self.texts), _joined(self.thoughts)
-        if not thought.strip() or "</think>" in text:
-            return text
-        if not text and self.finish == "length":
+        """Its text so far, with thoughts and calls in it as models write them themselves."""
+        said, thought = self._said(), _joined(self.thoughts).lstrip()
+        if not thought.strip() or "</think>" in said:
+            return said
+        if not said and (self.finish == "length" or not self.is_finished):
             return f"<think>\n{thought}"
-        return f"<think>\n{thought.strip()}\n</think>\n\n{text.lstrip()}"
+        return f"<think>\n{thought.strip()}\n</think>\n\n{said.lstrip()}"
+
+    def _said(self) -> str:
+        text = _joined(self.texts)
+        if not self.calls:
+            return text
+        return "\n".join([*filter(None, [text.rstrip()]), *map(_written, self.calls.values())])
 
     @property
     def is_all_thought(self) -> bool:
@@ -109,6 +126,8 @@ class Sample:
                 if thought := said.get(name):
                     self._take(self.thoughts, thought)
                     break
+            if calls := said.get("tool_calls"):
+                self._take_calls(calls)
         if text:
             self._take(self.texts, text)
         if isinstance(ids := choice.get("token_ids"), list):
@@ -129,6 +148,19 @@ class Sample:
         self.heard = time.perf_counter()
         if not self.began:
             self.began, self.num_first = self.heard, len(self.token_ids)
+
+    def _take_calls(self, pieces: Any) -> None:
+        try:
+            for piece in pieces:
+                place, function = piece.get("index"), piece["function"]
+                call = self.calls.setdefault(
+                    len(self.calls) if place is None else place, _Call(function.get("name") or "")
+                )
+                arguments = function.get("arguments") or ""
+                call.arguments += arguments if isinstance(arguments, str) else json.dumps(arguments)
+                self.pieces += 1
+        except (AttributeError, KeyError, TypeError):
+            raise Fault("odd", "the answer holds calls of tools that cannot be read") from None
 
     def _take(self, to: list[str], content: Any) -> None:
         self.pieces += 1
@@ -217,7 +249,7 @@ class Reading:
         return finished == self.n
 
     def take(self, event: Any) -> list[Sample]:
-        """Take an event of the stream, or a whole answer; returns the samples that it finished.
+        """Take an event of the stream, or a whole answer; returns the samples that it goes on with.
 
         Raises:
             Fault: The server reports an error, or what it sent cannot be read.
@@ -233,14 +265,11 @@ class Reading:
             if usage is not None:
                 return []
             raise Fault("odd", f"the answer holds no choices but {', '.join(sorted(event))}")
-        finished = []
-        for choice in choices:
-            sample = self._add(choice)
-            if sample is not None and sample.is_finished:
-                finished.append(sample)
-            if sample is not None and isinstance(ids := event.get("prompt_token_ids"), list):
+        samples = [sample for choice in choices if (sample := self._add(choice)) is not None]
+        if isinstance(ids := event.get("prompt_token_ids"), list):
+            for sample in samples:
                 sample.prompt_ids = ids
-        return finished
+        return samples
 
     def end(self) -> None:
         """Take the end of the answer: samples without one of their own have theirs here."""
@@ -258,7 +287,8 @@ class Reading:
         if sample is None or sample.is_finished:
             said = choice.get("delta") or choice.get("message") or {}
             is_whole = "message" in choice
-            has_text = bool(choice.get("text") or (isinstance(said, dict) and said.get("content")))
+            says = isinstance(said, dict) and (said.get("content") or said.get("tool_calls"))
+            has_text = bool(choice.get("text") or says)
             # After a sample's end, what has its index is another one if it says anything.
             if sample is not None and not (is_whole or has_text):
                 return None
@@ -298,6 +328,14 @@ def _detail(usage: Mapping[str, Any], group: str, name: str) -> int:
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _written(call: _Call) -> str:
+    """Return a call of a tool as models write it."""
+    arguments = call.arguments.replace("</", "<\\/") or "{}"  # the same JSON, without tags
+    return (
+        f'<tool_call>\n{{"name": {json.dumps(call.name)}, "arguments": {arguments}}}\n</tool_call>'
+    )
 
 
 def _joined(pieces: Sequence[str]) -> str:

@@ -1,6 +1,8 @@
 """One request on its way through a server: calls, retries, samples, costs."""
 
 import asyncio
+import string
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from tts.buffered_stream import BufferedStream
@@ -11,7 +13,7 @@ from tts.engine.remote.faults import UNANSWERED, Fault, Kind
 from tts.engine.remote.http import Transport
 from tts.engine.remote.pace import Pace, Turn, backoff
 from tts.engine.remote.reading import Reading, Sample
-from tts.engine.remote.wire import Call, estimate_prompt, to_call
+from tts.engine.remote.wire import Call, estimate_request, to_call
 from tts.errors import CapabilityError, TTSError
 from tts.types import Completion, GenerationRequest, Price, Usage, sum_usage
 
@@ -19,6 +21,7 @@ Stream = BufferedStream[Completion, Completion]
 _RETRIES: dict[Kind, int] = {"broken": 3, "odd": 2, "silent": 1, "unreachable": 2}
 _FIRST_RETRIES = 2  # of anything, as long as the endpoint has never answered
 _LONGEST_WAIT_SECONDS = 600.0
+_UNSETTLED = f"{string.whitespace}\ufffd"  # may be cut off, or be half of a character
 _LEAST_BYTES = 2**24  # of an answer, whatever was asked
 _BYTES_PER_TOKEN = 2**13  # with the names of twenty candidates
 
@@ -78,7 +81,7 @@ class RemoteRequest:
         self._max_retries = max_retries
         self._price = price
         self._has_others = has_others
-        self._prompt_guess = estimate_prompt(request.prompt)
+        self._prompt_guess = estimate_request(request)
         self._under_way: list[_Attempt] = []
         self._owed = Usage()  # by attempts that failed; the next completion carries it
         self._verdict: TTSError | None = None
@@ -242,18 +245,30 @@ class RemoteRequest:
         """Take an event; hands on what it finished, but for the last sample of the call."""
         endpoint, reading = self._endpoint, attempt.reading
         self._connection.pace.heard()
-        finished = reading.take(event)
+        samples = reading.take(event)
         if reading.samples and not attempt.is_taken:
             attempt.is_taken = True
             endpoint.has_answered = True
             endpoint.streams |= not is_whole
             self._connection.pace.taken()
+        if not is_whole:
+            self._tell(attempt, samples)
+        finished = [sample for sample in samples if sample.is_finished]
         if is_whole or not finished:
             return False
         is_complete = reading.is_complete
         for sample in finished[:-1] if is_complete else finished:
             self._hand_on(attempt, sample, is_last=False)
         return is_complete
+
+    def _tell(self, attempt: _Attempt, samples: Sequence[Sample]) -> None:
+        """Tell who reads along how far samples are, but for what may still change."""
+        request = self._request
+        if request.watch is None or (request.sampling.stop and "stop" not in attempt.call.body):
+            return  # the latter are cut at their ends
+        for sample in samples:
+            text = self._endpoint.mask(sample.text, is_whole=False).rstrip(_UNSETTLED)
+            request.watch(attempt.call.first + sample.place, text)
 
     def _finish(self, attempt: _Attempt, *, has_ended: bool) -> None:
         """Hand on what is left at the end of an answer.

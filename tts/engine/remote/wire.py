@@ -1,12 +1,13 @@
 """Our requests as calls of the OpenAI API."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tts.engine.remote.dialect import Dialect
 from tts.errors import CapabilityError
-from tts.types import GenerationRequest, Prompt, Sampling
+from tts.types import GenerationRequest, Message, Prompt, Sampling
 
 _BYTES_PER_TOKEN = 4  # of English text, about
 # Tokens per event of vLLM's streams, ends aside: an event costs the server and us as much as a
@@ -67,7 +68,7 @@ def to_call(request: GenerationRequest, wanted: range, *, model: str, dialect: D
         body |= {"logprobs": True, "top_logprobs": top} if is_chat else {"logprobs": top}
     if dialect.is_vllm:
         body["return_token_ids"] = True
-        body.setdefault("stream_interval", STREAM_INTERVAL)
+        body.setdefault("stream_interval", STREAM_INTERVAL if request.watch is None else 1)
         if request.priority:
             body["priority"] = request.priority
     left_out = dialect.left_out | ({"stream_options"} if "stream" in dialect.left_out else set())
@@ -81,11 +82,24 @@ def to_text(prompt: Prompt) -> dict[str, Any]:
     """Return a prompt that is not token ids, as vLLM's server takes it: messages, or a text."""
     if not prompt.messages:
         return {"prompt": prompt.text}
-    messages = [{"role": m.role, "content": m.content} for m in prompt.messages]
+    messages = [to_turn(message) for message in prompt.messages]
     if not prompt.beginning:
         return {"messages": messages}
     messages.append({"role": "assistant", "content": prompt.beginning})
     return {"messages": messages, "continue_final_message": True, "add_generation_prompt": False}
+
+
+def to_turn(message: Message) -> dict[str, Any]:
+    """Return a turn of a chat as servers take it: arguments of calls as the text of their JSON."""
+    turn = message.to_mapping()
+    if calls := turn.get("tool_calls"):
+        turn["tool_calls"] = [{**call, "function": _function(call["function"])} for call in calls]
+    return turn
+
+
+def _function(function: Mapping[str, Any]) -> dict[str, Any]:
+    arguments = json.dumps(function["arguments"], ensure_ascii=False)
+    return {**function, "arguments": arguments}
 
 
 def _sampling(sampling: Sampling) -> dict[str, Any]:
@@ -107,5 +121,11 @@ def estimate_prompt(prompt: Prompt) -> int:
     """Return how many tokens a prompt has: exactly for token ids, else about."""
     if prompt.token_ids:
         return len(prompt.token_ids)
-    texts = [prompt.text, prompt.beginning, *(message.content for message in prompt.messages)]
-    return sum(map(estimate_tokens, texts))
+    said = [text for message in prompt.messages for text in (message.content, message.extra)]
+    return sum(map(estimate_tokens, (prompt.text, prompt.beginning, *said)))
+
+
+def estimate_request(request: GenerationRequest) -> int:
+    """Return about how many tokens the server reads: the prompt, and the tools that it shows."""
+    tools = request.sampling.extra_body.get("tools")
+    return estimate_prompt(request.prompt) + (estimate_tokens(json.dumps(tools)) if tools else 0)
