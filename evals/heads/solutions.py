@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -43,10 +44,14 @@ class Solution:
     token_ids: tuple[int, ...] = ()
 
 
-def read_solutions(folders: Iterable[Path]) -> Iterator[Solution]:
+def read_solutions(folders: Iterable[Path], *, limit: int | None = None) -> Iterator[Solution]:
     """Yield the independent samples of the first repeat of every graded problem of runs.
 
     Samples whose text no single completion is are left out.
+
+    Args:
+        folders: Of the runs.
+        limit: Only the first so many problems of each.
 
     Raises:
         InputError: A run asked several models, none of its problems is graded, or it holds no text
@@ -62,7 +67,7 @@ def read_solutions(folders: Iterable[Path]) -> Iterator[Solution]:
             raise InputError(f"{folder}: none of its problems is finished and graded")
         found = False
         texts = Texts(folder, ("prompt_token_ids", "token_ids", "states"))
-        for stated in read_statements(folder):
+        for stated in islice(read_statements(folder), limit):
             record = records.get(stated["problem"])
             for sample in () if record is None else record.independent_samples:
                 assert record is not None

@@ -87,7 +87,16 @@ def train_verifier_command(
     split: Annotated[
         str, typer.Option("--split", help="The part of the benchmark.")
     ] = "calibration",
-    limit: flags.LimitFlag = 300,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            min=1,
+            help="Take the first so many problems of each benchmark, or of each run [default: 300 "
+            "of a benchmark, all of a run].",
+            metavar="N",
+        ),
+    ] = None,
     seed: flags.SeedFlag = 0,
     out: flags.OutFlag = Path("runs"),
     *,
@@ -107,7 +116,9 @@ def train_verifier_command(
         raise InputError("labels come by agreement or from a teacher, one of the two")
     runtime = engine.runtime()
     names = list(dict.fromkeys(benchmarks or ()))
-    scope = Scope.of(data=data, map=flags.to_map(columns), split=split, limit=limit, seed=seed)
+    scope = Scope.of(
+        data=data, map=flags.to_map(columns), split=split, limit=limit or 300, seed=seed
+    )
     scope.check(names)
     changes = [f"n={samples}", *(overrides or ())]
     plans = plan_all(names, DEFAULT_PRESET, scope, runtime.parts, overrides=changes)
@@ -118,7 +129,7 @@ def train_verifier_command(
         learn.check_size(count, count * samples)
     labelling = _Labelling("teacher", load_run(teacher)) if teacher else _Labelling(labels)
     # What is recorded is refused before a model is loaded.
-    recorded = labelling.of(runs) if runs else None
+    recorded = labelling.of(runs, limit) if runs else None
     trained = output.run_async(
         _run(runtime, plans, recorded, labelling, tuple(dict.fromkeys(layer or ())), out, seed),
         if_interrupted="interrupted; the same command goes on",
@@ -134,14 +145,18 @@ class _Labelling:
     name: str
     teacher: StoredRun | None = None
 
-    def of(self, runs: Sequence[Path]) -> list[tuple[Solution, bool]]:
+    def of(self, runs: Sequence[Path], limit: int | None = None) -> list[tuple[Solution, bool]]:
         """Return the solutions of runs that have a label, with it.
+
+        Args:
+            runs: Their folders.
+            limit: Only the first so many problems of each.
 
         Raises:
             InputError: Nothing can be learnt of them.
             ProblemError: They are of test problems.
         """
-        solutions = list(read_solutions(runs))
+        solutions = list(read_solutions(runs, limit=limit))
         check_held_out({_problem(one): one.problem for one in solutions}.values())
         labels: Sequence[bool | None] = [one.is_right for one in solutions]
         if self.teacher is not None:

@@ -265,10 +265,10 @@ class VLLMEngine(BaseEngine):
             stream = self._stream(1, translate.read_states)
             job = partial(self._add_reading, stream, prompt, tuple(token_ids), spec, whole)
             self._submit(job, stream)
-            states, usage = await _only(stream)
-            spent.append(usage)
-            if states is not None:
-                return ReadStates(states, sum_usage(spent))
+            read = await _only(stream)
+            spent.append(read.usage)
+            if read.states is not None:
+                return ReadStates(read.states, sum_usage(spent))
         raise EngineError("vLLM left out states of the text that it read")
 
     async def likelihood(self, prompt: Prompt, text: str) -> Likelihood:
