@@ -74,6 +74,14 @@ def test_most_and_least_end_it() -> None:
     assert patient.next_slice(10).tolist() == [1, 0]  # the settled one is given up
 
 
+def test_what_nobody_needs_goes_to_those_with_the_fewest_samples() -> None:
+    settled = started({0: [0] * 60, 1: [0] * 40}, budget=150)
+    assert settled.gains().tolist() == [0.0, 0.0]
+    assert settled.next_slice(1).tolist() == [0, 1]
+    rest = sum(settled.next_slice(10, per_problem=30).sum() for _ in range(9))
+    assert 100 + 1 + rest == 150
+
+
 def test_bad_input_is_refused() -> None:
     with pytest.raises(BudgetError, match="does not buy one sample"):
         RunAllocator(Belief(), 5, sample_cost=10)

@@ -31,7 +31,8 @@ class RunAllocator:
         sample_cost: Expected cost of a sample before any was seen.
         probe: Samples that every problem gets first.
         most: Most samples of one problem.
-        least_gain: Below this gain per cost a problem is given up, whatever is left.
+        least_gain: Below this gain per cost a problem is given up, whatever is left; at 0 none is,
+            and what promises nothing anywhere goes to the problems with the fewest samples.
 
     Raises:
         BudgetError: The budget does not buy one sample.
@@ -125,7 +126,7 @@ class RunAllocator:
 
         Problems that lack their probe come first, in order; then those of largest gain per cost.
         What was granted and not yet observed counts as spent at its expected cost. None is granted
-        when nothing is left, or nothing promises more than `least_gain`.
+        when nothing is left, or nothing promises as much as `least_gain`.
         """
         expected = self._expected_cost()
         in_flight = float(((self._asked - self._seen) * expected).sum())
@@ -146,14 +147,17 @@ class RunAllocator:
         """
         in_flight = self._asked - self._seen
         gains = self._per_sample(self._counts, self._seen) / self._expected_cost()
-        is_open = (self._asked < self._most) & ((self._seen > 0) | (self._asked == 0))
-        return np.where(is_open, gains / (1.0 + in_flight), 0.0)
+        return np.where(self._is_open(), gains / (1.0 + in_flight), 0.0)
+
+    def _is_open(self) -> NDArray[np.bool_]:
+        return (self._asked < self._most) & ((self._seen > 0) | (self._asked == 0))
 
     def _best(self, expected: _Floats, left: float, per_problem: int, now: _Ints) -> _Ints:
-        gains = np.where(now > 0, 0.0, self.gains())
-        order = np.argsort(-gains, kind="stable")
+        gains = self.gains()
+        order = np.lexsort((self._asked, -gains))
+        takes = self._is_open() & (now == 0) & (gains >= self._least_gain)
         wanted = np.minimum(per_problem, self._most - self._asked)
-        return _fill(order[gains[order] > self._least_gain], wanted, expected, left)
+        return _fill(order[takes[order]], wanted, expected, left)
 
     def _expected_cost(self) -> _Floats:
         # The prior is worth one sample.
