@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -145,7 +145,7 @@ def test_hints_keep_to_their_tokens() -> None:
         ("never", 0),
     ],
 )
-def test_what_is_learnt_from(learn: str, known: int) -> None:
+def test_what_is_learnt_from(learn: Literal["support", "label", "never"], known: int) -> None:
     def line(ask: Ask) -> Line:
         if "Reason step" not in ask.prompt:
             return pupil(ask)
