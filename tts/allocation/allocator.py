@@ -150,8 +150,8 @@ class RunAllocator:
         return np.where(self._is_open(), gains / (1.0 + in_flight), 0.0)
 
     def _is_open(self) -> NDArray[np.bool_]:
-        is_open: NDArray[np.bool_] = self._asked < self._most
-        return is_open & ((self._seen > 0) | (self._asked == 0))
+        is_told: NDArray[np.bool_] = (self._seen > 0) | (self._asked == 0)
+        return np.logical_and(self._asked < self._most, is_told)
 
     def _best(self, expected: _Floats, left: float, per_problem: int, now: _Ints) -> _Ints:
         gains = self.gains()
