@@ -84,10 +84,7 @@ You are {names}, working on the problem together and at the same time. Each of y
 steps, one after the other, each a paragraph that begins with your name; you see what the others \
 are writing while you write. Split the work, never repeat what another does, correct what is \
 wrong, and use what others have found. Whoever knows the answer to the whole problem writes it \
-down, and the work is over. Example of two steps:
-**Alice [1]:** Hi, I'm Alice. I work out the cups in 12 boxes of 8: 12 * 8 = 96.
-
-**Bob [1]:** Hi, I'm Bob. Alice does the boxes of 8, so I do the 7 boxes of 9: 7 * 9 = 63."""
+down, and the work is over."""
 _ALONE = "Reason in short steps, each a paragraph that begins as the first one does."
 REDUNDANT = " Quick check: am I doing redundant work? (yes/no):"
 LAST_WORDS = (
@@ -130,6 +127,16 @@ Together there are 96 + 63 = 159 cups.
 A third of them is 159 / 3 = 53, so that 159 - 53 = 106 are not red.
 
 The answer is \\boxed{106}."""
+_EXAMPLE_TEAM = """\
+**Alice [1]:** Hi, I'm Alice. Here's how we can split it: I count the cups in the boxes of 8, \
+which are 12 * 8 = 96.
+
+**Bob [1]:** Hi, I'm Bob. Alice does the boxes of 8, so I count those in the boxes of 9: 7 * 9 = 63.
+
+**Alice [2]:** With Bob's 63 there are 96 + 63 = 159 cups.
+
+**Bob [2]:** A third of Alice's 159 are red, which is 53. So 159 - 53 = 106 are not red, and the \
+answer is \\boxed{106}."""
 EXAMPLE_PARTS = PromptExample(
     _EXAMPLE, "\n".join(f"{number}. {part}" for number, part in enumerate(_QUESTIONS, start=1))
 )
@@ -193,8 +200,11 @@ def solve_in_blocks(problem: Problem) -> Prompt:
 
 def work_together(problem: Problem, names: Sequence[str]) -> Prompt:
     """Ask for a solution that several write at once, each in view of the others."""
-    rules = _TOGETHER.format(names=" and ".join(names)) if len(names) > 1 else _ALONE
-    return plan(problem, answered(problem, rules), "")
+    if len(names) == 1:
+        return plan(problem, answered(problem, _ALONE), "")
+    rules = _TOGETHER.format(names=" and ".join(names))
+    example = PromptExample(_EXAMPLE, _EXAMPLE_TEAM)
+    return plan(problem, answered(problem, rules), "", example)
 
 
 def first_words(name: str, place: int) -> str:
