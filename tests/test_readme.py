@@ -114,5 +114,5 @@ def test_links_lead_somewhere() -> None:
     ]
     assert links
     # The site's reference is made of the catalogue while it is built, which checks links to it.
-    made = {ROOT / "docs" / page for page in re.findall(r"reference/[\w.]+", SITE)}
+    made = {ROOT / "docs" / page for page in re.findall(r"(?:reference|notebooks)/[\w.]+", SITE)}
     assert [link for link in links if not link.exists() and link not in made] == []

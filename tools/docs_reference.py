@@ -166,17 +166,10 @@ def _yaml() -> Iterator[str]:
         "",
     )
     yield from ("```yaml", "# yaml-language-server: $schema=preset.schema.json", "```", "")
-    for key, text in (
-        ("description", "one line"),
-        ("extends", "the name or file of the preset that this one changes"),
-        ("strategy", "one of the [strategies](strategies.md), with its `parameters`"),
-        (
-            "pipeline",
-            "nodes by name: `{operator: NAME, from: NODE, ...}`, see [operators](operators.md)",
-        ),
-        ("budget", "limit of each problem: `8k` (tokens), `30s`, `64calls`, `$0.05`"),
-    ):
-        yield f"- `{key}`: {text}"
+    for key, said in preset_schema()["properties"].items():
+        yield f"- `{key}`: {_cell(said['description'])}"
+    yield from ("", "[Strategies](strategies.md) and [operators](operators.md) have pages of their")
+    yield "own, with the parameters of each."
     yield from ("", "## sampling", "", *_table(SamplingParameters, "sampling"))
     yield from ("## prompt", "", *_table(PromptParameters, "prompt"))
 
