@@ -100,6 +100,26 @@ def test_actors_may_die_and_the_run_is_what_it_is_on_one_machine(cluster: None) 
     asyncio.run(asyncio.wait_for(main(), 120))
 
 
+def test_two_actors_run_vllm(cluster: None) -> None:
+    pytest.importorskip("vllm")
+
+    async def main() -> None:
+        options = {"cpu_threads": 1, "max_model_len": 512, "kv_cache_memory_bytes": 2**25}
+        spec = EngineSpec.parse("bundled:reasoner", {**options, "dtype": "float32"})
+        engines = RayEngines(LOCAL)
+        fleet = (await engines.keep([spec]))[spec]
+        assert fleet.info.replicas == 2 and fleet.capabilities.token_ids
+        request = GenerationRequest(Prompt(text="1 + 1 ="), Sampling(max_tokens=8), n=2, seed=5)
+        both = [[c async for c in fleet.generate(request)] for _ in range(2)]
+        texts = [sorted((c.index, c.text) for c in found) for found in both]
+        assert texts[0] == texts[1] and all(c.usage.generated_tokens for c in both[0])
+        results = await solve(fleet)
+        assert sorted(len(result.samples) for result in results.values()) == [4] * len(PROBLEMS)
+        await engines.aclose()
+
+    asyncio.run(asyncio.wait_for(main(), 240))
+
+
 def test_a_run_without_embedded_engines_needs_no_cluster() -> None:
     async def main() -> None:
         with pytest.raises(InputError, match="several servers are asked by MODEL@URL,URL"):

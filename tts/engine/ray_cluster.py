@@ -25,11 +25,12 @@ from tts.errors import EngineError, InputError, innermost, optional_import
 from tts.protocols import Engine
 
 LOCAL = "local"
-# By default Ray would report to its makers, look for a collector of metrics that is not there, and
-# warn of what a later version will do with actors that take no GPU.
+# By default Ray would report to its makers, look for a collector of metrics that is not there and
+# complain that it finds none, and warn of what a later version will do with actors without a GPU.
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_enable_metrics_collection": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 _PATIENCE_SECONDS = 1800.0  # while all actors are away: their models load again

@@ -71,12 +71,18 @@ class Grant:
     after: int = 0
 
 
+def _held_words(budget: Budget) -> str:
+    timeless = replace(budget, seconds=None)
+    return "" if timeless == Budget() else str(timeless)
+
+
 class Ledger:
     """The account of one problem, or of a run (then it is the parent of its problems' ledgers)."""
 
     def __init__(self, budget: Budget, parent: "Ledger | None" = None) -> None:
         self.budget = budget
         self._has_limits = budget != Budget()
+        self._held = _held_words(budget) if self._has_limits else ""
         self._parent = parent
         self._settled = [Usage()]
         self._charged = _Amounts()  # what was counted, and what was reserved where nobody did
@@ -96,8 +102,7 @@ class Ledger:
     @property
     def limits(self) -> str:
         """What it is held against, time left out; empty where nothing is limited."""
-        budgets = (replace(ledger.budget, seconds=None) for ledger in self._line())
-        return " within ".join(str(budget) for budget in budgets if budget != Budget())
+        return " within ".join(ledger._held for ledger in self._line() if ledger._held)
 
     @property
     def limits_prompts(self) -> bool:
