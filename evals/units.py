@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
+from typing import TypeVar
 
 from tts.costs.flops import usage_eflops
 from tts.errors import InputError
@@ -84,10 +85,7 @@ def parse_unit(text: str) -> Unit:
     Raises:
         InputError: There is no such unit.
     """
-    for unit in UNITS:
-        if unit == text:
-            return unit
-    raise InputError(f"there is no unit {text!r}; there are {', '.join(UNITS)}")
+    return _named(text, UNITS)
 
 
 def parse_counted(text: str) -> Counted:
@@ -96,10 +94,17 @@ def parse_counted(text: str) -> Counted:
     Raises:
         InputError: There is no such unit.
     """
-    for unit in COUNTED:
+    return _named(text, COUNTED)
+
+
+_Name = TypeVar("_Name", bound=str)
+
+
+def _named(text: str, units: Sequence[_Name]) -> _Name:
+    for unit in units:
         if unit == text:
             return unit
-    raise InputError(f"no policy counts {text!r}; there are {', '.join(COUNTED)}")
+    raise InputError(f"there is no unit {text!r} here; there are {', '.join(units)}")
 
 
 _PLAIN: tuple[Unit, ...] = ("tokens", "calls")

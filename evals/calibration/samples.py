@@ -58,14 +58,15 @@ def to_recorded(record: Record, unit: Counted, verifier: str | None) -> Recorded
 def _sample_costs(record: Record, unit: Counted) -> tuple[float, ...]:
     """Return what each independent sample costs when it is drawn alone.
 
-    What the problem has cost, checks of samples included, is shared out by generated tokens. Of
-    samples that were drawn together, the longest took all of the time.
+    What the problem has cost, checks of samples included, is shared out by generated tokens, or
+    evenly. Of samples that were drawn together, the longest took all of the time.
     """
     whole = spent_on(record, unit)
     if whole is None:
         raise InputError(f"what {record.id!r} cost is not known in {unit}: {why_unknown(unit)}")
     tokens = [sample.tokens for sample in record.samples]
-    lengths = [1.0 if None in tokens else max(1.0, number or 0.0) for number in tokens]
+    is_even = unit == "calls" or None in tokens
+    lengths = [1.0 if is_even else max(1.0, number or 0.0) for number in tokens]
     each = whole / (max(lengths) if unit in LATENCIES else sum(lengths))
     pairs = zip(record.samples, lengths, strict=True)
     return tuple(each * length for sample, length in pairs if sample.is_independent)

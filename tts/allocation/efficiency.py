@@ -159,7 +159,7 @@ _Way = TypeVar("_Way", bound=Priced)
 
 
 def frontier(ways: Iterable[_Way]) -> list[_Way]:
-    """Return the ways that nothing as cheap is as right as, cheapest first; none is never right."""
+    """Return the ways that nothing as cheap is as right as, cheapest first, of those ever right."""
     best: list[_Way] = []
     for way in sorted(ways, key=lambda way: (way.cost, -way.accuracy)):
         if way.accuracy > (best[-1].accuracy if best else 0.0):

@@ -105,6 +105,7 @@ def test_budgets_are_in_samples_where_tokens_were_not_counted() -> None:
     ("unit", "first", "last"),
     [
         ("tokens", 20.0, 160.0),
+        ("calls", 4.0, 32.0),  # a sample and its check
         ("flops", 2_000.0, 16_000.0),
         ("usd", 0.02, 0.16),
         # The probe of two is drawn at once; the others follow one by one.
@@ -114,7 +115,7 @@ def test_budgets_are_in_samples_where_tokens_were_not_counted() -> None:
 )
 def test_costs_are_in_the_unit_that_was_asked_for(unit: Counted, first: float, last: float) -> None:
     spent = Usage(
-        generated_tokens=160, calls=16, flops=16_000.0, usd=0.16, latency_tokens=10, seconds=9.0
+        generated_tokens=160, calls=32, flops=16_000.0, usd=0.16, latency_tokens=10, seconds=9.0
     )
     settled = [record(f"p{i}", [0] * 16, 0) for i in range(8)]  # so the probe is enough
     records = [replace(r, usage=spent, seconds=0.5) for r in settled]
