@@ -116,7 +116,9 @@ MAY: dict[str, Room] = {
         "budget engine errors evals evals.calibration parts pipeline presets runtime session sweeps"
         " types",
     ),
-    "tts.tuning": Room("errors evals evals.calibration evaluation presets runtime session types"),
+    "tts.tuning": Room(
+        "errors evals evals.calibration evaluation operators presets runtime session types",
+    ),
     "tts.evolution": Room(
         "answers errors operators parts prompts seeds session storage types verifiers",
     ),

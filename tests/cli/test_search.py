@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import Outcome
+from tests.support.results import prompts_of
 from tts.engine import running
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.engine.spec import EngineSpec
@@ -93,7 +94,7 @@ def test_what_costs_too_much_is_out(tts: Tts, asked: list[ScriptedEngine]) -> No
     assert "choice single --set sampling.temperature=0.2" in done.out
     assert "self_consistency" not in done.out
     refused = search(tts, "--trials", "1", "--cost", "1")
-    assert refused.code == 2 and "the cheapest preset costs 10: allow more" in refused.err
+    assert refused.code == 2 and "the cheapest preset costs 9.781: allow more" in refused.err
 
 
 def test_tokens_end_a_search_early(tts: Tts, asked: list[ScriptedEngine]) -> None:
@@ -110,7 +111,7 @@ def test_tokens_end_a_search_early(tts: Tts, asked: list[ScriptedEngine]) -> Non
         ("presets:\n  single: {sampling.top_p: [2]}", "space.yaml:2: "),
         ("presets:\n  single: {sampling.top_p: 0.5}", "expects a list of single values, got 0.5"),
         ("presets: []", "names presets, each with"),
-        ("engines: {}\npresets: {single: {}}", "space.yaml:1: a space has 'presets', and no"),
+        ("engines: {}\npresets: {single: {}}", "space.yaml:1: a space has 'presets' and 'graph'"),
     ],
 )
 def test_a_wrong_space_is_refused_with_its_place(
@@ -129,3 +130,116 @@ def test_nothing_is_searched_on_test_problems_or_on_too_few(
     assert "needs --limit, of 8 problems or more" in search(tts, "--limit", "4").err
     assert "search on another --split" in search(tts, "--split", "test").err
     assert not any(engine.requests for engine in asked)
+
+
+def proposing(*proposals: str) -> Callable[[Ask], Line]:
+    """Script: adds two numbers, and proposes points where it is asked for them."""
+
+    def line(ask: Ask) -> Line:
+        if "End with a JSON list" in ask.prompt:
+            return Line(f"[{', '.join(proposals)}]")
+        return Line("use four") if "at most five sentences" in ask.prompt else script(ask)
+
+    return line
+
+
+BEST = '{"preset": "self_consistency", "values": {"n": 5, "sampling.temperature": 0.2}}'
+
+
+@pytest.fixture
+def proposers(
+    asked: list[ScriptedEngine], monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[str, ScriptedEngine]]:
+    """Engines that also propose, with the model of each, in the order in which they were made."""
+    made: list[tuple[str, ScriptedEngine]] = []
+
+    async def make_engine(spec: EngineSpec) -> ScriptedEngine:
+        made.append((spec.model, ScriptedEngine(proposing(BEST, '{"preset": "nobody"}'))))
+        return made[-1][1]
+
+    monkeypatch.setattr(running, "make_engine", make_engine)
+    return made
+
+
+def test_a_model_proposes_what_is_tried(
+    tts: Tts, proposers: list[tuple[str, ScriptedEngine]]
+) -> None:
+    more = ("--trials", "3", "--optimiser", "llm", "--engine-for", "optimiser=bundled:draft")
+    done = search(tts, *more)
+    assert done.code == 0, done.err
+    # 5 samples are not offered; 4 are the nearest. The second proposal names no preset.
+    assert "choice self_consistency --set n=4 --set sampling.temperature=0.2" in done.out
+    assert "0 proposals as the model made them, 1 mended, 4 replaced by random" in done.out
+    (first, second) = (engine for _, engine in proposers)
+    asked = [e for e in (first, second) if any("JSON list" in p for p in prompts_of(e))]
+    assert len(asked) == 1 and len(asked[0].requests) == 1
+    again = search(tts, *more)
+    assert again.out == done.out
+    assert not any(engine.requests for _, engine in proposers[2:])
+
+
+def test_without_an_engine_of_that_name_the_runs_own_proposes(
+    tts: Tts, proposers: list[tuple[str, ScriptedEngine]]
+) -> None:
+    done = search(tts, "--trials", "7", "--optimiser", "llm")
+    assert "2 rounds" in done.out, done.err
+    ((_, engine),) = proposers
+    assert sum("JSON list" in text for text in prompts_of(engine)) == 2
+
+
+GRAPHS = """
+graph: {engines: {"": 1, big: 2}, budget: 4}
+presets: {single: }
+"""
+
+
+def test_graphs_of_models_are_searched(
+    tts: Tts, asked: list[ScriptedEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[ScriptedEngine] = []
+
+    async def make_engine(spec: EngineSpec) -> ScriptedEngine:
+        # The run's own model is always wrong, the other one right; a fuser believes the last.
+        def line(ask: Ask) -> Line:
+            words = ask.prompt.rpartition("What is ")[2].split("?")[0].split()
+            right = int(words[0]) + int(words[2])
+            seen = f"{{{right}}}" in ask.prompt
+            return Line(rf"\boxed{{{right + (not (seen or spec.model.endswith('draft')))}}}")
+
+        made.append(ScriptedEngine(line))
+        return made[-1]
+
+    monkeypatch.setattr(running, "make_engine", make_engine)
+    Path("space.yaml").write_text(GRAPHS)
+    more = ("--trials", "8", "--optimiser", "reinforce", "--engine-for", "big=bundled:draft")
+    done = search(tts, *more)
+    assert done.code == 0, done.err
+    assert "tried  8 graphs and 1 presets as they are" in done.out
+    assert "likeliest edges: " in done.out
+    assert "choice runs/search/graphs/graph-" in done.out and "100.0%" in done.out
+    assert "big_0" in Path("found.yaml").read_text()
+    assert search(tts, *more).out == done.out
+    options = ("--data", "sums.jsonl", "--preset", "found.yaml", "--limit", "8", "--json")
+    evaluated = tts("eval", "file", *options, "--engine-for", "big=bundled:draft")
+    (run,) = evaluated.json["runs"]
+    assert run["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("space", "more", "said"),
+    [
+        (SPACE, ("--optimiser", "reinforce"), "the space has no 'graph'"),
+        (GRAPHS, ("--optimiser", "llm"), "searched by --optimiser reinforce or random, not by llm"),
+        (GRAPHS.replace("4}", "1.5}"), (), "space.yaml:2: units are whole numbers of 1 or more"),
+        (GRAPHS.replace(", budget: 4", ""), (), "space.yaml:2: 'graph' has 'engines' and 'budget'"),
+        (GRAPHS.replace("{single: }", "{single: {sampling.top_p: [1]}}"), (), "run as they are"),
+        (SPACE, ("--unit", "pounds"), "there is no unit 'pounds'"),
+        (SPACE, ("--unit", "usd"), "usd a problem are not known: no price is known"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    tts: Tts, asked: list[ScriptedEngine], space: str, more: tuple[str, ...], said: str
+) -> None:
+    Path("space.yaml").write_text(space)
+    done = search(tts, *more)
+    assert done.code == 2 and said in done.err

@@ -11,12 +11,14 @@ from tts.console import flags, output
 from tts.console.progress import watch
 from tts.evals.compare import compare
 from tts.evals.run_store import load_run
+from tts.evals.units import amount, parse_unit
 from tts.evaluation import Scope
 from tts.session.runtime import Runtime
 from tts.tuning.propose import Optimiser
 from tts.tuning.space import Space, load_space
-from tts.tuning.tune import Found, Search, Trial
-from tts.types.figures import Summary
+from tts.tuning.trial import Trial
+from tts.tuning.tune import Found, Search, check_optimiser
+from tts.types.figures import Summary, Unit
 
 _SHOWN = 8
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -35,17 +37,28 @@ def search_command(
         ),
     ],
     cost: Annotated[
-        int,
+        float,
         typer.Option(
-            "--cost", min=1, help="Most generated tokens a problem, on average over problems."
+            "--cost", min=0, help="Most that a problem may cost, on average over problems."
         ),
     ],
+    unit: Annotated[
+        str,
+        typer.Option(
+            "--unit",
+            help="Count that cost in this unit: tokens, flops, eflops, usd, as tts compare does.",
+        ),
+    ] = "tokens",
     trials: Annotated[
         int, typer.Option("--trials", min=1, help="Points of the space that are tried at most.")
     ] = 24,
     optimiser: Annotated[
         Optimiser,
-        typer.Option("--optimiser", help="Who proposes them: Parzen estimators, or chance."),
+        typer.Option(
+            "--optimiser",
+            help="Who proposes them: Parzen estimators, chance, or a model (the engine optimiser "
+            "of --engine-for, or the run's own); reinforce learns graphs of models.",
+        ),
     ] = "tpe",
     most_tokens: Annotated[
         int | None,
@@ -99,7 +112,8 @@ def search_command(
         seed=seed,
     )
     known = load_space(space)
-    search = Search(engine.runtime(), benchmark, scope, cost, out, watch)
+    check_optimiser(optimiser, known)
+    search = Search(engine.runtime(), benchmark, scope, cost, out, parse_unit(unit), watch)
     options: dict[str, Any] = {
         "trials": trials,
         "optimiser": optimiser,
@@ -116,7 +130,7 @@ def search_command(
     output.print_text(f"choice {found.best.point}")
     output.print_text(f"preset {preset}")
     if tests:
-        _print_test(tests)
+        _print_test(tests, search.unit)
     else:
         output.print_text(f"use    tts eval {benchmark} --preset {preset}")
 
@@ -136,13 +150,13 @@ async def _run(
 def _tell(trial: Trial) -> None:
     summary = trial.summary
     output.print_note(
-        f"{summary.accuracy:6.1%} of {summary.problems}, {trial.cost:,.0f} tokens a problem: "
-        f"{trial.point}"
+        f"{summary.accuracy:6.1%} of {summary.problems}, {amount(trial.cost)} {trial.unit} a "
+        f"problem: {trial.point}"
     )
 
 
 def _print(found: Found, space: Space) -> None:
-    numbers = ("accuracy", "95 % interval", "tokens a problem")
+    numbers = ("accuracy", "95 % interval", f"{found.unchanged.unit} a problem")
     table = output.new_table("point", *numbers, right=numbers)
     shown = (found.unchanged, *found.finalists[:_SHOWN])
     for trial in {trial.point: trial for trial in shown}.values():
@@ -152,14 +166,17 @@ def _print(found: Found, space: Space) -> None:
             str(trial.point),
             f"{trial.summary.accuracy:.1%}",
             f"[{low:.1%}, {high:.1%}]",
-            f"{trial.cost:,.0f}",
+            amount(trial.cost),
         )
     output.print_table(table)
     output.print_text()
+    what = "graphs" if space.models is not None else f"of {space.size:,} points"
     output.print_text(
-        f"tried  {found.tried} of {space.size:,} points and {len(space.choices)} presets as they "
-        f"are, {found.spent:,} tokens"
+        f"tried  {found.tried} {what} and {len(space.choices)} presets as they are, "
+        f"{found.spent:,} tokens"
     )
+    for note in found.notes:
+        output.print_text(f"note   {note}")
     if found.best is found.unchanged:
         output.print_text("note   no change is better than the best preset as it is, by its bound")
     output.print_text(
@@ -167,12 +184,12 @@ def _print(found: Found, space: Space) -> None:
     )
 
 
-def _print_test(tests: list[Summary]) -> None:
+def _print_test(tests: list[Summary], unit: Unit) -> None:
     for summary in tests:
         low, high = summary.interval
         output.print_text(
             f"test   {summary.preset}: {summary.accuracy:.1%} [{low:.1%}, {high:.1%}], "
-            f"{summary.cost.tokens or 0:,.0f} tokens a problem"
+            f"{amount(summary.cost.of(unit))} {unit} a problem"
         )
     if len(tests) == 2:
         runs = [load_run(Path(summary.out)) for summary in tests]

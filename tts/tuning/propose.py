@@ -1,28 +1,54 @@
 """Which point of a space is tried next."""
 
 import json
-from collections.abc import Iterator
+import random
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from tts.errors import optional_import
 from tts.tuning.space import Point, Space
+from tts.tuning.trial import Trial
 
-Optimiser = Literal["tpe", "random"]
+Optimiser = Literal["tpe", "random", "llm", "reinforce"]
+TOO_DEAR = -1.0  # in place of an accuracy, as Archon has it (arXiv:2409.15254)
 _PRESET = "preset"
-_MAX_REPEATS = 200  # proposals in a row that are known: the space is nearly spent
+MAX_REPEATS = 200  # proposals in a row that are known: the space is nearly spent
 
 
-class Proposer:
+class Proposer(Protocol):
     """Proposes points that have not been tried, and learns how good they were.
 
-    `tpe` is the tree-structured Parzen estimator (Bergstra et al. 2011) as Optuna has it, which
-    takes a parameter of one preset for another than that of the next; `random` draws evenly.
+    With the same seed and the same trials it proposes the same points.
+    """
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be said of its proposals at the end."""
+        ...
+
+    async def propose(self) -> Point | None:
+        """Return a new point; None once the space is spent. `tell` of it before the next."""
+        ...
+
+    def tell(self, trial: Trial, score: float) -> None:
+        """Take what came of the point, or of a preset as it is, before the first proposal.
+
+        Args:
+            trial: It.
+            score: Its accuracy, or `TOO_DEAR`.
+        """
+        ...
+
+
+class OptunaProposer:
+    """The tree-structured Parzen estimator (Bergstra et al. 2011) as Optuna has it, or chance.
+
+    The estimator takes a parameter of one preset for another than that of the next.
 
     Args:
         space: What may be tried.
-        optimiser: How.
-        seed: The same seed and the same scores give the same points.
+        optimiser: "tpe", or "random", which draws evenly.
+        seed: Of what is drawn.
 
     Raises:
         MissingExtraError: Optuna is not installed.
@@ -35,22 +61,25 @@ class Proposer:
         kind = optuna.samplers.TPESampler if optimiser == "tpe" else optuna.samplers.RandomSampler
         self._study = optuna.create_study(direction="maximize", sampler=kind(seed=seed))
         self._space, self._scores = space, dict[Point, float]()
+        self._open: dict[Point, Any] = {}
+        self.notes: list[str] = []
 
-    def points(self) -> Iterator[Point]:
-        """Yield points until the space is spent; `tell` the score of one before the next."""
-        repeats = 0
-        while repeats < _MAX_REPEATS and len(self._scores) < self._space.size:
+    async def propose(self) -> Point | None:
+        """Return a new point; known ones that are drawn again are told again."""
+        for _ in range(MAX_REPEATS if len(self._scores) < self._space.size else 0):
             trial = self._study.ask()
             point = self._point(trial)
-            known = self._scores.get(point)
-            repeats = 0 if known is None else repeats + 1
-            if known is None:
-                yield point
+            if point not in self._scores:
+                self._open[point] = trial
+                return point
             self._study.tell(trial, self._scores[point])
+        return None
 
-    def tell(self, point: Point, score: float) -> None:
-        """Take the score of a point; more is better."""
-        self._scores[point] = score
+    def tell(self, trial: Trial, score: float) -> None:
+        """Take the score of a point that was proposed; more is better."""
+        if (asked := self._open.pop(trial.point, None)) is not None:
+            self._scores[trial.point] = score
+            self._study.tell(asked, score)
 
     def _point(self, trial: Any) -> Point:
         preset = trial.suggest_categorical(_PRESET, list(self._space.choices))
@@ -60,3 +89,10 @@ class Proposer:
             text = trial.suggest_categorical(f"{preset}/{path}", texts)
             chosen.append((path, json.loads(text)))
         return Point(preset, tuple(chosen))
+
+
+def random_point(space: Space, draw: random.Random) -> Point:
+    """Return a point of a space: a preset, and then each of its values, evenly drawn."""
+    preset = draw.choice(list(space.choices))
+    values = [(path, draw.choice(values)) for path, values in space.choices[preset].items()]
+    return Point(preset, tuple(values))

@@ -6,6 +6,12 @@
 
 A preset may be a file with a pipeline of any shape, so an architecture is a preset as well. Each
 preset with its own values is a point of the space, too.
+
+A space of graphs says which engines of the run their nodes may ask, what a node of each costs, and
+what a whole graph may; its presets are those that graphs are compared with, as they are:
+
+    graph: {engines: {"": 1, big: 3}, budget: 9}
+    presets: {self_consistency: , single: }
 """
 
 import json
@@ -18,8 +24,9 @@ from typing import Any
 from tts.errors import PresetError
 from tts.presets.load import Preset, load_preset
 from tts.presets.yaml_file import Document, load_document
+from tts.tuning.models import Models
 
-_KEY = "presets"
+_KEY, _GRAPH = "presets", "graph"
 _SCALARS = (str, int, float, bool, type(None))
 
 
@@ -59,9 +66,11 @@ class Space:
 
     Attributes:
         choices: Values by a parameter's path, by preset.
+        models: Of graphs, in place of the presets' values; None where there are no graphs.
     """
 
     choices: Mapping[str, Mapping[str, tuple[Any, ...]]]
+    models: Models | None = None
 
     @property
     def size(self) -> int:
@@ -88,9 +97,10 @@ def load_space(path: Path) -> Space:
         PresetError: Anything is wrong with it, with file and line.
     """
     document = load_document(path)
-    if unknown := sorted(document.values.keys() - {_KEY}):
+    if unknown := sorted(document.values.keys() - {_KEY, _GRAPH}):
         raise PresetError(
-            f"{document.place((unknown[0],))}: a space has {_KEY!r}, and no {unknown[0]!r}"
+            f"{document.place((unknown[0],))}: a space has {_KEY!r} and {_GRAPH!r}, and no "
+            f"{unknown[0]!r}"
         )
     presets = document.values.get(_KEY)
     if not isinstance(presets, Mapping) or not presets:
@@ -98,7 +108,34 @@ def load_space(path: Path) -> Space:
             f"{document.place((_KEY,))}: {_KEY!r} names presets, each with the values of its "
             "parameters, such as self_consistency: {n: [4, 8]}"
         )
-    return Space({str(name): _choices(document, str(name)) for name in presets})
+    choices = {str(name): _choices(document, str(name)) for name in presets}
+    if _GRAPH not in document.values:
+        return Space(choices)
+    if valued := [name for name, values in choices.items() if values]:
+        raise PresetError(
+            f"{document.place((_KEY, valued[0]))}: presets beside a graph run as they are; "
+            f"give {valued[0]} no values"
+        )
+    return Space(choices, _models(document))
+
+
+def _models(document: Document) -> Models:
+    found, place = document.values[_GRAPH], document.place((_GRAPH,))
+    shown = 'engines with the units that a node of each costs, such as {"": 1, big: 3}'
+    if not isinstance(found, Mapping) or found.keys() != {"engines", "budget"}:
+        raise PresetError(f"{place}: {_GRAPH!r} has 'engines' and 'budget'")
+    engines, budget = found["engines"], found["budget"]
+    if not isinstance(engines, Mapping) or not engines:
+        raise PresetError(f"{place}: 'engines' are {shown}; got {engines!r}")
+    if not all(_is_count(price) for price in (*engines.values(), budget)):
+        raise PresetError(f"{place}: units are whole numbers of 1 or more; 'engines' are {shown}")
+    if budget < min(engines.values()):
+        raise PresetError(f"{place}: a budget of {budget} is too small for one node")
+    return Models(dict(sorted(engines.items(), key=lambda pair: pair[1])), budget)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _choices(document: Document, preset: str) -> dict[str, tuple[Any, ...]]:

@@ -15,39 +15,23 @@ from tts.errors import InputError
 from tts.evals.calibration.held_out import check_held_out
 from tts.evals.run_store import log_of
 from tts.evals.runner import Watch, unwatched
+from tts.evals.units import amount, why_unknown
 from tts.evaluation import Scope, plan_all, run_on
+from tts.presets.load import Preset
 from tts.runtime.runtime import Runtime as Core
 from tts.session.runtime import Runtime
-from tts.tuning.propose import Optimiser, Proposer
+from tts.tuning.asking import Asker
+from tts.tuning.graphs import Graph
+from tts.tuning.language import LanguageProposer
+from tts.tuning.models import LAST
+from tts.tuning.propose import TOO_DEAR, Optimiser, OptunaProposer, Proposer
+from tts.tuning.reinforce import GraphProposer
 from tts.tuning.space import Point, Space
-from tts.types.figures import Summary
+from tts.tuning.trial import Trial
+from tts.types.figures import Summary, Unit
 
 _RUNGS = (4, 2, 1)  # parts of the problems that a trial solves: one in four, one in two, all
 _LEAST_PROBLEMS = 8
-_TOO_DEAR = -1.0  # in place of an accuracy, as Archon has it (arXiv:2409.15254)
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """A point, as far as it was tried.
-
-    Attributes:
-        point: It.
-        summary: Of its last run, on the most problems.
-    """
-
-    point: Point
-    summary: Summary
-
-    @property
-    def cost(self) -> float:
-        """Generated tokens a problem."""
-        return self.summary.cost.tokens or 0.0
-
-    @property
-    def merit(self) -> tuple[float, float]:
-        """Lower bound of the accuracy, then accuracy: a finalist's rank."""
-        return self.summary.interval.low, self.summary.accuracy
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +45,7 @@ class Found:
         tried: Points in all.
         spent: Generated tokens, reused ones left out.
         is_within: The unchanged one is within the cost.
+        notes: What the optimiser says of its proposals.
     """
 
     finalists: tuple[Trial, ...]
@@ -68,6 +53,7 @@ class Found:
     tried: int
     spent: int
     is_within: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def best(self) -> Trial:
@@ -84,9 +70,10 @@ class Search:
         runtime: Runs the trials, and stays the caller's to close.
         benchmark: Whose problems are solved.
         scope: Which of them.
-        cost: Most generated tokens a problem, on average.
+        cost: Most that a problem may cost, on average.
         out: Holds the run folders; a search that is begun anew with the same arguments finds its
             finished trials there.
+        unit: In which that is counted.
         watch: Shows the progress of a trial.
         spent: Generated tokens so far, reused ones left out.
     """
@@ -96,6 +83,7 @@ class Search:
     scope: Scope
     cost: float
     out: Path
+    unit: Unit = "tokens"
     watch: Watch = unwatched
     spent: int = 0
     _folders: tuple[Path, ...] = ()
@@ -117,27 +105,32 @@ class Search:
             trials: Points that are tried at most, beside the unchanged presets.
             optimiser: Who proposes them.
             most_tokens: No further trial begins once so many tokens were generated.
-            seed: Of the optimiser.
+            seed: Of the optimiser; `llm` asks the engine `optimiser` of the run, or else its own.
             tell: Called after every run of a trial.
 
         Raises:
             InputError: A point cannot run on these engines, the problems are too few or those of
-                the test, or every point costs too much.
+                the test, every point costs too much, what costs are counted in is not known, or the
+                optimiser does not fit the space.
             EngineError: A model cannot be loaded, or an engine died; what was finished is kept.
         """
         sizes = self._sizes()
-        proposer = Proposer(space, optimiser, seed)
-        edges = [point.load() for point in space.edges()]
+        check_optimiser(optimiser, space)
+        asker = Asker.of(self.runtime, self.out, seed)
+        proposer = self._proposer(space, optimiser, seed, asker)
+        edges = self._edges(space) + ([asker.preset] if optimiser == "llm" else [])
         self.runtime.check(edges)
         async with self.runtime.serving([preset.pipeline for preset in edges]) as core:
             unchanged = [await self._try(core, one, sizes[-1], tell) for one in space.unchanged()]
+            for trial in unchanged:
+                proposer.tell(trial, self._score(trial))
             tried: list[Trial] = []
-            for point in proposer.points():
-                if len(tried) == trials or self._is_spent(most_tokens):
+            while len(tried) < trials and not self._is_spent(most_tokens):
+                point = await proposer.propose()
+                if point is None:
                     break
                 tried.append(await self._try(core, point, sizes[0], tell))
-                is_within = bool(self._within(tried[-1:]))
-                proposer.tell(point, tried[-1].summary.accuracy if is_within else _TOO_DEAR)
+                proposer.tell(tried[-1], self._score(tried[-1]))
             finalists = self._within(tried)
             for size in sizes[1:]:
                 kept = _better_half(finalists)
@@ -147,7 +140,8 @@ class Search:
         best = self._best(unchanged, finalists)
         ranked = sorted(finalists, key=lambda trial: trial.merit, reverse=True)
         within = best.cost <= self.cost
-        return Found(tuple(ranked), best, len(tried), self.spent, is_within=within)
+        notes = tuple(proposer.notes)
+        return Found(tuple(ranked), best, len(tried), self.spent, is_within=within, notes=notes)
 
     async def test(self, points: Iterable[Point], split: str, limit: int | None) -> list[Summary]:
         """Solve problems of another split, once, by what was chosen."""
@@ -156,6 +150,34 @@ class Search:
         pipelines = [point.load().pipeline for point in chosen]
         async with self.runtime.serving(pipelines) as core:
             return [await self._evaluate(core, point, scope) for point in chosen]
+
+    def _edges(self, space: Space) -> list[Preset]:
+        """Return presets that together hold every value and ask every engine."""
+        edges = [point.load() for point in space.edges()]
+        if space.models is not None:
+            slots = space.models.slots([1] * len(space.models.prices))
+            whole = Graph(slots, frozenset((slot, LAST) for slot in slots))
+            edges.append(whole.point(self._graphs).load())
+        return edges
+
+    @property
+    def _graphs(self) -> Path:
+        return self.out / "graphs"
+
+    def _proposer(self, space: Space, optimiser: Optimiser, seed: int, asker: Asker) -> Proposer:
+        if space.models is not None:
+            learns = optimiser == "reinforce"
+            return GraphProposer(space.models, seed, folder=self._graphs, learns=learns)
+        if optimiser != "llm":
+            return OptunaProposer(space, optimiser, seed)
+
+        async def ask(name: str, text: str) -> str:
+            said, tokens = await asker.ask(name, text)
+            self.spent += tokens
+            return said
+
+        limit = f"{amount(self.cost)} {self.unit}"
+        return LanguageProposer(space, seed, ask=ask, limit=limit)
 
     def _sizes(self) -> list[int]:
         limit = self.scope.limit
@@ -167,6 +189,9 @@ class Search:
         if limit is None or limit < _LEAST_PROBLEMS:
             raise InputError(f"a search needs --limit, of {_LEAST_PROBLEMS} problems or more")
         return [-(-limit // part) for part in _RUNGS]
+
+    def _score(self, trial: Trial) -> float:
+        return trial.summary.accuracy if trial.cost <= self.cost else TOO_DEAR
 
     def _within(self, trials: Sequence[Trial]) -> list[Trial]:
         return [trial for trial in trials if trial.cost <= self.cost]
@@ -180,8 +205,9 @@ class Search:
         within, cheapest = self._within(unchanged), min(unchanged, key=lambda trial: trial.cost)
         if not within and not finalists:
             raise InputError(
-                f"nothing that was tried costs {self.cost:,.0f} tokens a problem or less; the "
-                f"cheapest preset costs {cheapest.cost:,.0f}: allow more, or offer smaller values"
+                f"nothing that was tried costs {amount(self.cost)} {self.unit} a problem or less; "
+                f"the cheapest preset costs {amount(cheapest.cost)}: allow more, or offer smaller "
+                "values"
             )
         return max(within, key=lambda trial: trial.merit, default=cheapest)
 
@@ -191,7 +217,10 @@ class Search:
     async def _try(
         self, core: Core, point: Point, size: int, tell: Callable[[Trial], None]
     ) -> Trial:
-        trial = Trial(point, await self._evaluate(core, point, replace(self.scope, limit=size)))
+        summary = await self._evaluate(core, point, replace(self.scope, limit=size))
+        if summary.cost.of(self.unit) is None:
+            raise InputError(f"{self.unit} a problem are not known: {why_unknown(self.unit)}")
+        trial = Trial(point, summary, self.unit)
         tell(trial)
         return trial
 
@@ -206,6 +235,23 @@ class Search:
         self._folders = tuple(dict.fromkeys((*self._folders, Path(summary.out))))
         self.spent += (summary.tokens.generated or 0) - summary.tokens.reused
         return summary
+
+
+def check_optimiser(optimiser: Optimiser, space: Space) -> None:
+    """Refuse an optimiser that does not search such a space.
+
+    Raises:
+        InputError: It does not.
+    """
+    if space.models is None and optimiser == "reinforce":
+        raise InputError(
+            "--optimiser reinforce searches graphs of models; the space has no 'graph'"
+        )
+    if space.models is not None and optimiser not in ("reinforce", "random"):
+        raise InputError(
+            f"a space with a 'graph' is searched by --optimiser reinforce or random, not by "
+            f"{optimiser}"
+        )
 
 
 def _better_half(trials: Sequence[Trial]) -> list[Trial]:

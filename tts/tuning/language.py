@@ -1,0 +1,175 @@
+"""A language model proposes which points of a space are tried.
+
+Source: "AgentTTS: Large Language Model Agent for Test-time Compute-optimal Scaling Strategy in
+Complex Tasks", 2025, arXiv:2508.00890: a model is shown the space, what was tried and what it cost,
+and guidelines that it drew from the trials before, the first and the last two; it proposes a batch,
+which is run. What that paper found of such searches stands in the prompt: parts prefer models of
+one size, accuracy rises with samples only up to a point, parts compete for one budget.
+
+Departures: prompts are ours; costs are those that trials had, not predicted ones, so that a
+proposal that costs too much is tried on the fewest problems and then told to the model; the trials
+before the first proposal are the presets as they are, in place of each part's models in turn.
+"""
+
+import json
+import random
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from tts.tuning.propose import MAX_REPEATS, TOO_DEAR, random_point
+from tts.tuning.space import Point, Space
+from tts.tuning.trial import Trial
+
+Ask = Callable[[str, str], Awaitable[str]]  # takes a name for the request, and what is asked
+_BATCH = 5  # proposals of one reply
+_INSIGHTS = """\
+What is known of such searches:
+- Each part of a preset works best with a model of one size: find it first.
+- More samples raise the accuracy only up to a point, from which on it stays or falls: look for it.
+- Parts compete for one budget: what one is given the others lack.
+- A single sample is best drawn at a low temperature, many at a higher one."""
+_GUIDELINES = (
+    "Say in at most five sentences what the results show: which values are good, from where on "
+    "more of something no longer helps, and what to try next. Do not propose configurations yet."
+)
+
+
+class LanguageProposer:
+    """Asks a model for a batch of points at a time.
+
+    A value that is not offered is taken for the nearest one that is (numbers), or drawn; so are
+    values that are missing. What cannot be read, is known already or names no preset of the space
+    is replaced by a random point. Both are counted.
+
+    Args:
+        space: What may be tried.
+        seed: Of what is drawn in place of bad proposals.
+        ask: Returns the model's reply.
+        limit: What a problem may cost, in words.
+    """
+
+    def __init__(self, space: Space, seed: int, *, ask: Ask, limit: str) -> None:
+        self._space, self._ask, self._limit = space, ask, limit
+        self._draw = random.Random(seed)
+        self._results: list[str] = []
+        self._guidelines: list[str] = []
+        self._tried: set[Point] = set()
+        self._waiting: list[Point] = []
+        self._rounds = self._read = self._mended = self._replaced = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """How many proposals were usable."""
+        return [
+            f"{self._rounds} rounds: {self._read} proposals as the model made them, {self._mended} "
+            f"mended, {self._replaced} replaced by random ones"
+        ]
+
+    async def propose(self) -> Point | None:
+        """Return the next proposal of the batch; a new batch is asked for after its last."""
+        if not self._waiting and len(self._tried) < self._space.size:
+            await self._next_round()
+        return self._waiting.pop(0) if self._waiting else None
+
+    def tell(self, trial: Trial, score: float) -> None:
+        """Add what came of a point to what the model is shown."""
+        self._results.append(_line(trial, score))
+
+    async def _next_round(self) -> None:
+        number, self._rounds = self._rounds, self._rounds + 1
+        if number:
+            asked = self._prompt(_GUIDELINES)
+            self._guidelines.append((await self._ask(f"guidelines {number}", asked)).strip())
+        count = min(_BATCH, self._space.size - len(self._tried))
+        reply = await self._ask(f"proposals {number}", self._prompt(_request(count)))
+        proposals = parse_proposals(reply)[:count]
+        for proposal in [*proposals, *[None] * (count - len(proposals))]:
+            self._take(proposal)
+
+    def _take(self, proposal: Any) -> None:
+        mended = mend(proposal, self._space, self._draw)
+        if mended is not None and mended[0] not in self._tried:
+            point, changed = mended
+            self._mended += changed
+            self._read += not changed
+        else:
+            drawn = (random_point(self._space, self._draw) for _ in range(MAX_REPEATS))
+            found = next((one for one in drawn if one not in self._tried), None)
+            if found is None:
+                return
+            point = found
+            self._replaced += 1
+        self._tried.add(point)
+        self._waiting.append(point)
+
+    def _prompt(self, request: str) -> str:
+        offered = json.dumps(self._space.choices, indent=1)
+        shown = dict.fromkeys([*self._guidelines[:1], *self._guidelines[-2:]])
+        said = "\n\n".join(f"Earlier guideline: {text}" for text in shown)
+        results = "\n".join(self._results)
+        parts = [
+            "You choose how a language model's compute is spent. A configuration is a preset and "
+            "a value for each of its parameters; these are offered:",
+            offered,
+            f"A problem may cost {self._limit} on average; what costs more is of no use. The "
+            "higher the accuracy within that limit the better.",
+            f"Results so far, without values where a preset ran as it is:\n{results}",
+            _INSIGHTS,
+            said,
+            request,
+        ]
+        return "\n\n".join(filter(None, parts))
+
+
+def parse_proposals(text: str) -> list[Any]:
+    """Return the entries of the last JSON list of a reply; none where there is no list."""
+    for match in reversed(list(re.finditer(r"\[\s*\{", text))):
+        try:
+            values, _ = json.JSONDecoder().raw_decode(text[match.start() :])
+        except json.JSONDecodeError:
+            continue
+        return list(values)
+    return []
+
+
+def mend(proposal: Any, space: Space, draw: random.Random) -> tuple[Point, bool] | None:
+    """Return the point that a proposal means, and whether it had to be changed; None for none."""
+    preset = proposal.get("preset") if isinstance(proposal, dict) else None
+    if not isinstance(preset, str) or preset not in space.choices:
+        return None
+    given = proposal.get("values")
+    given = given if isinstance(given, dict) else {}
+    offered = space.choices[preset]
+    chosen = {path: _nearest(given.get(path), values, draw) for path, values in offered.items()}
+    return Point(preset, tuple(chosen.items())), given != chosen
+
+
+def _nearest(given: Any, values: Sequence[Any], draw: random.Random) -> Any:
+    if given in values:
+        return values[values.index(given)]
+    if _is_number(given) and (numbers := [value for value in values if _is_number(value)]):
+        return min(numbers, key=lambda value: abs(value - given))
+    return draw.choice(values)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _request(count: int) -> str:
+    return (
+        f"Propose {count} further configurations, none of which was tried, the best guess first. "
+        'End with a JSON list of objects {"preset": NAME, "values": {PARAMETER: VALUE, ...}}.'
+    )
+
+
+def _line(trial: Trial, score: float) -> str:
+    values = {
+        "preset": trial.point.preset,
+        "values": dict(trial.point.values),
+        "accuracy": round(trial.summary.accuracy, 3),
+        "problems": trial.summary.problems,
+        f"{trial.unit} a problem": round(trial.cost),
+    }
+    return json.dumps(values) + (" (too dear)" if score == TOO_DEAR else "")
