@@ -7,9 +7,10 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
-from tts.prompts import answered, plan, without_thought, words_of
+from tts.prompts import answered, plan, without_thought
 from tts.types import Problem, Prompt, PromptExample
 
 _PLAN = """\
@@ -57,8 +58,8 @@ _SUMMARISE = (
 )
 _BLOCKS = (
     "Reason step by step. Wherever several parts can be worked out independently, write a block: "
-    "first its goals, then a path for each goal, which must not use the others, then what follows "
-    "from all of them. Go on after a block as you like."
+    "first its goals, none of which may need what another one finds, then a path for each goal, "
+    "then what follows from all of them. Go on after a block as you like."
 )
 _OUTLINE = """\
 Outline how the problem is solved, as one JSON object {"step1": "...", "step2": "...", ...}. Each \
@@ -72,9 +73,10 @@ _SPLIT = (
     "Split the problem into what is given and what is asked, in its own words, as one JSON object "
     '{"conditions": "...", "question": "..."}. Do not solve it.'
 )
+_NEXT_STEP = "Next step: "
 _GRADE_STEP = (
-    "How difficult is this next step: {step}\nReply with a number from 0 to 1 alone: up to 0.5 for "
-    "one that needs a fact or a short computation, above for one that needs careful thought."
+    "How difficult is the next step? Reply with a number from 0 to 1 alone: up to 0.5 for one that "
+    "needs a fact or a short computation, above for one that needs careful thought."
 )
 _DISTIL = (
     "State what this step has found, with all that later steps may need, in a sentence or two."
@@ -126,7 +128,7 @@ Together there are 96 + 63 = 159 cups.
 </Parallel>
 A third of them is 159 / 3 = 53, so that 159 - 53 = 106 are not red.
 
-The answer is \\boxed{106}."""
+The answer is {answer}."""
 _EXAMPLE_TEAM = """\
 **Alice [1]:** Hi, I'm Alice. Here's how we can split it: I count the cups in the boxes of 8, \
 which are 12 * 8 = 96.
@@ -137,13 +139,29 @@ which are 12 * 8 = 96.
 
 **Bob [2]:** A third of Alice's 159 are red, which is 53. So 159 - 53 = 106 are not red, and the \
 answer is \\boxed{106}."""
+_EXAMPLE_STEPS = (
+    "Find the number of cups in the boxes of 8",
+    "Find the number of cups in the boxes of 9",
+    "Find the number of cups that are red",
+    "Find the number of cups that are not red",
+)
+_EXAMPLE_OUTLINE = json.dumps({f"step{n}": step for n, step in enumerate(_EXAMPLE_STEPS, start=1)})
+_EXAMPLE_SPLIT = json.dumps(
+    {
+        "conditions": _EXAMPLE.removesuffix(" How many cups are not red?"),
+        "question": "How many cups are not red?",
+    }
+)
 EXAMPLE_PARTS = PromptExample(
     _EXAMPLE, "\n".join(f"{number}. {part}" for number, part in enumerate(_QUESTIONS, start=1))
 )
-_OBJECT = re.compile(r"\{.*\}", re.DOTALL)
+_STEP = re.compile(r"step\W?\d{1,3}", re.IGNORECASE)
+_MOST_BRACES = 256  # that are tried: a solution in LaTeX holds many and no object
 _BACKSLASH = re.compile(r'\\(?:["\\/]|u[0-9a-fA-F]{4}|[bfnrt](?![a-z]))|\\')
 _VERSION = re.compile(r"version\s*(\d+)", re.IGNORECASE)
 _SHARE = re.compile(r"(?<![\w.])(?:0?\.\d+|[01](?:\.\d+)?)(?![\w%]|\.\d)")
+_NUMBER = re.compile(r"\d{1,9}(?:\.\d+)?")
+_BEGUN_SHARE = re.compile(r"\W*(?:[^\W\d]+[ :*]+){0,4}(?<!\$)(0?\.\d+|1\.0+)(?![\w%]|\.\d)")
 _ACTION = re.compile(r"action:\s*\W*(finish|replan)\s*\(", re.IGNORECASE)
 _THOUGHT = re.compile(r"thought:\s*(.*)", re.IGNORECASE)
 
@@ -176,8 +194,8 @@ def plan_tasks(
 def join_tasks(problem: Problem, found: str, *, may_replan: bool) -> Prompt:
     """Ask for the answer that follows from what tasks have found, or for another plan."""
     asked = answered(problem, "Answer the problem from what the tasks have found.")
-    reply = _EXAMPLE_JOIN.format(answer="\\boxed{106}" if "\\boxed" in asked else "106")
-    example = PromptExample(f"{_EXAMPLE}\n\n{_FOUND}{_EXAMPLE_FOUND}", reply)
+    statement = f"{_EXAMPLE}\n\n{_FOUND}{_EXAMPLE_FOUND}"
+    example = PromptExample(statement, _EXAMPLE_JOIN.format(answer=_example_answer(asked)))
     task = f"{asked} {_JOIN}{_OR_REPLAN if may_replan else ''}"
     return plan(problem, task, f"{_FOUND}{found or 'nothing'}", example)
 
@@ -194,8 +212,9 @@ def summarise_tasks(problem: Problem, found: str) -> Prompt:
 
 def solve_in_blocks(problem: Problem) -> Prompt:
     """Ask for a solution whose independent parts are written as paths of a block."""
-    example = PromptExample(_EXAMPLE, _EXAMPLE_BLOCK)
-    return plan(problem, answered(problem, _BLOCKS), "", example)
+    asked = answered(problem, _BLOCKS)
+    reply = _EXAMPLE_BLOCK.format(answer=_example_answer(asked))
+    return plan(problem, asked, "", PromptExample(_EXAMPLE, reply))
 
 
 def work_together(problem: Problem, names: Sequence[str]) -> Prompt:
@@ -244,7 +263,7 @@ def parse_thought(text: str) -> str:
 
 def outline(problem: Problem) -> Prompt:
     """Ask for the steps of a solution, as JSON."""
-    return plan(problem, _OUTLINE, "")
+    return plan(problem, _OUTLINE, "", PromptExample(_EXAMPLE, _EXAMPLE_OUTLINE))
 
 
 def choose_outline(problem: Problem, versions: Sequence[Sequence[str]]) -> Prompt:
@@ -255,12 +274,14 @@ def choose_outline(problem: Problem, versions: Sequence[Sequence[str]]) -> Promp
 
 def split(problem: Problem) -> Prompt:
     """Ask for what is given and what is asked, as JSON."""
-    return plan(problem, _SPLIT, "")
+    return plan(problem, _SPLIT, "", PromptExample(_EXAMPLE, _EXAMPLE_SPLIT))
 
 
 def grade_step(problem: Problem, done: Sequence[tuple[str, str]], step: str) -> Prompt:
     """Ask how difficult a step is, from 0 to 1, given the steps before it and what they found."""
-    return plan(problem, _GRADE_STEP.format(step=step), _process(done))
+    example = PromptExample(f"{_EXAMPLE}\n\n{_NEXT_STEP}{_EXAMPLE_STEPS[0]}", "0.1")
+    notes = "\n\n".join(filter(None, (_process(done), f"{_NEXT_STEP}{step}")))
+    return plan(problem, _GRADE_STEP, notes, example)
 
 
 def distil_step(problem: Problem, step: str, solution: str) -> Prompt:
@@ -271,27 +292,39 @@ def distil_step(problem: Problem, step: str, solution: str) -> Prompt:
 def as_step(
     problem: Problem, conditions: str, done: Sequence[tuple[str, str]], step: str
 ) -> Problem:
-    """Return a step as a problem of its own: what is given, what was found so far, the step."""
-    parts = (f"Given: {conditions}", _process(done), f"Question: {step}")
+    """Return a step as a problem of its own: what is given, what was found so far, the step.
+
+    One that is the whole problem, and the first, is the problem as it stands.
+    """
+    if conditions == step and not done:
+        return problem
+    given = "" if conditions == step else f"Given: {conditions}"
+    parts = (given, _process(done), f"Question: {step}")
     return replace(problem, statement="\n\n".join(filter(None, parts)), messages=())
 
 
 def parse_outline(text: str) -> list[str]:
-    """Return the steps of an outline; none where it is no object of step1, step2, ..."""
-    found = _parse_object(text)
-    keys = [f"step{number}" for number in range(1, len(found) + 1)]
-    if list(found) != keys or not all(isinstance(value, str) for value in found.values()):
-        return []
-    return [" ".join(str(found[key]).split()) for key in keys]
+    """Return the steps of the last outline; none where there is no object of step1, step2, ...
+
+    Other keys of it, such as a result, do not count.
+    """
+    for found in reversed(_parse_objects(text)):
+        steps = {key: value for key, value in found.items() if _STEP.fullmatch(key)}
+        numbers = [int(re.sub(r"\D", "", key)) for key in steps]
+        if not steps or numbers != list(range(1, len(steps) + 1)):
+            continue
+        if all(isinstance(value, str) and value.strip() for value in steps.values()):
+            return [" ".join(str(value).split()) for value in steps.values()]
+    return []
 
 
-def parse_split(problem: Problem, text: str) -> tuple[str, str]:
-    """Return conditions and question; the whole problem as both where they cannot be read."""
-    found = _parse_object(text)
-    parts = [found.get(key) for key in ("conditions", "question")]
-    if not all(isinstance(part, str) and part.strip() for part in parts):
-        return words_of(problem), words_of(problem)
-    return str(parts[0]).strip(), str(parts[1]).strip()
+def parse_split(text: str) -> tuple[str, str] | None:
+    """Return conditions and question of the last object that has both; None without one."""
+    for found in reversed(_parse_objects(text)):
+        parts = [found.get(key) for key in ("conditions", "question")]
+        if all(isinstance(part, str) and part.strip() for part in parts):
+            return str(parts[0]).strip(), str(parts[1]).strip()
+    return None
 
 
 def parse_version(text: str, most: int) -> int | None:
@@ -301,11 +334,18 @@ def parse_version(text: str, most: int) -> int | None:
 
 
 def parse_share(text: str) -> float | None:
-    """Return the last number from 0 to 1 that stands alone in a text; None if there is none.
+    """Return the number from 0 to 1 that a text names; None if there is none.
 
-    One with a point goes before a 0 or 1, which may number something.
+    That is a decimal after four words at most; else, in a text without a larger number, the last
+    such number that stands alone, a decimal rather than a 0 or 1, which may number something. A
+    text that reckons with prices and shares names none.
     """
-    found = _SHARE.findall(without_thought(text))
+    said = without_thought(text)
+    if begun := _BEGUN_SHARE.match(said):
+        return float(begun[1])
+    if any(float(number) > 1 for number in _NUMBER.findall(said)):
+        return None
+    found = _SHARE.findall(said)
     last = [number for number in found if "." in number] or found
     return float(last[-1]) if last and float(last[-1]) <= 1.0 else None
 
@@ -316,17 +356,25 @@ def usual_version(versions: Sequence[Sequence[str]]) -> int:
     return next(place for place, steps in enumerate(versions) if len(steps) == length)
 
 
-def _parse_object(text: str) -> dict[str, object]:
-    match = _OBJECT.search(without_thought(text))
-    if match is None:
-        return {}
+def _parse_objects(text: str) -> list[dict[str, object]]:
+    """Return the JSON objects of a text in order, those within others left out."""
     # LaTeX in JSON: a backslash that begins no escape, or a word, is meant as itself.
-    body = _BACKSLASH.sub(lambda m: m[0] if len(m[0]) > 1 else m[0] * 2, match[0])
-    try:
-        found = json.loads(body, strict=False)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    said = _BACKSLASH.sub(lambda m: m[0] if len(m[0]) > 1 else m[0] * 2, without_thought(text))
+    decoder, found = json.JSONDecoder(strict=False), list[dict[str, object]]()
+    start = said.find("{")
+    for _ in range(_MOST_BRACES):
+        if start < 0:
+            break
+        end = start + 1
+        with suppress(ValueError, RecursionError):
+            value, end = decoder.raw_decode(said, start)
+            found.append(value)
+        start = said.find("{", end)
+    return found
+
+
+def _example_answer(asked: str) -> str:
+    return "\\boxed{106}" if "\\boxed" in asked else "106"
 
 
 def _dashed(tools: Mapping[str, str]) -> str:

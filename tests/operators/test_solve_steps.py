@@ -8,7 +8,7 @@ from tests.support.results import noted, prompts_of
 from tests.support.scripts import boxed
 from tests.support.solving import solve
 from tts.engine.scripted import Ask, Line, ScriptedEngine
-from tts.graph_prompts import parse_outline, parse_share
+from tts.graph_prompts import parse_outline, parse_share, parse_split
 from tts.operators.solve_steps import solve_steps
 from tts.strategies import scale
 from tts.types import Budget
@@ -50,9 +50,9 @@ class Model:
         if "Split the problem" in prompt:
             return Line(self.parts)
         if "How difficult" in prompt:
-            step = prompt.rpartition("next step: ")[2].partition("\n")[0]
+            step = prompt.rpartition("Next step: ")[2].partition("\n")[0]
             return Line(str(self.grades[step]))
-        if "Question: How many" in prompt or "Question: What is 3 * 4?" in prompt:
+        if "Question: How many" in prompt or "What is 3 * 4?\n\nReason step" in prompt:
             return Line("hm</think>" + boxed(12))
         return Line("hm</think>found it" if prompt.endswith("<think>\n") else "found it")
 
@@ -132,8 +132,9 @@ def test_what_cannot_be_read_has_an_end() -> None:
     engine = ScriptedEngine(Model(("no", "{}"), parts="no"))
     result = solve(engine, solve_steps(outlines=2))
     assert result.answer is not None and "no outline could be read" in result.reason
-    (prompt,) = solved(engine).values()
-    assert "Given: What is 3 * 4?\n\nQuestion: What is 3 * 4?" in prompt
+    assert not solved(engine), "the problem is asked as it stands"
+    assert "<user>What is 3 * 4?\n\nReason step by step" in prompts_of(engine)[-1]
+    assert result.usage.calls == 2 + 3 + 1, "outlines, three tries to split, one step"
     model = Model(grades={STEPS[0]: None, STEPS[1]: None})
     result = solve(model, solve_steps(outlines=1))
     assert [mode["difficulty"] for mode in noted(result, "mode")] == [1.0, 1.0, 1.0]
@@ -171,9 +172,41 @@ def test_an_outline_may_hold_formulas() -> None:
     assert parse_outline('{"step1": "a", "step3": "b"}') == parse_outline('{"step1": 3}') == []
 
 
+# What Qwen2.5-Coder-0.5B wrote instead of an outline, parts or a grade: solutions.
+SOLVED = r"""Mark the number of quarters. The number of iron nickels she has is:
+
+\[ \text{Number of iron nickels} = 0.20 \times 20 = 4 \]
+
+Thus, the total value is:
+
+{"step1": "The number of iron nickels is 4", "Step 2": "The total value is 12", "result": 12}"""
+RECKONED = r"""1. **Exchange for nickels**: Each quarter is worth $0.25, so the number is
+\(20 \times 0.25 = 5\).
+
+2. **Determine the"""
+
+
+def test_an_object_is_found_behind_a_solution() -> None:
+    assert parse_outline(SOLVED) == ["The number of iron nickels is 4", "The total value is 12"]
+    parts = r'So \(\frac{1}{2}\). {"conditions": "It is {x}.", "question": "Which?"} \boxed{2}'
+    assert parse_split(parts) == ("It is {x}.", "Which?")
+    assert parse_split('{"conditions": "", "question": "Which?"} {"conditions": 3}') is None
+    assert parse_outline("{" * 100_000) == []
+
+
 @pytest.mark.parametrize(
     ("text", "grade"),
-    [("0.7", 0.7), ("1", 1.0), ("0.3, since step 1 is easy", 0.3), ("80%", None), ("1.5", None)],
+    [
+        ("0.7", 0.7),
+        ("1", 1.0),
+        ("0.3, since step 1 is easy", 0.3),
+        ("**Difficulty:** 0.6. It has 20 quarters.", 0.6),
+        ("It is a matter of one step, so 0.2", 0.2),
+        ("80%", None),
+        ("1.5", None),
+        (RECKONED, None),
+        ("$0.25 times 20", None),
+    ],
 )
 def test_a_grade_is_a_number_from_0_to_1(text: str, grade: float | None) -> None:
     assert parse_share(text) == grade

@@ -26,6 +26,7 @@ async def save_conformal(runtime: Runtime, plans: Sequence[Plan], path: Path, *,
     attempts: list[tuple[float, ...]] = []
     draft, target, num_problems = "", "", 0
     named: list[str] = []
+    in_all = sum(len(plan.problems) for plan in plans)
     async with runtime:
         for plan in plans:
             pipeline = plan.preset.pipeline
@@ -33,6 +34,7 @@ async def save_conformal(runtime: Runtime, plans: Sequence[Plan], path: Path, *,
             async with runtime.run_many(plan.preset, plan.problems, seed=seed) as results:
                 async for result in results:
                     num_problems += 1
+                    output.print_note(f"{num_problems} of {in_all} problems drafted and read")
                     scores = [
                         t.scores[PERPLEXITY] for t in result.samples if PERPLEXITY in t.scores
                     ]

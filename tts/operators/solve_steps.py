@@ -154,9 +154,16 @@ class _Solution:
         return graph_prompts.usual_version(versions)
 
     async def _split(self) -> tuple[str, str]:
+        """Return conditions and question; the problem as both where they cannot be read."""
         problem = self.context.problem
-        reply = await self._easily(graph_prompts.split(problem), "split")
-        return graph_prompts.parse_split(problem, reply or "")
+        for number in range(_TRIES):
+            reply = await self._easily(graph_prompts.split(problem), f"split {number}")
+            if reply is None:
+                break
+            parts = graph_prompts.parse_split(reply)
+            if parts is not None:
+                return parts
+        return prompts.words_of(problem), prompts.words_of(problem)
 
     async def _grade(self, number: int, steps: list[str], step: str) -> float:
         """Return how difficult a step is; 1 where that cannot be had."""

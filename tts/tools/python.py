@@ -30,7 +30,7 @@ class Python(Tool):
     """Runs a program and returns what it prints. Nothing is kept from one call to the next."""
 
     signature = "python(program: str) -> str"
-    about = "runs a program without network or files, and returns what it prints"
+    about = "runs a program without network, files or input, and returns what it prints"
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
