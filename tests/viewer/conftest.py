@@ -54,6 +54,16 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield folder
 
 
+@pytest.fixture(scope="session")
+def chose(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of one run, in which `auto` sized the vote over three sums."""
+    folder = tmp_path_factory.mktemp("chose")
+    sums = write_sums(folder / "sums.jsonl", 3)
+    auto = ("--preset", "auto", "--set", "n=6", "--out", str(folder))
+    evaluate(vote, "file", "--data", sums, *auto)
+    return folder
+
+
 @pytest.fixture
 def voted(runs: Path) -> Path:
     """The run of the vote."""

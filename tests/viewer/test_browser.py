@@ -12,8 +12,6 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.support.commands import write_sums
-from tests.viewer.conftest import evaluate, vote
 from tts.viewer.page import save_page
 from tts.viewer.runs import Library
 from tts.viewer.server import serve
@@ -65,7 +63,7 @@ def served(runs: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def browser(chose: Path) -> Iterator[Any]:  # made before a loop runs here
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
@@ -189,16 +187,13 @@ def test_two_runs_stand_side_by_side(page: Any, address: str, voted: Path) -> No
     assert "with=" in page.url and "status=differ" in page.url
 
 
-def test_a_run_that_chooses_says_what_that_bought(page: Any, tmp_path: Path) -> None:
-    sums = write_sums(tmp_path / "sums.jsonl", 3)
-    auto = ("--preset", "auto", "--set", "n=6", "--out", str(tmp_path))
-    evaluate(vote, "file", "--data", sums, *auto)
-    with served(tmp_path) as address:
+def test_a_run_that_chooses_says_what_that_bought(page: Any, chose: Path) -> None:
+    with served(chose) as address:
         page.goto(address)
         page.get_by_role("link", name="auto", exact=True).click()
         rows = page.get_by_role("region", name="Choices").locator("tbody tr")
         rows.first.wait_for()
-        # Samples of a request alone are right; of the probe of two, the first is.
+        # Of the probe of two the first is right, and so is each that is drawn alone.
         cells = rows.first.locator("td").all_inner_texts()
     assert cells[1].endswith("samples") and cells[3:6] == ["100.0 %", "100.0 %", "+0.0"]
 
