@@ -16,7 +16,7 @@ from tts.errors import EXTRAS
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 MOST_MEGABYTES = 120  # of files as they are shipped; compiled by pip they are twice that
-NEED_SCIPY = {"auto", "doubling", "ets", "ets_joint", "ets_merge", "value_stop"}
+NEED_SCIPY = {"auto", "doubling", "ets", "ets_joint", "ets_merge", "example_cache", "value_stop"}
 
 
 def distributions(requirements: list[str]) -> dict[str, metadata.Distribution]:

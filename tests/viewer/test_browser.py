@@ -182,7 +182,9 @@ def test_a_tree_is_replayed_and_its_nodes_are_read(page: Any, address: str, sear
 def test_two_runs_stand_side_by_side(page: Any, address: str, voted: Path) -> None:
     page.goto(f"{address}#/run/{quote(voted.name)}")
     page.get_by_label("Compare with").select_option(label="single, 100.0 %")
+    page.wait_for_url("**with=**")
     page.get_by_label("Status", exact=True).select_option("differ")
+    page.get_by_text("5 of 5").wait_for()
     assert page.locator("tbody tr").count() == 5
     assert "with=" in page.url and "status=differ" in page.url
 

@@ -83,6 +83,6 @@ export function plot(runs, unit, label, colours) {
     }));
   const left = runs.filter((run) => !(run.cost && run.cost[unit])).map((run) => run.preset);
   return h("div", { class: "plot-box" }, svg, tip,
-    h("p", { class: "dim small" }, "Bars: 95 % intervals. Lines: a vote over fewer of the run's samples. Hollow: unfinished.",
+    h("p", { class: "dim small" }, "Bars: 95 % intervals. Lines: a vote over fewer of the run's samples. Hollow: unfinished. A ring: another point lies within.",
       left.length ? ` Left out, cost not known: ${left.join(", ")}.` : ""));
 }
