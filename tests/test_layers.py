@@ -130,8 +130,9 @@ MAY: dict[str, Room] = {
     "tts.bench.servers": Room("bundled errors"),
     "tts.bench": Room(
         "allocation answers bench.servers buffered_stream console costs engine errors evals"
-        " evals.calibration evaluation kernels operators parts pipeline presets prompts protocols"
-        " runtime search seeds session storage strategies tasks tools types voting",
+        " evals.calibration evals.laws evaluation kernels operators parts pipeline presets"
+        " prompts protocols runtime search seeds session storage strategies tasks tools types"
+        " voting",
     ),
     "tts.cli": Room(
         "allocation bench budget bundled console costs engine errors evals evals.benchmarks"

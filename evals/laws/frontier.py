@@ -47,6 +47,23 @@ class Point:
     accuracy: float
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to spend, problem by problem.
+
+    Attributes:
+        n: Samples of a problem.
+        length: Tokens after which each is cut; None for the longest that was drawn.
+        costs: Expected, of each problem.
+        accuracies: Likewise.
+    """
+
+    n: int
+    length: int | None
+    costs: tuple[float, ...]
+    accuracies: tuple[float, ...]
+
+
 def points_of(series: Series, *, unit: Unit = "eflops", figure: str = "maj") -> list[Point]:
     """Return every number of samples, 1, 2, 4, ..., at every length, 32, 64, ... and whole.
 
@@ -58,6 +75,23 @@ def points_of(series: Series, *, unit: Unit = "eflops", figure: str = "maj") -> 
     Raises:
         InputError: Tokens were not counted, or the shape of the model is not known.
     """
+    kept = None if series.sparse is None else series.sparse.kept_tokens
+    return [
+        Point(
+            series.name,
+            series.model,
+            way.n,
+            way.length,
+            kept,
+            cost=fmean(way.costs),
+            accuracy=fmean(way.accuracies),
+        )
+        for way in ways_of(series, unit=unit, figure=figure)
+    ]
+
+
+def ways_of(series: Series, *, unit: Unit, figure: str) -> list[Way]:
+    """Return what `points_of` takes the means of, with the same arguments and errors."""
     if series.tokens is None:
         raise InputError(f"{series.name}: tokens were not counted, so nobody knows what it cost")
     if unit in ("eflops", "flops") and series.shape is None:
@@ -69,16 +103,15 @@ def points_of(series: Series, *, unit: Unit = "eflops", figure: str = "maj") -> 
     lengths = [
         size for size in powers_of_two(max(drawn)) if size >= _SHORTEST and size < max(drawn)
     ]
-    found = []
+    ways = []
     for length in (*lengths, None):
         records = [_cut(record, length) for record in series.records]
         costs = [_costs(record, series, unit) for record in records]
         for n in powers_of_two(series.samples):
-            accuracy = fmean(FIGURES[figure](record, n) for record in records)
-            cost = fmean(_cost(prompt, each, n, unit) for prompt, each in costs)
-            kept = None if series.sparse is None else series.sparse.kept_tokens
-            found.append(Point(series.name, series.model, n, length, kept, cost, accuracy))
-    return found
+            accuracies = tuple(FIGURES[figure](record, n) for record in records)
+            spent = tuple(_cost(prompt, each, n, unit) for prompt, each in costs)
+            ways.append(Way(n, length, spent, accuracies))
+    return ways
 
 
 def _cut(record: Record, length: int | None) -> Record:

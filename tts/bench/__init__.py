@@ -9,6 +9,7 @@ COMMANDS = (
     "answers",
     "auto",
     "cost_model",
+    "crossover",
     "faults",
     "fleet",
     "graph",

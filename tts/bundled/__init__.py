@@ -1,4 +1,7 @@
-"""The bundled laboratory models: `bundled:reasoner`, `bundled:prm` and `bundled:draft`."""
+"""The bundled laboratory models: `bundled:reasoner`, `bundled:prm` and `bundled:draft`.
+
+`bundled:direct` and `bundled:dfs` are those of `tts bench crossover`.
+"""
 
 import hashlib
 import json
@@ -7,7 +10,7 @@ from pathlib import Path
 from tts.errors import ModelError
 
 PREFIX = "bundled:"
-NAMES = ("reasoner", "prm", "draft")
+NAMES = ("reasoner", "prm", "draft", "direct", "dfs")
 HEAD = "head"  # the value head of the reasoner, no model by itself
 MANIFEST = "manifest.json"
 WEIGHTS = Path(__file__).parent / "weights"
@@ -17,7 +20,7 @@ def resolve(name: str, *, weights: Path = WEIGHTS) -> Path:
     """Return the folder of a bundled model, its files checked against the manifest.
 
     Args:
-        name: `bundled:reasoner`, `bundled:prm` or `bundled:draft`.
+        name: Of one of `NAMES`, such as `bundled:reasoner`.
         weights: Where the models and their manifest lie.
 
     Raises:

@@ -3,11 +3,10 @@
 Both are asked the same and box the same answers. "direct" writes the answer at once, "dfs" walks
 through a search, depth first, with its dead ends:
 
-- sudoku: cells have names of one character, A (4x4) or a (6x6) the first of the first row. A line
-  with the clues; then a line for each way down, every empty cell in order with its smallest legal
-  digit, and a "+" where a larger one would be legal too. "Fx" says that F has no legal digit, and
-  the name after it which cell has the last "+": the next line repeats the way up to there and takes
-  its next digit.
+- sudoku: the cells are letters, A the first of the first row. A line with the clues; then a line
+  for each way down, every empty cell in order with its smallest legal digit, and a "+" where a
+  larger one would be legal too. "Fx" says that F has no legal digit, and the letter after it which
+  cell has the last "+": the next line repeats the way up to there and takes its next digit.
 - countdown: a line for each legal move with the numbers that it leaves, the line ends in all moves
   on the last two numbers. Moves beyond `MAX_INTERMEDIATE` and to 0 are left out, as in the puzzles.
 """
@@ -15,6 +14,7 @@ through a search, depth first, with its dead ends:
 import random
 from collections.abc import Iterator, Sequence
 from itertools import combinations
+from string import ascii_uppercase
 from typing import Literal, get_args
 
 from tts import prompts
@@ -26,28 +26,14 @@ from tts.types import Problem
 Traces = Literal["direct", "dfs"]
 KINDS: tuple[Traces, ...] = get_args(Traces)
 
-# By the number of cells; x says that a cell has no digit, and names none.
-CELL_NAMES = {16: "ABCDEFGHIJKLMNOP", 36: "abcdefghijklmnopqrstuvwyzQRSTUVWXYZ@"}
 # Numbers are whole where they are less than 1000, digits of rows alone; so are names of cells.
-ALONE = r"\n\n|\n|(?<!\d)\d{1,3}(?!\d)(?: (?=\d))?|\d|[-+*/=|]|(?<=[\n\d+x])[A-Za-z@](?=[\dx\n])"
+ALONE = r"\n\n|\n|(?<!\d)\d{1,3}(?!\d)(?: (?=\d))?|\d|[-+*/=|]|[A-P](?=[\dx\n])"
 VOCABULARY = 680
 
-# Relative numbers of examples, by task and level.
+# Relative numbers of examples, by task and level: 4x4 cells, 3 and 4 numbers.
 LEVELS: dict[Traces, dict[tuple[str, int], int]] = {
-    "direct": {
-        ("sudoku", 1): 2,
-        ("sudoku", 2): 4,
-        ("sudoku", 3): 8,
-        ("countdown", 1): 4,
-        ("countdown", 2): 8,
-    },
-    "dfs": {
-        ("sudoku", 1): 2,
-        ("sudoku", 2): 4,
-        ("sudoku", 3): 8,
-        ("countdown", 1): 3,
-        ("countdown", 2): 4,
-    },
+    "direct": {("sudoku", 1): 3, ("sudoku", 2): 5, ("countdown", 1): 5, ("countdown", 2): 10},
+    "dfs": {("sudoku", 1): 5, ("sudoku", 2): 10, ("countdown", 1): 4, ("countdown", 2): 5},
 }
 
 
@@ -84,10 +70,10 @@ def _countdown(rng: random.Random, level: int) -> tuple[Problem, str, str]:
 
 
 def sudoku_trace(clues: Sequence[int]) -> str:
-    """Return a depth-first search through a grid, up to its solution."""
+    """Return a depth-first search through a 4x4 grid, up to its solution."""
     cells = list(clues)
     empty = [cell for cell, digit in enumerate(cells) if not digit]
-    names = CELL_NAMES[len(cells)]
+    names = ascii_uppercase
     lines = ["".join(f"{names[i]}{digit}" for i, digit in enumerate(clues) if digit)]
     way: list[tuple[int, ...]] = []  # of each cell filled: its digit and the larger legal ones
     while len(way) < len(empty):
@@ -97,20 +83,21 @@ def sudoku_trace(clues: Sequence[int]) -> str:
             way.append(options)
             cells[cell] = options[0]
             continue
-        line = _way(way, empty, names)
+        line = _way(way, empty)
         while len(way[-1]) == 1:
             way.pop()
             cells[empty[len(way)]] = 0
         way[-1] = way[-1][1:]
         cells[empty[len(way) - 1]] = way[-1][0]
         lines.append(f"{line}{names[cell]}x{names[empty[len(way) - 1]]}")
-    return "\n".join([*lines, _way(way, empty, names)])
+    return "\n".join([*lines, _way(way, empty)])
 
 
-def _way(way: Sequence[tuple[int, ...]], empty: Sequence[int], names: str) -> str:
+def _way(way: Sequence[tuple[int, ...]], empty: Sequence[int]) -> str:
     pairs = zip(way, empty, strict=False)
     return "".join(
-        f"{names[cell]}{options[0]}{'+' * (len(options) > 1)}" for options, cell in pairs
+        f"{ascii_uppercase[cell]}{options[0]}{'+' if options[1:] else ''}"
+        for options, cell in pairs
     )
 
 
