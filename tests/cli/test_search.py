@@ -217,7 +217,7 @@ def test_graphs_of_models_are_searched(
     assert "tried  8 graphs and 1 presets as they are" in done.out
     assert "likeliest edges: " in done.out
     assert "choice runs/search/graphs/graph-" in done.out and "100.0%" in done.out
-    assert "big_0" in Path("found.yaml").read_text()
+    assert "engine: big" in Path("found.yaml").read_text()
     assert search(tts, *more).out == done.out
     options = ("--data", "sums.jsonl", "--preset", "found.yaml", "--limit", "8", "--json")
     evaluated = tts("eval", "file", *options, "--engine-for", "big=bundled:draft")
