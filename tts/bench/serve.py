@@ -90,11 +90,11 @@ def serve(
         return
     output.print_lines(describe(paces, votes))
     if load is not None:
-        before, after = load.megabytes
+        before, *after = (f"{each:.0f}" for each in load.megabytes)
         output.print_text(
             f"{load.clients} clients for {load.seconds:g} s: {sum(load.asked.values())} requests, "
-            f"{load.unanswered} without an answer, {before:.0f} MB before and {after:.0f} after, "
-            f"{load.in_flight:g} under way at the end, KV use {load.kv_usage:g}"
+            f"{load.unanswered} without an answer, {load.in_flight:g} under way at the end, KV use "
+            f"{load.kv_usage:g}; {before} MB before, at each tenth {' '.join(after)}"
         )
 
 

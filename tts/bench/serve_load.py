@@ -16,6 +16,8 @@ from tts.bench.serve_run import BARE, SETTLE_SECONDS, messages_of, our_server
 from tts.tasks import chain
 from tts.types import Problem
 
+_Visits = tuple[dict[str, int], dict[str, int], int]
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -27,7 +29,7 @@ class Load:
         asked: Requests by kind.
         answered: Answers by status.
         unanswered: Requests that should have had an answer and had none.
-        megabytes: Of the process: after a warm-up, and at the end.
+        megabytes: Of the process: after a warm-up, then at each tenth of the time.
         in_flight: Requests under way a second after the last client had gone.
         kv_usage: Part of the KV cache held then.
     """
@@ -37,7 +39,7 @@ class Load:
     asked: Mapping[str, int]
     answered: Mapping[str, int]
     unanswered: int
-    megabytes: tuple[float, float]
+    megabytes: tuple[float, ...]
     in_flight: float
     kv_usage: float
 
@@ -47,7 +49,8 @@ def measure_load(*, seconds: float, clients: int, seed: int, note: Callable[[str
     with our_server(BARE, "self_consistency", "early_stop") as (url, process):
         asyncio.run(_visits(url, clients, min(10.0, seconds / 4), seed))
         before = _megabytes(process)
-        asked, answered, unanswered = asyncio.run(_visits(url, clients, seconds, seed + 1))
+        visits, grown = asyncio.run(_with_memory(url, process, clients, seconds, seed + 1))
+        asked, answered, unanswered = visits
         time.sleep(SETTLE_SECONDS)
         figures = asyncio.run(_figures(url))
         load = Load(
@@ -56,7 +59,7 @@ def measure_load(*, seconds: float, clients: int, seed: int, note: Callable[[str
             asked,
             answered,
             unanswered,
-            (before, _megabytes(process)),
+            (before, *grown),
             figures["tts_requests_in_flight"],
             figures["tts_kv_usage"],
         )
@@ -64,9 +67,20 @@ def measure_load(*, seconds: float, clients: int, seed: int, note: Callable[[str
     return load
 
 
-async def _visits(
-    url: str, clients: int, seconds: float, seed: int
-) -> tuple[dict[str, int], dict[str, int], int]:
+async def _with_memory(
+    url: str, process: int, clients: int, seconds: float, seed: int
+) -> tuple[_Visits, list[float]]:
+    """Let clients visit; returns what came of it, and the process's memory at each tenth."""
+    visits = asyncio.create_task(_visits(url, clients, seconds, seed))
+    grown = []
+    for _ in range(10):
+        await asyncio.sleep(seconds / 10)
+        grown.append(_megabytes(process))
+    return await visits, grown
+
+
+async def _visits(url: str, clients: int, seconds: float, seed: int) -> _Visits:
+    """Return the requests by kind, the answers by status, and the requests without one."""
     asked: dict[str, int] = {}
     answered: dict[str, int] = {}
     deadline, unanswered = time.monotonic() + seconds, 0
