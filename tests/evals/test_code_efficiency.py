@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import Outcome
+from tests.support.commands import Outcome, write_sums
 from tests.support.sandboxes import open_sandbox
 from tts.evals.benchmarks._code_rows import code_row
 from tts.evals.code_efficiency import eff_at_k, efficiencies, efficiency
@@ -117,8 +117,8 @@ def test_the_command_times_a_run_once(tts: Tts, tmp_path: Path) -> None:
     assert first.code == 0 and "eff@1   0.000" in first.out and "Sum/0" in first.err
     again = tts("efficiency", str(run), "--tests", "1", "--repeats", "1")
     assert again.out == first.out and "Sum/0" not in again.err
-    other = tts("eval", "chain", "--preset", "single", "--limit", "1", "--out", "other")
-    assert other.code == 0
-    (run,) = (tmp_path / "other").glob("chain-*")
+    sums = write_sums(tmp_path / "sums.jsonl", 1)
+    assert tts("eval", "file", "--data", sums, "--preset", "single", "--out", "other").code == 0
+    (run,) = (tmp_path / "other").glob("file-*")
     refused = tts("efficiency", str(run))
-    assert refused.code == 2 and "no levels of tests" in refused.err
+    assert refused.code == 2 and "has levels of tests" in refused.err
