@@ -27,6 +27,7 @@ from tts.operators import (
     delegate,
     draft_chunks,
     escalate,
+    evolve,
     execute,
     expand,
     follow,
@@ -173,6 +174,7 @@ FULL: Mapping[str, tuple[Pipeline, ...]] = {
     "parallel_blocks": (parallel_blocks(n=2, max_depth=1, max_paths=4, path_tokens=64),),
     "plan": (plan(ask="decompose", n=2),),
     "prune": (prune(by="prm", at_least=0.5, enough=2), prune(by="prm", keep=2)),
+    "evolve": (evolve(verifier="prm", rounds=2, n=4, keep=2, patience=1),),
     "execute": (execute(verifier="execution(sockets=true)"),),
     "refine": (
         refine(
