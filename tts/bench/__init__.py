@@ -10,6 +10,7 @@ COMMANDS = (
     "auto",
     "cost_model",
     "crossover",
+    "facts",
     "faults",
     "fleet",
     "graph",
