@@ -30,7 +30,7 @@ from tts.evals.metrics import (
 from tts.evals.records import Record
 from tts.evals.report import accuracy_by_problem
 from tts.evals.run_store import StoredRun
-from tts.evals.units import choose_unit, cost_of, mean_cost, why_unknown
+from tts.evals.units import amount, choose_unit, cost_of, mean_cost, why_unknown
 from tts.types.figures import Cost, Interval, Unit, is_replay
 
 _SEED = 0
@@ -229,8 +229,8 @@ def _equal_cost(
     cost = float(spent.mean())
     if not curve.costs[0] <= cost <= curve.costs[-1]:
         raise NothingAtEqualCost(
-            f"the second run spent {cost:,.1f} {unit} a problem; voting over the first run's "
-            f"samples is known from {curve.costs[0]:,.1f} to {curve.costs[-1]:,.1f}"
+            f"the second run spent {amount(cost)} {unit} a problem; voting over the first run's "
+            f"samples is known from {amount(curve.costs[0])} to {amount(curve.costs[-1])}"
         )
     after = accuracy_by_problem(second.records)
     reached = np.array([after[problem_id] for problem_id in shared])
