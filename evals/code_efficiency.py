@@ -14,6 +14,7 @@ from tts.types import Problem
 from tts.verifiers._timing import Stopwatch, Timing
 
 TIMEOUT_FACTOR = 2.0  # ENAMEL's default
+LEAST_SECONDS = 1e-3  # what takes less differs by chance as much as by the program
 
 Levels = Sequence[Sequence[str]]
 
@@ -83,6 +84,8 @@ async def efficiencies(
 ) -> list[float] | None:
     """Measure programs on a problem's levels; None where its reference cannot be timed.
 
+    That is one that fails, or takes less than `LEAST_SECONDS` on every level that weighs.
+
     Args:
         problem: With `levels` in its metadata and a published solution as its reference.
         codes: Of the samples; None for one that is known to be wrong.
@@ -100,6 +103,8 @@ async def efficiencies(
             return None
         references.append(known)
     enough = limit_of(references, hardness)
+    if enough < TIMEOUT_FACTOR * LEAST_SECONDS:
+        return None
     measured: dict[str | None, float] = {None: 0.0}
     for code in codes:
         if code not in measured:
