@@ -23,11 +23,13 @@ from tts.operators import (
     abandon,
     allocate,
     choose,
+    concepts,
     dag,
     delegate,
     draft_chunks,
     escalate,
     evolve,
+    examples,
     execute,
     expand,
     follow,
@@ -60,15 +62,19 @@ from tts.parts import catalog
 from tts.parts.build import build_part, load_verifier, parameters_of
 from tts.pipeline import Pipeline
 from tts.presets.load import load_preset
+from tts.runtime.memory import MemoryFile
 from tts.search.memories import model
 from tts.strategies.rebase import Policy
 from tts.tools import calculator, solve
+from tts.types import Kept
 
 ENTRIES = [(kind, name) for kind in catalog.KINDS for name in catalog.names(kind)]
 SURE = Condition(measure="support", at_least=0.9)
 DRAWN = sample(n=3) >> vote()
 SCORED = Path(mkdtemp()) / "scores.json"
 Conformal(((1.0, 2.0),), draft="small", target="m", mean_turns=3.0).save(SCORED)
+LEARNT = Path(mkdtemp()) / "memory.jsonl"
+MemoryFile(LEARNT).add(Kept(0, 0, "solve", "p", {"statement": "Add 1."}))
 ROUTER = fit_router(
     "knn",
     (Tier("a"), Tier("b", cost=2.0)),
@@ -109,6 +115,18 @@ FULL: Mapping[str, tuple[Pipeline, ...]] = {
         ),
     ),
     "choose": (choose(window=4, votes=3, merge=True),),
+    "concepts": (
+        concepts(
+            body=DRAWN,
+            hints=2,
+            max_hint_tokens=64,
+            author="big",
+            learn="label",
+            least_support=0.5,
+            batch=4,
+            start=str(LEARNT),
+        ),
+    ),
     "dag": (
         dag(
             tools=(
@@ -163,6 +181,8 @@ FULL: Mapping[str, tuple[Pipeline, ...]] = {
             pick="best",
             by="prm",
             shown="whole",
+            engine="big",
+            critic="prm",
             max_shown_tokens=64,
             max_tokens=32,
             quorum=2,
@@ -175,6 +195,21 @@ FULL: Mapping[str, tuple[Pipeline, ...]] = {
     "plan": (plan(ask="decompose", n=2),),
     "prune": (prune(by="prm", at_least=0.5, enough=2), prune(by="prm", keep=2)),
     "evolve": (evolve(verifier="prm", rounds=2, n=4, keep=2, patience=1),),
+    "examples": (
+        examples(
+            body=DRAWN,
+            examples=2,
+            least=0.1,
+            max_example_tokens=64,
+            large="big",
+            large_price=0.1,
+            curiosity=1.0,
+            learn="label",
+            least_support=0.5,
+            batch=4,
+            start=str(LEARNT),
+        ),
+    ),
     "execute": (execute(verifier="execution(sockets=true)"),),
     "refine": (
         refine(
