@@ -39,7 +39,8 @@ def plot_crossover(found: Sequence[Measured]) -> Figure:
         axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
         axes.grid(alpha=0.25, linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
-    panels[0][0].legend(frameon=False, fontsize=7.5, loc="upper left")
+    lines, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(lines, labels, frameon=False, fontsize=8.5, loc="outside upper center", ncols=3)
     return figure
 
 
