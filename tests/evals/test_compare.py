@@ -53,7 +53,7 @@ def test_samples_are_the_cost_where_tokens_were_not_counted() -> None:
     [
         (record("p", "r"), record("p", "rr"), "no two independent samples"),
         (record("p", "rr", is_cut=True), record("p", "r"), "a rule decided how many samples"),
-        (record("p", "rr"), record("p", "rrr"), "known from 10.0 to 20.0"),
+        (record("p", "rr"), record("p", "rrr"), "known from 10 to 20"),
     ],
 )
 def test_without_a_curve_there_is_a_reason(first: Any, second: Any, reason: str) -> None:

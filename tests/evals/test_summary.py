@@ -83,7 +83,7 @@ def test_the_unit_that_is_chosen(costs: list[Cost], models_differ: bool, unit: s
 
 def test_units_are_read_by_name() -> None:
     assert [parse_unit(name) for name in UNITS] == list(UNITS)
-    with pytest.raises(InputError, match="no unit 'watts'; there are tokens, calls, seconds"):
+    with pytest.raises(InputError, match="no unit 'watts' here; there are tokens, calls, seconds"):
         parse_unit("watts")
 
 
