@@ -7,7 +7,8 @@ redundant work after 256 tokens, the last words that ask for an answer.
 Departures: the paper's workers see every token as it is written, by an attention that turns one
 shared cache for each of them; these see the others' text every `lag` tokens, and an ordinary engine
 reads it again. A thought is skipped, and the work stands in its place. Headings and the end of the
-sequence end a step, where the paper bans them. Prompts are ours, with one example.
+sequence end a step, where the paper bans them. The rules are in our words, and without examples: a
+small model goes on with the example's numbers.
 """
 
 from tts.operators.shared_work import SharedWork

@@ -88,6 +88,7 @@ are writing while you write. Split the work, never repeat what another does, cor
 wrong, and use what others have found. Whoever knows the answer to the whole problem writes it \
 down, and the work is over."""
 _ALONE = "Reason in short steps, each a paragraph that begins as the first one does."
+CUT = "<...>"  # stands in a worker's view where an unfinished step may go on
 REDUNDANT = " Quick check: am I doing redundant work? (yes/no):"
 LAST_WORDS = (
     "\n\nWait, given the limited time, I have to give an answer right now. Considering all that we "
@@ -129,16 +130,6 @@ Together there are 96 + 63 = 159 cups.
 A third of them is 159 / 3 = 53, so that 159 - 53 = 106 are not red.
 
 The answer is {answer}."""
-_EXAMPLE_TEAM = """\
-**Alice [1]:** Hi, I'm Alice. Here's how we can split it: I count the cups in the boxes of 8, \
-which are 12 * 8 = 96.
-
-**Bob [1]:** Hi, I'm Bob. Alice does the boxes of 8, so I count those in the boxes of 9: 7 * 9 = 63.
-
-**Alice [2]:** With Bob's 63 there are 96 + 63 = 159 cups.
-
-**Bob [2]:** A third of Alice's 159 are red, which is 53. So 159 - 53 = 106 are not red, and the \
-answer is \\boxed{106}."""
 _EXAMPLE_STEPS = (
     "Find the number of cups in the boxes of 8",
     "Find the number of cups in the boxes of 9",
@@ -221,9 +212,7 @@ def work_together(problem: Problem, names: Sequence[str]) -> Prompt:
     """Ask for a solution that several write at once, each in view of the others."""
     if len(names) == 1:
         return plan(problem, answered(problem, _ALONE), "")
-    rules = _TOGETHER.format(names=" and ".join(names))
-    example = PromptExample(_EXAMPLE, _EXAMPLE_TEAM)
-    return plan(problem, answered(problem, rules), "", example)
+    return plan(problem, answered(problem, _TOGETHER.format(names=" and ".join(names))), "")
 
 
 def first_words(name: str, place: int) -> str:
@@ -236,7 +225,7 @@ def shared_view(done: Sequence[str], others: Sequence[str], own: str) -> str:
 
     One who works alone sees the steps in a row.
     """
-    shared = ("### Work in progress (others)", *others, "<...>", "### Work in progress (own)")
+    shared = ("### Work in progress (others)", *others, CUT, "### Work in progress (own)")
     return "\n\n".join((*done, *(shared if others else ()), own))
 
 

@@ -128,3 +128,36 @@ def test_nothing_to_add_ends_the_work_and_several_teams_vote() -> None:
         team(Alice=[" So \\boxed{12}."], Bob=[" ok."]), "hogwild_lagged", overrides=["n=3"]
     )
     assert voted.answer is not None and voted.answer.text == "12"
+
+
+def test_a_step_ends_where_the_model_writes_what_is_ours_to_write() -> None:
+    """Texts of a 1.5B model: a view's mark, the other's name, steps of blanks."""
+    told = {
+        "Alice [1]": " there are 12 * 8 = 96 clips.\n\n<...>\n\n**Bob [2]:** I add them.",
+        "Alice [2]": " So \\boxed{12}.",
+        "Bob [1]": " With Alice's 96 I reckon the total:**Alice [2]:** I did.",
+        "Bob [2]": " \n\n<...>",
+    }
+
+    def line(ask: Ask) -> Line:
+        name, number, so_far = own_part(ask.prompt)
+        step = told[f"{name} [{number}]"]
+        return Line(step[len(so_far) :]) if step.startswith(so_far) else Line("")
+
+    result, sent = work(line)
+    (made,) = result.trajectories
+    assert made.text == (
+        "**Alice [1]:** Hi, I'm Alice. Here's how we can there are 12 * 8 = 96 clips.\n\n"
+        "**Bob [1]:** Hi, I'm Bob. With Alice's 96 I reckon the total:\n\n"
+        "**Alice [2]:** So \\boxed{12}."
+    )
+    assert made.answer == "12"
+
+
+def test_a_boxed_step_ends_the_work_though_another_step_ended_after_it() -> None:
+    script = team(Alice=[" is it 13."], Bob=[" \\boxed{12}."])
+    result, sent = work(script)
+    assert (result.trajectories[0].answer, len(sent)) == ("12", 2)
+    script = team(Alice=[" \\boxed{12}."], Bob=[" is it not rather 13, as I see it."])
+    result, sent = work(script)
+    assert (result.trajectories[0].answer, len(sent)) == ("12", 2)

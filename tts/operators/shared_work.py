@@ -24,8 +24,8 @@ from tts.types.thought import THOUGHT_END
 NAMES = ("Alice", "Bob", "Carol", "Dave", "Erin", "Frank", "Grace", "Heidi")
 _SENTENCE_ENDS = tuple(".!?。！？")  # noqa: RUF001  full-width marks
 _MARKUP = "*_`)]\"'"  # may stand behind the end of a sentence
-# The source bans headings and the end of a thought; here they end a step.
-_STOPS = (PARAGRAPH, "#", THOUGHT_END)
+# The source bans headings and the end of a thought; here they end a step, as what only views hold.
+_STOPS = (PARAGRAPH, "#", THOUGHT_END, graph_prompts.CUT)
 
 
 class SharedWork(OperatorModel):
@@ -108,6 +108,7 @@ class _Team:
         unchecked: Tokens of all members since one last checked for redundant work.
         sequential: Tokens that were written one after the other.
         last: Completion of which the trajectory tells how it ended.
+        answer: Of the first finished step that has boxed one.
         error: What went wrong with the last member who had to stop.
     """
 
@@ -122,6 +123,7 @@ class _Team:
     unchecked: int = 0
     sequential: int = 0
     last: Completion | None = None
+    answer: str | None = None
     error: str | None = None
 
     async def run(self, outlet: Outlet) -> None:
@@ -130,7 +132,7 @@ class _Team:
         begin, rounds = clock.time(), 0
         for member in self.members:
             member.begin(graph_prompts.first_words(member.name, member.place))
-        while not self._is_answered() and (writing := self._writing()):
+        while self.answer is None and (writing := self._writing()):
             rounds += 1
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._write(member, rounds)) for member in writing]
@@ -146,7 +148,7 @@ class _Team:
         self.room.give_back()
         text = self._joint()
         is_boxed = ANSWER_MARK in prompts.answered(self.context.problem, "")
-        if is_boxed and not self._is_answered():
+        if is_boxed and self.answer is None:
             text += await self._answer(text)
         if self.last is not None:
             self._send(outlet, self.last, text, clock.time() - begin)
@@ -154,21 +156,18 @@ class _Team:
     def _writing(self) -> list[_Member]:
         return [member for member in self.members if not member.is_done]
 
-    def _is_answered(self) -> bool:
-        last = self.history[-1] if self.history else ""
-        return ANSWER_MARK in last and find_answer(last, self.context.problem) is not None
-
     async def _write(self, member: _Member, turn: int) -> Completion | None:
         """Return what a member writes next; None where nothing more can be had."""
         sampling = self.context.sampling
         most = min(self.settings.lag, sampling.max_tokens - member.spent)
         others = [other.text for other in self.members if other is not member]
+        begun = [f"**{one.name} [" for one in self.members]  # the next step is for us to open
         view = graph_prompts.shared_view(self.history, others, member.text)
         return await ask(
             self.context,
             replace(self.prompt, prefill=view),
             seed=self.context.seed(f"{self.index}/{turn}/{member.place}"),
-            sampling=replace(sampling, max_tokens=most, stop=(*sampling.stop, *_STOPS)),
+            sampling=replace(sampling, max_tokens=most, stop=(*sampling.stop, *_STOPS, *begun)),
         )
 
     def _take(self, member: _Member, chunk: Completion | None, tokens: int) -> None:
@@ -203,18 +202,22 @@ class _Team:
             member.text += PARAGRAPH
 
     def _finish_step(self, member: _Member) -> None:
-        if member.text == member.opening:  # nothing to add
+        step = member.text.rstrip()
+        if step == member.opening:  # nothing to add
             member.is_done = True
             return
-        self.history.append(member.text.rstrip())
+        self.history.append(step)
         member.steps += 1
+        if self.answer is None and ANSWER_MARK in step:
+            self.answer = find_answer(step, self.context.problem)
         is_due = self.unchecked > self.settings.check_every
         member.begin(graph_prompts.REDUNDANT if is_due else "")
         self.unchecked *= not is_due
 
     def _joint(self) -> str:
         """Return all that was written, unfinished steps last."""
-        unfinished = [m.text for m in self.members if m.text != m.opening or not m.steps]
+        texts = ((m.text.rstrip(), m) for m in self.members)
+        unfinished = [text for text, m in texts if text != m.opening or not m.steps]
         return PARAGRAPH.join((*self.history, *unfinished))
 
     async def _answer(self, text: str) -> str:
@@ -236,7 +239,7 @@ class _Team:
 
     def _send(self, outlet: Outlet, last: Completion, text: str, seconds: float) -> None:
         name = f"{self.context.node}:{self.index}"
-        answer = find_answer(text, self.context.problem)
+        answer = self.answer or find_answer(text, self.context.problem)
         outlet.send(
             Trajectory(
                 id=name,
