@@ -144,7 +144,7 @@ def test_a_step_ends_where_the_model_writes_what_is_ours_to_write() -> None:
         step = told[f"{name} [{number}]"]
         return Line(step[len(so_far) :]) if step.startswith(so_far) else Line("")
 
-    result, sent = work(line)
+    result, _ = work(line)
     (made,) = result.trajectories
     assert made.text == (
         "**Alice [1]:** Hi, I'm Alice. Here's how we can there are 12 * 8 = 96 clips.\n\n"

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -119,7 +120,9 @@ def measure_overhead(
                 for side in order:
                     url, name = sides[side]
                     cpu = _cpu_seconds(url)
-                    seconds, each = asyncio.run(_ask_all(url, name, number, tokens, under_way))
+                    with _stopped([other for other, _ in sides.values() if other != url]):
+                        work = _ask_all(url, name, number, tokens, under_way)
+                        seconds, each = asyncio.run(work)
                     cpu = 1e3 * (_cpu_seconds(url) - cpu) / number
                     pace = Pace(side, under_way, number * tokens / seconds, 1e3 * median(each), cpu)
                     found.append(pace)
@@ -130,19 +133,36 @@ def measure_overhead(
     return found
 
 
+@contextmanager
+def _stopped(urls: Sequence[str]) -> Iterator[None]:
+    """Stop servers that are not asked: an idle vLLM looks for work all the time."""
+    groups = {group for url in urls for group, _ in _processes(url)}
+    for group in groups:
+        os.killpg(group, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for group in groups:
+            os.killpg(group, signal.SIGCONT)
+
+
 def _cpu_seconds(url: str) -> float:
     """Return the processor time that a server's processes have taken so far."""
+    return sum(ticks for _, ticks in _processes(url)) / os.sysconf("SC_CLK_TCK")
+
+
+def _processes(url: str) -> list[tuple[int, int]]:
+    """Return the process group of each process of a server, and the ticks that it has taken."""
     port = url.rpartition(":")[2].partition("/")[0].encode()
-    found: list[tuple[str, list[str]]] = []  # process groups, and what each process has taken
+    found: list[tuple[int, int]] = []
     groups = set()
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             fields = (path / "stat").read_text().rpartition(")")[2].split()
-            found.append((fields[2], fields[11:15]))
+            found.append((int(fields[2]), sum(map(int, fields[11:15]))))
             if b"--port\0" + port in (path / "cmdline").read_bytes():
-                groups.add(fields[2])
-    ticks = sum(sum(map(int, times)) for group, times in found if group in groups)
-    return ticks / os.sysconf("SC_CLK_TCK")
+                groups.add(int(fields[2]))
+    return [process for process in found if process[0] in groups]
 
 
 async def _ask_all(
