@@ -84,11 +84,11 @@ def test_one_who_works_alone_writes_what_plain_decoding_writes() -> None:
 
 def test_a_paragraph_that_ends_no_sentence_goes_on_in_the_same_step() -> None:
     def line(ask: Ask) -> Line:
-        return Line(" so: \\boxed{12}." if ask.prompt.endswith("sum:\n\n") else " the sum:\n\n")
+        return Line("\n\\boxed{12}." if ask.prompt.endswith("sum:\n\n") else " the sum:\n\n")
 
     result, sent = work(line, workers=1)
     assert sent[1].endswith("Here's how we can the sum:\n\n")
-    assert result.trajectories[0].text.endswith("we can the sum:\n\n so: \\boxed{12}.")
+    assert result.trajectories[0].text.endswith("we can the sum:\n\n\\boxed{12}.")
 
 
 def test_a_check_for_redundant_work_opens_the_next_step_after_enough_tokens() -> None:

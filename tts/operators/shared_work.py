@@ -183,7 +183,8 @@ class _Team:
             self.error, member.is_done = chunk.error, True
             return
         seam = max(0, len(member.text) - 1)
-        member.text += chunk.text.rstrip("\N{REPLACEMENT CHARACTER}")
+        added = chunk.text.rstrip("\N{REPLACEMENT CHARACTER}")
+        member.text += added.lstrip("\n") if member.text.endswith(PARAGRAPH) else added
         if (end := member.text.find(PARAGRAPH, seam)) >= 0:  # half of it in either chunk
             rest, member.text = member.text[end:].lstrip("\n"), member.text[:end]
             self._end_paragraph(member)
