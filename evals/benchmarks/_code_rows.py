@@ -148,14 +148,19 @@ def _evalplus(row: Mapping[str, Any]) -> dict[str, Any]:
         )
         for inputs in parts
     ]
+    return {**_function(row, solution), "hidden_tests": tests}
+
+
+def _function(row: Mapping[str, Any], solution: str) -> dict[str, Any]:
+    """Return what a row says of the function that is asked for."""
+    prompt = str(row["prompt"])
     return {
         "id": row.get("task_id", row.get("id")),
         "problem": _FUNCTION.format(prompt=prompt.strip()),
         "answer": solution,
         "answer_type": "code",
         "starter": prompt,
-        "entry_point": name,
-        "hidden_tests": tests,
+        "entry_point": str(row["entry_point"]),
     }
 
 
@@ -193,12 +198,7 @@ def _enamel(row: Mapping[str, Any], where: str) -> dict[str, Any]:
         )
         seed += num_tests
     return {
-        "id": row.get("task_id", row.get("id")),
-        "problem": _FUNCTION.format(prompt=prompt.strip()),
-        "answer": solution,
-        "answer_type": "code",
-        "starter": prompt,
-        "entry_point": name,
+        **_function(row, solution),
         "hidden_tests": levels[0],
         "levels": levels,
         "hardness": [weight for _, weight in _ENAMEL_LEVELS[: len(levels)]],

@@ -76,9 +76,7 @@ def crossover(
     search: Annotated[
         str, typer.Option("--search", help="The model that writes searches.", metavar="MODEL")
     ] = "bundled:dfs",
-    seed: Annotated[
-        int, typer.Option("--seed", help="The same seed gives the same samples and intervals.")
-    ] = 0,
+    seed: flags.SeedFlag = 0,
     out: Annotated[Path, typer.Option("--out", help="The folder that holds the runs.")] = Path(
         "runs/bench_crossover"
     ),

@@ -97,12 +97,13 @@ async def _measure(
     path: Path,
     how: dict[str, Any],
 ) -> _Measured:
+    lines = list(read_lines(path))
     known = {
-        (line["problem"], line["repeat"]): line["efficiencies"]
-        for line in (line.values for line in read_lines(path))
-        if line["how"] == how
+        (one.values["problem"], one.values["repeat"]): one.values["efficiencies"]
+        for one in lines
+        if one.values["how"] == how
     }
-    end = max((line.end for line in read_lines(path)), default=0)
+    end = lines[-1].end if lines else 0
     execution = build(config)
     measured: _Measured = []
     try:

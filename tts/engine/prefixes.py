@@ -26,20 +26,17 @@ class Prefixes:
                 counts[engine] += everyone >> engine & 1
         return [count / max(1, len(blocks)) for count in counts]
 
-    def read(self, blocks: Sequence[int], engine: int) -> None:
-        """Note that an engine reads a prompt of these blocks."""
-        self._note(blocks, engine)
-
-    def wrote(self, completion: Completion, engine: int) -> None:
-        """Note what an engine has in its cache since it wrote a completion."""
-        ids = (*completion.prompt_token_ids, *completion.token_ids)
-        self._note(_chain(ids, _IDS), engine)
-
-    def _note(self, blocks: Iterable[int], engine: int) -> None:
+    def read(self, blocks: Iterable[int], engine: int) -> None:
+        """Note that an engine reads, or has, these blocks."""
         for block in blocks:
             self._readers[block] = self._readers.pop(block, 0) | 1 << engine
         while len(self._readers) > _MOST_BLOCKS:
             del self._readers[next(iter(self._readers))]
+
+    def wrote(self, completion: Completion, engine: int) -> None:
+        """Note what an engine has in its cache since it wrote a completion."""
+        ids = (*completion.prompt_token_ids, *completion.token_ids)
+        self.read(_chain(ids, _IDS), engine)
 
 
 def blocks_of(prompt: Prompt) -> tuple[int, ...]:

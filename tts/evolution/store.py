@@ -19,11 +19,11 @@ from tts.evolution.population import Program
 from tts.storage.folder_lock import lock_folder
 from tts.storage.sealed_lines import (
     LineWriter,
-    cannot_write,
     encode_line,
     read_json,
     read_lines,
     write_json,
+    write_text,
 )
 from tts.verifiers.evaluator import Evaluated
 
@@ -103,12 +103,7 @@ class Store:
 
     def save_best(self, program: Program) -> None:
         """Write the best program by itself."""
-        draft = self.folder / f"{BEST}.new"
-        try:
-            draft.write_text(program.code, encoding="utf-8")
-            draft.replace(self.folder / BEST)
-        except OSError as error:
-            raise cannot_write(draft, error) from error
+        write_text(self.folder / BEST, program.code)
 
 
 def _check_head(folder: Path, head: Mapping[str, Any]) -> None:

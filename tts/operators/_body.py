@@ -38,6 +38,16 @@ Body = Annotated[
 ]
 
 
+def _check_source(body: Pipeline) -> Pipeline:
+    if reads(body):
+        raise ValueError("the body must begin with a source")
+    return body
+
+
+# A body that is sent nothing.
+SourceBody = Annotated[Body, AfterValidator(_check_source)]
+
+
 def body_spec(bodies: Iterable[Pipeline], *, passes_on: bool = False) -> Spec:
     """Return what pipelines within a node take, give and need, as one specification.
 

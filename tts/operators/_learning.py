@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from tts import prompts
 from tts.answers.canonical import canonical_form
 from tts.errors import StoreError
-from tts.operators._body import Body, body_spec, reads
+from tts.operators._body import SourceBody, body_spec
 from tts.operators.base import OperatorModel
 from tts.parts.parameters import Parameters
 from tts.protocols import Context, Outlet, Spec
@@ -62,13 +62,7 @@ class Learning(Lessons, OperatorModel):
 
     bodies = ("body",)
 
-    body: Body = Field(description="pipeline that solves the problem")
-
-    @model_validator(mode="after")
-    def _check_body(self) -> Self:
-        if reads(self.body):
-            raise ValueError("the body must begin with a source")
-        return self
+    body: SourceBody = Field(description="pipeline that solves the problem")
 
     @property
     def spec(self) -> Spec:

@@ -9,11 +9,10 @@ dollars are those of the model that generated.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from tts.operators._body import Body, body_spec, reads
+from tts.operators._body import SourceBody, body_spec
 from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
 
@@ -23,14 +22,8 @@ class Delegate(OperatorModel):
 
     bodies = ("body",)
 
-    body: Body = Field(description="pipeline that asks the other engine")
+    body: SourceBody = Field(description="pipeline that asks the other engine")
     engine: str = Field(min_length=1, description="name of the other engine in the run")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if reads(self.body):
-            raise ValueError("the body must begin with a source")
-        return self
 
     @property
     def spec(self) -> Spec:

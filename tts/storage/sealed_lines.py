@@ -137,7 +137,12 @@ class LineWriter:
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Replace a JSON file in one step: readers see the old one or the new one.
+    """Replace a JSON file, as `write_text` does."""
+    write_text(path, f"{json.dumps(values, indent=1)}\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file in one step: readers see the old one or the new one.
 
     Raises:
         StoreError: It cannot be written.
@@ -145,8 +150,7 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
     draft = path.with_name(f"{path.name}.new")
     try:
         with draft.open("w", encoding="utf-8") as file:
-            json.dump(values, file, indent=1)
-            file.write("\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)

@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import combinations, cycle, islice
+from itertools import combinations
 
 from tts.errors import ProblemError
 from tts.tasks.countdown_answer import check_expression
-from tts.tasks.splits import Levels, check_split, draw_in_split, find_boxed
+from tts.tasks.splits import Levels, draw_in_split, find_boxed
 from tts.types import Problem
 
 MAX_NUMBER = 20
@@ -200,11 +200,8 @@ generate_problem = _LEVELS.problem
 
 
 def problems(split: str, *, count: int = 1000) -> Iterator[Problem]:
-    """Yield `count` problems, the levels in turn, so that any beginning is balanced."""
-    name = check_split(split)
-    columns = [_LEVELS.problems(name, level) for level in NUMBERS_BY_LEVEL]
-    for column in islice(cycle(columns), count):
-        yield next(column)
+    """Return `count` problems, the levels in turn, so that any beginning is balanced."""
+    return _LEVELS.in_turn(split, count)
 
 
 def puzzle_of(problem: Problem) -> tuple[list[int], int]:

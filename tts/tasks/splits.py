@@ -5,7 +5,7 @@ import random
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import cycle, islice
 from typing import Generic, Literal, Protocol, TypeVar, get_args
 
 from tts.errors import ProblemError
@@ -79,6 +79,17 @@ class Levels(Generic[P]):
         puzzles = distinct(self.draws[level], split, f"{self.task}/{split}/{level}")
         for index, puzzle in enumerate(puzzles):
             yield self.to_problem(puzzle, f"{self.task}-{split}-{level}-{index:03d}", level)
+
+    def in_turn(self, split: str, count: int) -> Iterator[Problem]:
+        """Yield `count` problems, the levels in turn, so that any beginning is balanced.
+
+        Raises:
+            ProblemError: No such split.
+        """
+        name = check_split(split)
+        columns = [self.problems(name, level) for level in self.draws]
+        for column in islice(cycle(columns), count):
+            yield next(column)
 
     def problem(self, split: str, level: int, index: int) -> Problem:
         """Return one problem; the same arguments give the same one, at a cost linear in `index`.

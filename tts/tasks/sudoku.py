@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import cycle, islice
+from itertools import islice
 from math import isqrt
 from operator import eq
 
 from tts.errors import ProblemError
-from tts.tasks.splits import Levels, check_split, draw_in_split, find_boxed
+from tts.tasks.splits import Levels, draw_in_split, find_boxed
 from tts.types import Problem
 
 BOXES = {4: (2, 2), 6: (2, 3)}  # rows and columns of a box, by size
@@ -157,11 +157,8 @@ generate_problem = _LEVELS.problem
 
 
 def problems(split: str, *, count: int = 1000) -> Iterator[Problem]:
-    """Yield `count` problems, the levels in turn, so that any beginning is balanced."""
-    name = check_split(split)
-    columns = [_LEVELS.problems(name, level) for level in SHAPE_BY_LEVEL]
-    for column in islice(cycle(columns), count):
-        yield next(column)
+    """Return `count` problems, the levels in turn, so that any beginning is balanced."""
+    return _LEVELS.in_turn(split, count)
 
 
 def clues_of(problem: Problem) -> Cells:

@@ -127,7 +127,7 @@ def parse_proposals(text: str) -> list[Any]:
     for match in reversed(list(re.finditer(r"\[\s*\{", text))):
         try:
             values, _ = json.JSONDecoder().raw_decode(text[match.start() :])
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, RecursionError):  # lists within lists
             continue
         return list(values)
     return []

@@ -191,7 +191,7 @@ class Search:
         return [-(-limit // part) for part in _RUNGS]
 
     def _score(self, trial: Trial) -> float:
-        return trial.summary.accuracy if trial.cost <= self.cost else TOO_DEAR
+        return trial.summary.accuracy if self._within([trial]) else TOO_DEAR
 
     def _within(self, trials: Sequence[Trial]) -> list[Trial]:
         return [trial for trial in trials if trial.cost <= self.cost]
