@@ -9,6 +9,8 @@ from vllm.v1.sample.logits_processor import LogitsProcessor
 from tts.engine.batch_rows import follow
 from tts.engine.certainty import CERTAINTY_KEY, Readings
 
+_NO_CHANCE = -200.0  # e to it is 0 in fp32
+
 
 class CertaintyProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is untyped here
     """Leaves the logits as they are, and notes how certain those of the rows that ask for it are.
@@ -36,10 +38,10 @@ class CertaintyProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is unty
     def apply(self, logits: Any) -> Any:
         """Return the logits, [rows, vocabulary] in fp32, as they are."""
         if self._rows:
-            values = measure(logits[list(self._rows)]).tolist()
-            for (readings, output_ids), (entropy, certainty) in zip(
-                self._rows.values(), values, strict=True
-            ):
+            rows = sorted(self._rows)
+            asked = logits if len(rows) == len(logits) else logits[rows]
+            for row, (entropy, certainty) in zip(rows, measure(asked).tolist(), strict=True):
+                readings, output_ids = self._rows[row]
                 readings.put(len(output_ids), entropy, certainty)
         return logits
 
@@ -57,7 +59,16 @@ def measure(logits: torch.Tensor) -> torch.Tensor:
     Returns:
         [R, 2] fp32.
     """
-    logprobs = torch.log_softmax(logits, dim=-1)
-    entropies = torch.special.entr(logprobs.exp()).sum(dim=-1)
-    certainties = -logprobs.mean(dim=-1) - math.log(logits.shape[-1])
-    return torch.stack((entropies, certainties.clamp(min=0.0)), dim=-1)  # rounding goes below 0
+    # A row of a large vocabulary fills a CPU's cache: five passes over one row at a time cost a
+    # sixth of the same passes over all rows.
+    return torch.cat([_measure(rows) for rows in logits.split(1 if logits.is_cpu else len(logits))])
+
+
+def _measure(logits: torch.Tensor) -> torch.Tensor:
+    shifted = logits - logits.amax(dim=-1, keepdim=True)
+    mean = shifted.mean(dim=-1)
+    chances = shifted.clamp_(min=_NO_CHANCE).exp()  # 0 times a forbidden token's -inf is no number
+    total = chances.sum(dim=-1)
+    entropies = total.log() - torch.linalg.vecdot(chances, shifted) / total
+    certainties = total.log() - mean - math.log(logits.shape[-1])
+    return torch.stack((entropies, certainties), dim=-1).clamp(min=0.0)  # rounding goes below 0
