@@ -38,6 +38,7 @@ from tts.types import (
 )
 from tts.verifiers.prm import PRM, Config
 
+SAMPLING = Sampling(max_tokens=100)
 PROBLEM = Problem(id="p", statement="What is 3 * 4?", answer_type="integer")
 SEED = derive_seed(0, "p", "sample")
 RIGHT, WRONG, OTHER = (rf"so it is \boxed{{{n}}}" for n in (12, 13, 14))
@@ -69,10 +70,11 @@ def solve(
     budget: Budget | None = None,
     log: GenerationLog | None = None,
     verifiers: dict[str, Any] | None = None,
+    sampling: Sampling = SAMPLING,
 ) -> Result:
     async def run() -> Result:
         async with Runtime(engine, log=log, verifiers=verifiers) as runtime:
-            job = Job(pipeline, PROBLEM, Sampling(max_tokens=100), budget=budget or Budget())
+            job = Job(pipeline, PROBLEM, sampling, budget=budget or Budget())
             return await runtime.run(job)
 
     result = asyncio.run(run())
@@ -307,6 +309,29 @@ def test_a_second_run_with_the_same_log_asks_nothing_of_the_engine(tmp_path: Pat
     assert second.usage.generated_tokens == first.usage.generated_tokens
     assert second.usage.reused_tokens == first.usage.generated_tokens
     assert first.usage.reused_tokens == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "is_asked"),
+    [
+        (replace(SAMPLING, logprobs=20, certainties=True), SAMPLING, False),
+        (replace(SAMPLING, logprobs=20, certainties=True), replace(SAMPLING, logprobs=1), False),
+        (replace(SAMPLING, certainties=True), replace(SAMPLING, logprobs=1), True),
+        (SAMPLING, replace(SAMPLING, certainties=True), True),
+        (replace(SAMPLING, logprobs=20), replace(SAMPLING, temperature=0.1), True),
+    ],
+)
+def test_what_was_recorded_with_more_values_serves_a_run_that_wants_fewer(
+    tmp_path: Path, first: Sampling, then: Sampling, is_asked: bool
+) -> None:
+    texts = [RIGHT, WRONG, RIGHT]
+    with LogFile(tmp_path / "log.jsonl") as log:
+        whole = solve(by_seed(texts), voted(n=3), log=log, sampling=first)
+    engine = by_seed(texts)
+    with LogFile(tmp_path / "log.jsonl") as log:
+        again = solve(engine, voted(n=5), log=log, sampling=then)
+    assert sum(request.n for request in engine.requests) == (5 if is_asked else 2)
+    assert [t.text for t in again.trajectories[:3]] == [t.text for t in whole.trajectories[:3]]
 
 
 def test_an_early_stop_replays_with_the_same_decision_and_the_same_cost(tmp_path: Path) -> None:

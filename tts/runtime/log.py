@@ -12,12 +12,14 @@ what was recorded is found under its key whatever is left of the budget by then.
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
 from tts.runtime.replay import Clock, Past
-from tts.types import Completion, GenerationRequest, Prompt, Usage
+from tts.types import Completion, GenerationRequest, Prompt, Sampling, Usage
+
+_CANDIDATES = 1, 20  # likeliest tokens that verifiers ask to have reported
 
 
 def request_key(fingerprint: str, request: GenerationRequest) -> str:
@@ -30,6 +32,20 @@ def request_key(fingerprint: str, request: GenerationRequest) -> str:
     content = [fingerprint, request.prompt, request.sampling, request.keep_free]
     text = _KEY_JSON.encode(content)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def reporting_more(sampling: Sampling) -> Iterator[Sampling]:
+    """Yield the parameters that draw the same texts and report more of them.
+
+    What was recorded with them holds what is asked for here. A key says only what it was made of,
+    so that numbers of candidates are tried which parts of this project ask for.
+    """
+    fewest = sampling.logprobs or 0
+    logprobs = [sampling.logprobs, *(size for size in _CANDIDATES if size > fewest)]
+    certainties = [True] if sampling.certainties else [False, True]
+    for size, certain in itertools.product(logprobs, certainties):
+        if (size, certain) != (sampling.logprobs, sampling.certainties):
+            yield replace(sampling, logprobs=size, certainties=certain)
 
 
 def prompt_values(prompt: Prompt) -> Mapping[str, Any] | str:

@@ -10,7 +10,7 @@ from tts.errors import EngineError, StoreError, TTSError
 from tts.protocols import Engine, Watcher, prompt_token_bound, request_parts
 from tts.runtime.fact_log import FactLog
 from tts.runtime.ledger import Grant, Ledger
-from tts.runtime.log import ProblemLog, Recorded, Sent, prompt_values, request_key
+from tts.runtime.log import ProblemLog, Recorded, Sent, prompt_values, reporting_more, request_key
 from tts.runtime.parts import Parts
 from tts.runtime.replay import Clock
 from tts.types import Completion, GenerationRequest, Usage
@@ -198,7 +198,7 @@ class RequestStream:
             sampling = replace(sampling, max_tokens=granted)
         request = replace(asked, sampling=sampling, n=n, priority=services.priority)
         key = request_key(services.engine.info.fingerprint, request)
-        recorded = services.log.find(key, _seeds(request))
+        recorded = self._find(key, request)
         unknown = sorted(set(_seeds(request)) - {one.seed for one in recorded})
         missing = [seed - request.seed for seed in unknown]
         del missing[grant.n - len(recorded) :]
@@ -212,6 +212,19 @@ class RequestStream:
         )
         open_at = services.log.find_open(key, unknown)
         return _Begun(request, grant, prompt_tokens, key, recorded, missing, open_at)
+
+    def _find(self, key: str, request: GenerationRequest) -> list[Recorded]:
+        """Return what is recorded of a request, also where it had been asked to report more."""
+        services = self._services
+        found = services.log.find(key, _seeds(request))
+        for sampling in reporting_more(request.sampling):
+            missing = set(_seeds(request)) - {one.seed for one in found}
+            if not missing:
+                break
+            richer = replace(request, sampling=sampling)
+            key = request_key(services.engine.info.fingerprint, richer)
+            found = sorted(found + services.log.find(key, missing), key=lambda one: one.place)
+        return found
 
     def _sent_before(self) -> Sent | None:
         """Return what the same request was granted in an earlier session, under the same limits.
