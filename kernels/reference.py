@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tts.kernels.contracts import Attention, Selection, SummaryKind
+from tts.kernels.views import ViewPlan
 
 
 def gather_context(kv: Tensor, pages: Tensor, seq_len: int) -> tuple[Tensor, Tensor]:
@@ -281,3 +282,41 @@ def block_scores(
                 for n in range(window // stride):
                     scores[:, t, (i + n) * stride // block_size] += mass
     return scores.float().to(q.device)
+
+
+def view_attention(
+    q: Tensor, kv: Tensor, block_table: Tensor, plan: ViewPlan, *, scale: float
+) -> Attention:
+    """Attend to views with the layout written out: keys are turned back, and laid side by side.
+
+    Args:
+        q: [B, Hq, D], each rotated for its place in its own segment.
+        kv: [num_pages, Hkv, N, 2 * D], keys rotated for their places in their segments.
+        block_table: [segments, max_pages] int32, physical pages of each segment.
+        plan: Who sees what.
+        scale: Usually D ** -0.5.
+
+    Returns:
+        [B, Hq, D] in the dtype of `q`, and [B, Hq] float32.
+    """
+    num_kv_heads, page_size = kv.shape[1], kv.shape[2]
+    group = q.shape[1] // num_kv_heads
+    out = torch.zeros_like(q)
+    lse = torch.full(q.shape[:2], -torch.inf, dtype=torch.float32, device=q.device)
+    for b, (first, last) in enumerate(itertools.pairwise(plan.offsets.tolist())):
+        layout: list[Tensor] = []
+        seen: list[Tensor] = []
+        for part in range(first, last):
+            start, end = int(plan.start[part]), int(plan.end[part])
+            keys, values = gather_context(kv, block_table[plan.segment[part]], end)
+            near, far = keys[:, start:].chunk(2, dim=-1)
+            cos, sin = plan.cos[part].double(), plan.sin[part].double()
+            layout.append(torch.cat((near * cos + far * sin, far * cos - near * sin), dim=-1))
+            seen.append(values[:, start:])
+        for h in range(num_kv_heads if layout else 0):
+            heads = slice(h * group, (h + 1) * group)
+            keys, values = torch.cat(layout, dim=1)[h], torch.cat(seen, dim=1)[h]
+            visible = torch.ones(len(keys), dtype=torch.bool, device=q.device)
+            result = attend(q[b, heads], keys, values, visible, scale)
+            out[b, heads], lse[b, heads] = result.out.to(q.dtype), result.lse.float()
+    return Attention(out, lse)

@@ -18,6 +18,8 @@ from tts.kernels.nsa_blocks import block_scores
 from tts.kernels.page_select import page_scores, select_pages
 from tts.kernels.page_summary import page_summary_update, summary_width
 from tts.kernels.tree_decode import tree_decode
+from tts.kernels.view_decode import view_decode
+from tts.kernels.views import ViewPlan
 from tts.kernels.workloads import DecodeInputs, DecodeWorkload, build_workload_plan
 
 META = torch.device("meta")
@@ -63,6 +65,7 @@ def shipped_launches() -> Iterator[tuple[str, Launch]]:
         workload = DecodeWorkload((CONTEXT,) * BATCH, 8 * group, 8, head_size, 16)
         words = f"G={group} D={head_size} N=16 bf16"
         yield from _record(words, partial(_share, workload))
+        yield from _record(words, partial(_view, workload))
     for group, head_size in ((1, 128), (4, 128), (16, 64)):
         words = f"G={group} D={head_size} block=64 bf16"
         yield from _record(words, partial(_select_blocks, group, head_size))
@@ -130,6 +133,15 @@ def _share(workload: DecodeWorkload) -> None:
     x = meta_inputs(workload)
     plan = build_workload_plan(x, workload)
     tree_decode(x.q, x.kv, x.block_table, x.seq_lens, plan, scale=workload.scale)
+
+
+def _view(workload: DecodeWorkload) -> None:
+    x = meta_inputs(workload)
+    parts = torch.empty(8 * BATCH, dtype=torch.int32, device=META)
+    angles = torch.empty(8 * BATCH, workload.head_size // 2, device=META)
+    bounds = torch.empty(BATCH + 1, dtype=torch.int32, device=META)
+    plan = ViewPlan(parts, parts, parts, parts, angles, angles, bounds)
+    view_decode(x.q, x.kv, x.block_table, plan, scale=workload.scale)
 
 
 def _select_blocks(group: int, head_size: int) -> None:

@@ -74,6 +74,7 @@ def test_every_kernel_is_in_the_table(table: list[Row]) -> None:
         "query_major_kernel",
         "select_pages_kernel",
         "tree_kernel",
+        "view_kernel",
     }
 
 
@@ -97,6 +98,7 @@ def test_everything_fits_the_card(table: list[Row]) -> None:
         # 23 KB in flight per multiprocessor hide the memory's latency; one decode program has 32.
         ("decode_kernel", "", 4),
         ("tree_kernel", "", 2),
+        ("view_kernel", "", 6),
         ("page_scores_kernel", "", 8),
         ("merge_kernel", "", 16),
         ("select_pages_kernel", "", 2),
@@ -116,6 +118,8 @@ def test_enough_programs_fit_a_multiprocessor(
         ("decode_kernel", "LDGSTS.128"),
         ("decode_kernel", "HMMA"),
         ("tree_kernel", "LDGSTS.128"),
+        ("view_kernel", "LDGSTS.128"),
+        ("view_kernel", "HMMA"),
         ("page_scores_kernel", "LDG.128"),
         ("page_summary_kernel", "LDG.128"),
         ("merge_kernel", "LDG.128"),

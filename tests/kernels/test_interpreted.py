@@ -57,7 +57,7 @@ def test_file(name: str, outcome: dict[str, list[ElementTree.Element]]) -> None:
 
 
 def test_what_other_tests_share_a_process_with_does_not_import_triton() -> None:
-    names = ("contracts", "dispatch", "occupancy", "reference", "tree_plan", "workloads")
+    names = ("contracts", "dispatch", "occupancy", "reference", "tree_plan", "views", "workloads")
     imports = "".join(f"import tts.kernels.{name}\n" for name in names)
     program = f"import sys\n{imports}assert 'triton' not in sys.modules"
     run = subprocess.run(
