@@ -299,7 +299,7 @@ def view_attention(
     Returns:
         [B, Hq, D] in the dtype of `q`, and [B, Hq] float32.
     """
-    num_kv_heads, page_size = kv.shape[1], kv.shape[2]
+    num_kv_heads = kv.shape[1]
     group = q.shape[1] // num_kv_heads
     out = torch.zeros_like(q)
     lse = torch.full(q.shape[:2], -torch.inf, dtype=torch.float32, device=q.device)

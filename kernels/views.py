@@ -44,7 +44,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ViewPlan:
-    """The parts of all views of a step, the same for all layers. R parts, those of a query in a row.
+    """The R parts of all views of a step, those of a query in a row; the same for all layers.
 
     Attributes:
         query: [R] int32, whose part it is.

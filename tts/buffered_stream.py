@@ -124,6 +124,14 @@ class BufferedStream(Generic[T, R]):
             self._waiter.set_result(None)
 
 
+async def only(stream: BufferedStream[T, R]) -> R:
+    """Return a stream's only item, and close the stream."""
+    try:
+        return await anext(stream)
+    finally:
+        await stream.aclose()
+
+
 def as_error(error: BaseException, what: str) -> TTSError:
     """Return our own errors as they are, and wrap others in an EngineError."""
     if isinstance(error, TTSError):

@@ -19,6 +19,10 @@ _HINTS = {
         "a model that runs in this process does; of a server's samples, an embedded copy of the "
         "model reads them: head(reader='MODEL?pooling')"
     ),
+    "teams": (
+        "workers over one cache need a model that runs in this process; the preset hogwild_lagged "
+        "asks for nothing special"
+    ),
     "thoughts": (
         "they need a model whose chat template says how to write them, embedded or on vLLM's "
         "server, or choose another preset"

@@ -1,4 +1,4 @@
-"""Attention over views in plain torch, against the layout written out and against hand-made sums."""
+"""Attention over views in plain torch: against the layout written out, and by hand."""
 
 import math
 

@@ -93,6 +93,18 @@ class PromptEncoder:
         """Return the ids of a text that continues others: without special tokens."""
         return self._token_ids(text)
 
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Return the text of ids, special tokens left out."""
+        with self._lock:
+            text: str = self._tokenizer.decode(
+                list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
+        return text
+
+    def special_ids(self) -> list[int]:
+        """Return the ids of special tokens, such as those that end a turn."""
+        return list(self._tokenizer.all_special_ids)
+
     def encode_steps(self, prompt: Prompt, tag: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the ids that a reward model reads, and the places in them at which steps end.
 

@@ -72,6 +72,7 @@ ALL = Capabilities(
     thoughts=True,
     states=True,
     likelihood=True,
+    teams=True,
 )
 
 

@@ -5,7 +5,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from tts.buffered_stream import as_error
 from tts.engine import host
@@ -16,10 +16,32 @@ Job = Callable[[], None]
 logger = logging.getLogger(__name__)
 
 
+class Beside(Protocol):
+    """What works in the engine's thread beside the engine: a step of it after each of theirs."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it has something to do."""
+        ...
+
+    def step(self) -> None:
+        """Go one step further; it deals with its own errors."""
+        ...
+
+    def bury(self, error: TTSError) -> None:
+        """Learn that the engine is dead."""
+        ...
+
+
 class Stepper:
     """Builds an engine in a thread of its own and steps it while it has requests.
 
     Jobs run in that thread between two steps, in the order in which they were given.
+
+    Attributes:
+        engine: vLLM's; None until it is built.
+        ready: Resolves when it is.
+        beside: What else is stepped; None for nothing.
     """
 
     def __init__(
@@ -37,6 +59,7 @@ class Stepper:
             bury: Called once, when a step has failed and no further request will finish.
         """
         self.engine: Any = None
+        self.beside: Beside | None = None
         self.ready: Future[None] = _uncancellable()
         self._build, self._deliver, self._bury = build, deliver, bury
         self._inbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -96,7 +119,9 @@ class Stepper:
         try:
             while self._work():
                 with host.STEP_LOCK:
-                    outputs = self.engine.step()
+                    outputs = self.engine.step() if self.engine.has_unfinished_requests() else ()
+                    if self.beside is not None:
+                        self.beside.step()
                 if outputs:
                     self._deliver(outputs)
             reason: TTSError = EngineError("the engine is closed")
@@ -109,6 +134,7 @@ class Stepper:
         """Do the waiting jobs, sleeping while there is nothing to step; False means stop."""
         while True:
             busy = self.engine.has_unfinished_requests()
+            busy = busy or (self.beside is not None and self.beside.is_busy)
             try:
                 job = self._inbox.get(block=not busy)
             except queue.Empty:
@@ -120,6 +146,8 @@ class Stepper:
     def _die(self, error: TTSError) -> None:
         # Before the error shows, so that whoever meets it finds its stream already told.
         self._bury(error)
+        if self.beside is not None:
+            self.beside.bury(error)
         with self._lock:
             self._error = error
         while True:

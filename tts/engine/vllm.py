@@ -17,7 +17,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from tts.buffered_stream import BufferedStream, R, as_error
+from tts.buffered_stream import BufferedStream, R, as_error, only
 from tts.engine import build, kv, options, translate
 from tts.engine.answer_form import template_options, without_protocol
 from tts.engine.chat_template import Thoughts
@@ -30,6 +30,7 @@ from tts.engine.reward_format import FORMATS
 from tts.engine.sparse_config import SparseConfig, to_additional_config
 from tts.engine.step_scores import StepReader
 from tts.engine.stepper import Stepper
+from tts.engine.teams import Teams, team_stream
 from tts.engine.translate import Finished, Meter
 from tts.errors import CapabilityError, EngineError, TTSError, innermost
 from tts.protocols import BaseEngine, Capabilities, CompletionStream
@@ -50,7 +51,7 @@ from tts.types import (
 )
 
 Runner = Literal["generate", "pooling"]
-_AnyStream = BufferedStream[Finished, Any]
+_AnyStream = BufferedStream[Any, Any]
 logger = logging.getLogger(__name__)
 
 
@@ -174,6 +175,7 @@ class VLLMEngine(BaseEngine):
             certainties=build.reads_logits(self._args),
             states=build.reads_states(self._args),
             likelihood=generates,
+            teams=generates and build.reads_states(self._args),
             thoughts=generates and (self._encoder is None or thoughts is not None),
             thinks=generates and thoughts is not None and thoughts.is_default,
         )
@@ -199,6 +201,10 @@ class VLLMEngine(BaseEngine):
 
     def generate(self, request: GenerationRequest) -> CompletionStream:
         """Start `request.n` completions; errors arrive through the stream."""
+        if (team := request.team) is not None:
+            joint = team_stream(request.n, self._stepper)
+            self._submit(lambda: self._teams.add(joint, request, team), joint)
+            return joint
         stream = self._stream(request.n, partial(self._complete, request))
         try:
             if self._runner != "generate":
@@ -265,7 +271,7 @@ class VLLMEngine(BaseEngine):
             stream = self._stream(1, translate.read_states)
             job = partial(self._add_reading, stream, prompt, tuple(token_ids), spec, whole)
             self._submit(job, stream)
-            read = await _only(stream)
+            read = await only(stream)
             spent.append(read.usage)
             if read.states is not None:
                 return ReadStates(read.states, sum_usage(spent))
@@ -290,7 +296,7 @@ class VLLMEngine(BaseEngine):
         stream = self._stream(1, partial(translate.likelihood, size=len(ids)))
         params = translate.likelihood_params()
         self._submit(partial(self._table.add, stream, (*before, *ids), params), stream)
-        return await _only(stream)
+        return await only(stream)
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Return a vector for each text, at least one, by the model's own pooling.
@@ -365,7 +371,9 @@ class VLLMEngine(BaseEngine):
         self._encoder = PromptEncoder(tokenizer, reward_format)
         path = None if self._files is None else self._files.folder
         self._info = translate.model_info(engine, name=self.model, path=path)
-        self._table.attach(engine, translate.build_meter(engine, self._info))
+        meter = translate.build_meter(engine, self._info)
+        self._table.attach(engine, meter)
+        self._stepper.beside = self._teams = Teams(engine, self._encoder, meter)
         self._preemptions = kv.watch_preemptions(engine)
         return engine
 
@@ -477,7 +485,7 @@ class VLLMEngine(BaseEngine):
             )
         stream = self._stream(1, translate.pooled)
         self._submit(partial(self._add_pooling, stream, prompt, params), stream)
-        return await _only(stream)
+        return await only(stream)
 
     async def _pool_rows(self, token_ids: tuple[int, ...], may_skip: bool) -> translate.Pooled:
         params = {"task": "token_classify", "skip_reading_prefix_cache": not may_skip}
@@ -488,11 +496,3 @@ class VLLMEngine(BaseEngine):
         token_ids = self._encoder.encode(prompt)
         check_context(len(token_ids), (self.info.context_tokens or 0) + 1)
         self._table.add(stream, token_ids, translate.pooling_params(params))
-
-
-async def _only(stream: BufferedStream[Finished, R]) -> R:
-    """Return a stream's only item, and close the stream."""
-    try:
-        return await anext(stream)
-    finally:
-        await stream.aclose()

@@ -45,6 +45,7 @@ class Capabilities:
         thinks: Its model thinks where nothing is said; known once an embedded engine has started.
         states: Gives hidden states, with completions where it generates, and by `read_states`.
         likelihood: Serves `likelihood`.
+        teams: Has teams write completions (`GenerationRequest.team`).
     """
 
     token_ids: bool = False
@@ -62,6 +63,7 @@ class Capabilities:
     thinks: bool = False
     states: bool = False
     likelihood: bool = False
+    teams: bool = False
 
     def missing(self, needs: frozenset[str]) -> list[str]:
         """Return the names in `needs` that this engine lacks, sorted."""

@@ -30,6 +30,7 @@ def request_key(fingerprint: str, request: GenerationRequest) -> str:
     without them, or with others, is read again by the verifier that wants them.
     """
     content = [fingerprint, request.prompt, request.sampling, request.keep_free]
+    content += [request.team] if request.team else []
     text = _KEY_JSON.encode(content)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 

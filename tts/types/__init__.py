@@ -7,7 +7,7 @@ Frozen dataclasses with slots: made once, shared freely between tasks, never cha
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from tts.budget import Budget as Budget
 from tts.types.answer_rule import AnswerRule as AnswerRule
@@ -27,17 +27,16 @@ from tts.types.model_info import ModelInfo as ModelInfo
 from tts.types.model_info import Price as Price
 from tts.types.prompt_options import PromptExample as PromptExample
 from tts.types.prompt_options import PromptOptions as PromptOptions
+from tts.types.states import Embeddings as Embeddings
 from tts.types.states import Likelihood as Likelihood
 from tts.types.states import ReadStates as ReadStates
 from tts.types.states import States as States
 from tts.types.states import StateSpec as StateSpec
+from tts.types.team import Team as Team
 from tts.types.thought import Reflection as Reflection
 from tts.types.thought import Thought as Thought
 from tts.types.usage import Usage as Usage
 from tts.types.usage import sum_usage as sum_usage
-
-if TYPE_CHECKING:
-    from tts.types.arrays import FloatArray
 
 AnswerType = Literal["math", "integer", "choice", "code", "countdown", "grid", "free", "exact"]
 FinishReason = Literal["stop", "length", "pruned", "cancelled", "error"]
@@ -178,6 +177,8 @@ class GenerationRequest:
         states: Hidden states that come with each completion, where the engine can; None for none.
         watch: Told the index and the text so far of a completion while it grows, where the engine
             can; None where nobody reads along.
+        team: Who writes each completion; its `max_tokens` is then what all of them draw, and its
+            text and ids hold what was put between, too. None for the one model by itself.
     """
 
     prompt: Prompt
@@ -189,6 +190,7 @@ class GenerationRequest:
     keep_free: int = 0
     states: StateSpec | None = None
     watch: Watch | None = field(default=None, compare=False, repr=False)
+    team: Team | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,14 +424,6 @@ class StepScores:
     """A reward model's probabilities, one per step tag (or one in all), and their cost."""
 
     values: tuple[float, ...]
-    usage: Usage
-
-
-@dataclass(frozen=True, slots=True)
-class Embeddings:
-    """Vectors of texts, [texts, D], not normalised, and what reading the texts cost."""
-
-    vectors: "FloatArray"
     usage: Usage
 
 

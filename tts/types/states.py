@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from tts.types.arrays import FloatArray
+
 At = Literal["end", "steps", "tokens"]
 AT: tuple[At, ...] = get_args(At)  # from few states to many
 
@@ -124,4 +126,12 @@ class Likelihood:
     """Log-probabilities of a given text's tokens, in order, and what reading it cost."""
 
     logprobs: tuple[float, ...]
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """Vectors of texts, [texts, D], not normalised, and what reading the texts cost."""
+
+    vectors: "FloatArray"
     usage: Usage
