@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     genselect: Callable[..., Pipeline]
     hedged: Callable[..., Pipeline]
     hybrid_verifier: Callable[..., Pipeline]
+    hogwild: Callable[..., Pipeline]
     hogwild_lagged: Callable[..., Pipeline]
     iself_discover: Callable[..., Pipeline]
     llm_compiler: Callable[..., Pipeline]

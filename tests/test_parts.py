@@ -49,6 +49,7 @@ from tts.operators import (
     score,
     screen,
     select,
+    shared_cache,
     shared_work,
     solve_steps,
     think,
@@ -230,6 +231,9 @@ FULL: Mapping[str, tuple[Pipeline, ...]] = {
     "score": (score(verifier="prm(reduction=last)"),),
     "screen": (screen(n=2, keep=0.5, window=8, chunk=4),),
     "select": (select(by="prm", keep=2, among="sample", quorum=2),),
+    "shared_cache": (
+        shared_cache(n=2, workers=3, check_every=64, step_ends="paragraph", answer_tokens=9),
+    ),
     "shared_work": (shared_work(n=2, workers=3, lag=8, check_every=64, answer_tokens=9),),
     "solve_steps": (
         solve_steps(

@@ -9,9 +9,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Literal
 
 from tts.prompts import answered, plan, without_thought
-from tts.types import Problem, Prompt, PromptExample
+from tts.types import Problem, Prompt, PromptExample, Team
+from tts.types.thought import THOUGHT_END
 
 _PLAN = """\
 Write a plan of tool calls that together solve the problem, with the utmost parallelism. Do not \
@@ -90,6 +92,8 @@ down, and the work is over."""
 _ALONE = "Reason in short steps, each a paragraph that begins as the first one does."
 CUT = "<...>"  # stands in a worker's view where an unfinished step may go on
 REDUNDANT = " Quick check: am I doing redundant work? (yes/no):"
+NAMES = ("Alice", "Bob", "Carol", "Dave", "Erin", "Frank", "Grace", "Heidi")
+_OTHERS, _OWN = "### Work in progress (others)", "### Work in progress (own)"
 LAST_WORDS = (
     "\n\nWait, given the limited time, I have to give an answer right now. Considering all that we "
     "have found, the final answer is \\boxed{"
@@ -225,8 +229,40 @@ def shared_view(done: Sequence[str], others: Sequence[str], own: str) -> str:
 
     One who works alone sees the steps in a row.
     """
-    shared = ("### Work in progress (others)", *others, CUT, "### Work in progress (own)")
+    shared = (_OTHERS, *others, CUT, _OWN)
     return "\n\n".join((*done, *(shared if others else ()), own))
+
+
+def team(
+    names: Sequence[str],
+    *,
+    check_every: int,
+    step_ends: Literal["sentence", "paragraph"],
+    answer_mark: str,
+) -> Team:
+    """Return a team of workers with the words of Hogwild! (arXiv:2504.06261) between their own.
+
+    Args:
+        names: Of the workers.
+        check_every: Tokens of all of them between checks for redundant work.
+        step_ends: What ends a step.
+        answer_mark: With which an answer opens, in a step that ends the work; empty for none.
+    """
+    return Team(
+        names=tuple(names),
+        openings=tuple(
+            f"**{name} [1]:**{first_words(name, place)}" for place, name in enumerate(names)
+        ),
+        step="**{name} [{number}]:** ",
+        others=f"\n\n{_OTHERS}\n\n",
+        between=f"{CUT}\n\n",
+        own=f"{CUT}\n\n{_OWN}\n\n",
+        check=f"{REDUNDANT.lstrip()} ",
+        check_every=check_every,
+        step_ends=step_ends,
+        answer_mark=answer_mark,
+        banned=("#", THOUGHT_END),
+    )
 
 
 def parse_action(text: str) -> tuple[str, str]:

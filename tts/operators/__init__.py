@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from tts.operators.score import score as score
     from tts.operators.screen import screen as screen
     from tts.operators.select import select as select
+    from tts.operators.shared_cache import shared_cache as shared_cache
     from tts.operators.shared_work import shared_work as shared_work
     from tts.operators.solve_steps import solve_steps as solve_steps
     from tts.operators.think import think as think
@@ -89,6 +90,7 @@ _OPERATORS = (
     "score",
     "screen",
     "select",
+    "shared_cache",
     "shared_work",
     "solve_steps",
     "think",

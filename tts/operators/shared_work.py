@@ -21,7 +21,6 @@ from tts.trajectories import ask
 from tts.types import Completion, GraphFigures, Origin, Prompt, Trajectory, Usage
 from tts.types.thought import THOUGHT_END
 
-NAMES = ("Alice", "Bob", "Carol", "Dave", "Erin", "Frank", "Grace", "Heidi")
 _SENTENCE_ENDS = tuple(".!?。！？")  # noqa: RUF001  full-width marks
 _MARKUP = "*_`)]\"'"  # may stand behind the end of a sentence
 # The source bans headings and the end of a thought; here they end a step, as what only views hold.
@@ -39,7 +38,7 @@ class SharedWork(OperatorModel):
     """
 
     n: int = Field(1, ge=1, description="trajectories that are drawn, each by a team")
-    workers: int = Field(2, ge=1, le=len(NAMES), description="members of a team")
+    workers: int = Field(2, ge=1, le=len(graph_prompts.NAMES), description="members of a team")
     lag: int = Field(32, ge=1, description="tokens that each writes before it sees the others'")
     check_every: int = Field(
         256, ge=1, description="tokens of all members between checks for redundant work"
@@ -54,7 +53,7 @@ class SharedWork(OperatorModel):
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
         """Let all teams work at once; each keeps room for its answer."""
-        names = NAMES[: self.workers]
+        names = graph_prompts.NAMES[: self.workers]
         prompt = without_thinking(
             graph_prompts.work_together(context.problem, names), context.engine
         )
