@@ -9,7 +9,8 @@ from tests.support.solving import SAMPLING, solve
 from tts.engine.scripted import ALL, Ask, Line, ScriptedEngine
 from tts.errors import CapabilityError
 from tts.operators.shared_cache import shared_cache
-from tts.types import Sampling, Team
+from tts.runtime.log import GenerationLog
+from tts.types import Budget, Sampling, Team
 
 DONE = "**Alice [1]:** Hi, I'm Alice. So \\boxed{12}.\n\n"
 
@@ -68,6 +69,25 @@ def test_tokens_that_are_written_at_once_count_once_in_the_chain() -> None:
     assert figures.sequential_tokens == 24 // 4 + len("13}")
     assert result.usage.sequential_tokens == figures.sequential_tokens
     assert figures.tasks == 4
+
+
+def test_a_budget_of_tokens_one_after_the_other_lets_each_worker_draw_so_many() -> None:
+    engine = ScriptedEngine(say)
+    budget = Budget(sequential=40)
+    result = solve(engine, shared_cache(workers=4, answer_tokens=8), budget=budget)
+    (request,) = engine.requests
+    assert request.sampling.max_tokens == 4 * 40
+    assert result.usage.latency_tokens == -(-len(DONE) // 4)
+
+
+def test_what_a_team_wrote_is_kept_and_is_not_what_one_writes_alone() -> None:
+    log, engine = GenerationLog(), ScriptedEngine(say)
+    first = solve(engine, shared_cache(), log=log)
+    again = solve(engine, shared_cache(), log=log)
+    assert len(engine.requests) == 1
+    assert [t.text for t in again.trajectories] == [t.text for t in first.trajectories]
+    solve(engine, shared_cache(check_every=9), log=log)
+    assert len(engine.requests) == 2
 
 
 def test_several_teams_vote_by_the_preset() -> None:

@@ -62,6 +62,7 @@ class Grant:
         open: Completions reserved and not yet settled.
         most: What each may cost.
         after: Tokens on the longest chain of calls that had come when it was granted.
+        abreast: Tokens of a completion that are drawn at the same time, by a team's workers.
     """
 
     n: int
@@ -69,6 +70,7 @@ class Grant:
     open: int
     most: _Amounts = field(default_factory=_Amounts)
     after: int = 0
+    abreast: int = 1
 
 
 def _held_words(budget: Budget) -> str:
@@ -136,23 +138,38 @@ class Ledger:
             return math.inf
         return limit - self.charged(unit) - self._reserved.of(unit)
 
-    def reserve(self, info: ModelInfo, *, n: int, max_tokens: int, prompt_tokens: int = 0) -> Grant:
+    def reserve(
+        self,
+        info: ModelInfo,
+        *,
+        n: int,
+        max_tokens: int,
+        prompt_tokens: int = 0,
+        abreast: int = 1,
+    ) -> Grant:
         """Reserve up to `n` completions; each gets an equal share of what is left.
 
         Fewer than `n` are granted where the share would fall below `MIN_TOKENS` (or below
         `max_tokens`, if that is smaller).
         """
         least = min(MIN_TOKENS, max_tokens)
-        share = self._share(info, n, max_tokens, prompt_tokens)
+        share = self._share(info, n, max_tokens, prompt_tokens, abreast)
         while n > 1 and share < least:
             n -= 1
-            share = self._share(info, n, max_tokens, prompt_tokens)
+            share = self._share(info, n, max_tokens, prompt_tokens, abreast)
         if share < least:
             return Grant(n=0, max_tokens=0, open=0)
-        return self._grant(info, n, share, prompt_tokens)
+        return self._grant(info, n, share, prompt_tokens, abreast)
 
     def renew(
-        self, info: ModelInfo, *, n: int, recorded: int, max_tokens: int, prompt_tokens: int = 0
+        self,
+        info: ModelInfo,
+        *,
+        n: int,
+        recorded: int,
+        max_tokens: int,
+        prompt_tokens: int = 0,
+        abreast: int = 1,
     ) -> Grant:
         """Reserve again what an earlier session had been granted, each at its full length.
 
@@ -165,17 +182,21 @@ class Ledger:
             recorded: Those of them that are in the log.
             max_tokens: Limit of each.
             prompt_tokens: Most that each reads.
+            abreast: Tokens of each that are drawn at the same time.
         """
-        grant = self._grant(info, recorded, max_tokens, prompt_tokens)
+        grant = self._grant(info, recorded, max_tokens, prompt_tokens, abreast)
+        asked = max_tokens, prompt_tokens, abreast
         missing = n - recorded
-        while missing and self._share(info, missing, max_tokens, prompt_tokens) < max_tokens:
+        while missing and self._share(info, missing, *asked) < max_tokens:
             missing -= 1
         grant.n += missing
         grant.open += missing
         self._hold(grant, missing)
         return grant
 
-    def _grant(self, info: ModelInfo, n: int, max_tokens: int, prompt_tokens: int) -> Grant:
+    def _grant(
+        self, info: ModelInfo, n: int, max_tokens: int, prompt_tokens: int, abreast: int
+    ) -> Grant:
         """Reserve, whether there is room or not."""
         worst = Usage(prompt_tokens=prompt_tokens, generated_tokens=max_tokens)
         most = _Amounts(
@@ -185,7 +206,7 @@ class Ledger:
             eflops=sequence_eflops(info, prompt_tokens, max_tokens) or 0.0,
             usd=price_usd(info.price, worst) or 0.0,
         )
-        grant = Grant(n=n, max_tokens=max_tokens, open=n, most=most, after=self._longest)
+        grant = Grant(n, max_tokens, open=n, most=most, after=self._longest, abreast=abreast)
         self._hold(grant, n)
         return grant
 
@@ -252,7 +273,7 @@ class Ledger:
             eflops=calls * most.eflops if eflops is None else eflops,
             usd=calls * most.usd if usd is None else usd,
         )
-        longest = grant.after + min(charged.tokens, grant.max_tokens)
+        longest = grant.after + -(-min(charged.tokens, grant.max_tokens) // grant.abreast)
         for ledger in self._line():
             ledger._settled.append(usage)
             ledger._charged.add(charged)
@@ -274,11 +295,15 @@ class Ledger:
             yield ledger
             ledger = ledger._parent
 
-    def _share(self, info: ModelInfo, n: int, max_tokens: int, prompt_tokens: int) -> int:
-        shares = (ledger._own_share(info, n, max_tokens, prompt_tokens) for ledger in self._line())
-        return min(max_tokens, *shares)
+    def _share(
+        self, info: ModelInfo, n: int, max_tokens: int, prompt_tokens: int, abreast: int
+    ) -> int:
+        asked = n, max_tokens, prompt_tokens, abreast
+        return min(max_tokens, *(ledger._own_share(info, *asked) for ledger in self._line()))
 
-    def _own_share(self, info: ModelInfo, n: int, max_tokens: int, prompt_tokens: int) -> int:
+    def _own_share(
+        self, info: ModelInfo, n: int, max_tokens: int, prompt_tokens: int, abreast: int
+    ) -> int:
         if self._is_expired:
             return _REFUSED
         if not self._has_limits:
@@ -290,7 +315,7 @@ class Ledger:
         if budget.tokens is not None:
             share = min(share, (budget.tokens - spent.tokens - held.tokens) // n)
         if budget.sequential is not None:
-            share = min(share, budget.sequential - self._longest)
+            share = min(share, (budget.sequential - self._longest) * abreast)
         if budget.usd is not None and info.price is not None:
             left = (budget.usd - spent.usd - held.usd) / n
             share = min(share, _priced_tokens(info.price, left, prompt_tokens, max_tokens))

@@ -247,6 +247,7 @@ class RequestStream:
             n=asked.n,
             max_tokens=asked.sampling.max_tokens,
             prompt_tokens=prompt_tokens,
+            abreast=_abreast(asked),
         )
         return grant, grant.n
 
@@ -263,6 +264,7 @@ class RequestStream:
             recorded=len(recorded),
             max_tokens=sent.max_tokens,
             prompt_tokens=sent.prompt_tokens,
+            abreast=_abreast(self._asked),
         )
         return grant, sent.n
 
@@ -395,3 +397,8 @@ class RequestStream:
 
 def _seeds(request: GenerationRequest) -> range:
     return range(request.seed, request.seed + request.n)
+
+
+def _abreast(request: GenerationRequest) -> int:
+    """Return how many tokens of each completion are drawn at the same time."""
+    return 1 if request.team is None else len(request.team.names)
