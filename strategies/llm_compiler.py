@@ -6,8 +6,9 @@ finishes or asks for another plan, which goes on with the findings of the last; 
 plan anew.
 
 Departures: prompts are ours, with one short example of a plan in place of examples for each
-benchmark, and tools are called in the text and not by an engine's own tool calls. A plan's lines
-are requests of their own, so that they can be read while the plan is written. A task that needs a
+benchmark. A server's model plans by tool calls of its own, all in one reply; elsewhere, and on a
+server that has none, a plan is text, whose lines are requests of their own, so that they can be
+read while the plan is written. A task that needs a
 failed one does not run; the published code waits for it forever. What is found is quoted, so that
 it can add no line to a prompt, and is put into arguments that have been read already.
 """

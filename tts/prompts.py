@@ -355,7 +355,14 @@ def follow(problem: Problem, notes: str) -> Prompt:
     return _ask(problem, f"Notes:\n{notes.strip()}\n\n{use}")
 
 
-def plan(problem: Problem, task: str, notes: str, example: PromptExample | None = None) -> Prompt:
+def plan(
+    problem: Problem,
+    task: str,
+    notes: str,
+    example: PromptExample | None = None,
+    *,
+    again: str = "",
+) -> Prompt:
     """Ask for notes on the problem, given earlier ones, if any.
 
     Args:
@@ -365,6 +372,8 @@ def plan(problem: Problem, task: str, notes: str, example: PromptExample | None 
         example: A problem and what is to be written for it. It is a turn of its own, in place of
             the preset's examples, which show solutions: a small model takes what stands behind its
             problem for a part of the problem.
+        again: What is asked in the problem's own turn, where the example's turn, which all problems
+            share, has said the whole task; the task itself if empty.
     """
     if example is not None and problem.is_raw:
         task = (
@@ -372,7 +381,7 @@ def plan(problem: Problem, task: str, notes: str, example: PromptExample | None 
         )
     elif example is not None:
         options = replace(problem.prompt or _PLAIN, instruction=task, examples=(example,))
-        problem = replace(problem, prompt=options)
+        problem, task = replace(problem, prompt=options), again or task
     return _ask(problem, "\n\n".join(part for part in (notes.strip(), task) if part))
 
 

@@ -107,8 +107,10 @@ class Fleet(BaseEngine):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Those of the members, which all have the same."""
-        return (self._first or self._places[0]).engine.capabilities
+        """Those of the members, which all have the same, but for what one has refused."""
+        members = [place.engine.capabilities for place in self._places]
+        first = (self._first or self._places[0]).engine.capabilities
+        return replace(first, tool_calls=all(one.tool_calls for one in members))
 
     async def start(self) -> Self:
         """Start all; one that is away joins the others when it is back.
@@ -451,7 +453,9 @@ def _check_alike(place: _Place, first: Member) -> None:
         ModelError: It does.
     """
     info, engine = first.info, place.engine
-    if (engine.info.fingerprint, engine.capabilities) != (info.fingerprint, first.capabilities):
+    # Whether it calls tools is learnt from what it refuses, by each one for itself.
+    able = replace(engine.capabilities, tool_calls=first.capabilities.tool_calls)
+    if (engine.info.fingerprint, able) != (info.fingerprint, first.capabilities):
         raise ModelError(
             f"engine {place.number + 1} of {info.name} does not run what the first does: it says "
             f"otherwise of {engine.info.name}; all must have the same model"

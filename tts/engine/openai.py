@@ -154,6 +154,7 @@ class OpenAIEngine(BaseEngine):
             seed=is_vllm,
             likelihood=is_vllm,
             thoughts=is_vllm or not self._is_started,
+            tool_calls=self._endpoint.calls_tools,
         )
 
     async def start(self) -> Self:

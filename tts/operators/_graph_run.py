@@ -1,9 +1,10 @@
 """One graph of tasks as it runs: each starts as soon as what it needs is there.
 
 What a plan says is read line by line while it is written, so that the first tasks run beside the
-planner. A task that fails is a finding like any other. Where reviews may change the graph, what is
-changed depends on what has been found by then; so the order in which findings and reviews are dealt
-with is in the run's log, and a resumed run keeps to it.
+planner. An engine with tool calls of its own plans by them, in one reply; one that turns out to
+have none is asked in words from then on. A task that fails is a finding like any other. Where
+reviews may change the graph, what is changed depends on what has been found by then; so the order
+in which findings and reviews are dealt with is in the run's log, and a resumed run keeps to it.
 """
 
 import asyncio
@@ -13,7 +14,8 @@ from functools import partial
 from typing import Any
 
 from tts import graph_prompts, prompts
-from tts.errors import innermost, survivable
+from tts.errors import CapabilityError, innermost, survivable
+from tts.operators._native_calls import has_calls, plan_fields, read_calls, review_fields
 from tts.operators._plainly import without_thinking
 from tts.operators._task_graph import (
     END_OF_PLAN,
@@ -22,8 +24,8 @@ from tts.operators._task_graph import (
     Task,
     TaskGraph,
     clip,
-    parse_drop,
     parse_task,
+    read_changes,
 )
 from tts.protocols import Arrivals, Context
 from tts.tools.base import Tool
@@ -74,6 +76,7 @@ class GraphRun:
     _wave: frozenset[int] = frozenset()
     _going: int = 0  # planner, tasks and reviews that run
     _is_planned: bool = False
+    _in_words: bool = False  # an engine that should call tools did not
     _is_reviewing: bool = False
     _is_due: bool = False  # a review, since something has failed
 
@@ -168,24 +171,54 @@ class GraphRun:
         return completion
 
     async def _plan(self, thought: str) -> None:
-        done = await self.findings()
+        async for task in self._tasks(await self.findings(), thought):
+            self._note(task.number, "add", self.graph.add(task))
+            self._start_ready()
+        self._arrive(f"plan {self.plans}", self._planned)
+
+    async def _tasks(self, done: str, thought: str) -> AsyncIterator[Task]:
+        """Yield a plan's tasks as they come."""
+        problem, tools, first = self.context.problem, self.settings.tools, self.graph.next_number
+        prompt = graph_prompts.call_tasks(problem, first=first, done=done, thought=thought)
+        said = await self._calls(prompt, plan_fields(tools), "calls")
+        if said is not None:
+            for one in read_calls(said, tools, first=first):
+                if isinstance(one, Task):
+                    yield one
+            return
         prompt = graph_prompts.plan_tasks(
-            self.context.problem,
-            self._tool_lines,
-            first=self.graph.next_number,
-            end=END_OF_PLAN,
-            done=done,
-            thought=thought,
+            problem, self._tool_lines, first=first, end=END_OF_PLAN, done=done, thought=thought
         )
         # A thought's lines might pass for tasks.
         async for line in self._lines(without_thinking(prompt, self.context.engine)):
             task = parse_task(line)
             if END_OF_PLAN in line or (task is not None and task.tool == JOIN):
-                break
+                return
             if task is not None:
-                self._note(task.number, "add", self.graph.add(task))
-                self._start_ready()
-        self._arrive(f"plan {self.plans}", self._planned)
+                yield task
+
+    async def _calls(self, prompt: Prompt, fields: Mapping[str, Any], label: str) -> str | None:
+        """Return a reply that calls tools; None where the engine has no such calls, or made none.
+
+        Args:
+            prompt: What is asked.
+            fields: Of the request, which show the tools.
+            label: Of the request.
+        """
+        if self._in_words or not self.context.engine.capabilities.tool_calls:
+            return None
+        sampling = self._sampling
+        sampling = replace(sampling, extra_body={**sampling.extra_body, **fields})
+        why = "no tool was called"
+        try:
+            reply = await self._draw(prompt, label, sampling)
+        except CapabilityError as error:
+            reply, why = None, str(error)
+        if reply is not None and has_calls(reply.text):
+            return reply.text
+        self._in_words = True
+        self.context.warn(f"the plan is asked for in words: {why}")
+        return None
 
     async def _lines(self, prompt: Prompt) -> AsyncIterator[str]:
         """Yield a plan's lines as they are written, where the engine can go on from token ids."""
@@ -266,31 +299,34 @@ class GraphRun:
 
     async def _review(self, number: int) -> None:
         first, others = self.graph.next_number, self.graph.lines(shown={}, status=True)
-        prompt = graph_prompts.review_tasks(
-            self.context.problem,
-            "\n".join(filter(None, (await self.findings(), others))),
-            self._tool_lines,
-            first=first,
-        )
+        shown = "\n".join(filter(None, (await self.findings(), others)))
+        changes = await self._changes(shown, number, first)
+        self._arrive(f"review {number}", partial(self._change, changes))
+
+    async def _changes(self, shown: str, number: int, first: int) -> list[Task | int]:
+        """Return the tasks that a look at the graph adds or rewrites, and the numbers it drops."""
+        problem, tools = self.context.problem, self.settings.tools
+        prompt = graph_prompts.review_by_calls(problem, shown, first=first)
+        said = await self._calls(prompt, review_fields(tools), f"calls {number}")
+        if said is not None:
+            return read_calls(said, tools, first=first)
+        prompt = graph_prompts.review_tasks(problem, shown, self._tool_lines, first=first)
         plain = without_thinking(prompt, self.context.engine)
         reply = await self.ask(plain, f"review {number}")
         text = "" if reply is None else prompts.without_thought(reply.text)
-        self._arrive(f"review {number}", partial(self._change, text))
+        return read_changes(text)
 
-    def _change(self, text: str) -> None:
+    def _change(self, changes: list[Task | int]) -> None:
         """Take over the changes of a review that hold; each by itself."""
         self._is_reviewing = False
         is_changed = False
-        for line in text.splitlines():
-            task, dropped = parse_task(line), parse_drop(line)
-            if task is not None and task.tool != JOIN:
-                wrong = self.graph.change(task)
-                self._note(task.number, "change", wrong)
-            elif dropped is not None:
-                wrong = self.graph.drop(dropped)
-                self._note(dropped, "drop", wrong)
+        for change in changes:
+            if isinstance(change, Task):
+                wrong = self.graph.change(change)
+                self._note(change.number, "change", wrong)
             else:
-                continue
+                wrong = self.graph.drop(change)
+                self._note(change, "drop", wrong)
             is_changed = is_changed or not wrong
         self._start_ready()
         self._wave = self.graph.running

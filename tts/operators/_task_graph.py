@@ -81,15 +81,25 @@ def parse_task(line: str) -> Task | None:
         return None
     number, tool, inside = match.groups()
     arguments = _arguments(inside.strip())
+    return Task(int(number), tool, arguments, f"{tool}({inside.strip()})", needs_of(arguments))
+
+
+def needs_of(arguments: Iterable[str]) -> frozenset[int]:
+    """Return the numbers of the tasks that arguments refer to."""
     found = (match for argument in arguments for match in _REFERENCE.finditer(argument))
-    needs = frozenset(int(match[1] or match[2]) for match in found)
-    return Task(int(number), tool, arguments, f"{tool}({inside.strip()})", needs)
+    return frozenset(int(match[1] or match[2]) for match in found)
 
 
-def parse_drop(line: str) -> int | None:
-    """Return the number of the task that a line drops; None for another line."""
-    match = _DROP.fullmatch(line)
-    return int(match[1]) if match else None
+def read_changes(text: str) -> list[Task | int]:
+    """Return the tasks that a text's lines add or rewrite, and the numbers of those they drop."""
+    changes: list[Task | int] = []
+    for line in text.splitlines():
+        task, dropped = parse_task(line), _DROP.fullmatch(line)
+        if task is not None and task.tool != JOIN:
+            changes.append(task)
+        elif dropped:
+            changes.append(int(dropped[1]))
+    return changes
 
 
 def clip(text: str, limit: int) -> str:

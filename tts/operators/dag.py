@@ -15,6 +15,7 @@ from tts import graph_prompts
 from tts.answers.exact import find_answer
 from tts.operators._body import body_spec
 from tts.operators._graph_run import GraphRun, Settings
+from tts.operators._native_calls import RESERVED
 from tts.operators._task_graph import TaskGraph
 from tts.operators.base import OperatorModel, node
 from tts.parts.build import part_of_field, part_to_mapping
@@ -33,7 +34,7 @@ def _open(values: Any) -> Any:
     named = [{"name": value} if isinstance(value, str) else value for value in values]
     tools = [part_of_field("tool", value) for value in named]
     called = [tool.name for tool in tools if isinstance(tool, Tool)]
-    if twice := {name for name in called if called.count(name) > 1} | ({"join"} & set(called)):
+    if twice := {name for name in called if called.count(name) > 1} | (RESERVED & set(called)):
         raise ValueError(f"two tools are called {min(twice)!r}; give one another name by `called`")
     return tuple(tools)
 

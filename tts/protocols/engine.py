@@ -46,6 +46,8 @@ class Capabilities:
         states: Gives hidden states, with completions where it generates, and by `read_states`.
         likelihood: Serves `likelihood`.
         teams: Has teams write completions (`GenerationRequest.team`).
+        tool_calls: Takes `tools` and `tool_choice` as OpenAI's protocol writes them, and its text
+            holds calls as `tts.answers.exact.tool_calls` reads them; until it turns out otherwise.
     """
 
     token_ids: bool = False
@@ -64,6 +66,7 @@ class Capabilities:
     states: bool = False
     likelihood: bool = False
     teams: bool = False
+    tool_calls: bool = False
 
     def missing(self, needs: frozenset[str]) -> list[str]:
         """Return the names in `needs` that this engine lacks, sorted."""

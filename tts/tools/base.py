@@ -11,8 +11,9 @@ class Weather(Tool):
         return Found(await ask_somebody(self.config.city, arguments[0]))
 """
 
+import ast
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -77,6 +78,18 @@ class Tool(ABC):
     def line(self) -> str:
         """What a planner is told of it."""
         return f"{self.name}{self.signature[len(self.own_name) :]}: {self.about}"
+
+    @property
+    def inputs(self) -> Mapping[str, bool]:
+        """Names of what it takes, and whether each is needed; one where no signature tells."""
+        try:
+            (function,) = ast.parse(f"def {self.signature}: ...").body
+            assert isinstance(function, ast.FunctionDef)
+        except (SyntaxError, ValueError, AssertionError):
+            return {"argument": True}
+        names = [one.arg for one in function.args.args]
+        num_needed = len(names) - len(function.args.defaults)
+        return {name: place < num_needed for place, name in enumerate(names)}
 
     @property
     def body(self) -> Pipeline | None:

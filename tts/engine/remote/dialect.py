@@ -32,6 +32,7 @@ _REFUSAL = re.compile(
     r"|overflow|less than|greater than|at most|cannot|maximum",
     re.IGNORECASE,
 )
+_TOOLS = re.compile(r"\btools?\b|\btool_", re.IGNORECASE)
 _ONE_CHOICE = re.compile(
     r"only (?:one|1|a single) (?:completion )?choice|multiple (?:choices|completions)"
     r"|['\"`]?\bn\b['\"`]?\s*(?:>|must|should|is not|is greater|: number must)",
@@ -96,6 +97,12 @@ def refuses_logprobs(fault: Fault, body: Mapping[str, Any]) -> bool:
     """Whether a server refuses what cannot be left out: log-probabilities, or so many of them."""
     is_refusal = fault.kind == "refused" and bool(_REFUSAL.search(fault.message))
     return is_refusal and any(name in body and _names(fault, name) for name in _NEEDED)
+
+
+def refuses_tools(fault: Fault, body: Mapping[str, Any]) -> bool:
+    """Whether a server refuses to show its model tools, or to have them called."""
+    is_refusal = fault.kind in ("refused", "barred", "broken")  # some say it with a 404 or a 500
+    return is_refusal and "tools" in body and bool(_TOOLS.search(f"{fault.param} {fault.message}"))
 
 
 def _names(fault: Fault, name: str) -> bool:

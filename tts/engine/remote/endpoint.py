@@ -22,6 +22,7 @@ class Endpoint:
             own call alone.
         streams: It sends tokens as they come.
         hides_thoughts: It counts tokens that it does not send.
+        calls_tools: It has not refused to show its model tools.
     """
 
     def __init__(self, address: Address, model: str) -> None:
@@ -31,6 +32,7 @@ class Endpoint:
         self.has_answered = False
         self.streams = False
         self.hides_thoughts = False
+        self.calls_tools = True
         self._last: tuple[str, int, str] | None = None
         self._num_alike = 0
         self._said: set[str] = set()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from tts.buffered_stream import BufferedStream
 from tts.engine.remote.bill import Bill
-from tts.engine.remote.dialect import Dialect, refuses_logprobs
+from tts.engine.remote.dialect import Dialect, refuses_logprobs, refuses_tools
 from tts.engine.remote.endpoint import Endpoint
 from tts.engine.remote.faults import UNANSWERED, Fault, Kind
 from tts.engine.remote.http import Transport
@@ -199,6 +199,9 @@ class RemoteRequest:
             CapabilityError: It refuses what this request cannot do without.
         """
         if refuses_logprobs(fault, call.body):
+            raise CapabilityError(self._endpoint.explain(fault))
+        if refuses_tools(fault, call.body):
+            self._endpoint.calls_tools = False
             raise CapabilityError(self._endpoint.explain(fault))
         return dialect.adapted(fault, call.body)
 

@@ -1,0 +1,111 @@
+"""Plans and their changes as an engine's own calls of tools, in the form of OpenAI's protocol.
+
+One reply holds a whole plan: its calls are tasks, numbered in their order, and `$k` in an argument
+stands for what task k has found, as in the text form. Where it changes a graph, a call adds a task,
+or takes the place of one that waits, or drops one; `keep` changes nothing.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tts.answers.exact import tool_calls
+from tts.operators._task_graph import JOIN, Task, needs_of
+from tts.prompts import without_thought
+from tts.tools.base import Tool
+
+_INSTEAD = "in_place_of"
+_DROP, _KEEP = "drop_task", "keep_all"
+RESERVED = frozenset({JOIN, _DROP, _KEEP})  # names that no tool may have
+_NUMBER = {"type": "integer", "description": "number of a task that is waiting"}
+
+
+def plan_fields(tools: Mapping[str, Tool]) -> dict[str, Any]:
+    """Return the fields of a request that show the tools, and have at least one called."""
+    return _fields([_function(name, tool.about, tool.inputs) for name, tool in tools.items()])
+
+
+def review_fields(tools: Mapping[str, Tool]) -> dict[str, Any]:
+    """Return those with which a graph that is being worked off may be changed."""
+    shown = [
+        _function(name, tool.about, tool.inputs, {_INSTEAD: _NUMBER})
+        for name, tool in tools.items()
+    ]
+    drop = _function(_DROP, "takes out a task that is waiting and that no other needs", {}, {})
+    drop["function"]["parameters"] |= {"properties": {"task": _NUMBER}, "required": ["task"]}
+    return _fields([*shown, drop, _function(_KEEP, "changes nothing", {})])
+
+
+def read_calls(text: str, tools: Mapping[str, Tool], *, first: int) -> list[Task | int]:
+    """Return what a reply calls for: tasks, and the numbers of those to drop.
+
+    Args:
+        text: The reply.
+        tools: By name; a call of another one is a task that cannot run.
+        first: Number of the first new task.
+    """
+    return list(_read(text, tools, first))
+
+
+def has_calls(text: str) -> bool:
+    """Return whether a reply calls any tool."""
+    return bool(tool_calls(without_thought(text))[1])
+
+
+def _read(text: str, tools: Mapping[str, Tool], number: int) -> Iterator[Task | int]:
+    for name, written in tool_calls(without_thought(text))[1]:
+        given = json.loads(written)
+        if name == _KEEP:
+            continue
+        if name == _DROP:
+            if isinstance(place := given.get("task"), int):
+                yield place
+            continue
+        instead = given.pop(_INSTEAD, None)
+        is_new = not isinstance(instead, int)
+        order = list(tools[name].inputs) if name in tools else []
+        named = sorted(given, key=lambda key: order.index(key) if key in order else len(order))
+        yield _task(number if is_new else instead, name, [_text(given[key]) for key in named])
+        number += is_new
+
+
+def _task(number: int, name: str, arguments: list[str]) -> Task:
+    shown = ", ".join(json.dumps(argument, ensure_ascii=False) for argument in arguments)
+    return Task(number, name, tuple(arguments), f"{name}({shown})", needs_of(arguments))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _fields(functions: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"tools": functions, "tool_choice": "required"}
+
+
+def _function(
+    name: str,
+    about: str,
+    inputs: Mapping[str, bool],
+    further: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Describe a function whose inputs are texts, since a reference may stand for any of them.
+
+    Args:
+        name: Of the function.
+        about: What it does.
+        inputs: Names, and whether each is needed.
+        further: Descriptions of inputs that are not needed.
+    """
+    texts = {each: {"type": "string"} for each in inputs}
+    return {
+        "type": "function",
+        "function": {
+            "name": name,
+            "description": about,
+            "parameters": {
+                "type": "object",
+                "properties": {**texts, **(further or {})},
+                "required": [each for each, is_needed in inputs.items() if is_needed],
+            },
+        },
+    }
