@@ -6,10 +6,11 @@ model's own choice; conditions and question apart; a grade from 0 to 1 for each 
 solutions of the steps before it in view; steps above 0.5 are thought about (temperature 0.6), the
 others not (0.7, top-p 0.8), in one model's two modes or by two models; several solutions vote.
 
-Departures: prompts are ours. The last step, which is the question itself, always thinks (the
-published code gives it 0.9, so that a threshold of 0.9 never thinks at all). Whatever cannot be
-read is asked for three times at most: then an outline of the most common length is taken, a
-difficulty of 1, and the whole problem as both conditions and question.
+Departures: prompts are ours. A model that cannot be told to think or not serves in both modes, with
+a warning: only the sampling differs then. The last step, which is the question itself, always
+thinks (the published code gives it 0.9, so that a threshold of 0.9 never thinks at all). Whatever
+cannot be read is asked for three times at most: then an outline of the most common length is taken,
+a difficulty of 1, and the whole problem as both conditions and question.
 """
 
 from tts.operators.solve_steps import SolveSteps

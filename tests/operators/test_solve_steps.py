@@ -10,6 +10,7 @@ from tests.support.solving import solve
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.graph_prompts import parse_outline, parse_share, parse_split
 from tts.operators.solve_steps import solve_steps
+from tts.protocols import Capabilities
 from tts.strategies import scale
 from tts.types import Budget
 
@@ -157,6 +158,20 @@ def test_two_engines_take_the_place_of_two_modes() -> None:
     result = solve(own, scale(outlines=1, hard="big"), engines={"big": big})
     assert result.answer is not None
     assert list(solved(own)) == STEPS[:1] and list(solved(big)) == [STEPS[1], "How many are there?"]
+
+
+@pytest.mark.parametrize("name", ["", "big"])
+def test_one_engine_serves_as_both_and_says_where_modes_cannot_differ(name: str) -> None:
+    plain = ScriptedEngine(Model(), capabilities=Capabilities())
+    settings = {"outlines": 1, "easy": name, "hard": name}
+    engines = {"big": plain} if name else None
+    result = solve(ScriptedEngine(Model()) if name else plain, scale(**settings), engines=engines)
+    assert result.answer is not None and list(solved(plain)) == [*STEPS[:2], "How many are there?"]
+    assert thoughts(plain) == [False] * 3
+    assert sum("are solved alike" in warning for warning in result.facts.warnings) == 1
+    assert not solve(Model(), scale(outlines=1)).facts.warnings, (
+        "it thinks or does not, as it is told"
+    )
 
 
 @pytest.mark.parametrize("tokens", [20, 150, 300])

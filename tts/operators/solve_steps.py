@@ -31,6 +31,10 @@ from tts.types import (
 )
 
 _TRIES = 3
+_ALIKE = (
+    "easy and hard steps are solved alike, but for the sampling: the model cannot be told to think "
+    "or not; name two engines by easy= and hard=, or choose a model that can"
+)
 
 
 class SolveSteps(OperatorModel):
@@ -39,6 +43,8 @@ class SolveSteps(OperatorModel):
     A step above the `threshold` is solved by the hard engine with a thought, any other by the easy
     one without; so is all the planning. The last step is the question itself and always thinks. A
     step sees what was found before it. Without a readable outline the question is the only step.
+    One engine serves as both; where its model cannot be told to think or not, a warning says that
+    steps differ in their sampling alone.
     """
 
     n: int = Field(1, ge=1, description="solutions that are drawn, each with an outline of its own")
@@ -57,15 +63,21 @@ class SolveSteps(OperatorModel):
 
     @property
     def spec(self) -> Spec:
-        """A source of finished trajectories; one engine alone must know thoughts."""
-        needs = {"own_prompts"} | ({"thoughts"} if self.easy == self.hard == "" else set())
+        """A source of finished trajectories."""
         engines = tuple(dict.fromkeys(name for name in (self.easy, self.hard) if name))
         return Spec(
-            accepts=None, emits="finished", needs=frozenset(needs), fan_out=self.n, engines=engines
+            accepts=None,
+            emits="finished",
+            needs=frozenset({"own_prompts"}),
+            fan_out=self.n,
+            engines=engines,
         )
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
         """Work on all solutions at once, each step by step."""
+        capabilities = context.asking(self.easy).engine.capabilities
+        if self.easy == self.hard and not capabilities.thoughts:
+            context.warn(_ALIKE)
         async with asyncio.TaskGroup() as group:
             for index in range(self.n):
                 group.create_task(_Solution(context, self, index).run(outlet))
