@@ -25,6 +25,7 @@ class Sample:
             `generations.jsonl`.
         seed: That it was drawn with.
         tests: By verifier that passes or fails each step or test: "1" and "0" for each, in order.
+        step_scores: By any other verifier that scores steps: the score of each, in order.
     """
 
     answer: str | None
@@ -37,6 +38,7 @@ class Sample:
     node: str = ""
     seed: int = 0
     tests: Mapping[str, str] = field(default_factory=dict)
+    step_scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class Record:
         """Read what `to_line` wrote."""
         kept = {f.name: values[f.name] for f in fields(cls) if f.name != "id"}
         kept["usage"] = Usage(**values["usage"])
-        kept["samples"] = tuple(Sample(**sample) for sample in values["samples"])
+        kept["samples"] = tuple(_sample_of(sample) for sample in values["samples"])
         kept["facts"] = RunFacts.from_values(values["facts"])
         return cls(id=values["problem"], **kept)
 
@@ -88,3 +90,8 @@ class Record:
         """Return the line's values; `trace_end` is the trace's length with this problem's part."""
         values = asdict(self)
         return {"problem": values.pop("id"), **values, "trace_end": trace_end}
+
+
+def _sample_of(values: Mapping[str, Any]) -> Sample:
+    steps = {name: tuple(scores) for name, scores in values.get("step_scores", {}).items()}
+    return Sample(**{**values, "step_scores": steps})

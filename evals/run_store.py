@@ -71,6 +71,7 @@ class StoredRun:
         joules: That the machine took in all sessions; None where one did not count them.
         shape: Of the run's own model; None where the run did not write it down.
         sparse: What its decoding read of the KV cache; None for all.
+        models: Names of the models that its last session asked, by engine.
     """
 
     folder: Path
@@ -83,6 +84,7 @@ class StoredRun:
     joules: float | None = None
     shape: ModelInfo | None = None
     sparse: SparseReading | None = None
+    models: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def joules_each(self) -> float | None:
@@ -121,6 +123,7 @@ def load_run(folder: Path) -> StoredRun:
         joules=_total(session.get("joules") for session in head["sessions"]),
         shape=_shape_of(head),
         sparse=_sparse_of(head["sessions"]),
+        models=head["sessions"][-1].get("models", {}),
     )
 
 
@@ -227,6 +230,7 @@ class RunStore:
         shape: Of the run's own model, as `ModelInfo.shape`.
         pipeline: The graph that solves them, as a preset writes it; noted for people.
         made_of: What decides the outputs of the engines of this session (`find_finished`).
+        models: Names of the models that this session asks, by engine.
 
     Raises:
         StoreError: Another process works there, the disk is full, a file is damaged, or another
@@ -242,8 +246,9 @@ class RunStore:
         shape: Mapping[str, Any] | None = None,
         pipeline: Mapping[str, Any] | None = None,
         made_of: Mapping[str, Any] | None = None,
+        models: Mapping[str, str] | None = None,
     ) -> None:
-        self._engines, self._made_of = engines or {}, made_of
+        self._engines, self._made_of, self._models = engines or {}, made_of, models or {}
         self._shape, self._pipeline = shape or {}, pipeline or {}
         self.folder = root / folder_name(config)
         with contextlib.ExitStack() as opened:
@@ -352,6 +357,7 @@ class RunStore:
             "engines": self._engines,
             "shape": self._shape,
             "made_of": self._made_of,
+            "models": self._models,
         }
         head["sessions"].append({**now, "versions": versions()})
         write_json(self.folder / _RUN, head)

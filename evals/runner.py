@@ -33,7 +33,7 @@ from tts.protocols import Engine, Verifier
 from tts.runtime.checks import with_room
 from tts.runtime.job import Job
 from tts.runtime.runtime import DEFAULT_MAX_LIVE_KV, DEFAULT_MAX_PROBLEMS, Runtime
-from tts.types import Answer, Budget, Grade, Problem, Result, Support, Trajectory, sum_usage
+from tts.types import Answer, Budget, Grade, Problem, Result, Score, Support, Trajectory, sum_usage
 from tts.types.figures import Interval, Summary
 
 _TICK_SECONDS = 1.0
@@ -157,7 +157,8 @@ async def _evaluate(
     asked = {"": on.engine, **others}
     settings = {name: dict(engine.info.settings) for name, engine in asked.items()}
     pipeline = json.loads(json.dumps(plan.preset.pipeline.to_mapping(), default=str))
-    notes = (settings, on.engine.info.shape, pipeline, plan.made_of)
+    models = {name: engine.info.name for name, engine in asked.items()}
+    notes = (settings, on.engine.info.shape, pipeline, plan.made_of, models)
     with watch(plan) as show, RunStore(root, config, plan.problems, *notes) as store:
         if store.summary is not None:
             return replace(store.summary, out=str(store.folder))
@@ -445,9 +446,18 @@ def _sample(trajectory: Trajectory, index: int | None, grades: Sequence[Grade]) 
         tests={
             name: "".join("1" if step == 1.0 else "0" for step in score.steps)
             for name, score in trajectory.scores.items()
-            if score.steps and set(score.steps) <= {0.0, 1.0}
+            if score.steps and _are_tests(score)
+        },
+        step_scores={
+            name: tuple(round(step, 6) for step in score.steps)
+            for name, score in trajectory.scores.items()
+            if score.steps and not _are_tests(score)
         },
     )
+
+
+def _are_tests(score: Score) -> bool:
+    return set(score.steps) <= {0.0, 1.0}
 
 
 def _fresh_tokens(runtime: Runtime) -> int:

@@ -1,6 +1,11 @@
 """`tts calibrate`, then `tts eval --preset auto`, on a pool."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +18,8 @@ from tts.cli.main import run
 from tts.engine import running
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.engine.spec import EngineSpec
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture
@@ -137,3 +144,60 @@ def test_scores_of_drafts_are_kept_and_used(
     # 2 problems, 16 attempts of 25 characters in chunks of 8: three whole ones and a rest.
     scores = Conformal.load(Path("scores.json"))
     assert [len(turn) for turn in scores.turns] == [32] * 4
+    assert (scores.draft, scores.target) == ("scripted", "scripted")
+
+
+# Slow enough to be hit in the middle; every chunk has a perplexity of its own.
+DRAFTING = """
+import sys
+from tts.cli.main import run
+from tts.engine import running
+from tts.engine.scripted import Line, ScriptedEngine
+
+def line(ask):
+    text = ask.prompt.rpartition("<assistant>")[2]
+    whole = rf"a longer way {ask.prompt.count('1') % 7} to \\boxed{{{ask.seed % 2}}}"
+    return Line(whole[len(text):])
+
+async def make_engine(options):
+    return ScriptedEngine(line, tick_seconds=float(sys.argv[1]))
+
+running.make_engine = make_engine
+sys.exit(run(sys.argv[2:]))
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_calibration_of_drafts_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def calibrating(tick: str, out: str) -> subprocess.Popen[str]:
+        words = ["calibrate", "chain", "--limit", "80", "--set", "chunk_tokens=8", "--set", "n=2"]
+        command = [*words, "--conformal", f"{out}.json", "--out", out]
+        return subprocess.Popen(
+            [sys.executable, "-c", DRAFTING, tick, *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+
+    def finished() -> int:
+        return sum(path.read_bytes().count(b"\n") for path in Path("a").glob("*/problems.jsonl"))
+
+    process = calibrating("0.02", "a")
+    deadline = time.monotonic() + 60
+    while not finished() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert 1 <= finished() < 80 and not Path("a.json").exists()
+    for out in ("a", "b"):
+        process = calibrating("0", out)
+        printed, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        assert f"scores {out}.json, 80 problems" in printed
+    assert finished() == 80
+    assert Path("a.json").read_text() == Path("b.json").read_text()

@@ -111,15 +111,13 @@ def calibrate_command(
     for plan in plans:
         if plan.benchmark != POOL:  # recorded before anybody could choose
             check_held_out(plan.problems)
-    if conformal is not None:
-        output.run_async(
-            save_conformal(runtime, plans, conformal, seed=seed), if_interrupted="interrupted"
-        )
-        return
     folders = output.run_async(
         _run(runtime, plans, out), if_interrupted="interrupted; the same command goes on"
     )
     stored = [load_run(folder) for folder in folders]
+    if conformal is not None:
+        save_conformal(stored, conformal)
+        return
     keys = sorted({statement_key(problem.statement) for plan in plans for problem in plan.problems})
     fitted = calibrate(stored, unit=counted, seed=seed, provenance={"versions": versions()})
     fitted = fitted.model_copy(update={"problems": " ".join(keys)})
