@@ -34,3 +34,21 @@ def test_a_text_of_the_index_is_as_near_as_its_own_vector(texts: list[str]) -> N
     index = NgramIndex(texts)
     for text, vector in zip(texts, vectors, strict=True):
         assert np.allclose(index.cosines(text), vectors @ vector)
+
+
+@given(
+    st.lists(st.text("abc ", max_size=6), min_size=1, max_size=6),
+    st.lists(st.integers(0, 5), max_size=3),
+)
+def test_an_index_that_grew_is_as_one_made_at_once(texts: list[str], left_out: list[int]) -> None:
+    grown = NgramIndex()
+    for text in texts:
+        grown.add([text])
+        grown.cosines("ab")  # what it knew is not kept
+    without = sorted({place for place in left_out if place < len(texts)})
+    rest = [text for place, text in enumerate(texts) if place not in without]
+    found = grown.cosines("abba", without=without)
+    assert not found[without].any()
+    kept = [found[place] for place in range(len(texts)) if place not in without]
+    assert np.allclose(kept, NgramIndex(rest).cosines("abba"))
+    assert np.allclose(grown.cosines("abba"), NgramIndex(texts).cosines("abba"))

@@ -16,7 +16,7 @@ from tts import prompts
 from tts.engine.scripted import Ask, Line, Script, ScriptedEngine
 from tts.errors import ParameterError, PresetError
 from tts.operators.concepts import concepts
-from tts.operators.examples import Example, examples, nearest
+from tts.operators.examples import Example, ExampleLibrary, examples
 from tts.operators.sample import sample
 from tts.operators.vote import vote
 from tts.pipeline import Pipeline
@@ -161,6 +161,27 @@ def test_what_is_learnt_from(learn: Literal["support", "label", "never"], known:
     assert names == {"support": ["p0"], "label": ["p1"], "never": []}[learn]
 
 
+def test_a_label_is_right_where_a_vote_would_call_it_equal() -> None:
+    """sqrt(8) and 2 sqrt(2) have two forms and are one answer; x + 1 is another one."""
+    references = ["\\sqrt{8}", "\\sqrt{8}", "\\sqrt{8}"]
+    written = ["2\\sqrt{2}", "x + 1", "\\sqrt{8}"]
+    problems = [
+        Problem(f"p{i}", f"Count roots number {i}.", answer_type="math", reference=reference)
+        for i, reference in enumerate(references)
+    ]
+
+    def line(ask: Ask) -> Line:
+        if "Reason step" not in ask.prompt:
+            return pupil(ask)
+        return Line(f"\\boxed{{{written[number_in(ask.prompt)]}}}")
+
+    memory = Memory()
+    pipeline = concepts(body=VOTES, learn="label")
+    run(line, pipeline, problems, memory=memory)
+    learnt = memory.before(Job.of(pipeline, "q", priority=3), "concepts", 1)
+    assert [kept.problem for kept in learnt] == ["p0", "p2"]
+
+
 def test_lessons_that_cannot_be_read_are_a_warning_and_the_answer_stays() -> None:
     engine = ScriptedEngine(lambda ask: Line(boxed(number_in(ask.prompt))))
     first, second = run(engine, concepts(body=VOTES), [problem(0), problem(1)])
@@ -223,11 +244,17 @@ def test_what_was_shown_in_vain_is_worth_less() -> None:
         kept(3, "c"),
     ]
     same = [Kept(k.place, 0, k.node, k.problem, {**k.values, "statement": "one"}) for k in memory]
-    found = nearest(same, "one", least=0.5, most=2)
+    library = ExampleLibrary()
+    assert library.nearest("one", own=[], least=0.0, most=2) == []
+    for each in same:
+        library.read(each)
+    found = library.nearest("one", own=[], least=0.5, most=2)
     assert [(one.problem, round(one.worth, 4)) for one in found] == [("p3", 1.0), ("p0", 0.6667)]
-    assert nearest(same, "zzz", least=0.5, most=2) == []
-    assert nearest([], "one", least=0.0, most=2) == []
+    assert library.nearest("zzz", own=[], least=0.5, most=2) == []
     assert isinstance(found[0], Example)
+    # Without line 1, p0 was shown once, in vain: 1/2.
+    found = library.nearest("one", own={1}, least=0.5, most=4)
+    assert [(one.problem, round(one.worth, 4)) for one in found] == [("p3", 1.0), ("p0", 0.5)]
 
 
 def test_solved_problems_stand_before_the_next_as_turns_of_the_chat() -> None:
@@ -269,6 +296,43 @@ def test_the_bandit_learns_which_engine_to_ask(price: float, expected: list[bool
 
 
 # The store.
+
+
+class Counting:
+    """Reads lines, and notes their places."""
+
+    def __init__(self) -> None:
+        self.places: list[int] = []
+
+    def read(self, kept: Kept) -> None:
+        self.places.append(kept.place)
+
+
+def test_each_line_is_read_once_however_many_problems_ask() -> None:
+    memory, made = Memory(), list[Counting]()
+
+    def make() -> Counting:
+        made.append(Counting())
+        return made[-1]
+
+    def read(place: int, batch: int = 2) -> list[int]:
+        return memory.read(Job.of(VOTES, "q", priority=place), "examples", batch, make).places
+
+    for place in (1, 0, 2, 3, 5, 4):  # of a batch in any order
+        assert read(place) == list(range(place // 2 * 2))
+        if place % 2 == 0:
+            memory.add(kept(place, "s"))
+            memory.add(kept(place + 1, "s"))
+    assert len(made) == 1
+    # Whoever asks from further back, or after a line among those that were read, begins anew.
+    assert read(2) == [0, 1] and read(6) == list(range(6)) and len(made) == 2
+    memory.add(Kept(3, 0, "examples", "late", {}))
+    assert read(6) == [0, 1, 2, 3, 3, 4, 5] and len(made) == 3
+    assert memory.read(Job.of(VOTES, "q", priority=6), "examples", 2, Counting).places
+    assert [one.place for one in memory.before(Job.of(VOTES, "q", priority=3), "examples", 2)] == [
+        0,
+        1,
+    ]
 
 
 def test_what_was_kept_survives_a_torn_line_and_is_written_once(tmp_path: Path) -> None:

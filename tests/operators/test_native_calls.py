@@ -59,7 +59,11 @@ def test_calls_are_tasks_in_their_order() -> None:
     )
     first, unknown, dropped, instead = read_calls(f"<think>7.</think>{text}", TOOLS, first=9)
     assert not isinstance(first, int) and not isinstance(unknown, int)
-    assert (first.number, first.arguments, first.needs) == (9, ("2", "$7 and ${8}"), {7, 8})
+    assert (first.number, first.arguments, first.needs) == (
+        9,
+        ("2", "$7 and ${8}"),
+        frozenset({7, 8}),
+    )
     assert first.text == 'wait("2", "$7 and ${8}")'
     assert (unknown.number, unknown.tool, dropped) == (10, "search", 4)
     assert not isinstance(instead, int) and instead.number == 5

@@ -1,5 +1,6 @@
 """What operators share that learn from one problem of a run to the next."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -9,7 +10,6 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import Field, model_validator
 
 from tts import prompts
-from tts.answers.canonical import canonical_form
 from tts.errors import StoreError
 from tts.operators._body import SourceBody, body_spec
 from tts.operators.base import OperatorModel
@@ -19,7 +19,33 @@ from tts.storage.sealed_lines import read_lines
 from tts.types import Kept, Problem, PromptOptions, Trajectory
 
 _Thing = TypeVar("_Thing")
+_Library = TypeVar("_Library", bound="Library")
 STATEMENT = "statement"  # of the problem, in what is kept
+
+
+class Library:
+    """What is known: read line by line, in order, and shared by the problems of a run.
+
+    Attributes:
+        kept: The lines.
+    """
+
+    def __init__(self) -> None:
+        self.kept: list[Kept] = []
+        self._by_id: dict[str, list[int]] = defaultdict(list)
+        self._by_text: dict[str, list[int]] = defaultdict(list)
+
+    def read(self, kept: Kept) -> None:
+        """Take up the next line."""
+        place = len(self.kept)
+        self._by_id[kept.problem].append(place)
+        self._by_text[_plain(str(kept.values.get(STATEMENT, "")))].append(place)
+        self.kept.append(kept)
+
+    def own(self, problem: Problem) -> set[int]:
+        """Return the places of what a problem itself has left, told by its id or its text."""
+        text = _plain(prompts.words_of(problem))
+        return {*self._by_id.get(problem.id, ()), *self._by_text.get(text, ())}
 
 
 class Lessons(Parameters):
@@ -72,15 +98,11 @@ class Learning(Lessons, OperatorModel):
         batch = min(self.batch, inner.batch or self.batch)
         return replace(inner, accepts=None, needs=needs, batch=batch)
 
-    def memory(self, context: Context) -> list[Kept]:
-        """Return what is known, in order; nothing of this very problem, by its id or its text."""
-        own = context.problem
-        said = _plain(prompts.words_of(own))
-        return [
-            kept
-            for kept in (*self.known, *context.recall(self.batch))
-            if kept.problem != own.id and _plain(str(kept.values.get(STATEMENT, ""))) != said
-        ]
+    def filled(self, library: _Library) -> _Library:
+        """Return a library that has read what another run has left."""
+        for kept in self.known:
+            library.read(kept)
+        return library
 
     async def solve(
         self, context: Context, outlet: Outlet, problem: Problem, *, name: str
@@ -93,15 +115,14 @@ class Learning(Lessons, OperatorModel):
             outlet.send(trajectory)
         return best
 
-    def is_learnt_from(self, problem: Problem, best: Trajectory | None) -> bool:
-        """Return whether a problem counts as solved."""
+    async def is_learnt_from(self, context: Context, best: Trajectory | None) -> bool:
+        """Return whether a problem counts as solved; answers are equal where they are to a vote."""
         if best is None or best.answer is None:
             return False
         if self.learn == "label":
-            kind, reference = problem.answer_type, problem.reference
-            if reference is None:
-                return False
-            return canonical_form(best.answer, kind) == canonical_form(reference, kind)
+            answers = context.answers()
+            right = await answers.add(context.problem.reference)
+            return right is not None and await answers.add(best.answer) == right
         support = best.support
         return support is not None and support.probability >= self.least_support
 

@@ -10,14 +10,14 @@ between; few concepts are all shown, without a question; no attempts with feedba
 body's business.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from pydantic import Field
 
 from tts import prompts
 from tts.concepts import Concept, merge, named_in, parse_concepts
-from tts.operators._learning import Learning, Lessons, with_options, within
+from tts.operators._learning import Learning, Lessons, Library, with_options, within
 from tts.operators._workspace import tokens_of
 from tts.operators.base import node
 from tts.protocols import Context, Inlet, Outlet, Spec
@@ -53,16 +53,22 @@ class Concepts(ConceptOptions, Learning):
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
         """Select, solve, write."""
-        known = merge(_concepts_of(self.memory(context)))
-        problem = context.problem
+        problem, library = context.problem, context.recall(self.batch, self.library)
+        own = library.own(problem)
+        others = (kept for place, kept in enumerate(library.kept) if place not in own)
+        known = merge(_concepts_of(others))
         if shown := await self._hints(context, known):
             notes = "\n".join([prompts.HINTS, *shown])
             problem = with_options(problem, notes=notes)
         context.emit("hints", known=len(known), shown=len(shown))
         best = await self.solve(context, outlet, problem, name="solve")
-        if self.learn != "never" and best is not None and self.is_learnt_from(problem, best):
+        if self.learn != "never" and best and await self.is_learnt_from(context, best):
             written = await self._write(context, best, known)
             self.keep(context, {_CONCEPTS: [concept.to_mapping() for concept in written]})
+
+    def library(self) -> Library:
+        """Return what holds all that is known."""
+        return self.filled(Library())
 
     async def _hints(self, context: Context, known: Sequence[Concept]) -> list[str]:
         """Return the concepts that are shown; a model selects where they are too many for all."""
@@ -92,7 +98,7 @@ class Concepts(ConceptOptions, Learning):
         return written
 
 
-def _concepts_of(memory: Sequence[Kept]) -> list[Concept]:
+def _concepts_of(memory: Iterable[Kept]) -> list[Concept]:
     entries = (entry for kept in memory for entry in kept.values.get(_CONCEPTS, ()))
     made = (Concept.of(entry) for entry in entries)
     return [concept for concept in made if concept is not None]

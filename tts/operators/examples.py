@@ -15,16 +15,25 @@ asked. Examples are not written anew.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import numpy as np
 from pydantic import Field
 
 from tts import prompts
 from tts.allocation.bandit import Pull, choose_arm
 from tts.ngrams import NgramIndex
-from tts.operators._learning import STATEMENT, Learning, Lessons, with_options, within
+from tts.operators._learning import (
+    STATEMENT,
+    Learning,
+    Lessons,
+    Library,
+    with_options,
+    within,
+)
 from tts.operators._workspace import tokens_of
 from tts.operators.base import node
 from tts.protocols import Context, Inlet, Outlet, Spec
@@ -77,13 +86,13 @@ class Examples(ExampleOptions, Learning):
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
         """Look up, choose who solves, solve, keep."""
-        memory, problem = self.memory(context), context.problem
-        said = prompts.words_of(problem)
-        near = nearest(memory, said, least=self.least, most=self.examples)
+        library, problem = context.recall(self.batch, self.library), context.problem
+        said, own = prompts.words_of(problem), library.own(problem)
+        near = library.nearest(said, own=own, least=self.least, most=self.examples)
         shown = await self._fitting(context, near)
         worth = math.fsum(example.worth for example in shown)
         features = (1.0, worth, math.log10(1 + len(said.split())))
-        arm = self._arm(memory, features) if self.large else _SMALL
+        arm = self._arm(library, own, features) if self.large else _SMALL
         context.emit("examples", near=len(near), shown=len(shown), is_large=arm == _LARGE)
         if arm == _LARGE:
             shown = []
@@ -92,7 +101,7 @@ class Examples(ExampleOptions, Learning):
             best = await self.solve(context, outlet, _with_examples(problem, shown), name="small")
         if self.learn == "never":
             return
-        is_solved = self.is_learnt_from(problem, best)
+        is_solved = await self.is_learnt_from(context, best)
         solution = prompts.solution_part(best.text) if best is not None and is_solved else None
         values = {
             _SOLUTION: solution,
@@ -103,14 +112,19 @@ class Examples(ExampleOptions, Learning):
         }
         self.keep(context, values)
 
+    def library(self) -> "ExampleLibrary":
+        """Return what holds all that is known."""
+        return self.filled(ExampleLibrary())
+
     async def _fitting(self, context: Context, near: Sequence[Example]) -> list[Example]:
         """Return the examples that fit into the room for them, best first."""
         sizes = [await tokens_of(context, f"{one.statement}\n{one.solution}") for one in near]
         return list(within(near, sizes, self.max_example_tokens))
 
-    def _arm(self, memory: Sequence[Kept], features: Sequence[float]) -> int:
+    def _arm(self, library: Library, own: Collection[int], features: Sequence[float]) -> int:
         """Return who shall solve the problem, by what came of those before it."""
-        past = [self._pull(kept.values) for kept in memory if _ARM in kept.values]
+        others = (kept for place, kept in enumerate(library.kept) if place not in own)
+        past = [self._pull(kept.values) for kept in others if _ARM in kept.values]
         return choose_arm(past, features, arms=2, alpha=self.curiosity)
 
     def _pull(self, values: Mapping[str, Any]) -> Pull:
@@ -119,36 +133,55 @@ class Examples(ExampleOptions, Learning):
         return Pull(arm, tuple(values[_FEATURES]), reward)
 
 
-def nearest(memory: Sequence[Kept], text: str, *, least: float, most: int) -> list[Example]:
-    """Return the solved problems that are worth most as examples for a text, best first.
+class ExampleLibrary(Library):
+    """The same, with an index of the solved ones, and of what they were shown for."""
 
-    Args:
-        memory: What was kept; what was not solved only counts against what was shown for it.
-        text: The problem.
-        least: Least cosine.
-        most: Examples at most.
-    """
-    solved = [kept for kept in memory if kept.values.get(_SOLUTION)]
-    if not solved:
-        return []
-    uses, wins = dict[str, int](), dict[str, int]()
-    for kept in memory:
-        for name in kept.values.get(_SHOWN, ()):
-            uses[name] = uses.get(name, 0) + 1
-            wins[name] = wins.get(name, 0) + bool(kept.values.get(_SOLVED))
-    cosines = NgramIndex([kept.values[STATEMENT] for kept in solved]).cosines(text)
-    pairs = sorted(zip(cosines.tolist(), solved, strict=True), key=lambda pair: -pair[0])
-    near = [
-        Example(
-            kept.problem,
-            kept.values[STATEMENT],
-            kept.values[_SOLUTION],
-            cosine * (1 + wins.get(kept.problem, 0)) / (1 + uses.get(kept.problem, 0)),
-        )
-        for cosine, kept in pairs[:_FIRST]
-        if cosine >= least
-    ]
-    return sorted(near, key=lambda example: -example.worth)[:most]
+    def __init__(self) -> None:
+        super().__init__()
+        self._index = NgramIndex()
+        self._solved: list[int] = []  # places, by row of the index
+        self._uses, self._wins = Counter[str](), Counter[str]()
+
+    def read(self, kept: Kept) -> None:
+        """Take up the next line; one that was not solved counts against what it was shown."""
+        super().read(kept)
+        if kept.values.get(_SOLUTION):
+            self._solved.append(len(self.kept) - 1)
+            self._index.add([kept.values[STATEMENT]])
+        self._uses.update(kept.values.get(_SHOWN, ()))
+        self._wins.update(_won(kept))
+
+    def nearest(self, text: str, *, own: Collection[int], least: float, most: int) -> list[Example]:
+        """Return the solved problems that are worth most as examples for a text, best first.
+
+        Args:
+            text: The problem.
+            own: Places that count for nothing.
+            least: Least cosine.
+            most: Examples at most.
+        """
+        without = [row for row, place in enumerate(self._solved) if place in own] if own else []
+        cosines = self._index.cosines(text, without=without)
+        order = [row for row in np.argsort(-cosines, kind="stable").tolist() if row not in without]
+        uses = Counter(name for place in own for name in self.kept[place].values.get(_SHOWN, ()))
+        wins = Counter(name for place in own for name in _won(self.kept[place]))
+        near = []
+        for row in order[:_FIRST]:
+            kept = self.kept[self._solved[row]]
+            if (cosine := float(cosines[row])) < least:
+                break
+            won = self._wins[kept.problem] - wins[kept.problem]
+            used = self._uses[kept.problem] - uses[kept.problem]
+            worth = cosine * (1 + won) / (1 + used)
+            near.append(
+                Example(kept.problem, kept.values[STATEMENT], kept.values[_SOLUTION], worth)
+            )
+        return sorted(near, key=lambda example: -example.worth)[:most]
+
+
+def _won(kept: Kept) -> Sequence[str]:
+    """Return what a problem was shown, if it was solved."""
+    return kept.values.get(_SHOWN, ()) if kept.values.get(_SOLVED) else ()
 
 
 def _with_examples(problem: Problem, shown: Sequence[Example]) -> Problem:

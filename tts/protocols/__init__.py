@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 
 from tts.protocols.answers import AnswerGroups as AnswerGroups
 from tts.protocols.engine import BaseEngine as BaseEngine
@@ -14,6 +14,7 @@ from tts.protocols.engine import request_parts as request_parts
 from tts.protocols.kv import KVDemand as KVDemand
 from tts.protocols.kv import KVMarket as KVMarket
 from tts.protocols.pace import Pace as Pace
+from tts.protocols.reader import Reader as Reader
 from tts.protocols.watcher import Watcher as Watcher
 from tts.types import (
     Answer,
@@ -21,7 +22,6 @@ from tts.types import (
     GenerationRequest,
     Grade,
     GraphFigures,
-    Kept,
     Likelihood,
     ModelInfo,
     Problem,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # it needs these protocols
     from tts.pipeline import Pipeline
 
 State = Literal["any", "finished", "partial"]
+_Reader = TypeVar("_Reader", bound=Reader)
 
 
 class Inlet(Protocol):
@@ -196,11 +197,12 @@ class Context(Protocol):
         """
         ...
 
-    def recall(self, batch: int) -> list[Kept]:
-        """Return what this node kept of the run's problems of earlier batches, in their order.
+    def recall(self, batch: int, make: Callable[[], _Reader]) -> _Reader:
+        """Return what has read all that this node kept of earlier batches, once and in order.
 
         Args:
             batch: Problems of a batch, as the node's `spec` has it.
+            make: Makes a reader; later problems are given it again, when it has read on.
         """
         ...
 

@@ -13,6 +13,7 @@ from tts.protocols import (
     CompletionStream,
     Engine,
     Inlet,
+    Reader,
     Verifier,
     prompt_token_bound,
 )
@@ -47,6 +48,7 @@ from tts.types import (
 from tts.types.facts import Chosen
 from tts.types.figures import Counted
 
+_Reader = TypeVar("_Reader", bound=Reader)
 _Read = TypeVar("_Read", StepScores, Embeddings, ReadStates, Likelihood)
 
 
@@ -174,9 +176,9 @@ class NodeContext:
         past = self.arrivals(f"pace {mean:g} {unit}")
         return ProblemPace(account, partial(self.run.spent, unit), past)
 
-    def recall(self, batch: int) -> list[Kept]:
-        """Return what this node kept of the problems of earlier batches, in the run's order."""
-        return self.run.memory.before(self.run.job, self.node, batch)
+    def recall(self, batch: int, make: Callable[[], _Reader]) -> _Reader:
+        """Return what has read all that this node kept of earlier batches, in the run's order."""
+        return self.run.memory.read(self.run.job, self.node, batch, make)
 
     def keep(self, values: Mapping[str, Any]) -> None:
         """Leave something of this problem to those that come after it."""

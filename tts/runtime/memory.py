@@ -4,20 +4,52 @@ A problem reads what was kept by problems of earlier batches, which have all end
 (`runtime.RunMany`), in their order: so it reads the same at every concurrency, and after a kill.
 """
 
-from collections.abc import Iterable
-from dataclasses import asdict
+from bisect import bisect_left, insort
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from operator import attrgetter
 from pathlib import Path
+from typing import TypeVar, cast
 
+from tts.protocols import Reader
 from tts.runtime.job import Job
 from tts.storage.sealed_lines import LineWriter, encode_line, read_lines
 from tts.types import Kept
+
+_place = attrgetter("place")
+_Reader = TypeVar("_Reader", bound=Reader)
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """What one node kept in one repeat.
+
+    Attributes:
+        kept: In the run's order.
+        make: What made the reader.
+        reader: It has read the first lines.
+        num_read: How many.
+    """
+
+    kept: list[Kept] = field(default_factory=list)
+    make: Callable[[], Reader] | None = None
+    reader: Reader | None = None
+    num_read: int = 0
+
+    def end(self, job: Job, batch: int) -> int:
+        """Return how many of the lines were kept before a job's batch."""
+        return bisect_left(self.kept, job.priority // batch * batch, key=_place)
 
 
 class Memory:
     """What problems kept, for as long as the process lives; `MemoryFile` keeps it on disk."""
 
     def __init__(self, kept: Iterable[Kept] = ()) -> None:
-        self._kept = {_key(one): one for one in kept}
+        self._keys: set[tuple[int, str, str]] = set()
+        self._shelves: dict[tuple[int, str], _Shelf] = defaultdict(_Shelf)
+        for one in kept:
+            self._put(one)
 
     def before(self, job: Job, node: str, batch: int) -> list[Kept]:
         """Return what a node kept of the problems of earlier batches, in the run's order.
@@ -27,9 +59,26 @@ class Memory:
             node: Which node.
             batch: Problems that begin together, and so do not read each other's.
         """
-        first = job.priority // batch * batch
-        known = (one for one in self._kept.values() if one.seed == job.seed and one.node == node)
-        return sorted((one for one in known if one.place < first), key=lambda one: one.place)
+        shelf = self._shelves[job.seed, node]
+        return shelf.kept[: shelf.end(job, batch)]
+
+    def read(self, job: Job, node: str, batch: int, make: Callable[[], _Reader]) -> _Reader:
+        """Return what has read the same; as long as problems come in order, each line once.
+
+        Args:
+            job: As above.
+            node: As above.
+            batch: As above.
+            make: Makes what reads; another one begins anew.
+        """
+        shelf = self._shelves[job.seed, node]
+        end = shelf.end(job, batch)
+        if shelf.reader is None or shelf.make != make or shelf.num_read > end:
+            shelf.make, shelf.reader, shelf.num_read = make, make(), 0
+        for one in shelf.kept[shelf.num_read : end]:
+            shelf.reader.read(one)
+        shelf.num_read = end
+        return cast("_Reader", shelf.reader)
 
     def add(self, kept: Kept) -> None:
         """Keep; what a problem kept before it was interrupted stays as it is.
@@ -37,9 +86,18 @@ class Memory:
         Raises:
             StoreError: It cannot be written.
         """
-        if _key(kept) not in self._kept:
-            self._kept[_key(kept)] = kept
+        if _key(kept) not in self._keys:
+            self._put(kept)
             self._write(kept)
+
+    def _put(self, kept: Kept) -> None:
+        if _key(kept) in self._keys:
+            return
+        self._keys.add(_key(kept))
+        shelf = self._shelves[kept.seed, kept.node]
+        insort(shelf.kept, kept, key=_place)
+        if bisect_left(shelf.kept, kept.place, key=_place) < shelf.num_read:
+            shelf.reader = None  # it stands among what was read
 
     def _write(self, kept: Kept) -> None:
         """Do nothing: it is in memory."""
