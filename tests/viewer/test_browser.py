@@ -12,19 +12,12 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.support.browsers import CHROMIUM
 from tts.viewer.page import save_page
 from tts.viewer.runs import Library
 from tts.viewer.server import serve
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = next(
-    (
-        path
-        for name in ("chromium", "chromium-browser", "google-chrome")
-        if (path := shutil.which(name))
-    ),
-    None,
-)
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
