@@ -7,6 +7,7 @@ Pure functions. Accuracies are shares in [0, 1]; samples of one problem are exch
 import math
 from collections import Counter
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from itertools import groupby
 from statistics import NormalDist
 from typing import NamedTuple
@@ -87,9 +88,9 @@ def maj_at_k(
         leaders = [index for index, votes in counts.items() if votes == max(counts.values())]
         return sum(index in correct_classes for index in leaders) / len(leaders)
     won = sum(
-        _winning_subsets(counts, index, num_missing, k)
-        for index in set(correct_classes)
-        if index in counts
+        _winning_subsets(counts[right], _others(counts, right), num_missing, k)
+        for right in set(correct_classes)
+        if right in counts
     )
     return min(1.0, won / math.comb(len(classes), k))
 
@@ -213,15 +214,25 @@ def _check_k(name: str, k: int, num_samples: int) -> None:
         raise ValueError(f"{name}@{k} needs at least {k} samples, got {num_samples}")
 
 
-def _winning_subsets(counts: Counter[int], winner: int, num_missing: int, k: int) -> float:
-    """Return how many subsets of `k` the class wins; a tie of s + 1 classes counts 1 / (s + 1).
+def _others(counts: Counter[int], winner: int) -> tuple[int, ...]:
+    return tuple(sorted(size for index, size in counts.items() if index != winner))
+
+
+@lru_cache(4096)  # a handful of samples is divided in few ways, and problems are many
+def _winning_subsets(winner: int, others: tuple[int, ...], num_missing: int, k: int) -> float:
+    """Return how many subsets of `k` a class wins; a tie of s + 1 classes counts 1 / (s + 1).
+
+    Args:
+        winner: Samples of the class.
+        others: Samples of each other class.
+        num_missing: Samples without an answer.
+        k: Samples that vote.
 
     For each number of votes t of the winner, `ways[s, v]` counts the choices of v votes among the
     other samples in which no other class has more than t votes and s classes have exactly t.
     """
     total = 0.0
-    others = [size for index, size in counts.items() if index != winner]
-    for votes in range(1, min(counts[winner], k) + 1):
+    for votes in range(1, min(winner, k) + 1):
         left = k - votes
         max_ties = left // votes
         ways = np.zeros((max_ties + 1, left + 1))
@@ -229,7 +240,7 @@ def _winning_subsets(counts: Counter[int], winner: int, num_missing: int, k: int
         for size in others:
             ways = _with_class(ways, size, votes)
         shares = 1.0 / np.arange(1, max_ties + 2)
-        total += math.comb(counts[winner], votes) * float(shares @ ways[:, left])
+        total += math.comb(winner, votes) * float(shares @ ways[:, left])
     return total
 
 

@@ -72,6 +72,7 @@ class StoredRun:
         shape: Of the run's own model; None where the run did not write it down.
         sparse: What its decoding read of the KV cache; None for all.
         models: Names of the models that its last session asked, by engine.
+        read_bytes: Of its finished problems' file, for `load_run(earlier=)`.
     """
 
     folder: Path
@@ -85,6 +86,7 @@ class StoredRun:
     shape: ModelInfo | None = None
     sparse: SparseReading | None = None
     models: Mapping[str, str] = field(default_factory=dict)
+    read_bytes: int = 0
 
     @property
     def joules_each(self) -> float | None:
@@ -102,8 +104,12 @@ class StoredRun:
         return int(self.config["problems"]) * int(self.config["repeats"])
 
 
-def load_run(folder: Path) -> StoredRun:
+def load_run(folder: Path, *, earlier: StoredRun | None = None) -> StoredRun:
     """Read a run without touching it.
+
+    Args:
+        folder: Where.
+        earlier: The same run as it was read before, so that only what it has added is read.
 
     Raises:
         StoreError: There is no run, it is damaged, or another version of tts wrote it.
@@ -111,11 +117,14 @@ def load_run(folder: Path) -> StoredRun:
     head = _load_head(folder)
     if head is None:
         raise StoreError(f"{folder}: no run here ({_RUN} is missing)")
-    records = tuple(Record.from_line(line.values) for line in read_lines(folder / _PROBLEMS))
+    records, end = (list(earlier.records), earlier.read_bytes) if earlier else ([], 0)
+    for line in read_lines(folder / _PROBLEMS, start=end):
+        records.append(Record.from_line(line.values))
+        end = line.end
     return StoredRun(
         folder=folder,
         config=head["config"],
-        records=records,
+        records=tuple(records),
         seconds=sum(_session_seconds(folder, session) for session in head["sessions"]),
         summary=_whole_summary(folder, len(records)),
         versions=_versions_of(head["sessions"]),
@@ -124,6 +133,7 @@ def load_run(folder: Path) -> StoredRun:
         shape=_shape_of(head),
         sparse=_sparse_of(head["sessions"]),
         models=head["sessions"][-1].get("models", {}),
+        read_bytes=end,
     )
 
 

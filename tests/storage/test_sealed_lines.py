@@ -29,6 +29,7 @@ def test_lines_come_with_their_places(tmp_path: Path) -> None:
     assert (found[1].start, found[1].end) == (len(first), len(first + second))
     kept = list(read_lines(tmp_path / "x.jsonl", holding='"a"'))
     assert kept == [found[0], found[2]]
+    assert list(read_lines(tmp_path / "x.jsonl", start=found[0].end)) == found[1:]
 
 
 def test_a_line_that_is_damaged_is_named_even_if_nobody_wants_it(tmp_path: Path) -> None:
@@ -37,6 +38,8 @@ def test_a_line_that_is_damaged_is_named_even_if_nobody_wants_it(tmp_path: Path)
     path.write_bytes(first + second.replace(b"b", b"c") + third)
     with pytest.raises(StoreError, match=r"x\.jsonl:2: damaged line; delete it"):
         list(read_lines(path, holding='"a"'))
+    with pytest.raises(StoreError, match=r"x\.jsonl:2: damaged line; delete it"):
+        list(read_lines(path, start=len(first)))
 
 
 def test_no_file_has_no_lines_and_a_folder_is_an_error(tmp_path: Path) -> None:

@@ -129,6 +129,25 @@ def test_a_run_that_goes_on_shows_what_has_arrived(voted: Path, tmp_path: Path) 
     assert problem_view(run, waiting, 0)["record"]["answer"] is not None
 
 
+def test_of_a_run_that_grows_only_what_is_new_is_read(voted: Path, tmp_path: Path) -> None:
+    copy, kept = tmp_path / "running", tmp_path / "kept"
+    shutil.copytree(voted, copy)
+    (copy / "summary.json").unlink()
+    problems = copy / "problems.jsonl"
+    first, *rest = problems.read_bytes().splitlines(keepends=True)
+    problems.write_bytes(first)
+    run = opened(copy)
+    (before,) = run.stored.records
+    with problems.open("ab") as file:
+        file.write(b"".join(rest[:-1]) + rest[-1][:9])  # the last line is being written
+    assert run.row()["done"] == 4
+    assert run.stored.records[0] is before
+    problems.rename(kept)  # the run is made anew in its folder
+    problems.write_bytes(first)
+    assert run.row()["done"] == 1
+    assert run.stored.records[0] is not before
+
+
 def test_weights_belong_to_the_class_whose_answer_they_name() -> None:
     attempts: list[dict[str, Any]] = [
         {"answer": "1/2", "answer_class": 0, "correct": True},

@@ -48,7 +48,7 @@ class Line(NamedTuple):
     values: dict[str, Any]
 
 
-def read_lines(path: Path, *, holding: str = "") -> Iterator[Line]:
+def read_lines(path: Path, *, holding: str = "", start: int = 0) -> Iterator[Line]:
     """Yield the whole lines of a file, one in memory at a time; a missing file has none.
 
     A last line that was cut off is passed over: its writer was killed.
@@ -56,16 +56,20 @@ def read_lines(path: Path, *, holding: str = "") -> Iterator[Line]:
     Args:
         path: The file.
         holding: Only lines that hold this text, which saves decoding the others.
+        start: Position of the first line to read: the end of one that was read before.
 
     Raises:
         StoreError: The file cannot be read, or a line other than the last is damaged.
     """
-    wanted, start = holding.encode(), 0
+    wanted = holding.encode()
     try:
         with path.open("rb") as file:
-            for number, data in enumerate(file, start=1):
+            file.seek(start)
+            for data in file:
                 if not _is_whole(data):
                     if file.read(1):
+                        file.seek(0)
+                        number = file.read(start).count(b"\n") + 1
                         raise StoreError(
                             f"{path}:{number}: damaged line; delete it to do that part again"
                         )

@@ -34,8 +34,9 @@ class OpenRun:
         self._parts = parts_of(folder)
         self.log, self.trace = LineIndex(self._parts.log), LineIndex(self._parts.trace)
         self._stored: StoredRun | None = None
+        self._is_read = False  # `_stored` is what the folder holds now
         self._statements: dict[str, dict[str, Any]] = {}
-        self._seen: tuple[int, ...] = ()
+        self._seen: dict[Path, tuple[int, int]] = {}
         self._row: dict[str, Any] | None = None
 
     @property
@@ -46,8 +47,9 @@ class OpenRun:
             StoreError: It is damaged, or another version wrote it.
         """
         self._refresh()
-        if self._stored is None:
-            self._stored = load_run(self.folder)
+        if self._stored is None or not self._is_read:
+            self._stored = load_run(self.folder, earlier=self._stored)
+            self._is_read = True
         return self._stored
 
     @property
@@ -133,10 +135,16 @@ class OpenRun:
         return self.log.places()
 
     def _refresh(self) -> None:
-        """Forget what was read, if the folder has changed since."""
-        seen = tuple(p.stat().st_size for p in self._parts if p.exists())
-        if seen != self._seen:
-            self._stored, self._statements, self._row, self._seen = None, {}, None, seen
+        """Forget what was read, if the folder has changed since; records only if it is another."""
+        stats = {path: path.stat() for path in self._parts if path.exists()}
+        seen = {path: (stat.st_ino, stat.st_size) for path, stat in stats.items()}
+        if seen == self._seen:
+            return
+        problems = self._parts.problems
+        (was, before), (now, size) = self._seen.get(problems, (0, 0)), seen.get(problems, (0, 0))
+        if was != now or size < before:
+            self._stored = None
+        self._statements, self._row, self._seen, self._is_read = {}, None, seen, False
 
     def _age(self) -> float:
         times = [path.stat().st_mtime for path in self._parts if path.exists()]
