@@ -86,13 +86,12 @@ def build_view_plan(
             ]
         offsets.append(len(rows))
     table = torch.tensor(rows, dtype=torch.int32).view(-1, 5).T.contiguous().to(cos.device)
-    query, segment, start, end, turn = table.unbind()
-    turns = turn.long()
+    turns = table[4].long()
     return ViewPlan(
-        query,
-        segment,
-        start,
-        end,
+        table[0],
+        table[1],
+        table[2],
+        table[3],
         cos[turns].contiguous(),
         sin[turns].contiguous(),
         torch.tensor(offsets, dtype=torch.int32, device=cos.device),
@@ -150,7 +149,7 @@ def view_attention(
     partial = Attention(
         torch.empty((*rows, shape.head_size), device=q.device), torch.empty(rows, device=q.device)
     )
-    for segment in plan.segment.unique().tolist():
+    for segment in sorted(set(plan.segment.tolist())):
         which = (plan.segment == segment).nonzero().flatten()
         _attend_segment(q, kv, block_table[segment], plan, which, scale, shape, partial)
     return _merged(partial, plan.query.long(), q)

@@ -59,9 +59,11 @@ def measure(logits: torch.Tensor) -> torch.Tensor:
     Returns:
         [R, 2] fp32.
     """
+    size = 1 if logits.is_cpu else len(logits)
     # A row of a large vocabulary fills a CPU's cache: five passes over one row at a time cost a
     # sixth of the same passes over all rows.
-    return torch.cat([_measure(rows) for rows in logits.split(1 if logits.is_cpu else len(logits))])
+    starts = range(0, len(logits), size)
+    return torch.cat([_measure(logits[start : start + size]) for start in starts])
 
 
 def _measure(logits: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ their view (`tts.kernels.views`). Imports vLLM and torch: import it by name.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -223,7 +223,7 @@ def _is_plain(layer: Any) -> bool:
     )
 
 
-def _refuse(what: str) -> None:
+def _refuse(what: str) -> NoReturn:
     raise CapabilityError(
         f"workers cannot write over one cache of this model: it has {what}; the preset "
         "hogwild_lagged asks for nothing special"

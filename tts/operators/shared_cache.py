@@ -74,7 +74,11 @@ class SharedCache(OperatorModel):
             )
             ending = _Ending(self, context, prompt, room, outlet, is_boxed)
             async with asyncio.TaskGroup() as group:
-                await draw(context, request, lambda made: group.create_task(ending.finish(made)))
+
+                def hand_over(made: Completion) -> None:
+                    group.create_task(ending.finish(made))
+
+                await draw(context, request, hand_over)
 
 
 class _Ending:
