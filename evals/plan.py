@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tts.errors import BudgetError, ProblemError
-from tts.evals.run_store import find_finished
+from tts.evals.run_store import facts_of, find_finished
 from tts.presets.load import Preset
-from tts.protocols import Engine, Verifier
+from tts.protocols import Engine, EngineFacts, Verifier
 from tts.runtime.checks import check_job
 from tts.runtime.job import Job
 from tts.runtime.ledger import MIN_TOKENS, Ledger
@@ -203,6 +203,28 @@ class Plan:
     @property
     def _budget(self) -> Budget:
         return self.budget or self.preset.budget
+
+
+def known_engines(plans: Iterable[Plan], logs: Sequence[Path]) -> dict[str, EngineFacts]:
+    """Return what engines of plans told of themselves in other runs; they need not start at once.
+
+    Where time is limited they do, so that no problem's time goes into loading a model.
+
+    Args:
+        plans: What is to be run.
+        logs: Generations of the other runs.
+
+    Returns:
+        By the name of the engine.
+    """
+    known: dict[str, EngineFacts] = {}
+    for plan in plans:
+        if any(budget and budget.seconds for budget in (plan._budget, plan.run_budget)):
+            return {}
+        if plan.made_of is not None:
+            for log in logs:
+                known |= facts_of(log, plan.made_of)
+    return known
 
 
 def _digest_of(graph: Mapping[str, Any]) -> str:

@@ -34,6 +34,7 @@ from tts.costs.flops import SparseReading
 from tts.errors import StoreError
 from tts.evals.environment import describe_machine, versions
 from tts.evals.records import Record
+from tts.protocols import EngineFacts
 from tts.runtime.log_file import LogFile
 from tts.runtime.memory import MemoryFile
 from tts.storage.folder_lock import lock_folder
@@ -52,6 +53,7 @@ GENERATIONS = "generations.jsonl"
 MEMORY = "memory.jsonl"
 _STATEMENTS, _PROBLEMS, _TRACE = "statements.jsonl", "problems.jsonl", "trace.jsonl"
 _RUN, _SUMMARY = "run.json", "summary.json"
+_MACHINE = ("vllm", "gpu_bytes", "bfloat16")  # of what an engine is made of
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +228,28 @@ def find_finished(
     return None
 
 
+def facts_of(log: Path, made_of: Mapping[str, Any]) -> dict[str, EngineFacts]:
+    """Return what engines told of themselves in a run, of those that are made of the same now.
+
+    Args:
+        log: The run's generations, as `log_of` returns them.
+        made_of: What decides the outputs of today's engines (`find_finished`).
+
+    Returns:
+        By the names that the engines have now.
+    """
+    now, found = json.loads(json.dumps(made_of)), {}
+    for session in (_load_head(log.parent) or {"sessions": []})["sessions"]:
+        then = session.get("made_of") or {"engines": {}}
+        if any(then.get(key) != now[key] for key in _MACHINE):
+            continue
+        for name, engine in now["engines"].items():
+            for before, facts in session.get("facts", {}).items():
+                if then["engines"].get(before) == engine:
+                    found[name] = EngineFacts.from_values(facts)
+    return found
+
+
 class RunStore:
     """A run's folder, open for writing by this process alone.
 
@@ -241,6 +265,7 @@ class RunStore:
         pipeline: The graph that solves them, as a preset writes it; noted for people.
         made_of: What decides the outputs of the engines of this session (`find_finished`).
         models: Names of the models that this session asks, by engine.
+        facts: What these engines tell of themselves, by name.
 
     Raises:
         StoreError: Another process works there, the disk is full, a file is damaged, or another
@@ -257,8 +282,10 @@ class RunStore:
         pipeline: Mapping[str, Any] | None = None,
         made_of: Mapping[str, Any] | None = None,
         models: Mapping[str, str] | None = None,
+        facts: Mapping[str, EngineFacts] | None = None,
     ) -> None:
-        self._engines, self._made_of, self._models = engines or {}, made_of, models or {}
+        self._engines, self._made_of = engines or {}, made_of
+        self._models, self._facts = models or {}, facts or {}
         self._shape, self._pipeline = shape or {}, pipeline or {}
         self.folder = root / folder_name(config)
         with contextlib.ExitStack() as opened:
@@ -368,6 +395,7 @@ class RunStore:
             "shape": self._shape,
             "made_of": self._made_of,
             "models": self._models,
+            "facts": {name: facts.to_values() for name, facts in self._facts.items()},
         }
         head["sessions"].append({**now, "versions": versions()})
         write_json(self.folder / _RUN, head)

@@ -29,7 +29,7 @@ from tts.evals.plan import Plan as Plan
 from tts.evals.records import Record, Sample
 from tts.evals.report import summarise
 from tts.evals.run_store import RunStore
-from tts.protocols import Engine, Verifier
+from tts.protocols import Engine, EngineFacts, Verifier
 from tts.runtime.checks import with_room
 from tts.runtime.job import Job
 from tts.runtime.runtime import DEFAULT_MAX_LIVE_KV, DEFAULT_MAX_PROBLEMS, Runtime
@@ -158,7 +158,9 @@ async def _evaluate(
     settings = {name: dict(engine.info.settings) for name, engine in asked.items()}
     pipeline = json.loads(json.dumps(plan.preset.pipeline.to_mapping(), default=str))
     models = {name: engine.info.name for name, engine in asked.items()}
-    notes = (settings, on.engine.info.shape, pipeline, plan.made_of, models)
+    facts = {name: EngineFacts(engine.info, engine.capabilities) for name, engine in asked.items()}
+    told = plan.made_of and facts
+    notes = (settings, on.engine.info.shape, pipeline, plan.made_of, models, told)
     with watch(plan) as show, RunStore(root, config, plan.problems, *notes) as store:
         if store.summary is not None:
             return replace(store.summary, out=str(store.folder))

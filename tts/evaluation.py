@@ -13,6 +13,7 @@ from tts.engine.spec import EngineSpec
 from tts.errors import InputError, ProblemError
 from tts.evals.calibration.held_out import check_apart
 from tts.evals.calibration.share import with_share
+from tts.evals.plan import known_engines
 from tts.evals.run_store import log_of
 from tts.evals.runner import Plan, Watch, evaluate_all, unwatched
 from tts.parts.build import build_part, parameters_of
@@ -91,7 +92,8 @@ def evaluate(
         budget: Hard limits for each problem, in place of the preset's.
         run_budget: Hard limits for each run as a whole.
         out: Holds the run folders.
-        reuse: Run folders whose samples are not drawn again.
+        reuse: Run folders whose samples are not drawn again; a model of this machine is loaded
+            only for what is missing.
         unsafe_execution: Run code, to score or to grade it, even where nothing isolates it.
         ray: Address of a Ray cluster that runs the embedded engines, as `tts.Runtime` takes it.
 
@@ -321,7 +323,8 @@ async def run_plans(
 ) -> list[Summary]:
     """Run plans one after the other on one runtime; returns their figures.
 
-    No engine starts where all of them are finished already.
+    No engine starts where all of them are finished already, and no model is loaded whose samples
+    are all in `logs`.
 
     Args:
         runtime: Owns the engines; it stays the caller's to close.
@@ -343,7 +346,8 @@ async def run_plans(
     left = [plan for plan, summary in zip(noted, finished, strict=True) if summary is None]
     if not left:
         return [summary for summary in finished if summary is not None]
-    async with runtime.serving([plan.preset.pipeline for plan in left]) as core:
+    facts = known_engines(left, logs)
+    async with runtime.serving([plan.preset.pipeline for plan in left], facts) as core:
         fresh = iter(await run_on(core, runtime, plans=left, out=out, logs=logs, watch=watch))
     return [next(fresh) if summary is None else summary for summary in finished]
 

@@ -1,4 +1,4 @@
-"""A finished run shows its figures without an engine; what could have changed is run again."""
+"""What is there needs no engine: finished runs, reused samples; what has changed is run again."""
 
 import json
 import shutil
@@ -10,9 +10,11 @@ import pytest
 
 from tests.support.commands import Outcome, add_up
 from tts.bundled import resolve
+from tts.cli.main import run
 from tts.engine import running
 from tts.engine.scripted import ScriptedEngine
 from tts.engine.spec import EngineSpec
+from tts.engine.vllm import VLLMEngine
 from tts.errors import EngineError
 
 Tts = Callable[..., Outcome]
@@ -102,3 +104,60 @@ def test_a_server_is_always_asked(
 
     monkeypatch.setattr(running, "make_engine", down)
     assert "nobody answers" in tts(*at_server).err
+
+
+def test_a_model_whose_samples_are_all_reused_is_not_loaded(
+    tts: Tts, data: str, started: list[str]
+) -> None:
+    command = ("eval", "file", "--data", data, "--json", "--set", "n=4", "--preset")
+    (whole,) = figures(tts(*command, "self_consistency"))
+    reusing = ("--reuse", whole["out"])
+    tokens = figures(tts(*command, "early_stop", *reusing))[0]["tokens"]
+    assert started == ["bundled:reasoner"] and tokens["reused"] == tokens["generated"] > 0
+    figures(tts(*command, "best_of_n", *reusing))  # its reward model has something to read
+    assert started == ["bundled:reasoner", "bundled:prm"]
+    (more,) = figures(tts(*command, "self_consistency", "--set", "n=6", *reusing))
+    assert started[2:] == ["bundled:reasoner"]  # for the two that are missing of each
+    assert 0 < more["tokens"]["reused"] < more["tokens"]["generated"]
+    (again,) = figures(tts(*command, "self_consistency", "--set", "n=6", "--out", "anew"))
+    assert more["accuracy"] == again["accuracy"]
+
+
+def test_where_time_is_limited_a_model_is_loaded_first(
+    tts: Tts, data: str, started: list[str]
+) -> None:
+    command = ("eval", "file", "--data", data, "--json", "--preset", "single")
+    (whole,) = figures(tts(*command))
+    figures(tts(*command, "--budget", "9s", "--reuse", whole["out"]))
+    assert len(started) == 2
+
+
+def test_what_can_be_refused_is_refused_before_samples_are_reused(
+    tts: Tts, data: str, started: list[str], model: Path
+) -> None:
+    command = ("eval", "file", "--data", data, "--json", "--model", str(model), "--preset")
+    (whole,) = figures(tts(*command, "single"))
+    assert "no run here" in tts(*command, "esc", "--reuse", "nowhere").err
+    reusing = ("--reuse", whole["out"])
+    assert "has seen nothing but two puzzles" in tts(*command, "best_of_n", *reusing).err
+    head = tts(*command, "weighted_vote", "--set", "verifier=head", *reusing)
+    assert "tts train-verifier" in head.err
+    shutil.rmtree(model)
+    assert f"no model at {model}" in tts(*command, "esc", *reusing).err
+    assert len(started) == 1
+
+
+@pytest.mark.engine
+@pytest.mark.slow
+def test_the_bundled_model_is_not_loaded_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["eval", "chain", "--limit", "2", "--set", "n=4", "--json", "--preset"]
+    assert run([*words, "self_consistency"]) == 0
+    (whole,) = json.loads(capsys.readouterr().out)["runs"]
+    loaded: list[str] = []
+    monkeypatch.setattr(VLLMEngine, "start", lambda engine: loaded.append(engine.model))
+    assert run([*words, "early_stop", "--reuse", whole["out"]]) == 0
+    (fewer,) = json.loads(capsys.readouterr().out)["runs"]
+    assert loaded == [] and fewer["tokens"]["reused"] == fewer["tokens"]["generated"] > 0

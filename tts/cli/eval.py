@@ -132,7 +132,10 @@ def evaluate_command(
     reuse: Annotated[
         list[Path] | None,
         typer.Option(
-            "--reuse", help="A run folder whose samples are not drawn again.", metavar="RUN"
+            "--reuse",
+            help="A run folder whose samples are not drawn again; the model is loaded only for "
+            "what is missing.",
+            metavar="RUN",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from importlib import import_module
@@ -22,7 +22,7 @@ from tts.engine.ray_host import Host, OpenEngines
 from tts.engine.running import RunningEngines, split_memory
 from tts.engine.spec import EngineSpec
 from tts.errors import EngineError, InputError, innermost, optional_import
-from tts.protocols import Engine
+from tts.protocols import Engine, EngineFacts
 
 LOCAL = "local"
 # By default Ray would report to its makers, look for a collector of metrics that is not there and
@@ -57,8 +57,14 @@ class RayEngines:
         there, here = _parted(split_memory(specs).values())
         return bool(self._fleets.keys() - set(there)) or self._here.disturbs(here)
 
-    async def keep(self, specs: Iterable[EngineSpec]) -> dict[EngineSpec, Engine]:
+    async def keep(
+        self, specs: Iterable[EngineSpec], facts: Mapping[EngineSpec, EngineFacts] | None = None
+    ) -> dict[EngineSpec, Engine]:
         """Run exactly these engines; all actors are started anew where theirs change.
+
+        Args:
+            specs: The engines.
+            facts: As of `RunningEngines`; engines in actors start at once all the same.
 
         Raises:
             InputError: None of them is embedded, or they do not fit into a GPU's memory together.
@@ -82,7 +88,7 @@ class RayEngines:
             self._fleets = dict(zip(there, fleets, strict=True))
             for fleet in fleets:
                 await fleet.start()
-        running = {**await self._here.keep(here), **self._fleets}
+        running = {**await self._here.keep(here, facts), **self._fleets}
         return {asked: running[spec] for asked, spec in shared.items()}
 
     async def forget(self) -> None:

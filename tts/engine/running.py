@@ -1,18 +1,20 @@
 """Engines that run: each started once, all of one process within the memory of one GPU."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 from tts.engine.build import find_model
 from tts.engine.fleet import Fleet
+from tts.engine.late import LateEngine
 from tts.engine.replay import ReplayEngine
 from tts.engine.spec import EngineSpec
 from tts.engine.vllm import VLLMEngine
 from tts.errors import InputError
-from tts.protocols import Engine
+from tts.protocols import Engine, EngineFacts
 
 GPU_MEMORY = 0.9  # of a GPU, for all embedded engines together
 REWARD_MEMORY = 0.3  # of a GPU, for one reward model: it keeps little KV
@@ -33,10 +35,17 @@ class RunningEngines:
         """
         return not self._engines.keys() <= set(split_memory(specs).values())
 
-    async def keep(self, specs: Iterable[EngineSpec]) -> dict[EngineSpec, Engine]:
+    async def keep(
+        self, specs: Iterable[EngineSpec], facts: Mapping[EngineSpec, EngineFacts] | None = None
+    ) -> dict[EngineSpec, Engine]:
         """Run exactly these engines: close others, start the missing, leave the rest as they are.
 
         One whose share of the memory changes is started anew.
+
+        Args:
+            specs: The engines.
+            facts: What some of them told of themselves when they ran before; of the missing, these
+                start with the first request.
 
         Raises:
             InputError: They do not fit into a GPU's memory together; nothing has changed.
@@ -52,9 +61,11 @@ class RunningEngines:
         for gone in self._engines.keys() - shared.values():
             await self._engines.pop(gone).aclose()
         try:
-            for spec in shared.values():
-                if spec not in self._engines:
-                    self._engines[spec] = await make_engine(spec)
+            for asked, spec in shared.items():
+                if spec in self._engines:
+                    continue
+                make, told = partial(make_engine, spec), (facts or {}).get(asked)
+                self._engines[spec] = await make() if told is None else LateEngine(told, make)
         except BaseException:
             await self.aclose()
             raise

@@ -1,8 +1,8 @@
 """What an engine is: prompts in, completions out, and what it can tell of itself."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Protocol, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Protocol, Self
 
 from tts.errors import CapabilityError
 from tts.types import (
@@ -72,6 +72,28 @@ class Capabilities:
         """Return the names in `needs` that this engine lacks, sorted."""
         have = {f.name for f in fields(self) if getattr(self, f.name)}
         return sorted(needs - have)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What an embedded engine tells of itself once it has started.
+
+    Attributes:
+        info: Of its model.
+        capabilities: What it can do.
+    """
+
+    info: ModelInfo
+    capabilities: Capabilities
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_values` wrote."""
+        return cls(ModelInfo(**values["info"]), Capabilities(**values["capabilities"]))
+
+    def to_values(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return asdict(self)
 
 
 class CompletionStream(Protocol):

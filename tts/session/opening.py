@@ -12,7 +12,7 @@ from tts.engine.spec import FORMS, EngineSpec, resolve, split_args
 from tts.errors import CapabilityError, InputError
 from tts.parts import catalog
 from tts.pipeline import Pipeline
-from tts.protocols import Engine, Verifier
+from tts.protocols import Engine, EngineFacts, Verifier
 from tts.session.arguments import to_mapping, wrong_type
 from tts.session.verifiers import FoundVerifiers, find_verifiers, named_verifiers
 
@@ -199,8 +199,13 @@ class Opened:
         """Return whether engines that run must be started anew to make room."""
         return self._running.disturbs(wanted.engines)
 
-    async def open(self, wanted: Wanted) -> None:
+    async def open(self, wanted: Wanted, facts: Mapping[str, EngineFacts] | None = None) -> None:
         """Open what is wanted; nothing may be in use of what that disturbs.
+
+        Args:
+            wanted: What.
+            facts: What engines of the run, by name, told of themselves before: those start with
+                the first request.
 
         Raises:
             InputError: A GPU's memory is too small for all.
@@ -211,7 +216,8 @@ class Opened:
                 for engine in self._given.values():
                     await engine.start()
                 self._has_started = True
-            running = await self._running.keep(wanted.engines)
+            told = {wanted.specs[name]: known for name, known in (facts or {}).items()}
+            running = await self._running.keep(wanted.engines, told)
             built = wanted.verifiers.build(
                 {model: running[spec] for model, spec in wanted.rewards.items()}
             )

@@ -16,7 +16,7 @@ from tts.engine.spec import EngineSpec
 from tts.errors import EngineError
 from tts.pipeline import Pipeline
 from tts.presets.load import Preset
-from tts.protocols import Engine, Verifier
+from tts.protocols import Engine, EngineFacts, Verifier
 from tts.runtime.job import Job
 from tts.runtime.log import GenerationLog
 from tts.runtime.log_file import LogFile
@@ -293,22 +293,33 @@ class Runtime:
                 check_fit(preset, own)
 
     @asynccontextmanager
-    async def serving(self, pipelines: Collection[Pipeline]) -> AsyncIterator[Core]:
+    async def serving(
+        self,
+        pipelines: Collection[Pipeline],
+        facts: Mapping[str, EngineFacts] | None = None,
+    ) -> AsyncIterator[Core]:
         """Open what pipelines name, and keep it open while the block runs.
+
+        Args:
+            pipelines: They.
+            facts: What engines of the run, by name, told of themselves before: those start with
+                the first request.
 
         Raises:
             InputError: A verifier or an engine is unknown.
             EngineError: A model cannot be loaded, or the runtime is closed.
         """
         async with self._opening:
-            core = await self._open(pipelines)
+            core = await self._open(pipelines, facts)
             self._users.join()
         try:
             yield core
         finally:
             self._users.leave()
 
-    async def _open(self, pipelines: Collection[Pipeline]) -> Core:
+    async def _open(
+        self, pipelines: Collection[Pipeline], facts: Mapping[str, EngineFacts] | None
+    ) -> Core:
         if self._is_closed:
             raise EngineError("the runtime is closed")
         opened = self._opened
@@ -317,7 +328,7 @@ class Runtime:
         wanted = opened.find(pipelines)
         if opened.disturbs(wanted):
             await self._users.gone()
-        await opened.open(wanted)
+        await opened.open(wanted, facts)
         if self._core is None:
             log = self._open_log()
             self._core = self._new_core(opened.engines[""], log=log)
