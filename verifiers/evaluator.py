@@ -24,7 +24,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -170,16 +170,16 @@ class EvaluatorVerifier:
             outcome = await self._execution.evaluate(code, evaluator.text, name)
             if outcome.exit_code != 0:
                 reason = outcome.error.strip() or "the evaluator was ended"
-                return Evaluated(None, error=reason, notes=_clipped(notes + outcome.stderr))
+                return Evaluated(None, error=reason, notes=_joined(notes, outcome.stderr))
             said = _read(json.loads(outcome.output), outcome.stderr)
-            notes += said.notes
+            notes = _joined(notes, said.notes)
             if said.score is None:
-                return said
+                return replace(said, notes=notes)
             least = evaluator.thresholds[place : place + 1] or (-math.inf,)
             if place < len(names) - 1 and said.score < least[0]:
                 error = f"{name} gave {said.score:g}, and less than {least[0]:g} goes no further"
-                return Evaluated(None, error=error, metrics=said.metrics, notes=_clipped(notes))
-        return Evaluated(said.score, metrics=said.metrics, notes=_clipped(notes))
+                return Evaluated(None, error=error, metrics=said.metrics, notes=notes)
+        return Evaluated(said.score, metrics=said.metrics, notes=notes)
 
     async def aclose(self) -> None:
         """End the sandboxes that wait for code."""
@@ -217,7 +217,7 @@ def _read(result: Any, stderr: str) -> Evaluated:
         if isinstance(value, int | float) and math.isfinite(value)
     }
     texts = [f"{name}: {value.strip()}" for name, value in said.items() if isinstance(value, str)]
-    notes = _clipped("\n".join([*texts, stderr.strip()]).strip())
+    notes = _joined(*texts, stderr)
     score = numbers.pop("score", None)
     if score is None:
         error = f"the evaluator returned {result!r:.200}, and no finite number `score`"
@@ -225,8 +225,9 @@ def _read(result: Any, stderr: str) -> Evaluated:
     return Evaluated(score, metrics=numbers, notes=notes)
 
 
-def _clipped(text: str) -> str:
-    return text[-_MAX_NOTES:]
+def _joined(*notes: str) -> str:
+    """Return the last of notes, those of each stage on lines of their own."""
+    return "\n".join(filter(None, (note.strip() for note in notes)))[-_MAX_NOTES:]
 
 
 def _number(name: str) -> int:

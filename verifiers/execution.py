@@ -132,6 +132,33 @@ class Execution:
         )
         return Score(sum(passed) / len(passed), steps=passed, report=report)
 
+    async def passes(
+        self,
+        problem: Problem,
+        code: str,
+        tests: Sequence[str | Mapping[str, Any]],
+        *,
+        give_up: int | None = None,
+    ) -> tuple[bool | None, ...]:
+        """Return which tests code passes; None for those that it was not run on.
+
+        Args:
+            problem: What the code is an attempt at.
+            code: It.
+            tests: As in `problem.metadata["tests"]`.
+            give_up: Tests in a row on which the code may run out of time; it is then run on no
+                further one. None runs it on all.
+
+        Raises:
+            VerifierError: The sandbox cannot start.
+        """
+        asked = [_to_test(test) for test in tests]
+        outcomes = await self._pool.run(to_program(problem, code), asked, give_up=give_up)
+        return tuple(
+            _passes(test, outcome) if outcome.is_run else None
+            for test, outcome in zip(tests, outcomes, strict=True)
+        )
+
     async def run_test(self, problem: Problem, code: str, test: str) -> Outcome:
         """Run one attempt's code against one test, as code, in processes of their own.
 

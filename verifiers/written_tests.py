@@ -13,7 +13,9 @@ an attempt that passes fewer of the problem's own tests than the best one scores
 
 The score is the value above and `steps` says which tests an attempt passed, in the order of the
 trace's `tests`. A test is an assertion that can be parsed and, where the problem names a function,
-calls it. Attempts without an answer have an error; where no test can be read all others score 0, so
+calls it. An attempt that runs out of time on `give_up` tests in a row is run on no more: it fails
+the others, a warning says so, and what it was not run on says nothing of a test. Attempts without
+an answer have an error; where no test can be read all others score 0, so
 that a selection takes the first. The tests are generated through the run, within its budget, and
 run by its verifier `execution`, with its limits.
 """
@@ -28,7 +30,7 @@ from typing import Literal
 from pydantic import Field
 
 from tts import prompts
-from tts.errors import VerifierError
+from tts.errors import VerifierError, innermost
 from tts.parts.parameters import Parameters
 from tts.protocols import Context, VerifierSpec
 from tts.types import GenerationRequest, Problem, Score, Trajectory
@@ -51,6 +53,11 @@ class Config(Parameters):
         False, description="attempts that pass fewer of the problem's own tests than others score 0"
     )
     split: bool = Field(False, description="count only tests that some attempts fail and some pass")
+    give_up: int = Field(
+        3,
+        ge=1,
+        description="tests in a row on which an attempt may run out of time; it fails the others",
+    )
     max_tokens: int | None = Field(
         300, ge=1, description="most tokens of an answer; the sampling profile's if none"
     )
@@ -83,6 +90,7 @@ class WrittenTests:
         codes = list(dict.fromkeys(t.answer for t in trajectories if t.answer is not None))
         tests = await self._write(context.asking(self._config.engine)) if codes else []
         row_by_code = await self._run(context, codes, tests)
+        _tell_not_run(context, list(row_by_code.values()), self._config.give_up)
         kept = [t.answer for t in trajectories if t.answer is not None]
         rows = [row_by_code[code] for code in kept]
         split = splitting(rows)
@@ -98,7 +106,7 @@ class WrittenTests:
             if t.answer is None
             else Score(
                 float(value_by_code[t.answer] if t.answer in fit else 0),
-                steps=tuple(map(float, row_by_code[t.answer])),
+                steps=tuple(float(passed is True) for passed in row_by_code[t.answer]),
             )
             for t in trajectories
         ]
@@ -130,29 +138,44 @@ class WrittenTests:
         """Return which tests each code passes."""
         if not tests:
             return dict.fromkeys(codes, ())
-        return dict(zip(codes, await self._rows(context, codes, tests), strict=True))
+        rows = await self._rows(context, codes, tests, give_up=self._config.give_up)
+        return dict(zip(codes, rows, strict=True))
 
     async def _unbroken(self, context: Context, codes: Sequence[str]) -> set[str]:
         """Return the codes that pass as many of the problem's own tests as any."""
         own = context.problem.metadata.get("tests") or ()
         if not own:
             return set(codes)
-        passed = [sum(row) for row in await self._rows(context, codes, own)]
+        passed = [row.count(True) for row in await self._rows(context, codes, own)]
         return {code for code, n in zip(codes, passed, strict=True) if n == max(passed)}
 
     async def _rows(
-        self, context: Context, codes: Sequence[str], tests: Sequence[str]
+        self,
+        context: Context,
+        codes: Sequence[str],
+        tests: Sequence[str],
+        *,
+        give_up: int | None = None,
     ) -> list[Row]:
-        executor = executor_of(context, self._config.execution)
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(executor.run_tests(context.problem, code, tests))
-                for code in codes
-            ]
-        scores = [task.result() for task in tasks]
-        if failed := next((score.error for score in scores if score.error is not None), None):
-            raise VerifierError(failed)
-        return [tuple(step == 1.0 for step in score.steps) for score in scores]
+        executor, problem = executor_of(context, self._config.execution), context.problem
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(executor.passes(problem, code, tests, give_up=give_up))
+                    for code in codes
+                ]
+        except ExceptionGroup as errors:
+            raise innermost(errors) from None
+        return [task.result() for task in tasks]
+
+
+def _tell_not_run(context: Context, rows: Sequence[Row], give_up: int) -> None:
+    left = [row.count(None) for row in rows if None in row]
+    if left:
+        context.warn(
+            f"{len(left)} of {len(rows)} programs ran out of time on {give_up} tests in a row; "
+            f"they were not run on {sum(left)} others, which count as failed"
+        )
 
 
 def executor_of(context: Context, name: str) -> Execution:

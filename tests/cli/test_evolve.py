@@ -1,6 +1,12 @@
 """`tts evolve`: the documented example improves; what is wrong is said before a token is spent."""
 
+import os
+import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +20,8 @@ from tts.engine.spec import EngineSpec
 from tts.verifiers._sandbox.sandbox import Limits
 
 Tts = Callable[..., Outcome]
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "evolution"
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "examples" / "evolution"
 FIRST_FIT = """def choose(item, free):
     for i, room in enumerate(free):
         if room >= item:
@@ -77,3 +84,69 @@ def test_what_is_wrong_is_said(evolve: Callable[..., Outcome], more: list[str], 
 def test_files_that_are_not_there_are_named(tts: Tts) -> None:
     done = tts("evolve", "packing.py", "--evaluator", "none.py")
     assert done.code == 2 and "none.py: the evaluator cannot be read" in done.err
+
+
+# Each program is a step up from its parent; slow enough to be hit in the middle.
+CLIMBING = """
+import re, sys
+from tts.cli.main import run
+from tts.engine import running
+from tts.engine.scripted import Line, ScriptedEngine
+
+def say(ask):
+    number = int(re.findall(r"return (\\d+)", ask.prompt)[0])
+    print("asked", flush=True)
+    return Line(f"```python\\ndef f():\\n    return {number + 1 + ask.seed % 2}\\n```")
+
+async def make_engine(spec):
+    return ScriptedEngine(say, tick_seconds=float(sys.argv[1]))
+
+running.make_engine = make_engine
+sys.exit(run(sys.argv[2:]))
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_process_goes_on_and_asks_for_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_sandbox(Limits())  # skips where there is none
+    monkeypatch.chdir(tmp_path)
+    Path("first.py").write_text("def f():\n    return 1\n")
+    Path("measure.py").write_text("def evaluate(program):\n    return program.f()\n")
+
+    def evolving(tick: str, out: str) -> subprocess.Popen[str]:
+        words = ["evolve", "first.py", "--evaluator", "measure.py", "--iterations", "12"]
+        words += ["--set", "way=rewrite", "--set", "islands=2", "--set", "max_tokens=200"]
+        return subprocess.Popen(
+            [sys.executable, "-c", CLIMBING, tick, *words, "--out", out],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+
+    def programs(out: str) -> list[str]:
+        path = Path(out) / "programs.jsonl"
+        return path.read_text().splitlines() if path.is_file() else []
+
+    process = evolving("0.01", "a")
+    deadline = time.monotonic() + 60
+    while len(programs("a")) < 6 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    first, _ = process.communicate(timeout=60)
+    known = programs("a")
+    assert 6 <= len(known) < 14
+    said = {}
+    for out in ("a", "b"):
+        process = evolving("0", out)
+        said[out], err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+    assert programs("a") == programs("b") and programs("a")[: len(known) - 1] == known[:-1]
+    # Of twelve answers those that had come before the kill are not asked for again: all but the
+    # two that may have been on their way.
+    assert said["b"].count("asked") == 12
+    assert 12 <= first.count("asked") + said["a"].count("asked") <= 14
+    told = [re.sub(r"asked\n|wrote .*", "", text) for text in (said["a"], said["b"])]
+    assert told[0] == told[1] and "of 12 programs" in told[0]

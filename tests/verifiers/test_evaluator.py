@@ -69,6 +69,20 @@ def evaluate(program): return program.f(3)
     assert second.error.startswith("evaluate_stage2 gave 2, and less than 3")
 
 
+def test_notes_of_stages_stand_on_lines_of_their_own() -> None:
+    stages = """
+def evaluate_stage1(program): return {"score": 1, "first": "one", "second": "two"}
+def evaluate_stage2(program): return {"score": 1, "third": "three"}
+def evaluate(program): return {SCORE, "fourth": "four"}
+"""
+    said = "first: one\nsecond: two\nthird: three\nfourth: four"
+    assert ask(SQUARE, stages.replace("SCORE", '"score": 2')).notes == said
+    # Also where the last one fails to give a score, or fails altogether.
+    assert ask(SQUARE, stages.replace("SCORE", '"speed": 2')).notes == said
+    failed = ask(SQUARE, stages.replace("{SCORE, ", "{1: 1 / 0, "))
+    assert failed.score is None and failed.notes == "first: one\nsecond: two\nthird: three"
+
+
 ATTACKS = {
     "a sum of its own": "import builtins\nbuiltins.sum = sum = lambda _: 99\n",
     "a number that equals all": """

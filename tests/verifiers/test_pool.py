@@ -39,6 +39,29 @@ def test_a_sandbox_is_used_again_and_ended_with_the_pool() -> None:
     assert sandboxes() <= before
 
 
+def test_code_that_never_ends_is_given_up_after_so_many_tests_in_a_row() -> None:
+    pool = Pool(open_sandbox(Limits(seconds=0.5, cpu_seconds=5)), size=1)
+    tests = [Assertions(f"assert f({x}) == {x}") for x in range(6)]
+
+    async def work(code: str, give_up: int | None) -> list[str]:
+        outcomes = await pool.run(code, tests, give_up=give_up)
+        assert all(o.exit_code is None for o in outcomes if o.is_late or not o.is_run)
+        return ["-" if not o.is_run else "t" if o.is_late else str(o.exit_code) for o in outcomes]
+
+    async def main() -> list[list[str]]:
+        never = "def f(x):\n    while True: pass"
+        odd = "def f(x):\n    while x % 2: pass\n    return x"
+        late = "def f(x):\n    while 1 < x < 4: pass\n    return x"
+        found = [await work(never, 2), await work(odd, 2), await work(late, 2)]
+        await pool.aclose()
+        return found
+
+    ends, every_other, from_two = asyncio.run(main())
+    assert ends == ["t", "t", "-", "-", "-", "-"]
+    assert every_other == ["0", "t", "0", "t", "0", "t"]  # never twice in a row
+    assert from_two == ["0", "0", "t", "t", "-", "-"]
+
+
 def test_what_waits_ends_with_its_pool() -> None:
     before = sandboxes()
     pool = Pool(open_sandbox(LIMITS), size=1)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.results import noted
 from tests.support.solving import solve
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.operators.sample import sample
@@ -71,6 +72,35 @@ def test_all_attempts_meet_all_tests(options: str, values: list[float]) -> None:
     assert [s.value for s in scores] == pytest.approx(values)
     if "keep" not in options:
         assert [s.steps for s in scores] == [(1.0, 1.0, 0.0), (0.0, 1.0, 1.0), (0.0, 0.0, 0.0)]
+
+
+def test_a_program_that_never_ends_is_given_up_and_a_test_it_skipped_tells_nothing() -> None:
+    """Of 8 tests on f(2) to f(9), the third program never ends on any, the fourth on one alone."""
+    codes = [CODES[0], CODES[1], "def f(x):\n    while x > 1: pass\n    return x"]
+    codes.append("def f(x):\n    while x == 3: pass\n    return x * x")
+    wanted = "\n".join(f"assert f({x}) == {x * x}" for x in range(2, 10)).removeprefix("assert f(")
+
+    def line(ask: Ask) -> Line:
+        if "short tests" in ask.prompt:
+            return Line(wanted)
+        return Line(f"```python\n{codes[ask.index]}\n```")
+
+    name = "written_tests(n=1, keep=8, by=votes, give_up=2, execution='execution(seconds=1)')"
+    result = solve(ScriptedEngine(line), sample(n=4) >> score(verifier=name), problem=PROBLEM)
+    scores = [t.scores[name] for t in sorted(result.trajectories, key=lambda t: t.id)]
+    assert [s.value for s in scores] == [1.0, 1 / 8, 0.0, 7 / 8]
+    (warning,) = result.facts.warnings
+    # The shared run of its tests ends at f(2); f(2) and f(3), run alone, end in vain; six are left.
+    assert "1 of 4 programs ran out of time on 2 tests in a row; they were not run on 6" in warning
+    # x * x and x * 2 agree on f(2) alone, and there the third was run.
+    assert noted(result, "tests")[0]["splitting"] == 8
+
+
+def test_what_was_not_run_is_no_pass_and_splits_nothing() -> None:
+    rows = [(T, F, T), (T, F, None), (T, F, None), (T, F, F)]
+    assert agreement(rows) == [2, 2, 2, 1]  # the two in the middle are alike, as far as is known
+    assert votes(rows) == pytest.approx([2 / 3, 1 / 3, 1 / 3, 1 / 3])
+    assert splitting(rows) == [2] and splitting(rows[:3]) == []
 
 
 def test_without_a_test_nobody_is_ahead() -> None:

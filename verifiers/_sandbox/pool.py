@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from tts.verifiers._sandbox.plain import is_plain
 from tts.verifiers._sandbox.sandbox import Assertions, Cell, Outcome, Sandbox, Test
 
+_NOT_RUN = Outcome(None, error="it was not run: tests before did not end in time", is_run=False)
+
 
 class Pool:
     """At most so many sandboxes at once, kept between calls.
@@ -33,23 +35,31 @@ class Pool:
         self._slots: tuple[asyncio.AbstractEventLoop, asyncio.Semaphore] | None = None
         self._finalizer = weakref.finalize(self, _end_all, self._idle)
 
-    async def run(self, code: str, tests: Sequence[Test]) -> list[Outcome]:
+    async def run(
+        self, code: str, tests: Sequence[Test], *, give_up: int | None = None
+    ) -> list[Outcome]:
         """Run code against each test, as `Sandbox.run` does; cancelling this ends what runs.
+
+        Args:
+            code: Python source.
+            tests: What it is run against.
+            give_up: Tests in a row that do not end in time, after which the code is run against no
+                further one; None runs it against all.
 
         Raises:
             VerifierError: A sandbox cannot start.
         """
         plain = [test for test in tests if isinstance(test, Assertions) and is_plain(test.text)]
         done = await self._run_together(code, plain) if len(plain) > 1 else {}
-        missing = [test for test in tests if test not in done]
-        while missing:
+        missing, late = [test for test in tests if test not in done], 0
+        while missing and late != give_up:
             async with self._cell() as cell:
                 await cell.load(code)
-                while missing:
-                    done[missing[0]] = await cell.run(missing[0])
+                while missing and late != give_up and cell.is_running:
+                    outcome = done[missing[0]] = await cell.run(missing[0])
+                    late = late + 1 if outcome.is_late else 0
                     missing.pop(0)
-                    if not cell.is_running:
-                        break
+        done.update(dict.fromkeys(missing, _NOT_RUN))
         return [done[test] for test in tests]
 
     async def _run_together(self, code: str, tests: Sequence[Assertions]) -> dict[Test, Outcome]:

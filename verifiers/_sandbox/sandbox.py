@@ -133,6 +133,8 @@ class Outcome:
         seconds: Wall time.
         cpu_seconds: CPU time of its first process, as the kernel counts it.
         memory_bytes: The most that its first process had.
+        is_late: It did not end in its time.
+        is_run: Whether it was run at all; it counts as failed where it was not.
     """
 
     exit_code: int | None
@@ -142,6 +144,8 @@ class Outcome:
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     memory_bytes: int = 0
+    is_late: bool = False
+    is_run: bool = True
 
 
 class Sandbox:

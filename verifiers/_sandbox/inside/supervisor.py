@@ -65,7 +65,7 @@ class Supervisor:
             if kind == frames.CODE:
                 self._code = frames.read_exactly(0, size).decode("utf-8", "surrogatepass")
                 continue
-            test = _Test(self._options.seconds)
+            test = _Test(self._options.seconds, self._options.max_cpu_seconds)
             if kind == frames.PROGRAM:
                 verdict = self._run_program(test, frames.read_exactly(0, size))
             elif kind == frames.TOGETHER:
@@ -281,9 +281,10 @@ class Supervisor:
 class _Test:
     """One test while it runs."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, max_cpu_seconds: float) -> None:
         self._start = time.monotonic()
         self.deadline = self._start + seconds
+        self._max_cpu_seconds = max_cpu_seconds
         self.cpu_seconds = 0.0
         self.statuses: dict[int, int] = {}
         self.worker = 0
@@ -309,8 +310,10 @@ class _Test:
         self, code: int | None, error: str, *, output: bytes | bytearray = b"", errors: bytearray
     ) -> dict[str, Any]:
         """Return what the sandbox is told."""
+        is_late = time.monotonic() >= self.deadline or self.cpu_seconds >= self._max_cpu_seconds
         return {
             "exit_code": code,
+            "is_late": code != 0 and is_late,
             "error": error,
             "output": output.decode("utf-8", "replace"),
             "stderr": errors.decode("utf-8", "replace"),
