@@ -6,8 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tts.bench.crossover import Measured, figures_of
-from tts.bench.crossover_figures import Curve, crossing, points, samples_curve, trace_curve
+from tts.bench.crossover import figures_of
+from tts.bench.crossover_figures import (
+    Curve,
+    Measured,
+    crossing,
+    points,
+    runs_curve,
+    samples_curve,
+    trace_curve,
+)
 from tts.bench.crossover_plot import save_crossover
 from tts.evals.laws.series import Series
 from tts.evals.records import Record, Sample
@@ -18,6 +26,12 @@ def record(name: str, *samples: tuple[int, bool]) -> Record:
     """Samples of so many tokens, right or wrong."""
     drawn = tuple(Sample("1" if ok else "2", 0 if ok else 1, ok, n) for n, ok in samples)
     return Record(name, 0, None, None, Usage(), None, "", drawn, is_cut=False)
+
+
+def whole(name: str, tokens: int, *, right: bool) -> Record:
+    """A problem that took so many tokens in all, and was solved or not."""
+    usage = Usage(generated_tokens=tokens)
+    return Record(name, 0, None, right, usage, None, "", (), is_cut=False)
 
 
 DIRECT = Series(
@@ -42,6 +56,17 @@ def test_curves_by_hand() -> None:
     assert trace.sizes == (32, 64, 128, 0)
     assert trace.costs.tolist() == [[32, 32], [64, 40], [128, 40], [130, 40]]
     assert trace.accuracies.tolist() == [[0, 0], [0, 1], [0, 1], [1, 1]]
+
+
+def test_runs_of_growing_limits_are_a_curve_that_rises() -> None:
+    runs = {
+        64: [whole("a", 80, right=False), whole("b", 70, right=True)],
+        128: [whole("b", 60, right=True), whole("a", 120, right=True)],  # in another order
+    }
+    found = runs_curve(runs)
+    assert found.sizes == (64, 128)
+    assert found.costs.tolist() == [[80, 70], [120, 70]]  # b took less with more to spend
+    assert found.accuracies.tolist() == [[0, 1], [1, 1]]
 
 
 def curve(costs: list[float], accuracies: list[float]) -> Curve:
@@ -90,5 +115,5 @@ def test_problems_are_paired_and_drawn(tmp_path: Path) -> None:
     # At 80 tokens the trace is right in one of two and more; so are the samples.
     at = found.crossings["best-of-n"]
     assert at.far == 80 and math.isclose(at.at_far.mean, 0.0, abs_tol=0.05)
-    save_crossover([found], tmp_path / "figure.png")
+    save_crossover([found], tmp_path / "figure.png", ("at once", "one trace"))
     assert (tmp_path / "figure.png").stat().st_size > 5_000

@@ -21,6 +21,7 @@ COMMANDS = (
     "ordering",
     "remote",
     "runtime",
+    "sequential",
     "serve",
     "sparse",
     "sparse_quality",

@@ -5,61 +5,28 @@ Source: Qin et al. 2025, "To Backtrack or Not to Backtrack", arXiv:2504.07052.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from tts.bench.crossover_figures import (
-    ARMS,
-    Arm,
-    Crossing,
-    Point,
-    crossing,
-    points,
-    samples_curve,
-    trace_curve,
-)
+from tts.bench.crossover_figures import UNITS, Measured, compare, in_order, table_of, trace_curve
 from tts.console import flags, output
 from tts.engine.running import POLICY_MEMORY
 from tts.engine.vllm import VLLMEngine
 from tts.evals.laws.series import Series, series_of_run
 from tts.evals.run_store import load_run
 from tts.evals.runner import Plan, evaluate
-from tts.evals.units import amount
 from tts.parts.build import build_part
 from tts.presets.load import Preset, load_preset
 from tts.types import Problem
 from tts.types.figures import Unit
 
 CELLS = (("countdown", 1), ("countdown", 2), ("sudoku", 1), ("sudoku", 2))
-UNITS: tuple[Unit, ...] = ("tokens", "eflops")
 _SHORT = 64  # tokens; more than any answer that is given at once
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What one level of a task says, in one unit.
-
-    Attributes:
-        task: Its name.
-        level: Of its problems.
-        unit: Of costs.
-        trace: Accuracy of one trace by its length.
-        samples: Accuracy of n samples, by arm.
-        crossings: Where the trace overtakes, by arm.
-    """
-
-    task: str
-    level: int
-    unit: Unit
-    trace: Sequence[Point]
-    samples: Mapping[Arm, Sequence[Point]]
-    crossings: Mapping[Arm, Crossing]
 
 
 def crossover(
@@ -102,11 +69,12 @@ def crossover(
     ]
     if png is not None:
         # Loads matplotlib.
-        import_module("tts.bench.crossover_plot").save_crossover(found, png)
+        labels = ("answers at once", "one trace, depth first")
+        import_module("tts.bench.crossover_plot").save_crossover(found, png, labels)
     if as_json:
         output.print_json({"schema": 1, "seed": seed, "cells": [asdict(one) for one in found]})
         return
-    output.print_table(_table(found))
+    output.print_table(table_of(found))
     output.print_lines(_notes(found))
 
 
@@ -145,40 +113,9 @@ def _of_level(problems: Iterator[Problem], level: int) -> Iterator[Problem]:
 
 def figures_of(cell: Cell, direct: Series, search: Series, unit: Unit, *, seed: int) -> Measured:
     """Return the figures of one level in one unit, problems paired by their ids."""
-    wide, deep = (
-        replace(one, records=sorted(one.records, key=lambda record: record.id))
-        for one in (direct, search)
-    )
-    trace = trace_curve(deep, unit)
-    curves = {arm: samples_curve(wide, arm, unit) for arm in ARMS}
-    return Measured(
-        *cell,
-        unit,
-        points(trace, seed=seed),
-        {arm: points(curve, seed=seed) for arm, curve in curves.items()},
-        {arm: crossing(curve, trace, seed=seed) for arm, curve in curves.items()},
-    )
-
-
-def _table(found: Sequence[Measured]) -> Table:
-    numbers = ("ahead from", "to", "at its own end", "at all samples")
-    table = output.new_table("task", "unit", "against", *numbers, right=numbers)
-    for one in found:
-        for arm, at in one.crossings.items():
-            output.add_row(
-                table,
-                f"{one.task} {one.level}",
-                one.unit,
-                arm,
-                f"{_cost(at.cost)} [{_cost(at.low)}, {_cost(at.high)}]",
-                "" if at.cost is None or at.until is None else amount(at.until),
-                *(f"{d.mean:+.1%} [{d.low:+.1%}, {d.high:+.1%}]" for d in (at.at_own, at.at_far)),
-            )
-    return table
-
-
-def _cost(cost: float | None) -> str:
-    return "never" if cost is None else amount(cost)
+    task, level = cell
+    trace = trace_curve(in_order(search), unit)
+    return compare(f"{task} {level}", direct, trace, unit, seed=seed)
 
 
 def _notes(found: Sequence[Measured]) -> Iterator[str]:
@@ -186,7 +123,7 @@ def _notes(found: Sequence[Measured]) -> Iterator[str]:
         if one.unit == UNITS[0]:
             best, whole = one.samples["best-of-n"], one.trace[-1]
             yield (
-                f"{one.task} {one.level}: one sample {best[0].accuracy:.1%} for "
+                f"{one.name}: one sample {best[0].accuracy:.1%} for "
                 f"{best[0].cost:,.0f} tokens, {best[-1].size} samples {best[-1].accuracy:.1%}, "
                 f"their vote {one.samples['vote'][-1].accuracy:.1%}; the trace "
                 f"{whole.accuracy:.1%} for {whole.cost:,.0f}"

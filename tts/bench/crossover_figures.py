@@ -4,20 +4,26 @@ Between two measured points a curve is a line over the logarithm of the cost. A 
 stays as right as it is, whatever more might be spent.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.table import Table
 
+from tts.console import output
 from tts.evals.laws.frontier import Way, ways_of
 from tts.evals.laws.series import Series
 from tts.evals.metrics import Difference
+from tts.evals.records import Record
+from tts.evals.units import amount
 from tts.types.figures import Unit
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 
+UNITS: tuple[Unit, ...] = ("tokens", "eflops")
 _GRID = 200  # costs that are looked at
 _RESAMPLES = 2000
 _LEVELS = (0.025, 0.975)
@@ -78,6 +84,50 @@ class Crossing:
     at_far: Difference
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one set of problems says, in one unit.
+
+    Attributes:
+        name: Of the problems, and of what is done one after the other.
+        unit: Of costs.
+        trace: Accuracy of one trace by its length.
+        samples: Accuracy of n samples, by arm.
+        crossings: Where the trace overtakes, by arm.
+    """
+
+    name: str
+    unit: Unit
+    trace: Sequence[Point]
+    samples: Mapping[Arm, Sequence[Point]]
+    crossings: Mapping[Arm, Crossing]
+
+
+def compare(name: str, samples: Series, trace: Curve, unit: Unit, *, seed: int) -> Measured:
+    """Set a trace against samples of the same problems.
+
+    Args:
+        name: As `Measured` has it.
+        samples: In any order.
+        trace: Problems in the order of their ids.
+        unit: Of costs.
+        seed: Of the bootstraps.
+    """
+    curves = {arm: samples_curve(in_order(samples), arm, unit) for arm in ARMS}
+    return Measured(
+        name,
+        unit,
+        points(trace, seed=seed),
+        {arm: points(curve, seed=seed) for arm, curve in curves.items()},
+        {arm: crossing(curve, trace, seed=seed) for arm, curve in curves.items()},
+    )
+
+
+def in_order(series: Series) -> Series:
+    """Return a series with its problems in the order of their ids."""
+    return replace(series, records=sorted(series.records, key=lambda record: record.id))
+
+
 def samples_curve(series: Series, arm: Arm, unit: Unit) -> Curve:
     """Return the accuracy of 1, 2, 4, ... samples: one of them right, or their vote."""
     ways = [w for w in ways_of(series, unit=unit, figure=_FIGURES[arm]) if w.length is None]
@@ -88,6 +138,21 @@ def trace_curve(series: Series, unit: Unit) -> Curve:
     """Return the accuracy of the first sample, cut after 32, 64, ... tokens and whole."""
     ways = [way for way in ways_of(series, unit=unit, figure="pass") if way.n == 1]
     return _curve(ways, [way.length or 0 for way in ways])
+
+
+def runs_curve(runs: Mapping[int, Sequence[Record]]) -> Curve:
+    """Return what whole runs on the same problems came to, each with more to spend.
+
+    A problem that took less with more to spend is counted as if it had taken as much as before, so
+    that costs rise.
+
+    Args:
+        runs: By what each may spend, rising; problems in any order.
+    """
+    rows = [sorted(records, key=lambda record: record.id) for records in runs.values()]
+    costs = [[float(max(1, r.usage.generated_tokens or 0)) for r in row] for row in rows]
+    right = [[float(record.correct is True) for record in row] for row in rows]
+    return Curve(tuple(runs), np.maximum.accumulate(np.array(costs), axis=0), np.array(right))
 
 
 def _curve(ways: list[Way], sizes: list[int]) -> Curve:
@@ -166,3 +231,25 @@ def _resamples(problems: int, seed: int) -> Places:
 
 def _finite(cost: float) -> float | None:
     return float(cost) if np.isfinite(cost) else None
+
+
+def table_of(found: Sequence[Measured]) -> Table:
+    """Return where traces overtake samples, and how they stand at two costs."""
+    numbers = ("ahead from", "to", "at its own end", "at all samples")
+    table = output.new_table("task", "unit", "against", *numbers, right=numbers)
+    for one in found:
+        for arm, at in one.crossings.items():
+            output.add_row(
+                table,
+                one.name,
+                one.unit,
+                arm,
+                f"{_shown(at.cost)} [{_shown(at.low)}, {_shown(at.high)}]",
+                "" if at.cost is None or at.until is None else amount(at.until),
+                *(f"{d.mean:+.1%} [{d.low:+.1%}, {d.high:+.1%}]" for d in (at.at_own, at.at_far)),
+            )
+    return table
+
+
+def _shown(cost: float | None) -> str:
+    return "never" if cost is None else amount(cost)

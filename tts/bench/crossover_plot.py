@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tts.bench.crossover import UNITS, Measured
-from tts.bench.crossover_figures import Point
+from tts.bench.crossover_figures import UNITS, Measured, Point
 from tts.errors import optional_import
 from tts.evals.plot import BLUE, ORANGE, RED, save_figure
 from tts.evals.units import LABELS
@@ -18,23 +17,30 @@ with optional_import("a picture"):
 _ARMS = {"best-of-n": BLUE, "vote": ORANGE}
 
 
-def plot_crossover(found: Sequence[Measured]) -> Figure:
-    """Draw a column for each level of a task, a row for each unit, bands of 95 %."""
-    cells = list(dict.fromkeys((one.task, one.level) for one in found))
-    figure = Figure(figsize=(3.1 * len(cells), 5.6), layout="constrained")
+def plot_crossover(found: Sequence[Measured], labels: tuple[str, str]) -> Figure:
+    """Draw a column for each name, a row for each unit, bands of 95 %.
+
+    Args:
+        found: What is drawn.
+        labels: What samples are, and what a trace is.
+    """
+    names = list(dict.fromkeys(one.name for one in found))
+    units = [unit for unit in UNITS if any(one.unit == unit for one in found)]
+    size = (max(6.2, 3.1 * len(names)), 0.4 + 2.6 * len(units))
+    figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(len(UNITS), len(cells), sharey=True, squeeze=False)
+    panels = figure.subplots(len(units), len(names), sharey=True, squeeze=False)
     for one in found:
-        row, column = UNITS.index(one.unit), cells.index((one.task, one.level))
+        row, column = units.index(one.unit), names.index(one.name)
         axes = panels[row][column]
         for arm, colour in _ARMS.items():
-            _draw(axes, one.samples[arm], f"{arm}, answers at once", colour)  # type: ignore[index]
-        _draw(axes, one.trace, "one trace, depth first", RED)
+            _draw(axes, one.samples[arm], f"{arm}, {labels[0]}", colour)  # type: ignore[index]
+        _draw(axes, one.trace, labels[1], RED)
         at = one.crossings["best-of-n"].cost
         if at is not None:
             axes.axvline(at, color=RED, linewidth=0.8, linestyle=":")
         axes.set_xscale("log")
-        axes.set_title(f"{one.task}, level {one.level}", fontsize=9.5)
+        axes.set_title(one.name, fontsize=9.5)
         axes.set_xlabel(LABELS[one.unit], fontsize=8)
         axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
         axes.grid(alpha=0.25, linewidth=0.6)
@@ -51,11 +57,11 @@ def _draw(axes: Axes, points: Sequence[Point], label: str, colour: str) -> None:
     axes.fill_between(costs, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
-def save_crossover(found: Sequence[Measured], path: Path) -> None:
-    """Write the picture in the format of the file's ending: .png, .pdf or .svg.
+def save_crossover(found: Sequence[Measured], path: Path, labels: tuple[str, str]) -> None:
+    """Write what `plot_crossover` draws in the format of the file's ending: .png, .pdf or .svg.
 
     Raises:
         InputError: The ending is another.
         StoreError: The file cannot be written.
     """
-    save_figure(plot_crossover(found), path)
+    save_figure(plot_crossover(found, labels), path)
