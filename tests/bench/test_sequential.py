@@ -53,7 +53,7 @@ def test_forcing_and_revisions_stand_against_samples_of_as_many_tokens(
     done = bench("--json", "--png", "figure.png")
     assert done.code == 0, done.err
     forced, revised = done.json["cells"]
-    assert (forced["name"], revised["name"]) == ("file: budget forcing", "file: revisions")
+    assert (forced["name"], revised["name"]) == ("file forcing", "file revisions")
     # Of lengths 49, 89, ..., 329 one is within 64 tokens, two within 128, six within 256 and all
     # within 512, so that 1,000 is not asked for.
     by_limit = [(point[0], point[2]) for point in forced["trace"]]
@@ -80,7 +80,7 @@ def test_it_goes_on_where_it_was_and_says_what_it_found(bench: Callable[..., Out
     again = bench()
     assert again.out == first.out
     assert not any(engine.requests for engine in ENGINES[drawn:])
-    assert "file: budget forcing: 64: 12.5% (" in first.out
+    assert "file forcing: 64: 12.5% (" in first.out
     assert "vote of so many samples (tokens): 1: " in first.out
 
 
@@ -101,5 +101,5 @@ def test_a_model_that_thinks_is_forced_by_its_thoughts(
     words = ["bench", "sequential", "file", "--data", "sums.jsonl", "--samples", "2"]
     done = tts(*words, "--revisions", "2", "--tokens", "64", "--json")
     assert done.code == 0, done.err
-    assert done.json["cells"][0]["name"] == "file: budget forcing"
+    assert done.json["cells"][0]["name"] == "file forcing"
     assert list((tmp_path / "runs/bench_sequential").glob("file-budget_forcing-*"))

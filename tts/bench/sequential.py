@@ -109,12 +109,12 @@ class _Bench:
             async with self.runtime.serving([wide.pipeline]) as core:
                 thinks = core.engine.capabilities.thoughts
             long = {
-                "budget forcing": await self._forced(thinks=thinks),
+                "forcing": await self._forced(thinks=thinks),
                 "revisions": await self._revised(limit),
             }
         return [
             compare(
-                f"{self.benchmark}: {name}", drawn, runs_curve(runs), "tokens", seed=self.scope.seed
+                f"{self.benchmark} {name}", drawn, runs_curve(runs), "tokens", seed=self.scope.seed
             )
             for name, runs in long.items()
         ]
