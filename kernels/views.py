@@ -85,15 +85,15 @@ def build_view_plan(
                 for start in range(0, end, chunk)
             ]
         offsets.append(len(rows))
-    table = torch.tensor(rows, dtype=torch.int32).view(-1, 5).T.contiguous().to(cos.device)
-    turns = table[4].long()
+    columns = torch.tensor(rows, dtype=torch.int32).view(-1, 5).T.contiguous().to(cos.device)
+    turns = columns[4].long()
     return ViewPlan(
-        table[0],
-        table[1],
-        table[2],
-        table[3],
-        cos[turns].contiguous(),
-        sin[turns].contiguous(),
+        columns[0],
+        columns[1],
+        columns[2],
+        columns[3],
+        cos[turns],
+        sin[turns],
         torch.tensor(offsets, dtype=torch.int32, device=cos.device),
     )
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.support.teams import TEAM, Dense, team_of
+from tests.engine.written_out import TEAM, Dense, team_of
 from tts.engine.teamwork import Row
 from tts.engine.vllm import VLLMEngine
 from tts.errors import CapabilityError, ContextError

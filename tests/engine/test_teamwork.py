@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 import torch
 
-from tests.support.teams import TEAM, team_of
+from tests.engine.written_out import TEAM, team_of
 from tts.engine.segments import PAGE_TOKENS, CacheForm, Segments
 from tts.engine.teamwork import Row, Shared, Teamwork
 from tts.types import Team

@@ -161,7 +161,7 @@ class ViewForward:
             ),
         }
         found = [name for name, is_there in reasons.items() if is_there]
-        if found or first is None:
+        if first is None or found:
             _refuse("; ".join(found))
         try:
             check_heads(first.num_heads, first.num_kv_heads, first.head_size)

@@ -75,10 +75,10 @@ class SharedCache(OperatorModel):
             ending = _Ending(self, context, prompt, room, outlet, is_boxed)
             async with asyncio.TaskGroup() as group:
 
-                def hand_over(made: Completion) -> None:
+                def take(made: Completion) -> None:
                     group.create_task(ending.finish(made))
 
-                await draw(context, request, hand_over)
+                await draw(context, request, take)
 
 
 class _Ending:

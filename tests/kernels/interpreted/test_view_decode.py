@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tests.kernels.helpers import assert_attention_close
-from tests.support.views import build_segments, plan_of, view
+from tests.kernels.segments import build_segments, plan_of, view
 from tts.kernels import reference
 from tts.kernels.contracts import Attention
 from tts.kernels.view_decode import view_decode

@@ -89,5 +89,5 @@ class Dense:
         logits = turned[0, :, -new:] @ keys[0].transpose(1, 2) * scale
         later = torch.arange(length) > torch.arange(length - new, length)[:, None]
         weights = logits.masked_fill(later, -torch.inf).softmax(dim=-1)
-        attended: Tensor = weights @ values.transpose(0, 1)
-        return attended.transpose(0, 1).flatten(1)
+        seen: Tensor = (weights @ values.transpose(0, 1)).transpose(0, 1).flatten(1)
+        return seen
