@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from tts.bench.crossover_figures import Measured, compare, runs_curve, table_of
+from tts.bench.crossover_figures import Measured, Point, compare, runs_curve, table_of
 from tts.console import flags, output
 from tts.console.progress import watch
 from tts.errors import OutageError
@@ -177,8 +177,10 @@ def _writing_for(limit: int) -> Preset:
 
 def _notes(found: Sequence[Measured]) -> Iterator[str]:
     for arm, points in found[0].samples.items():
-        shown = ", ".join(f"{p.size}: {p.accuracy:.1%} ({p.cost:,.0f})" for p in points)
-        yield f"{arm} of so many samples (tokens): {shown}"
+        yield f"{arm} of so many samples (tokens): {_shown(points)}"
     for one in found:
-        shown = ", ".join(f"{p.size}: {p.accuracy:.1%} ({p.cost:,.0f})" for p in one.trace)
-        yield f"{one.name}: {shown}"
+        yield f"{one.name}: {_shown(one.trace)}"
+
+
+def _shown(points: Sequence[Point]) -> str:
+    return ", ".join(f"{p.size}: {p.accuracy:.1%} ({p.cost:,.0f})" for p in points)
