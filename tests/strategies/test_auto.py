@@ -50,10 +50,10 @@ def test_a_hopeless_problem_is_left_before_its_most() -> None:
 def test_a_close_race_gets_what_it_may_have() -> None:
     engine = ScriptedEngine(in_order(12, 13))
     result = solve(engine, allocate(n=20, price=1e-3) >> vote())
-    assert result.usage.calls == 20
+    assert result.usage.calls == 19  # at 10 : 9 the last one cannot change the answer
     decisions = [event.fields for event in events(result, "allocate")]
     assert decisions[0]["votes"] == (1, 1)
-    assert [d["drawn"] for d in decisions] == list(range(2, 21))
+    assert [d["drawn"] for d in decisions] == list(range(2, 20))
 
 
 def test_a_budget_ends_it() -> None:
@@ -67,7 +67,7 @@ def test_the_probe_and_what_follows_are_the_samples_of_sample() -> None:
     drawn = [a.answer for a in solve(ScriptedEngine(in_order(1, 2)), "auto").samples]
     plain = solve(ScriptedEngine(in_order(1, 2)), "self_consistency", overrides=["n=64"])
     place = [a.origin.index for a in plain.samples]
-    assert drawn == ["1", "2"] * (len(drawn) // 2) and place == list(range(64))
+    assert drawn == (["1", "2"] * 32)[: len(drawn)] and place == list(range(64))
 
 
 def test_a_policy_sets_belief_price_and_model(tmp_path: Path) -> None:
@@ -185,8 +185,8 @@ def test_it_runs_on_recorded_samples_within_the_run_budget(tmp_path: Path) -> No
             return [found[problem.id] for problem in problems]
 
     free = asyncio.run(run(Budget(calls=1_000)))
-    # The fifth draws 5, 5, 4, 5, 5, which is enough.
-    assert [result.usage.calls for result in free] == [8, 3, 8, 3, 5, 3]
+    # Of eight: 4 : 2, 4 : 3 and 4 : 1 (5, 5, 4, 5, 5) leave too few to overtake.
+    assert [result.usage.calls for result in free] == [6, 3, 7, 3, 5, 3]
     tight = asyncio.run(run(Budget(calls=9)))
     assert sum(result.usage.calls for result in tight) == 9
     late = [result for result in tight if not result.usage.calls]

@@ -64,6 +64,8 @@ class RunAllocator:
         self._asked = np.zeros(0, dtype=np.int64)  # granted, whether observed yet or not
         self._seen = np.zeros(0, dtype=np.int64)
         self._cost = np.zeros(0)
+        self._gain = np.zeros(0)  # of the next sample, at what was seen when it was last asked for
+        self._is_stale = np.zeros(0, dtype=np.bool_)
 
     def __len__(self) -> int:
         """Return the number of problems."""
@@ -94,6 +96,8 @@ class RunAllocator:
         self._asked = np.append(self._asked, np.zeros(num_problems, int))
         self._seen = np.append(self._seen, np.zeros(num_problems, int))
         self._cost = np.append(self._cost, np.zeros(num_problems))
+        self._gain = np.append(self._gain, np.zeros(num_problems))
+        self._is_stale = np.append(self._is_stale, np.ones(num_problems, dtype=np.bool_))
         return range(start, grown)
 
     def observe(
@@ -119,6 +123,7 @@ class RunAllocator:
         np.add.at(self._counts, (places[voted], groups[voted]), 1)
         np.add.at(self._seen, places, 1)
         np.add.at(self._cost, places, paid)
+        self._is_stale[places] = True
         self.spent += float(paid.sum())
 
     def next_slice(self, slice_budget: float, *, per_problem: int = 1) -> _Ints:
@@ -146,8 +151,15 @@ class RunAllocator:
         sample has come, or where a problem has its most.
         """
         in_flight = self._asked - self._seen
-        gains = self._per_sample(self._counts, self._seen) / self._expected_cost()
+        gains = self._fresh_gains() / self._expected_cost()
         return np.where(self._is_open(), gains / (1.0 + in_flight), 0.0)
+
+    def _fresh_gains(self) -> _Floats:
+        stale = np.flatnonzero(self._is_stale)
+        counts, seen = self._counts[stale], self._seen[stale]
+        self._gain[stale] = self._per_sample(counts, seen, self._most - seen)
+        self._is_stale[stale] = False
+        return self._gain
 
     def _is_open(self) -> NDArray[np.bool_]:
         is_told: NDArray[np.bool_] = (self._seen > 0) | (self._asked == 0)

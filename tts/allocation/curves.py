@@ -41,7 +41,7 @@ def stop_at_prices(
     num_orders, num_levels, num_classes = course.votes.shape
     drawn = np.tile(np.arange(num_levels), num_orders)
     votes = course.votes.reshape(-1, num_classes).astype(np.int64)
-    found = gains(votes, drawn).reshape(num_orders, num_levels)
+    found = gains(votes, drawn, num_levels - 1 - drawn).reshape(num_orders, num_levels)
     first = min(probe, num_levels - 1)
     is_over = found[:, first:, None] < np.asarray(prices)
     is_over[:, -1] = True  # nothing is left to draw

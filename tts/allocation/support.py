@@ -14,7 +14,8 @@ counts of the right answer, and of its rival among the rest), so that the gain o
 
 each against its strongest rival alone. One vote seldom changes anything, so the gain per vote is
 taken at the horizon where it is largest: the knowledge gradient (Frazier, Powell and Dayanik 2008,
-doi:10.1137/070693424) with its horizon.
+doi:10.1137/070693424) with its horizon. No horizon is longer than what a problem may still get: a
+leader that cannot be overtaken any more is settled.
 """
 
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ with optional_import("the allocation of a budget"):
 
 HORIZONS = (1, 2, 4, 8, 16)
 _MOST = HORIZONS[-1]
+_TOO_FAR = 1e-3  # weight of a horizon beyond what is left: it decides between equals alone
 _LEAST_CHANCE = 1e-9  # of an answer that is worth following
 _KEPT = 200_000  # states whose gains are remembered
 _CHUNK = 2_048  # states worked out together: some 50 MB
@@ -109,20 +111,24 @@ def chances(belief: Belief, counts: _Ints) -> Chances:
 
 
 def gain_per_vote(belief: Belief, counts: _Ints) -> _Floats:
-    """Return the expected gain in accuracy of further votes, for each of them, [states].
+    """Return the expected gain in accuracy of 1, 2, 4, ... further votes, for each of them.
 
     Args:
         belief: About the model.
         counts: [states, classes].
+
+    Returns:
+        [states, horizons].
     """
     ranked = -np.sort(-counts, axis=1)
     ranked = np.pad(ranked, ((0, 0), (0, max(0, 3 - ranked.shape[1]))))
     parts = [ranked[i : i + _CHUNK] for i in range(0, len(ranked), _CHUNK)]
-    return np.concatenate([_gain(belief, part) for part in parts]) if parts else np.zeros(0)
+    none = np.zeros((0, len(HORIZONS)))
+    return np.concatenate([none, *(_gain(belief, part) for part in parts)])
 
 
 def _gain(belief: Belief, ranked: _Ints) -> _Floats:
-    """Return the gain of states whose votes fall."""
+    """Return the gains of states whose votes fall, [states, horizons]."""
     seen, unseen = chances(belief, ranked)
     votes = ranked.astype(np.float64)
     total, lead = votes.sum(axis=1), votes[:, 0]
@@ -142,7 +148,7 @@ def _gain(belief: Belief, ranked: _Ints) -> _Floats:
     rivals = np.where(second > 0, equals, 1)[:, None]
     lost = _overtakes(right, rival, lead[at] - second, by_right=False)
     gains[at] -= seen[at, :1] * np.minimum(1.0, rivals * lost)
-    return np.asarray(np.max(np.maximum(gains, 0.0) / HORIZONS, axis=1))
+    return np.asarray(np.maximum(gains, 0.0) / HORIZONS)
 
 
 class _Beta(NamedTuple):
@@ -207,9 +213,9 @@ class Gains:
     def __init__(self, belief: Belief) -> None:
         """Start empty."""
         self.belief = belief
-        self._known: dict[bytes, float] = {}
+        self._known: dict[bytes, list[float]] = {}
 
-    def __call__(self, counts: _Ints, num_samples: _Ints) -> _Floats:
+    def __call__(self, counts: _Ints, num_samples: _Ints, left: _Ints) -> _Floats:
         """Return the expected gain in accuracy of each problem's next sample, [problems].
 
         The gain per vote times the chance that a sample is a vote at all.
@@ -217,10 +223,13 @@ class Gains:
         Args:
             counts: [problems, classes], votes.
             num_samples: Samples drawn of each, missing answers included.
+            left: Samples that each may still get.
         """
         votes = counts.sum(axis=1)
         answers = (votes + self.belief.answers) / (num_samples + 1.0)
-        return np.asarray(self._per_vote(counts) * answers)
+        is_near = np.asarray(HORIZONS) <= np.asarray(left)[:, None]
+        gains = self._per_vote(counts) * np.where(is_near, 1.0, _TOO_FAR)
+        return np.asarray(gains.max(axis=1) * answers)
 
     def _per_vote(self, counts: _Ints) -> _Floats:
         ranked = -np.sort(-counts, axis=1)
@@ -230,9 +239,10 @@ class Gains:
         if len(self._known) + len(unknown) > _KEPT:
             self._known.clear()
             unknown = list(places.values())
-        found = gain_per_vote(self.belief, ranked[unknown])
-        self._known |= zip((names[i] for i in unknown), found.tolist(), strict=True)
-        return np.array([self._known[name] for name in names])
+        if unknown:
+            found = gain_per_vote(self.belief, ranked[unknown])
+            self._known |= zip((names[i] for i in unknown), found.tolist(), strict=True)
+        return np.array([self._known[name] for name in names]).reshape(-1, len(HORIZONS))
 
 
 @lru_cache(maxsize=8)

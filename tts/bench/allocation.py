@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from tts.bench.allocation_figures import PoolFigures, Ratio, compare_allocation
+from tts.bench.allocation_figures import IN_FLIGHT, PoolFigures, Ratio, compare_allocation
 from tts.console import flags, output
 from tts.engine.pools import Pool, load_series
 from tts.errors import InputError
@@ -27,6 +27,15 @@ class _Left:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class _How:
+    """Of measuring: the options that every series shares."""
+
+    orders: int
+    in_flight: float
+    seed: int
+
+
 def allocation(
     pools: flags.PoolsArgument,
     least: Annotated[
@@ -39,6 +48,15 @@ def allocation(
         int,
         typer.Option("--orders", min=1, help="Random orders of drawing that are averaged over."),
     ] = 20,
+    in_flight: Annotated[
+        float,
+        typer.Option(
+            "--in-flight",
+            min=0.001,
+            max=1.0,
+            help="Samples that are drawn at a time, over the number of problems.",
+        ),
+    ] = IN_FLIGHT,
     seed: Annotated[
         int, typer.Option("--seed", help="Seed of the orders, the halves and the intervals.")
     ] = 0,
@@ -48,15 +66,17 @@ def allocation(
 
     The allocator's belief is fitted on half of a pool's problems and spends on the other half, both
     ways round. Uniform voting stands at its plateau (the smallest size within half a point of all
-    samples) and at all samples. A ratio below 1 is a saving; "never" is a loss.
+    samples) and at all samples. A ratio below 1 is a saving; "never" is a loss; "oracle" is the
+    ratio of an allocator that knows the right answers and solves the cheapest problems first.
 
     Example: tts bench allocation pools/ --orders 20
     """
-    figures, left = _measure(_files(pools), least, orders, seed)
+    how = _How(orders, in_flight, seed)
+    figures, left = _measure(_files(pools), least, how)
     if not figures:
         raise InputError(f"no series has {least} samples of each problem: {_reasons(left)}")
     if as_json:
-        output.print_json(_to_json(figures, left, orders, seed))
+        output.print_json(_to_json(figures, left, how))
         return
     output.print_table(_table(figures))
     output.print_text()
@@ -67,7 +87,7 @@ def allocation(
     for entry in left:
         output.print_text(f"left out: {entry.pool} {entry.series}: {entry.reason}")
     words = " ".join(map(str, pools))
-    options = f"--least {least} --orders {orders} --seed {seed}"
+    options = f"--least {least} --orders {orders} --in-flight {in_flight:g} --seed {seed}"
     output.print_text(f"again tts bench allocation {words} {options}")
 
 
@@ -79,7 +99,7 @@ def _files(pools: Iterable[Path]) -> list[Path]:
 
 
 def _measure(
-    files: Iterable[Path], least: int, orders: int, seed: int
+    files: Iterable[Path], least: int, how: _How
 ) -> tuple[list[tuple[str, PoolFigures]], list[_Left]]:
     figures: list[tuple[str, PoolFigures]] = []
     left: list[_Left] = []
@@ -90,7 +110,10 @@ def _measure(
                 left.append(_Left(name, series, reason))
                 continue
             output.print_note(f"{name} {series}")
-            figures.append((name, compare_allocation(pool, seed=seed, num_orders=orders)))
+            found = compare_allocation(
+                pool, seed=how.seed, num_orders=how.orders, in_flight=how.in_flight
+            )
+            figures.append((name, found))
     return figures, left
 
 
@@ -114,7 +137,7 @@ def _reasons(left: Sequence[_Left]) -> str:
 
 
 def _table(figures: Sequence[tuple[str, PoolFigures]]) -> Table:
-    numbers = ("n", "accuracy", "needs", "ratio", "95 % interval")
+    numbers = ("n", "accuracy", "needs", "ratio", "95 % interval", "oracle")
     table = output.new_table("pool", "uniform", *numbers, right=numbers)
     for name, figure in figures:
         for which, ratio in (("plateau", figure.plateau), ("all", figure.whole)):
@@ -128,6 +151,7 @@ def _table(figures: Sequence[tuple[str, PoolFigures]]) -> Table:
                 "never" if ratio.num_allocated is None else f"{ratio.num_allocated:.1f}",
                 "-" if ratio.value is None else f"{ratio.value:.2f}",
                 f"[{ratio.low:.2f}, {ratio.high:.2f}]",
+                f"{ratio.num_oracle / ratio.num_uniform:.2f}",
             )
     return table
 
@@ -179,12 +203,11 @@ def _value(ratio: Ratio) -> float:
 
 
 def _to_json(
-    figures: Sequence[tuple[str, PoolFigures]], left: Sequence[_Left], orders: int, seed: int
+    figures: Sequence[tuple[str, PoolFigures]], left: Sequence[_Left], how: _How
 ) -> dict[str, Any]:
     return {
         "schema": 1,
-        "orders": orders,
-        "seed": seed,
+        **asdict(how),
         "pools": [
             {
                 "pool": name,

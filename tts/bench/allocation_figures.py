@@ -1,8 +1,8 @@
 """Uniform voting against run-level allocation, on recorded samples.
 
 Two-fold cross-validated: the belief is fitted on one half of the problems and allocates the samples
-of the other. Every figure is a mean over random orders of drawing, the same orders on both sides;
-intervals are of a bootstrap over problems. Near a pool's size both sides draw nearly all of it, so
+of the other, so many at a time as are in flight. Every figure is a mean over random orders of
+drawing, the same orders on both sides; intervals are of a bootstrap over problems. Near a pool's size both sides draw nearly all of it, so
 that what the last samples of uniform voting buy is not overstated.
 """
 
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from tts.allocation.allocator import RunAllocator
 from tts.allocation.fit import Recorded, Winners, draw_orders, fit_belief, follow_votes
-from tts.allocation.support import Belief
+from tts.allocation.support import Belief, gains_of
 from tts.answers.groups import canonical_form
 from tts.bench.allocation_stops import Stop, early_stops
 from tts.engine.pools import Pool, RecordedProblem
 from tts.errors import InputError
 
-_GROWTH = 0.04  # of what was spent: the next slice
+IN_FLIGHT = 0.05  # of the problems
 _PLATEAU = 0.005  # half a point
 _Floats = NDArray[np.float64]
 
@@ -104,11 +104,23 @@ def to_recorded(problem: RecordedProblem) -> Recorded:
 
 
 def compare_allocation(
-    pool: Pool, *, seed: int = 0, num_orders: int = 20, num_resamples: int = 200
+    pool: Pool,
+    *,
+    seed: int = 0,
+    num_orders: int = 20,
+    in_flight: float = IN_FLIGHT,
+    num_resamples: int = 200,
 ) -> PoolFigures:
     """Measure one series.
 
     Problems with more samples than the fewest are cut to as many.
+
+    Args:
+        pool: The recorded samples.
+        seed: Of orders, halves and resamples.
+        num_orders: Orders of drawing.
+        in_flight: Samples that are drawn at a time, over the number of problems.
+        num_resamples: Of the bootstrap.
 
     Raises:
         InputError: Fewer than four problems, or none has an answer in one of the halves.
@@ -125,7 +137,7 @@ def compare_allocation(
     parts = []
     for test, train in (halves, halves[::-1]):
         belief = fit_belief([problems[i] for i in train])
-        parts.append(_allocate(belief, [courses[i] for i in test], levels))
+        parts.append(_allocate(belief, [courses[i] for i in test], levels, in_flight))
     order = np.concatenate(halves)
     allocated = Curve(*(np.concatenate(columns, axis=1) for columns in zip(*parts, strict=True)))
     uniform = np.stack([courses[i].is_right.mean(axis=0) for i in order], axis=1)
@@ -149,7 +161,9 @@ def _levels(fewest: int) -> _Floats:
     return np.unique(np.append(np.geomspace(1.0, fewest, 120), np.arange(1, fewest + 1)))
 
 
-def _allocate(belief: Belief, courses: Sequence[Winners], levels: _Floats) -> Curve:
+def _allocate(
+    belief: Belief, courses: Sequence[Winners], levels: _Floats, in_flight: float
+) -> Curve:
     """Return the allocation's curve, at these mean samples per problem, mean over the orders."""
     num_orders, fewest = courses[0].classes.shape
     correct = np.zeros((len(levels), len(courses)))
@@ -157,7 +171,8 @@ def _allocate(belief: Belief, courses: Sequence[Winners], levels: _Floats) -> Cu
     for order in range(num_orders):
         right = np.stack([course.is_right[order] for course in courses])
         classes = np.stack([course.classes[order] for course in courses])
-        steps = _run(belief, classes, fewest)
+        _foresee(belief, [course.votes[order] for course in courses])
+        steps = _run(belief, classes, fewest, in_flight)
         spent = np.array([step.sum() for step in steps], dtype=np.float64)
         marks = np.stack([right[np.arange(len(courses)), step] for step in steps]).astype(float)
         counts = np.stack(steps).astype(float)
@@ -167,17 +182,25 @@ def _allocate(belief: Belief, courses: Sequence[Winners], levels: _Floats) -> Cu
     return Curve(correct / num_orders, samples / num_orders)
 
 
-def _run(belief: Belief, classes: NDArray[np.int64], fewest: int) -> list[NDArray[np.int64]]:
+def _foresee(belief: Belief, votes: Sequence[NDArray[np.int32]]) -> None:
+    """Work out the gains of all states to come together: ten times as fast as slice by slice."""
+    drawn = np.arange(len(votes[0]))
+    for states in votes:
+        gains_of(belief)(states.astype(np.int64), drawn, drawn[::-1])
+
+
+def _run(
+    belief: Belief, classes: NDArray[np.int64], fewest: int, in_flight: float
+) -> list[NDArray[np.int64]]:
     """Return the samples of each problem after each slice, until the pool is dry."""
     num_problems = len(classes)
     allocator = RunAllocator(belief, num_problems * fewest, probe=1, most=fewest)
     allocator.add(num_problems)
     steps = [allocator.num_samples]
+    size = num_problems  # the probe
     while True:
-        size = max(1.0, num_problems / 20, _GROWTH * allocator.spent)
-        if not allocator.spent:
-            size = num_problems  # the probe
         grants = allocator.next_slice(size)
+        size = max(1, round(in_flight * num_problems))
         if not grants.any():
             return steps
         places = np.repeat(np.arange(num_problems), grants)

@@ -78,7 +78,7 @@ class Allocate(OperatorModel):
 
     async def _draw(self, context: Context, outlet: Outlet, price_now: Callable[[], float]) -> None:
         belief = Belief(self.right, self.wrong, self.spread, self.discount, self.answers)
-        votes = _Votes(context.answers(), gains_of(belief))
+        votes = _Votes(context.answers(), gains_of(belief), self.n)
         size, expected = min(self.probe, self.n), 0.0
         while votes.drawn < self.n:
             fresh: list[Trajectory] = []
@@ -101,9 +101,10 @@ class Allocate(OperatorModel):
 class _Votes:
     """The votes so far, and what they say."""
 
-    def __init__(self, groups: AnswerGroups, gains: Gains) -> None:
+    def __init__(self, groups: AnswerGroups, gains: Gains, most: int) -> None:
         self._groups = groups
         self._gains = gains
+        self._most = most
         self._counts: Counter[int] = Counter()
         self.drawn = 0
 
@@ -118,7 +119,8 @@ class _Votes:
     @property
     def gain(self) -> float:
         """Expected gain in accuracy of the next sample."""
-        return float(self._gains(self._rows, np.array([self.drawn]))[0])
+        left = self._most - self.drawn
+        return float(self._gains(self._rows, np.array([self.drawn]), np.array([left]))[0])
 
     @property
     def chance(self) -> float:
