@@ -61,8 +61,9 @@ def test_the_whole_benchmark(tts: Callable[..., Outcome], monkeypatch: pytest.Mo
     assert names == ["self_consistency", "best_of_n", "weighted_vote", "oracle", "auto"]
     assert outcome.json["problems"] == 16
     assert len(outcome.json["equal_tokens"]) >= 2  # so small budgets may buy the same
-    # Both engines before each run: calibration, all samples, and `auto` at each share.
-    assert Engine.num_forgotten == 2 * (2 + len(auto.SHARES))
+    # Both engines before each run: calibration, all samples, `auto` at each share, what is timed.
+    assert Engine.num_forgotten == 2 * (3 + len(auto.SHARES))
+    assert outcome.json["allocator_share"] > 0
     again = tts(*words)
     assert again.code == 0 and "at its plateau" in again.out
     assert "a slice for 10,000 problems" in again.out

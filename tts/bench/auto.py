@@ -1,5 +1,6 @@
 """`auto` against fixed strategies on the bundled models: as right for fewer tokens?"""
 
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -14,8 +15,9 @@ from rich.table import Table
 
 from tts.allocation.allocator import RunAllocator
 from tts.allocation.evidence import AnswerModel, gather
-from tts.allocation.optimal_stopping import standing
+from tts.allocation.optimal_stopping import NUM_FACTS, SIZES, StoppingRule, standing
 from tts.allocation.policy_file import Policy, save_policy
+from tts.allocation.pricing import PricedRule, rule_for
 from tts.allocation.support import Belief
 from tts.bench.auto_figures import (
     at_equal_tokens,
@@ -46,6 +48,7 @@ from tts.types.figures import Summary
 TASKS = ("chain", "countdown")
 SHARES = (1 / 16, 1 / 12, 1 / 8, 1 / 4, 1 / 2)  # of the tokens of all samples
 _VERIFIER = "prm"
+_TIMED = 4  # problems per task whose samples are timed
 _MAX_TOKENS = "sampling.max_tokens=192"  # more than any solution of the two tasks
 
 
@@ -132,7 +135,11 @@ class _Bench:
             policy, file = self._fit(learnt)
             whole = await self._evaluate(fixed, "test", problems, on)
             runs = [await self._auto(file, share, problems, whole, on) for share in SHARES]
-        return _figures(policy, whole, runs)
+            pace = await self._token_seconds(fixed, on)
+        return {
+            **_figures(policy, whole, runs),
+            "allocator_share": decision_seconds() / pace * max(map(_decisions_per_token, runs)),
+        }
 
     def _fit(self, summaries: Sequence[Summary]) -> tuple[Policy, Path]:
         runs = [load_run(Path(summary.out)) for summary in summaries]
@@ -161,6 +168,13 @@ class _Bench:
             reuse=[log_of(Path(whole.out))],
         )
 
+    async def _token_seconds(self, fixed: Preset, on: _Engines) -> float:
+        """Return the CPU time of a generated token, its part of drawing and scoring samples."""
+        with tempfile.TemporaryDirectory() as folder:
+            start = time.process_time()
+            timed = await self._evaluate(fixed, "calibration", _TIMED, on, root=Path(folder))
+            return (time.process_time() - start) / _generated(timed)
+
     async def _evaluate(
         self,
         preset: Preset,
@@ -170,6 +184,7 @@ class _Bench:
         *,
         run_budget: Budget | None = None,
         reuse: Sequence[Path] = (),
+        root: Path | None = None,
     ) -> Summary:
         plan = mixed_plan(preset, split, number, seed=self._seed, run_budget=run_budget)
         await forget(on.rewards.values())
@@ -177,7 +192,7 @@ class _Bench:
             return await evaluate(
                 plan,
                 on.engine,
-                root=self._out,
+                root=root or self._out,
                 verifiers=on.verifiers,
                 reuse=reuse,
                 on_progress=view.show,
@@ -223,7 +238,6 @@ def _figures(policy: Policy, whole: Summary, runs: Sequence[Summary]) -> dict[st
         ],
         "plateau": [to_mapping(at_plateau(curve, auto)) for curve in fixed],
         "equal_tokens": [asdict(found) for found in at_equal_tokens(fixed, auto)],
-        "allocator_share": decision_seconds() * max(_decision_rate(run, whole) for run in runs),
         "seconds_per_slice_of_10000": slice_seconds(10_000),
         "runs": [run.out for run in (whole, *runs)],
     }
@@ -234,14 +248,9 @@ def _records(summary: Summary) -> list[Record]:
     return sorted(load_run(Path(summary.out)).records, key=lambda record: record.id)
 
 
-def _decision_rate(summary: Summary, whole: Summary) -> float:
-    """Return how many decisions a run took in a second of sampling.
-
-    Its samples are replayed from those of `whole`, so its time is taken from its tokens, at the
-    pace of that run.
-    """
+def _decisions_per_token(summary: Summary) -> float:
     decisions = sum(1 for _ in read_events(Path(summary.out), "allocate"))
-    return decisions * _generated(whole) / whole.seconds / _generated(summary)
+    return decisions / _generated(summary)
 
 
 def _generated(summary: Summary) -> int:
@@ -251,14 +260,16 @@ def _generated(summary: Summary) -> int:
 
 
 def decision_seconds(samples: int = 32, rounds: int = 200) -> float:
-    """Return the mean time of one decision about a problem with so many samples."""
+    """Return the mean CPU time of one decision about a problem with so many samples."""
     rng = np.random.default_rng(0)
     classes, scores = rng.integers(0, 8, samples).tolist(), rng.random(samples).tolist()
-    model = AnswerModel()
-    start = time.perf_counter()
+    model, weights = AnswerModel(), ((0.1,) * NUM_FACTS,) * (len(SIZES) - 1)
+    rules = [PricedRule(float(cost), 0.1, weights) for cost in range(1, 23)]
+    start = time.thread_time()
     for _ in range(rounds):
-        standing(model, gather(classes, scores))
-    return (time.perf_counter() - start) / rounds
+        now = standing(model, gather(classes, scores))
+        StoppingRule(SIZES, rule_for(rules, 3.5, 0.5).weights).gain(0, now.facts)
+    return (time.thread_time() - start) / rounds
 
 
 def slice_seconds(problems: int) -> float:
@@ -288,8 +299,8 @@ def _print(figures: Mapping[str, Any]) -> None:
         )
         output.print_text(f"  difference {difference:+.1%} [{low:+.1%}, {high:+.1%}]")
     output.print_text(
-        f"decisions {figures['allocator_share']:.2%} of a run's time at most; a slice for 10,000 "
-        f"problems {figures['seconds_per_slice_of_10000']:.3f} s"
+        f"decisions {figures['allocator_share']:.2%} of a run's CPU time at most; a slice for "
+        f"10,000 problems {figures['seconds_per_slice_of_10000']:.3f} s"
     )
 
 
