@@ -126,6 +126,7 @@ def _climb(config: Config, policy: policy_file.Policy, ladder: LadderPart) -> Pi
         rules=tuple(replace(rule, weights=rule.weights[: len(sizes) - 1]) for rule in rules),
         share=config.share,
         unit=policy.unit,
+        leader=ladder.leader,
         answer=ladder.answer,
         verifier=ladder.verifier,
         model=policy.model,

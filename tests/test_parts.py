@@ -164,6 +164,7 @@ FULL: Mapping[str, tuple[Pipeline, ...]] = {
             rules=(PricedRule(2.0, 0.1, ((0.5,) * 6,)),),
             share=2.0,
             unit="calls",
+            leader="scores",
             answer=(0.5,) * len(AnswerModel().weights),
             verifier="prm",
             model="m",

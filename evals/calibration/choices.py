@@ -137,5 +137,6 @@ def turn(
     turns = (worth.max(axis=0)[bins] > chance) & np.isfinite(cost[best, rows])
     return paths._replace(
         is_right=np.where(turns, right[best, rows], paths.is_right),
+        value=np.where(turns, right[best, rows], paths.value),
         extra=np.where(turns, cost[best, rows], paths.extra),
     )

@@ -18,6 +18,7 @@ from tts.allocation.evidence import AnswerModel, Evidence, fit_answers, gather_a
 from tts.allocation.fit import Recorded, draw_orders
 from tts.allocation.optimal_stopping import (
     SIZES,
+    Leader,
     Paths,
     StoppingRule,
     fit_stopping,
@@ -47,7 +48,8 @@ def fit_ladder(
 
     Its last point draws all samples of every problem: a share that buys so many shall be spent,
     unless samples make no difference.
-    Other strategies have a place in it only where that gains on the held-out halves.
+    What leads, chance or scores, and whether other strategies have a place in it, is what gains
+    most on the held-out halves.
 
     Args:
         problems: Their samples, with scores if there is a verifier.
@@ -69,11 +71,11 @@ def fit_ladder(
         gather_along(problem.classes, problem.scores, order, sizes)
         for problem, order in zip(problems, orders, strict=True)
     ]
-    alone = _Data(problems, orders, sizes, unit, is_latency, along, ())
-    found = [_measured(alone, halves)]
-    if tried:
-        found.append(_measured(replace(alone, tried=tried), halves))
-    fitted, held_out = max(found, key=lambda one: fmean(point.net for point in one[1]))
+    alone = _Data(problems, orders, sizes, unit, is_latency, along, (), "chance")
+    ways = [alone] if verifier is None else [alone, replace(alone, leader="scores")]
+    ways += [replace(way, tried=tried) for way in ways if tried]
+    found = [(way.leader, *_measured(way, halves)) for way in ways]
+    leader, fitted, held_out = max(found, key=lambda one: fmean(point.net for point in one[2]))
     if len({fmean(point.marks) for point in held_out}) == 1:
         held_out = held_out[:1]  # more samples make nothing right: a rule between would draw all
     points = []
@@ -93,6 +95,7 @@ def fit_ladder(
     return LadderPart(
         verifier=verifier,
         sizes=sizes,
+        leader=leader,
         answer=fitted.model.weights,
         points=tuple(points),
         edges=fitted.edges,
@@ -122,6 +125,7 @@ class _Data:
         is_latency: As of `cost_after`.
         along: What is known of each along its orders.
         tried: What other strategies did on the problems.
+        leader: As of `standing`.
     """
 
     problems: Sequence[Recorded]
@@ -131,6 +135,7 @@ class _Data:
     is_latency: bool
     along: Sequence[Evidence]
     tried: Sequence[Tried]
+    leader: Leader
 
     def fit(self, places: Sequence[int]) -> _Fitted:
         """Fit everything but the stopping rule, which depends on a price, to some problems."""
@@ -154,18 +159,26 @@ class _Data:
 
     def paths(self, model: AnswerModel, places: Sequence[int]) -> Paths:
         """Return the paths of some problems, problem by problem."""
-        facts, is_right, cost = [], [], []
+        facts, marks, values, cost = [], [], [], []
         for i in places:
             problem = self.problems[i]
-            now = standing(model, self.along[i])
+            now = standing(model, self.along[i], self.leader)
+            is_right = self._right(i)[now.answer] & (now.chance > 0)
             facts.append(now.facts)
-            is_right.append(self._right(i)[now.answer] & (now.chance > 0))
+            marks.append(is_right)
+            # What happened is true and noisy, its chance is neither; half of each gains most.
+            values.append((is_right + now.chance) / 2.0)
             costs = np.asarray(problem.costs)[self.orders[i]] / self.unit
             cost.append(cost_after(costs, self.sizes, is_latency=self.is_latency))
         weight = np.full(len(facts) * _NUM_ORDERS, 1.0 / _NUM_ORDERS)
         paid = np.concatenate(cost)
         return Paths(
-            np.concatenate(facts), np.concatenate(is_right), paid, weight, np.zeros_like(paid)
+            facts=np.concatenate(facts),
+            is_right=np.concatenate(marks),
+            value=np.concatenate(values),
+            cost=paid,
+            weight=weight,
+            extra=np.zeros_like(paid),
         )
 
     def _right(self, place: int) -> NDArray[np.bool_]:

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from tts.allocation.optimal_stopping import NUM_FACTS, Paths, StoppingRule, fit_stopping, follow
+from tts.allocation.evidence import AnswerModel, gather
+from tts.allocation.optimal_stopping import (
+    NUM_FACTS,
+    Paths,
+    StoppingRule,
+    fit_stopping,
+    follow,
+    standing,
+)
 from tts.errors import InputError
 
 
@@ -13,7 +21,8 @@ def paths(chance: list[list[float]], right: list[list[int]], repeat: int = 200) 
     facts = np.stack([np.ones_like(p), p, p**2, 0 * p, 0 * p, 0 * p], axis=-1)
     cost = np.broadcast_to(2.0 ** np.arange(p.shape[1]), p.shape)
     is_right = np.repeat(np.array(right, dtype=bool), repeat, axis=0)
-    return Paths(facts, is_right, cost, np.ones(len(p)), np.zeros_like(p))
+    value = is_right.astype(float)
+    return Paths(facts, is_right, value, cost, np.ones(len(p)), np.zeros_like(p))
 
 
 def test_on_where_it_pays_and_no_further() -> None:
@@ -72,3 +81,25 @@ def test_what_is_no_rule_is_refused(
 def test_a_negative_price_is_refused() -> None:
     with pytest.raises(InputError, match="price"):
         fit_stopping(paths([[0.5, 0.9]], [[0, 1]]), (1, 2), price=-1.0)
+
+
+def test_a_rule_goes_by_what_answers_are_taken_to_be_worth() -> None:
+    # By chance the second sample gained nothing on the recorded paths; on others it will.
+    found = paths([[0.5, 0.9]], [[1, 1]])
+    assert follow(fit_stopping(found, (1, 2), price=0.1), found).cost.mean() == 1.0
+    found = found._replace(value=found.facts[..., 1])
+    assert follow(fit_stopping(found, (1, 2), price=0.1), found).cost.mean() == 2.0
+
+
+def test_the_leader_has_most_chance_or_most_scores() -> None:
+    # Three votes with 0.1 each against one with 0.8; this model goes by the share of the votes.
+    model = AnswerModel((0.0, 1.0) + (0.0,) * 10)
+    evidence = gather([0, 0, 0, 1], [0.1, 0.1, 0.1, 0.8])
+    by_chance, by_scores = standing(model, evidence), standing(model, evidence, "scores")
+    large, small = 1 / (1 + np.exp(-0.75)), 1 / (1 + np.exp(-0.25))
+    assert (by_chance.answer, by_scores.answer) == (0, 1)
+    # 1, the leader's chance, its square, the other's chance, mean score, largest share.
+    assert by_chance.facts == pytest.approx([1, large, large**2, small, 0.275, 0.75])
+    assert by_scores.facts == pytest.approx([1, small, small**2, large, 0.275, 0.75])
+    nothing = standing(model, gather([-1, -1], [0.9, 0.9]), "scores")
+    assert nothing.chance == 0.0

@@ -79,7 +79,7 @@ def test_a_choice_has_as_many_bins_as_there_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("schema: 4", "schema: 3"), "version 3, this tts reads 4"),
+        (("schema: 5", "schema: 3"), "version 3, this tts reads 5"),
         (("unit: tokens", "unit: joules"), "unit"),
         (("discount: 0.25", "discount: 1.25"), "belief.discount"),
         (("accuracy: 0.5", "accuracy: 50"), "prices.0.accuracy"),

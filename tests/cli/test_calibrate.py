@@ -83,7 +83,7 @@ def test_one_sided_data_give_a_policy_that_runs(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("schema: 4", "schema: 3"), "a policy of version 3, this tts reads 4"),
+        (("schema: 5", "schema: 3"), "a policy of version 3, this tts reads 5"),
         (("model: m", "model: other"), "calibrated for other, this is m; run `tts calibrate`"),
         (("accuracy: ", "accuracy: 1"), "less than or equal to 1"),
     ],

@@ -68,6 +68,21 @@ def test_a_verifier_wins_over_votes_where_the_model_says_so() -> None:
     assert result.answer.support.probability == pytest.approx(0.9168, abs=1e-4)
 
 
+def test_the_answer_of_most_scores_wins_where_it_is_to_lead() -> None:
+    # By chance 12 leads, with the best single score; 13 has 2 * 0.5 in all, 12 has 0.9.
+    judge = ByText(lambda text: 0.5 if "13" in text else 0.9)
+    winners = []
+    for leader in ("chance", "scores"):
+        pipeline = ladder((3,), verifier="judge", answer=BY_SCORE, leader=leader)
+        found = solve(ScriptedEngine(in_order(12, 13, 13)), pipeline, verifiers={"judge": judge})
+        assert found.answer is not None
+        winners.append((found.answer.text, found.answer.support.probability))
+    # logit -3 + 6 * 0.9 = 2.4, and -3 + 6 * 0.5 = 0
+    assert winners == [("12", pytest.approx(0.9168, abs=1e-4)), ("13", pytest.approx(0.5))]
+    with pytest.raises(ValueError, match="needs a verifier"):
+        ladder(leader="scores")
+
+
 def test_a_failed_verifier_counts_as_no_score() -> None:
     def broken(text: str) -> float:
         raise RuntimeError("no")

@@ -9,7 +9,7 @@ for what comes after it too, and each problem is decided by its own samples alon
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from tts.errors import InputError
 NUM_FACTS = 6
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 _RIDGE = 1.0
+Leader = Literal["chance", "scores"]
 _Floats = NDArray[np.float64]
 
 
@@ -27,10 +28,10 @@ class Standing(NamedTuple):
     """Where problems stand.
 
     Attributes:
-        answer: [...], place of the answer of largest chance.
+        answer: [...], place of the answer that leads.
         chance: [...], of that answer; 0 where there is none.
-        facts: [..., NUM_FACTS], what decides: 1, the chance and its square, the second's chance,
-            the mean score, the largest share of the votes.
+        facts: [..., NUM_FACTS], what decides: 1, the chance and its square, the largest chance of
+            another, the mean score, the largest share of the votes.
     """
 
     answer: NDArray[np.int64]
@@ -38,17 +39,28 @@ class Standing(NamedTuple):
     facts: _Floats
 
 
-def standing(model: AnswerModel, evidence: Evidence) -> Standing:
-    """Return where problems stand by their evidence."""
+def standing(model: AnswerModel, evidence: Evidence, leader: Leader = "chance") -> Standing:
+    """Return where problems stand by their evidence.
+
+    Args:
+        model: Of the chances.
+        evidence: What the samples say.
+        leader: What the leading answer has most of: chance, or scores in all, as the weighted vote.
+    """
     chances = model.chances(evidence)
-    padded = np.concatenate([chances, np.zeros_like(chances[..., :1])], axis=-1)
-    ranked = np.partition(padded, (-2, -1), axis=-1)
-    second, first = ranked[..., -2], ranked[..., -1]
+    # Votes decide between equal sums, such as those of a verifier that has failed.
+    by_scores = np.where(evidence.votes > 0, evidence.total + 1e-9 * evidence.votes, -1.0)
+    answer = (chances if leader == "chance" else by_scores).argmax(axis=-1)
+    place = answer[..., None]
+    first = np.take_along_axis(chances, place, axis=-1)[..., 0]
+    others = chances.copy()
+    np.put_along_axis(others, place, 0.0, axis=-1)
+    second = others.max(axis=-1)
     n = np.maximum(evidence.num_samples, 1.0)
     mean_score = evidence.total.sum(axis=-1) / n
     share = evidence.votes.max(axis=-1) / n
     facts = np.stack([np.ones_like(first), first, first**2, second, mean_score, share], axis=-1)
-    return Standing(chances.argmax(axis=-1), first, facts)
+    return Standing(answer, first, facts)
 
 
 class Paths(NamedTuple):
@@ -57,6 +69,7 @@ class Paths(NamedTuple):
     Attributes:
         facts: [paths, steps, NUM_FACTS] of `Standing`.
         is_right: [paths, steps], whether the answer that is given there is right.
+        value: [paths, steps], what a rule that is learnt takes that answer to be worth.
         cost: [paths, steps], spent on samples until then, in mean samples.
         weight: [paths]; a problem's paths weigh 1 together.
         extra: [paths, steps], what giving an answer there costs beside the samples: that of another
@@ -65,6 +78,7 @@ class Paths(NamedTuple):
 
     facts: _Floats
     is_right: NDArray[np.bool_]
+    value: _Floats
     cost: _Floats
     weight: _Floats
     extra: _Floats
@@ -112,7 +126,7 @@ def fit_stopping(paths: Paths, sizes: Sequence[int], price: float) -> StoppingRu
     if not len(paths.weight) or price < 0:
         raise InputError("a stopping rule needs recorded paths and a price that is not negative")
     num_steps = paths.cost.shape[1]
-    ends = paths.is_right - price * paths.extra
+    ends = paths.value - price * paths.extra
     value = ends[:, -1]
     rows: list[tuple[float, ...]] = []
     for step in range(num_steps - 2, -1, -1):

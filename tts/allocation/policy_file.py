@@ -14,14 +14,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tts.allocation.evidence import AnswerModel
-from tts.allocation.optimal_stopping import StoppingRule
+from tts.allocation.optimal_stopping import Leader, StoppingRule
 from tts.allocation.pricing import PricedRule
 from tts.allocation.support import Belief
 from tts.errors import InputError
 from tts.storage import bounded_yaml
 from tts.types.figures import Counted
 
-SCHEMA = 4
+SCHEMA = 5
 _DEFAULT_PRICE = 1e-3
 _HALF_A_POINT = 0.005
 
@@ -113,6 +113,7 @@ class LadderPart(_Part):
     Attributes:
         verifier: Whose scores were recorded; None if none were.
         sizes: Samples after each step.
+        leader: What the answer that is given has most of (`tts.allocation.optimal_stopping`).
         answer: Weights of the answer model (`tts.allocation.evidence`).
         points: Rising in cost.
         edges: Chances of the best answer between the bins of predicted difficulty, rising.
@@ -121,6 +122,7 @@ class LadderPart(_Part):
 
     verifier: str | None = None
     sizes: tuple[int, ...]
+    leader: Leader = "chance"
     answer: tuple[float, ...]
     points: tuple[LadderPoint, ...]
     edges: tuple[_Chance, ...] = ()

@@ -3,7 +3,8 @@
 After each step, the chance of each answer is worked out from votes and scores
 (`tts.allocation.evidence`), and whether going on is worth its price
 (`tts.allocation.optimal_stopping`). Where it is not, the answer of largest chance wins: that of the
-vote where answers agree, that of the verifier where they do not. Unless another strategy is known
+vote where answers agree, that of the verifier where they do not; or, where calibration found that
+better, the one of most scores in all. Unless another strategy is known
 to do better on problems whose samples leave such a chance, by its lower bound and by more than it
 costs: then its answer is taken.
 
@@ -20,7 +21,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tts.allocation.evidence import AnswerModel, gather
-from tts.allocation.optimal_stopping import Standing, StoppingRule, standing
+from tts.allocation.optimal_stopping import Leader, Standing, StoppingRule, standing
 from tts.allocation.pricing import PricedRule, rule_for
 from tts.errors import InputError
 from tts.operators._body import Body, body_spec, one_model
@@ -63,6 +64,9 @@ class Escalate(OperatorModel):
     answer: tuple[float, ...] = Field(
         AnswerModel().weights, description="weights of the model that says how right an answer is"
     )
+    leader: Leader = Field(
+        "chance", description="what the winner has most of: chance, or scores in all"
+    )
     verifier: str | None = Field(
         None, description="verifier whose scores count; votes alone if none"
     )
@@ -79,6 +83,8 @@ class Escalate(OperatorModel):
         for choice in self.choices:
             if not len(choice.low) == len(choice.cost) == len(self.edges) + 1:
                 raise ValueError(f"{choice.name} needs accuracy and cost in each bin")
+        if self.leader == "scores" and self.verifier is None:
+            raise ValueError("a leader by scores needs a verifier")
         try:
             if not self.rules:
                 raise InputError("there is no rule that says when to stop")
@@ -125,7 +131,7 @@ class Escalate(OperatorModel):
         luck = random.Random(context.seed("rule")).random()
         for step, size in enumerate(self.sizes):
             is_whole = await samples.draw(size)
-            now = standing(model, gather(samples.classes, samples.scores))
+            now = standing(model, gather(samples.classes, samples.scores), self.leader)
             chance = float(now.chance)
             expected = chance if expected is None else expected
             rule = self.rules[0] if pace is None else rule_for(self.rules, pace.share(), luck)
