@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     ab_mcts: Callable[..., Pipeline]
     abandon: Callable[..., Pipeline]
     adaptive_consistency: Callable[..., Pipeline]
+    apr: Callable[..., Pipeline]
     archon: Callable[..., Pipeline]
     atts: Callable[..., Pipeline]
     auto: Callable[..., Pipeline]

@@ -52,6 +52,7 @@ from tts.operators import (
     shared_cache,
     shared_work,
     solve_steps,
+    spawn,
     think,
     tree_search,
     trim,
@@ -249,6 +250,7 @@ FULL: Mapping[str, tuple[Pipeline, ...]] = {
             easy_top_p=0.5,
         ),
     ),
+    "spawn": (spawn(n=2, wire="search", calls=3, max_children=4, child_tokens=99),),
     "think": (
         think(
             n=2,

@@ -81,6 +81,12 @@ _BLOCKS = (
     "first its goals, none of which may need what another one finds, then a path for each goal, "
     "then what follows from all of them. Go on after a block as you like."
 )
+_SPAWN = """\
+Reason step by step. Wherever several parts can be worked out on their own, have it done for \
+you: write the parts as a numbered list between <spawn> and </spawn>, and nothing after it. Each \
+part is solved by somebody who sees the problem and that line alone. What was found then stands \
+in place of the list, between <results> and </results>, and you go on from it. Never write \
+results yourself."""
 _OUTLINE = """\
 Outline how the problem is solved, as one JSON object {"step1": "...", "step2": "...", ...}. Each \
 step says what is to be found, and not how; it has one target of its own; no step holds a result. \
@@ -152,6 +158,12 @@ Together there are 96 + 63 = 159 cups.
 A third of them is 159 / 3 = 53, so that 159 - 53 = 106 are not red.
 
 The answer is {answer}."""
+_EXAMPLE_SPAWN = """\
+The two kinds of boxes can be counted on their own.
+<spawn>
+1. How many cups are 12 boxes of 8?
+2. How many cups are 7 boxes of 9?
+</spawn>"""
 _EXAMPLE_STEPS = (
     "Find the number of cups in the boxes of 8",
     "Find the number of cups in the boxes of 9",
@@ -239,6 +251,20 @@ def solve_in_blocks(problem: Problem) -> Prompt:
     asked = answered(problem, _BLOCKS)
     reply = _EXAMPLE_BLOCK.format(answer=_example_answer(asked))
     return plan(problem, asked, "", PromptExample(_EXAMPLE, reply))
+
+
+def solve_spawning(problem: Problem, calls: int | None) -> Prompt:
+    """Ask for a solution that may have parts worked out by others.
+
+    Args:
+        problem: What is to be solved.
+        calls: Lists that it may write; None leaves that open, 0 does not speak of them.
+    """
+    if calls == 0:
+        return plan(problem, answered(problem, "Reason step by step."), "")
+    often = "" if calls is None else f" At most {calls} such lists."
+    example = PromptExample(_EXAMPLE, _EXAMPLE_SPAWN)
+    return plan(problem, answered(problem, f"{_SPAWN}{often}"), "", example)
 
 
 def work_together(problem: Problem, names: Sequence[str]) -> Prompt:

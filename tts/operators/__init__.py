@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from tts.operators.shared_cache import shared_cache as shared_cache
     from tts.operators.shared_work import shared_work as shared_work
     from tts.operators.solve_steps import solve_steps as solve_steps
+    from tts.operators.spawn import spawn as spawn
     from tts.operators.think import think as think
     from tts.operators.tree_search import tree_search as tree_search
     from tts.operators.trim import trim as trim
@@ -93,6 +94,7 @@ _OPERATORS = (
     "shared_cache",
     "shared_work",
     "solve_steps",
+    "spawn",
     "think",
     "tree_search",
     "trim",
