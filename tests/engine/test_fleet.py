@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any, Self
 
 import pytest
@@ -23,7 +24,7 @@ from tts.bench.servers.steady import Steady
 from tts.engine.fleet import Fleet
 from tts.engine.remote import pace
 from tts.engine.running import make_engine
-from tts.engine.scripted import INFO, Ask, Line
+from tts.engine.scripted import ALL, INFO, Ask, Line
 from tts.engine.spec import EngineSpec
 from tts.errors import EngineError, InputError, ModelError
 from tts.types import GenerationRequest, Message, ModelInfo, Prompt, Sampling, Usage, sum_usage
@@ -323,6 +324,20 @@ def test_servers_of_other_models_are_refused() -> None:
         with pytest.raises(ModelError, match="engine 2 of m does not run what the first does"):
             async with fleet_of(servers[1:]):
                 pass
+
+    run(main)
+
+
+def test_members_call_tools_only_where_all_do() -> None:
+    """One has refused them, as each learns for itself; they have the same model all the same."""
+
+    async def main() -> None:
+        able = [replace(ALL, tool_calls=calls) for calls in (True, False)]
+        fleet = Fleet([Member(say, capabilities=each) for each in able])
+        await fleet.start()
+        assert not fleet.capabilities.tool_calls and fleet.capabilities.token_ids
+        assert Fleet([Member(say, capabilities=able[0])]).capabilities.tool_calls
+        await fleet.aclose()
 
     run(main)
 

@@ -53,8 +53,9 @@ def test_calls_are_tasks_in_their_order() -> None:
     text = written(
         ("wait", {"words": "$7 and ${8}", "seconds": 2}),
         ("search", {"query": "x"}),
-        ("drop_task", {"task": 4}),
-        ("wait", {"seconds": "1", "words": "b", "in_place_of": 5}),
+        ("drop_task", {"task": 4.0}),
+        ("drop_task", {"task": "the last"}),
+        ("wait", {"seconds": "1", "words": "b", "in_place_of": "$5"}),
         ("keep_all", {}),
     )
     first, unknown, dropped, instead = read_calls(f"<think>7.</think>{text}", TOOLS, first=9)

@@ -17,7 +17,7 @@ from tts.tools.base import Tool
 _INSTEAD = "in_place_of"
 _DROP, _KEEP = "drop_task", "keep_all"
 RESERVED = frozenset({JOIN, _DROP, _KEEP})  # names that no tool may have
-_NUMBER = {"type": "integer", "description": "number of a task that is waiting"}
+_TASK_NUMBER = {"type": "integer", "description": "number of a task that is waiting"}
 
 
 def plan_fields(tools: Mapping[str, Tool]) -> dict[str, Any]:
@@ -28,11 +28,11 @@ def plan_fields(tools: Mapping[str, Tool]) -> dict[str, Any]:
 def review_fields(tools: Mapping[str, Tool]) -> dict[str, Any]:
     """Return those with which a graph that is being worked off may be changed."""
     shown = [
-        _function(name, tool.about, tool.inputs, {_INSTEAD: _NUMBER})
+        _function(name, tool.about, tool.inputs, {_INSTEAD: _TASK_NUMBER})
         for name, tool in tools.items()
     ]
     drop = _function(_DROP, "takes out a task that is waiting and that no other needs", {}, {})
-    drop["function"]["parameters"] |= {"properties": {"task": _NUMBER}, "required": ["task"]}
+    drop["function"]["parameters"] |= {"properties": {"task": _TASK_NUMBER}, "required": ["task"]}
     return _fields([*shown, drop, _function(_KEEP, "changes nothing", {})])
 
 
@@ -58,20 +58,26 @@ def _read(text: str, tools: Mapping[str, Tool], number: int) -> Iterator[Task | 
         if name == _KEEP:
             continue
         if name == _DROP:
-            if isinstance(place := given.get("task"), int):
+            if (place := _number(given.get("task"))) is not None:
                 yield place
             continue
-        instead = given.pop(_INSTEAD, None)
-        is_new = not isinstance(instead, int)
+        instead = _number(given.pop(_INSTEAD, None))
         order = list(tools[name].inputs) if name in tools else []
         named = sorted(given, key=lambda key: order.index(key) if key in order else len(order))
-        yield _task(number if is_new else instead, name, [_text(given[key]) for key in named])
-        number += is_new
+        arguments = [_text(given[key]) for key in named]
+        yield _task(number if instead is None else instead, name, arguments)
+        number += instead is None
 
 
 def _task(number: int, name: str, arguments: list[str]) -> Task:
     shown = ", ".join(json.dumps(argument, ensure_ascii=False) for argument in arguments)
     return Task(number, name, tuple(arguments), f"{name}({shown})", needs_of(arguments))
+
+
+def _number(value: Any) -> int | None:
+    """Return the number of a task, which models also write as 3.0, "3" or "$3"; None for none."""
+    text = str(value).strip().removeprefix("$").removesuffix(".0")
+    return int(text) if text.isdecimal() and len(text) < 7 else None
 
 
 def _text(value: Any) -> str:

@@ -55,10 +55,12 @@ class Pool:
         while missing and late != give_up:
             async with self._cell() as cell:
                 await cell.load(code)
-                while missing and late != give_up and cell.is_running:
+                while missing and late != give_up:
                     outcome = done[missing[0]] = await cell.run(missing[0])
                     late = late + 1 if outcome.is_late else 0
                     missing.pop(0)
+                    if not cell.is_running:
+                        break
         done.update(dict.fromkeys(missing, _NOT_RUN))
         return [done[test] for test in tests]
 
