@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from tests.operators.test_dag import END, JOIN, PLAN, findings, waiting, work
+from tests.support import solving
 from tests.support.results import noted
 from tts.bench.servers.misbehaving import Asked, Reply, Server, choice, models, refusal, whole
 from tts.engine.openai import OpenAIEngine
 from tts.engine.scripted import ALL, Ask, Line, ScriptedEngine
 from tts.operators._native_calls import plan_fields, read_calls, review_fields
 from tts.runtime.job import Job
+from tts.runtime.log import GenerationLog
 from tts.runtime.runtime import Runtime
 from tts.strategies import flash_searcher, llm_compiler
 from tts.tools import calculator, solve
@@ -98,6 +100,19 @@ def test_a_plan_of_calls_is_worked_off_and_changed() -> None:
     (figures,) = result.facts.graphs
     # The changed task began once 2 had ended: 2 s and 1 s, one after the other.
     assert (figures.tasks, figures.changed, figures.seconds) == (3, 1, 3.0)
+
+
+def test_a_plan_of_calls_is_in_the_log() -> None:
+    def line(ask: Ask) -> Line:
+        if CALL in ask.prompt:
+            return Line(written(*SUMS))
+        return Line(written(("keep_all", {})) if CHANGE in ask.prompt else "Action: Finish(19)")
+
+    log, engines = GenerationLog(), [native(line), native(line)]
+    pipeline = flash_searcher(tools=[{"name": "calculator"}])
+    first, second = (solving.solve(engine, pipeline, log=log) for engine in engines)
+    assert engines[0].requests and not engines[1].requests
+    assert findings(second) == findings(first) == {1: "12", 2: "19"}
 
 
 def test_an_engine_that_calls_nothing_is_asked_in_words() -> None:
