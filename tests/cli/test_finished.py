@@ -16,6 +16,7 @@ from tts.engine.scripted import ScriptedEngine
 from tts.engine.spec import EngineSpec
 from tts.engine.vllm import VLLMEngine
 from tts.errors import EngineError
+from tts.runtime.log_file import read_completions
 
 Tts = Callable[..., Outcome]
 
@@ -121,6 +122,21 @@ def test_a_model_whose_samples_are_all_reused_is_not_loaded(
     assert 0 < more["tokens"]["reused"] < more["tokens"]["generated"]
     (again,) = figures(tts(*command, "self_consistency", "--set", "n=6", "--out", "anew"))
     assert more["accuracy"] == again["accuracy"]
+
+
+def test_a_run_holds_the_samples_that_it_reused(tts: Tts, data: str) -> None:
+    command = ("eval", "file", "--data", data, "--json", "--set", "n=4", "--preset")
+    (whole,) = figures(tts(*command, "self_consistency"))
+    (fewer,) = figures(tts(*command, "self_consistency", "--set", "n=3", "--reuse", whole["out"]))
+    log = Path(fewer["out"], "generations.jsonl")
+    texts = {(line["problem"], line["seed"]): line["text"] for line in read_completions(log)}
+    assert len(texts) == 5 * 3 and all("boxed" in text for text in texts.values())
+    shutil.rmtree(whole["out"])
+    Path(fewer["out"], "summary.json").unlink()
+    Path(fewer["out"], "problems.jsonl").write_text("")
+    (again,) = figures(tts(*command, "self_consistency", "--set", "n=3"))
+    assert again["tokens"]["reused"] == again["tokens"]["generated"] == fewer["tokens"]["reused"]
+    assert len(list(read_completions(log))) == 5 * 3  # each stands there once
 
 
 def test_where_time_is_limited_a_model_is_loaded_first(

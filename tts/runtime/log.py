@@ -183,6 +183,9 @@ class GenerationLog:
         """Keep a finished completion."""
         self._put(entry, completion)
 
+    def adopt(self, entry: "Entry", completion: Completion) -> None:
+        """Keep a completion that was found and is now used, where it is another run's."""
+
     def record_aborted(self, entry: "Entry", usage: Usage) -> None:
         """Keep what the aborted part of a request had cost."""
         self._past_of(entry).decided(entry.name, entry.at)
@@ -281,6 +284,10 @@ class ProblemLog:
     def record(self, key: str, seed: int, completion: Completion, *, node: str, at: float) -> None:
         """Keep a finished completion of a node; with a `LogFile`, on disk before it is seen."""
         self._log.record(self._entry(node, key, seed, at), completion)
+
+    def adopt(self, key: str, seed: int, completion: Completion, *, node: str, at: float) -> None:
+        """Keep a completion that was found and is now used, where it is another run's."""
+        self._log.adopt(self._entry(node, key, seed, at), completion)
 
     def record_aborted(self, key: str, seed: int, usage: Usage, *, node: str, at: float) -> None:
         """Keep what the aborted part of the request with this base seed had cost."""

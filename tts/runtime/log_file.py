@@ -46,6 +46,7 @@ class LogFile(GenerationLog):
         self._session = 1
         self._prompted: dict[tuple[str, int], set[str]] = {}  # keys whose prompt is written
         self._files: list[int] = []
+        self._others: set[int] = set()  # those of them that are other runs'
         end = self._resume(path, finished) if path.exists() else 0
         self._writer = LineWriter(path, end)
         self._own = self._open(path)
@@ -57,6 +58,7 @@ class LogFile(GenerationLog):
             StoreError: The file cannot be read, or a line other than the last is damaged.
         """
         file = self._open(path)
+        self._others.add(file)
         for line in read_lines(path):
             self._keep_other(file, line)
 
@@ -105,6 +107,12 @@ class LogFile(GenerationLog):
         start = self._writer.size
         self._append("completion", entry, said)
         self._put(entry, _Place(self._own, start, self._writer.size - start))
+
+    def adopt(self, entry: Entry, completion: Completion) -> None:
+        """Write down what is used of another run, so that this run's folder is whole."""
+        found = self._places.get(entry.name)
+        if found is not None and found.where.file in self._others:
+            self.record(entry, completion)
 
     def record_aborted(self, entry: Entry, usage: Usage) -> None:
         """Keep what an aborted request had cost."""

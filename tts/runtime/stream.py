@@ -130,6 +130,7 @@ class RequestStream:
             place, at, seed, completion = begun.recorded[0]
             await self._until(clock.recorded(at, (place,)))
             begun.recorded.pop(0)
+            self._services.log.adopt(begun.key, seed, completion, node=self._node, at=clock.now)
             return self._settle(begun, replace(completion, index=seed - begun.request.seed))
         if begun.live is None:
             await self._let_reader_decide(begun)
