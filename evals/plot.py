@@ -75,7 +75,8 @@ def plot_accuracy(
     Where the samples of a run allow it, its maj@k is drawn as a line: what voting would have
     reached with fewer samples, at what those would have cost. Runs that are not finished have
     hollow points; those that lie in one place are rings around each other. A preset has the same
-    colour in every panel, and its name stands beside its point.
+    colour in every panel, and its name stands beside its point; a model, where all runs are of one
+    preset.
 
     Args:
         summaries: The runs; those whose cost is not known in this unit are named and left out.
@@ -93,7 +94,8 @@ def plot_accuracy(
             "--unit"
         )
     benchmarks = list(dict.fromkeys(summary.benchmark for summary in known))
-    names = sorted({summary.preset for summary in summaries})
+    by_model = _have_one_preset(summaries)
+    names = sorted({_named(summary, by_model=by_model) for summary in summaries})
     settings: dict[Any, Any] = {
         "text.parse_math": False,  # a $ in a name is a dollar sign
         "font.family": look.font,
@@ -107,7 +109,7 @@ def plot_accuracy(
         for place, benchmark in enumerate(benchmarks, start=1):
             panel = [summary for summary in known if summary.benchmark == benchmark]
             axes = figure.add_subplot(1, len(benchmarks), place)
-            _draw_panel(axes, panel, unit, names, bands or {}, look)
+            _draw_panel(axes, panel, unit, names, bands or {}, look, by_model=by_model)
         if missing := [s.preset for s in summaries if not s.cost.of(unit)]:
             said = ", ".join(dict.fromkeys(missing))
             small = look.font_size - 1
@@ -153,9 +155,15 @@ def save_figure(figure: Figure, path: Path, *, dpi: int = _PLAIN_LOOK.dpi) -> No
         raise cannot_write(path, error) from error
 
 
-def _model_name(summary: Summary) -> str:
-    """Return a model as its spec says it, or the name of the folder that holds it."""
-    return Path(summary.model).name if Path(summary.model).is_absolute() else summary.model
+def _have_one_preset(summaries: Sequence[Summary]) -> bool:
+    """Return whether runs are of several models and of one preset."""
+    presets, models = ({one.preset for one in summaries}, {one.model for one in summaries})
+    return len(presets) == 1 < len(models)
+
+
+def _named(summary: Summary, *, by_model: bool) -> str:
+    """Return what tells a run from the others: its preset, or its model where all have one."""
+    return summary.model_name if by_model else summary.preset
 
 
 def _draw_panel(
@@ -165,12 +173,16 @@ def _draw_panel(
     names: Sequence[str],
     bands: Bands,
     look: Look,
+    *,
+    by_model: bool,
 ) -> None:
-    models = list(dict.fromkeys(map(_model_name, summaries)))
+    models = list(dict.fromkeys(summary.model_name for summary in summaries))
     labels = []
     for summary in summaries:
-        times, colour = divmod(names.index(summary.preset), len(COLOURS))
-        name = summary.preset if len(models) == 1 else f"{summary.preset}, {_model_name(summary)}"
+        name = _named(summary, by_model=by_model)
+        times, colour = divmod(names.index(name), len(COLOURS))
+        if len(models) > 1 and not by_model:
+            name = f"{name}, {summary.model_name}"
         style = _Style(name, COLOURS[colour], _MARKERS[times % len(_MARKERS)])
         _draw_point(axes, summary, unit, style)
         if unit not in PARALLEL:

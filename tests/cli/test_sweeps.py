@@ -132,10 +132,12 @@ def test_several_models_have_a_column(tts: Tts, data: str, monkeypatch: pytest.M
         return ScriptedEngine(add_up, info=info)
 
     monkeypatch.setattr(running, "make_engine", make_engine)
-    told = tts("eval", "file", "--data", data, "--model", "one", "--model", "two").out
-    head, first, second = told.splitlines()[:3]
+    command = ("eval", "file", "--data", data, "--preset", "single")
+    told = tts(*command, "--model", "one", "--model", "two")
+    head, first, second = told.out.splitlines()[:3]
     assert head.split()[2] == "model"
     assert (first.split()[2], second.split()[2]) == ("one", "two")
+    assert "file single one: 5/5 done" in told.err and "file single two: 5/5 done" in told.err
     assert len(list(Path("runs").glob("*/run.json"))) == 2
 
 

@@ -145,6 +145,14 @@ def test_a_preset_has_one_colour_and_its_name_beside_its_point() -> None:
     assert sorted(text.get_text() for text in left.texts) == ["a", "b"]
 
 
+def test_models_of_one_preset_are_told_apart_by_colour_and_name() -> None:
+    runs = [summary(record("p", "ra"), preset="b", model=model) for model in ("/m/one", "two")]
+    (axes,) = plot_accuracy(runs).axes
+    first, second = (container[0].get_color() for container in axes.containers)
+    assert first != second
+    assert sorted(text.get_text() for text in axes.texts) == ["one", "two"]
+
+
 def test_points_in_one_place_are_rings_and_labels_are_apart() -> None:
     runs = [summary(record("p", "ra"), preset=name) for name in "abc"]
     (axes,) = plot_accuracy(runs).axes

@@ -5,6 +5,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,7 +24,7 @@ from tts.evals.units import choose_unit
 from tts.evaluation import Scope, run_plans
 from tts.parts import plugins
 from tts.session.runtime import DEFAULT_MODEL, DEFAULT_PRESET, Runtime
-from tts.types.figures import SCHEMA, Summary
+from tts.types.figures import SCHEMA, Summary, short_model
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -192,7 +193,7 @@ def evaluate_command(
     typed = _Typed(suite, file, models, out, tuple(reuse or ()), engine)
     works = list(suite.works(engine))
     summaries = output.run_async(
-        _run(works, out, [log_of(run) for run in typed.reuse]),
+        _run(works, suite, out, [log_of(run) for run in typed.reuse]),
         if_interrupted=f"interrupted; what was finished is kept. Go on with:\n  {typed}",
     )
     picture = _save_plot(summaries, out)
@@ -208,12 +209,17 @@ def evaluate_command(
 
 
 async def _run(
-    works: Sequence[tuple[Runtime, list[Plan]]], out: Path, logs: Sequence[Path]
+    works: Sequence[tuple[Runtime, list[Plan]]], suite: Suite, out: Path, logs: Sequence[Path]
 ) -> list[Summary]:
     summaries: list[Summary] = []
-    for runtime, plans in works:
+    for model, (runtime, plans) in zip(suite.models, works, strict=True):
+        shown = partial(
+            watch,
+            model=short_model(mask_login(model)) if len(suite.models) > 1 else "",
+            has_seeds=len(suite.seeds) > 1,
+        )
         async with runtime:
-            summaries += await run_plans(runtime, plans=plans, out=out, logs=logs, watch=watch)
+            summaries += await run_plans(runtime, plans=plans, out=out, logs=logs, watch=shown)
     return summaries
 
 
@@ -240,9 +246,9 @@ def _print(summaries: Sequence[Summary], typed: _Typed, picture: Path | None) ->
     output.print_table(tables.summary_table(summaries, width=output.width()))
     output.print_text()
     output.print_lines(tables.notes(summaries))
-    for summary in summaries:
+    for name, summary in zip(tables.names_of(summaries), summaries, strict=True):
         if reasons := _reasons(summary):
-            output.print_text(f"note: {summary.benchmark} {summary.preset}: {reasons}")
+            output.print_text(f"note: {name}: {reasons}")
         output.print_text(f"run   {summary.out}")
         if read := tables.kv_read(summary.kv_bytes):
             output.print_text(f"KV    {read}")

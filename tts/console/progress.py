@@ -88,9 +88,17 @@ class ProgressView:
 
 
 @contextmanager
-def watch(plan: Plan) -> Iterator[Show]:
-    """Show how far a plan has come while the block runs."""
-    with ProgressView(f"{plan.benchmark} {plan.preset.name}") as view:
+def watch(plan: Plan, *, model: str = "", has_seeds: bool = False) -> Iterator[Show]:
+    """Show how far a plan has come while the block runs.
+
+    Args:
+        plan: It.
+        model: Its model's name; empty where all plans have the same.
+        has_seeds: Whether plans have different seeds.
+    """
+    words = [plan.benchmark, plan.preset.name, *([model] if model else [])]
+    words += [f"seed {plan.seed}"] if has_seeds else []
+    with ProgressView(" ".join(words)) as view:
         yield view.show
 
 

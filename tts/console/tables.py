@@ -42,7 +42,7 @@ def summary_table(
             table,
             summary.benchmark,
             summary.preset,
-            *([summary.model] if have_models else []),
+            *([summary.model_name] if have_models else []),
             *([str(summary.seed)] if have_seeds else []),
             *([] if are_finished else [f"{summary.done}/{summary.planned}"]),
             f"{summary.accuracy:.1%}",
@@ -60,31 +60,48 @@ def _more(summary: Summary) -> tuple[str, str, str]:
     return passing, count(summary.tokens.wasted), count(summary.tokens.cached)
 
 
+def names_of(summaries: Sequence[Summary]) -> list[str]:
+    """Return benchmark and preset of each run, with model and seed where these differ."""
+    have_models = len({summary.model for summary in summaries}) > 1
+    have_seeds = len({summary.seed for summary in summaries}) > 1
+    return [
+        " ".join(
+            (
+                one.benchmark,
+                one.preset,
+                *([one.model_name] if have_models else []),
+                *([f"seed {one.seed}"] if have_seeds else []),
+            )
+        )
+        for one in summaries
+    ]
+
+
 def notes(summaries: Sequence[Summary]) -> Iterator[str]:
     """Yield what to mind about figures in a table."""
-    for summary in summaries:
+    for name, summary in zip(names_of(summaries), summaries, strict=True):
         if not summary.is_finished:
             yield (
-                f"note: {summary.benchmark} {summary.preset} is unfinished, {summary.done} of "
+                f"note: {name} is unfinished, {summary.done} of "
                 f"{summary.planned}: easy problems finish first, so its accuracy is likely too high"
             )
         if summary.unanswered:
             shown = ", ".join(summary.unanswered[:_NAMED])
             more = len(summary.unanswered) - _NAMED
             yield (
-                f"note: {summary.benchmark} {summary.preset}: {len(summary.unanswered)} problems "
+                f"note: {name}: {len(summary.unanswered)} problems "
                 f"lack samples that the server did not give: {shown}"
                 f"{f' and {more} more' if more > 0 else ''}; the same command tries them again"
             )
         if summary.short:
             yield (
-                f"note: {summary.benchmark} {summary.preset}: {summary.short} of {summary.done} "
+                f"note: {name}: {summary.short} of {summary.done} "
                 "finished problems have fewer samples than were asked for: calls failed, or a "
                 "pool had no more"
             )
         if summary.tokens.lost:
             yield (
-                f"note: {summary.benchmark} {summary.preset} was stopped with calls in flight; "
+                f"note: {name} was stopped with calls in flight; "
                 f"they count as up to {summary.tokens.lost:,} tokens more in its run budget"
             )
     if any(summary.is_replay for summary in summaries):
@@ -95,12 +112,9 @@ def unknown_costs(summaries: Sequence[Summary], unit: Unit | None) -> Iterator[s
     """Yield which runs do not know their cost in a unit, and why that may be."""
     if unit is None:
         return
-    for summary in summaries:
+    for name, summary in zip(names_of(summaries), summaries, strict=True):
         if not summary.cost.of(unit):
-            yield (
-                f"note: {summary.benchmark} {summary.preset}: its {unit} are not known: "
-                f"{why_unknown(unit)}"
-            )
+            yield (f"note: {name}: its {unit} are not known: {why_unknown(unit)}")
 
 
 def kv_read(kv_bytes: KVBytes) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, get_args
 
 from tts.errors import StoreError
@@ -14,6 +15,11 @@ UNITS: tuple[Unit, ...] = get_args(Unit)
 Counted = Literal["tokens", "calls", "seconds", "flops", "eflops", "usd", "sequential"]
 COUNTED: tuple[Counted, ...] = get_args(Counted)
 LATENCIES: tuple[Counted, ...] = ("seconds", "sequential")  # what is drawn together costs once
+
+
+def short_model(model: str) -> str:
+    """Return a model as it was named; in place of an absolute path, the name of the folder."""
+    return Path(model).name if Path(model).is_absolute() else model
 
 
 class Interval(NamedTuple):
@@ -156,6 +162,11 @@ class Summary:
     out: str
     short: int = 0
     unanswered: tuple[str, ...] = ()
+
+    @property
+    def model_name(self) -> str:
+        """Its model as tables show it (`short_model`)."""
+        return short_model(self.model)
 
     @property
     def is_finished(self) -> bool:
