@@ -85,6 +85,8 @@ def test_three_clicks_lead_from_all_runs_to_why_a_vote_went_wrong(page: Any, add
     page.get_by_label("Status", exact=True).select_option("lost")
     page.get_by_role("link", name="s0", exact=True).click()
     page.get_by_text("A right answer had 1 of 4 samples").wait_for()
+    page.wait_for_function("document.querySelector('main').offsetHeight > innerHeight")
+    assert page.evaluate("scrollY") == 0  # the outcome stands above what happened
     votes = page.locator("table.votes tr")
     assert [row.split() for row in votes.all_inner_texts()] == [
         ["3", "3", "wrongchosen"],

@@ -14,7 +14,7 @@ from tests.viewer.conftest import HOSTILE
 from tts.cli.main import run as tts
 from tts.errors import InputError, StoreError
 from tts.storage.sealed_lines import decode_line, encode_line
-from tts.viewer.outcome import answers_of, is_weighted
+from tts.viewer.outcome import answers_of, is_weighted, why
 from tts.viewer.page import build_page
 from tts.viewer.problem import problem_view
 from tts.viewer.prompts import prompts_of, said
@@ -69,6 +69,24 @@ def test_a_problem_says_why_a_vote_went_wrong(voted: Path) -> None:
     first = view["attempts"][0]
     assert first["thought"] == "<think>hm, <b>bold</b></think>"
     assert first["thought"] + first["text"] == HOSTILE % 2
+
+
+def test_a_tie_says_what_decided_it() -> None:
+    def one(answer: str | None, count: int, *, chosen: bool = False) -> dict[str, Any]:
+        correct = answer == "7"
+        return {"answer": answer, "count": count, "correct": correct, "weight": None} | {
+            "chosen": chosen
+        }
+
+    record = {"answer": "3", "correct": False, "error": "", "facts": {"aborted": 0}}
+    view = {"record": record, "stops": [], "events": [], "votes": [{}], "attempts": [{}] * 8}
+    several = [one("3", 2, chosen=True), one("7", 2), one("9", 2), one(None, 2)]
+    first, second = why({**view, "answers": several})
+    assert first == (
+        "Chosen with 2 of 8 samples, a tie with 2 other answers: of equals, the one whose first "
+        "sample was drawn first."
+    )
+    assert second == "A right answer had 2 of 8 samples: it was there and lost."
 
 
 def test_a_problem_holds_its_calls_and_what_each_node_passed_on(voted: Path) -> None:

@@ -86,16 +86,27 @@ def _why(view: Values) -> Iterator[str]:
 
 
 def _chosen(view: Values) -> str:
-    record, total = view["record"], len(view["attempts"])
-    chosen = next((one for one in view["answers"] if one["chosen"]), None)
+    record, answers, total = view["record"], view["answers"], len(view["attempts"])
+    chosen = next((one for one in answers if one["chosen"]), None)
     if chosen is not None and view["votes"]:
-        return f"Chosen with {_much(chosen, view['answers'], total)}."
+        return f"Chosen with {_much(chosen, answers, total)}{_tie(chosen, answers)}."
     by = next((e.get("by") for e in view["events"] if e["kind"] == "select"), None)
     score = next(
         (a["scores"].get(by) for a in view["attempts"] if a.get("answer") == record["answer"]), None
     )
     said = "" if by is None else f" by {by}" + ("" if score is None else f", {score:.3f}")
     return f"Chosen from {total} samples{said}."
+
+
+def _tie(chosen: Values, answers: Sequence[Values]) -> str:
+    """Return how many other answers had as much as the chosen one, and what decided; or nothing."""
+    size = "weight" if is_weighted(answers) else "count"
+    rivals = [one for one in answers if one["answer"] is not None and one is not chosen]
+    equal = sum(one[size] == chosen[size] for one in rivals)
+    if not equal:
+        return ""
+    others = "another answer" if equal == 1 else f"{equal} other answers"
+    return f", a tie with {others}: of equals, the one whose first sample was drawn first"
 
 
 def _others(record: Values, answers: Sequence[Values], total: int) -> Iterator[str]:

@@ -46,6 +46,7 @@ function parse(hash) {
 async function show() {
   leave();
   const { parts, params } = parse(location.hash);
+  const { tab, attempt } = params; // as asked for: pages note there what they show
   const state = { gone: false, timers: [] };
   leave = () => { state.gone = true; state.timers.forEach(clearTimeout); };
   const page = {
@@ -91,8 +92,8 @@ async function show() {
       main.replaceChildren(h("p", { class: "fault", role: "alert" }, error.message));
     }
   }
-  if (!state.gone && !params.attempt) {
-    if (params.tab) main.querySelector("[role=tablist]")?.scrollIntoView({ block: "start" });
+  if (!state.gone && !attempt) {
+    if (tab) main.querySelector("[role=tablist]")?.scrollIntoView({ block: "start" });
     else window.scrollTo(0, 0);
   }
 }

@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { address, amount, h, palette, percent, s, seconds, shortModel } from "./dom.js";
-import { plot } from "./plot.js";
+import { plot, toldBy } from "./plot.js";
 import { parseSort, table } from "./table.js";
 
 export function interval(run) {
@@ -26,12 +26,16 @@ export function state(run) {
     h("progress", { max: 1, value: share, "aria-label": "done" }));
 }
 
+// Tokens of different models are no common measure, where a plot would set them side by side.
+const differ = (runs) => Object.values(Object.groupBy(runs.filter((run) => run.cost), (run) => run.benchmark))
+  .some((same) => new Set(same.map((run) => run.model)).size > 1 && same.every((run) => run.cost.eflops));
+
 export async function overview(page) {
   let { runs, units, unit: wanted } = await ask("runs");
   if (page.gone) return;
   page.crumb(["Runs"]);
   page.keys({});
-  let unit = page.params.unit in units ? page.params.unit : wanted ? wanted : new Set(runs.map((run) => run.model)).size > 1 && runs.some((run) => run.cost?.eflops) ? "eflops" : "tokens";
+  let unit = page.params.unit in units ? page.params.unit : wanted ? wanted : differ(runs) ? "eflops" : "tokens";
   const columns = [
     { name: "benchmark", value: (r) => r.benchmark, cell: (r) => r.benchmark },
     { name: "preset", class: "main", value: (r) => r.preset, cell: (r) => [h("a", { href: address(r.id) }, r.preset || r.id), r.fault ? h("p", { class: "fault small" }, r.fault) : null] },
@@ -55,12 +59,15 @@ export async function overview(page) {
   function draw() {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     const found = runs.filter((run) => words.every((word) => [run.benchmark, run.preset, run.model, run.id].join(" ").toLowerCase().includes(word)));
-    const colours = palette(runs.filter((run) => run.preset).map((run) => run.preset));
+    const known = runs.filter((run) => run.cost);
     count.textContent = `${found.length} of ${runs.length} runs`;
     list.show(found);
     const benchmarks = [...new Set(found.filter((run) => run.cost).map((run) => run.benchmark))];
-    pictures.replaceChildren(...benchmarks.map((benchmark) => h("section", {}, h("h2", {}, benchmark),
-      plot(found.filter((run) => run.benchmark === benchmark && run.cost), unit, units[unit], colours))));
+    pictures.replaceChildren(...benchmarks.map((benchmark) => {
+      const told = toldBy(known.filter((run) => run.benchmark === benchmark));
+      return h("section", {}, h("h2", {}, benchmark),
+        plot(found.filter((run) => run.benchmark === benchmark && run.cost), unit, units[unit], told, palette(known.map(told))));
+    }));
   }
 
   page.main.replaceChildren(

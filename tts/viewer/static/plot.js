@@ -1,8 +1,8 @@
 // Accuracy against cost: a point for each run with its interval, its curve of smaller votes.
 
-import { address, amount, h, percent, s } from "./dom.js";
+import { address, amount, h, percent, s, shortModel } from "./dom.js";
 
-const WIDTH = 760, HEIGHT = 380, LEFT = 52, RIGHT = 150, TOP = 16, BOTTOM = 44;
+const HEIGHT = 380, LEFT = 52, RIGHT = 150, TOP = 16, BOTTOM = 44;
 const PARALLEL = ["seconds", "sequential", "joules"]; // k samples at once do not cost k times one
 
 function ticks(low, high) {
@@ -34,9 +34,13 @@ function curve(run, unit) {
   return points.map(([k, accuracy]) => ({ x: k * each, y: accuracy, k }));
 }
 
-export function plot(runs, unit, label, colours) {
+// What runs are told apart by: their presets, or their models where several have one preset.
+export const toldBy = (runs) => (new Set(runs.map((run) => run.preset)).size === 1 && new Set(runs.map((run) => run.model)).size > 1 ? (run) => shortModel(run.model) : (run) => run.preset);
+
+export function plot(runs, unit, label, told, colours) {
   const known = runs.filter((run) => run.cost && run.cost[unit]);
   if (!known.length) return h("p", { class: "dim" }, `No run knows its cost in ${unit}.`);
+  const WIDTH = matchMedia("(max-width: 46rem)").matches ? 420 : 760; // letters stay readable
   const curves = new Map(known.map((run) => [run, curve(run, unit)]));
   const xs = known.flatMap((run) => [run.cost[unit], ...curves.get(run).map((p) => p.x)]);
   const ys = known.flatMap((run) => [run.interval[0], run.interval[1], ...curves.get(run).map((p) => p.y)]);
@@ -53,7 +57,7 @@ export function plot(runs, unit, label, colours) {
   const step = (highY - lowY) > 0.5 ? 0.2 : (highY - lowY) > 0.2 ? 0.1 : 0.05;
   const rows = [];
   for (let value = Math.ceil(lowY / step) * step; value <= highY + 1e-9; value += step) rows.push(value);
-  const several = new Set(known.map((run) => run.model)).size > 1;
+  const several = new Set(known.map((run) => run.model)).size > 1 && known.some((run) => told(run) === run.preset);
   const labels = known.map((run) => ({ run, y: y(run.accuracy), at: y(run.accuracy) }));
   spread(labels, 15);
   // Points in one place become rings around each other, so that none hides another.
@@ -70,13 +74,13 @@ export function plot(runs, unit, label, colours) {
     s("text", { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 6, "text-anchor": "middle" }, label),
     known.map((run) => {
       const points = curves.get(run);
-      return points.length ? s("path", { class: `curve ${colours.get(run.preset)}`, d: points.map((p, i) => `${i ? "L" : "M"}${x(p.x).toFixed(1)} ${y(p.y).toFixed(1)}`).join("") },
+      return points.length ? s("path", { class: `curve ${colours.get(told(run))}`, d: points.map((p, i) => `${i ? "L" : "M"}${x(p.x).toFixed(1)} ${y(p.y).toFixed(1)}`).join("") },
         s("title", {}, `${run.preset}: votes of ${points[0].k} to ${points.at(-1).k} of its samples`)) : null;
     }),
-    labels.map(({ run, y: from, at }) => s("path", { class: `leader ${colours.get(run.preset)}`, d: `M${x(run.cost[unit]).toFixed(1)} ${from.toFixed(1)}L${edge - 4} ${at.toFixed(1)}` })),
+    labels.map(({ run, y: from, at }) => s("path", { class: `leader ${colours.get(told(run))}`, d: `M${x(run.cost[unit]).toFixed(1)} ${from.toFixed(1)}L${edge - 4} ${at.toFixed(1)}` })),
     labels.map(({ run, at }) => {
-      const px = x(run.cost[unit]), name = several ? `${run.preset}, ${run.model.split("/").at(-1)}` : run.preset;
-      return s("a", { href: address(run.id), class: `point ${colours.get(run.preset)}`, "aria-label": `${run.preset}: ${percent(run.accuracy)}`, onmouseenter: say(run), onfocus: say(run), onmouseleave: hide, onblur: hide },
+      const px = x(run.cost[unit]), name = several ? `${run.preset}, ${run.model.split("/").at(-1)}` : told(run);
+      return s("a", { href: address(run.id), class: `point ${colours.get(told(run))}`, "aria-label": `${run.preset}: ${percent(run.accuracy)}`, onmouseenter: say(run), onfocus: say(run), onmouseleave: hide, onblur: hide },
         s("path", { class: "whisker", d: `M${px} ${y(run.interval[0])}V${y(run.interval[1])}M${px - 4} ${y(run.interval[0])}h8M${px - 4} ${y(run.interval[1])}h8` }),
         s("circle", { cx: px, cy: y(run.accuracy), r: radius.get(run), class: run.done < run.planned ? "hollow" : radius.get(run) > 6 ? "ring" : "full" }),
         s("text", { x: edge, y: at + 4 }, name.length > 22 ? `${name.slice(0, 21)}…` : name));

@@ -35,6 +35,7 @@ export async function runPage(page, name) {
   const repeats = run.repeats > 1;
   const link = (row) => address(name, row.id, row.repeat, Object.fromEntries(["filter", "status", "sort", "with"].filter((key) => params[key]).map((key) => [key, params[key]])));
   const beside = (row) => other?.get(place(row));
+  const only = (has, column) => (said.problems.some(has) ? [column] : []); // no column of nothing
   const columns = () => [
     { name: "problem", class: "main", value: (r) => r.id, cell: (r) => h("a", { href: link(r) }, r.id, repeats ? ` (${r.repeat})` : "") },
     { name: "status", value: verdict, cell: badge },
@@ -45,8 +46,8 @@ export async function runPage(page, name) {
     { name: "agree", title: "samples that gave the answer, of those with one", number: true, value: (r) => (r.answered ? r.agree / r.answered : null), cell: (r) => (r.answered ? share(r.agree, r.answered) : "") },
     { name: "samples right", title: "how easy the problem is for the model", number: true, value: (r) => (r.samples ? r.right / r.samples : null), cell: (r) => (r.samples ? share(r.right, r.samples) : "") },
     { name: "tokens", number: true, value: (r) => r.cost?.tokens, cell: (r) => (r.cost ? amount(r.cost.tokens) : "") },
-    { name: "seconds", number: true, value: (r) => r.cost?.seconds, cell: (r) => (r.cost ? amount(r.cost.seconds) : "") },
-    { name: "stopped by", value: (r) => (r.stops || []).join(", "), cell: (r) => (r.stops || []).join(", ") },
+    ...only((r) => r.cost?.seconds, { name: "seconds", number: true, value: (r) => r.cost?.seconds, cell: (r) => (r.cost ? amount(r.cost.seconds) : "") }),
+    ...only((r) => r.stops?.length, { name: "stopped by", value: (r) => (r.stops || []).join(", "), cell: (r) => (r.stops || []).join(", ") }),
     { name: "statement", class: "statement", value: (r) => r.statement, cell: (r) => h("span", { class: "clip wide" }, inline(r.statement)) },
   ];
   const holder = h("div");
