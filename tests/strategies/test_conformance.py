@@ -81,7 +81,9 @@ def say(prompt: str, draw: random.Random) -> str:
         return f"```python\nprint({draw.choice((12, 12, 13))})\n```"
     if "Verdict" in prompt:
         return f"Verdict: {draw.choice(('correct', 'incorrect', 'unclear'))}"
-    if "numbered list" in prompt:
+    if "between <spawn>" in prompt and "</results>" not in so_far:
+        return f"<spawn>\n{MANY_PARTS}\n</spawn>"
+    if "numbered list" in prompt and "<spawn>" not in prompt:
         return MANY_PARTS
     steps = [f"step {draw.randint(0, 9)}" for _ in range(2 - so_far.count("\n\n"))]
     return "\n\n".join([*steps, answer])
