@@ -51,7 +51,8 @@ export function searchTree(search, picked) {
   const width = COLUMN * (1 + Math.max(...nodes.map((node) => node.depth))), height = ROW * leaves + 8;
   const boxes = nodes.map((node) => {
     const text = node.parent < 0 ? `prompt, ${node.tokens} tokens` : node.text.replace(/\s+/g, " ");
-    const short = text.length > 14 ? `${text.slice(0, 13)}…` : text, score = node.reward === null ? "–" : node.reward.toFixed(2);
+    const said = text.replace(/\\boxed\{([^{}]*)\}/g, "$1"); // an answer's frame would fill the box
+    const short = said.length > 13 ? `${said.slice(0, 12)}…` : said, score = node.reward === null ? "–" : node.reward.toFixed(2);
     return s("g", { class: "treenode", tabindex: "-1", role: "button", "aria-label": node.parent < 0 ? text : `${score} ${short}, node ${node.index}`, transform: `translate(${node.depth * COLUMN + 4} ${row[node.index] * ROW + 4})`, onclick: () => pick(node.index), onkeydown: (event) => move(event, node) },
       s("rect", { class: node.parent < 0 ? "root" : scoreClass(node.reward), width: BOX, height: HIGH, rx: 4 }),
       s("text", { x: 6, y: 16 }, node.parent < 0 ? text : [s("tspan", { class: "strong" }, score), ` ${short}`]),
