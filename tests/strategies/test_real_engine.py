@@ -13,11 +13,12 @@ from tts.pipeline import Pipeline
 from tts.presets.load import Preset, load_preset
 from tts.runtime.job import Job
 from tts.runtime.runtime import Runtime
-from tts.tasks.chain import generate_problem
-from tts.types import Result, Sampling
+from tts.tasks import chain, countdown
+from tts.types import Problem, Result, Sampling
 
 pytestmark = pytest.mark.slow
-PROBLEM = generate_problem("test", 1, 0)
+PROBLEM = chain.generate_problem("test", 1, 0)
+PUZZLE = countdown.generate_problem("test", 1, 0)  # for what is asked puzzles alone
 
 
 def verifiers_of(preset: Preset) -> list[str]:
@@ -31,7 +32,9 @@ def without_rewards() -> list[str]:
     return sorted({str(preset.values.get("strategy")): preset.name for preset in plain}.values())
 
 
-def solve(engine: VLLMEngine, pipeline: Pipeline, sampling: Sampling) -> Result:
+def solve(
+    engine: VLLMEngine, pipeline: Pipeline, sampling: Sampling, problem: Problem = PROBLEM
+) -> Result:
     names = [name for _, node in pipeline for name in node.operator.spec.verifiers]
     verifiers = {name: open_verifier(name) for name in names}
     for verifier in list(verifiers.values()):
@@ -39,7 +42,7 @@ def solve(engine: VLLMEngine, pipeline: Pipeline, sampling: Sampling) -> Result:
 
     async def run() -> Result:
         async with Runtime(engine, verifiers=verifiers) as runtime:
-            return await runtime.run(Job(pipeline, PROBLEM, sampling))
+            return await runtime.run(Job(pipeline, problem, sampling))
 
     return asyncio.run(run())
 
@@ -48,7 +51,8 @@ def solve(engine: VLLMEngine, pipeline: Pipeline, sampling: Sampling) -> Result:
 def test_it_solves_or_says_why_not(name: str, vllm_engine: VLLMEngine) -> None:
     preset = load_preset(name)
     sampling = replace(preset.sampling, max_tokens=60)
-    result = solve(vllm_engine, preset.pipeline, sampling)
+    problem = PUZZLE if name == "apr" else PROBLEM
+    result = solve(vllm_engine, preset.pipeline, sampling, problem)
     assert result.answer is not None or result.reason
     assert (result.usage.generated_tokens or 0) > 0
     assert not any(event.kind == "error" for event in result.trace)
