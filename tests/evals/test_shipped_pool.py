@@ -35,3 +35,18 @@ def test_what_may_be_fitted_has_a_pool_of_its_own(tmp_path: Path) -> None:
 def test_it_names_no_folder_of_anybodys_machine(tmp_path: Path) -> None:
     (single,) = tts.evaluate("pool", ["single"], model=POOL, out=tmp_path, limit=1)
     assert single.model == "Qwen2.5-Coder-0.5B-Instruct"
+
+
+def test_a_vote_of_a_small_model_before_a_larger_one_saves_no_operations(tmp_path: Path) -> None:
+    large = POOL.replace("0.5b", "1.5b")
+    overrides = ["draft=small", "n=4", "at_least=0.9", "parameters.n=4"]
+    small = {"small": POOL}
+    (cascade,) = tts.evaluate(
+        "pool", ["cascade"], overrides=overrides, model=large, engines=small, out=tmp_path
+    )
+    (vote,) = tts.evaluate("pool", overrides=["n=4"], model=large, out=tmp_path)
+    assert (vote.problems, vote.tokens.generated) == (100, 120_459)
+    assert vote.pass_at_k[1] == pytest.approx(0.522, abs=0.001)
+    assert cascade.accuracy == pytest.approx(vote.accuracy, abs=0.05)
+    # Both kinds of tokens together; those of the 1.5B alone are near all of the vote's.
+    assert (cascade.tokens.generated or 0) > 1.7 * 120_459
