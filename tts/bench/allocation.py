@@ -66,8 +66,8 @@ def allocation(
 
     The allocator's belief is fitted on half of a pool's problems and spends on the other half, both
     ways round. Uniform voting stands at its plateau (the smallest size within half a point of all
-    samples) and at all samples. A ratio below 1 is a saving; "never" is a loss; "oracle" is the
-    ratio of an allocator that knows the right answers and solves the cheapest problems first.
+    samples) and at all samples. A ratio below 1 is a saving; "never" is a loss. "bound" is
+    the ratio of an allocator that knows beforehand how right each vote will be at every size.
 
     Example: tts bench allocation pools/ --orders 20
     """
@@ -137,7 +137,7 @@ def _reasons(left: Sequence[_Left]) -> str:
 
 
 def _table(figures: Sequence[tuple[str, PoolFigures]]) -> Table:
-    numbers = ("n", "accuracy", "needs", "ratio", "95 % interval", "oracle")
+    numbers = ("n", "accuracy", "needs", "ratio", "95 % interval", "bound")
     table = output.new_table("pool", "uniform", *numbers, right=numbers)
     for name, figure in figures:
         for which, ratio in (("plateau", figure.plateau), ("all", figure.whole)):
@@ -151,7 +151,7 @@ def _table(figures: Sequence[tuple[str, PoolFigures]]) -> Table:
                 "never" if ratio.num_allocated is None else f"{ratio.num_allocated:.1f}",
                 "-" if ratio.value is None else f"{ratio.value:.2f}",
                 f"[{ratio.low:.2f}, {ratio.high:.2f}]",
-                f"{ratio.num_oracle / ratio.num_uniform:.2f}",
+                f"{ratio.num_informed / ratio.num_uniform:.2f}",
             )
     return table
 

@@ -2,8 +2,9 @@
 
 Two-fold cross-validated: the belief is fitted on one half of the problems and allocates the samples
 of the other, so many at a time as are in flight. Every figure is a mean over random orders of
-drawing, the same orders on both sides; intervals are of a bootstrap over problems. Near a pool's size both sides draw nearly all of it, so
-that what the last samples of uniform voting buy is not overstated.
+drawing, the same orders on both sides; intervals are of a bootstrap over problems. Near a pool's
+size both sides draw nearly all of it, so that what the last samples of uniform voting buy is not
+overstated.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,8 @@ class Ratio(NamedTuple):
         value: The ratio; None with it.
         low: Of the 95 % interval.
         high: Infinite where more than 2.5 % of the resamples never get there.
+        num_informed: Mean samples of an allocation that knows beforehand how right each problem's
+            vote is at every size, but not what will be drawn; infinite if it never gets there.
         num_oracle: Mean samples of an oracle that knows the right answers.
     """
 
@@ -52,6 +55,7 @@ class Ratio(NamedTuple):
     value: float | None
     low: float
     high: float
+    num_informed: float
     num_oracle: float
 
 
@@ -250,6 +254,7 @@ class _Judge:
             needed / num_uniform if is_reached else None,
             float(low),
             float(high),
+            self._informed(num_uniform),
             self._oracle(num_uniform),
         )
 
@@ -261,6 +266,20 @@ class _Judge:
         reached = np.flatnonzero(accuracy >= target - 1e-9)
         return float(samples[reached[0]]) if len(reached) else float("inf")
 
+    def _informed(self, num_uniform: int) -> float:
+        """Return the samples of one sample each, and then of the steps that gain most per sample.
+
+        The curves are those that it is measured by, which flatters it.
+        """
+        curves = self._uniform.T
+        steps = sorted((step for curve in curves for step in _steps(curve)), reverse=True)
+        gains, sizes = np.array([(0.0, 0), *steps]).T
+        accuracy = curves[:, 1].mean() + np.cumsum(gains * sizes) / len(curves)
+        reached = np.flatnonzero(accuracy >= self._uniform[num_uniform].mean() - 1e-9)
+        if not len(reached):
+            return float("inf")
+        return float(1.0 + sizes[: reached[0] + 1].sum() / len(curves))
+
     def _oracle(self, num_uniform: int) -> float:
         """Return the samples of an oracle that solves the cheapest problems first."""
         target = float(self._uniform[num_uniform].mean())
@@ -269,3 +288,17 @@ class _Judge:
             wanted = int(np.ceil(target * len(costs) - 1e-9))
             means.append(float(np.sort(costs)[:wanted].sum()) / len(costs))
         return float(np.median(means))
+
+
+def _steps(curve: _Floats) -> list[tuple[float, int]]:
+    """Return gain per sample and samples of each step up a problem's curve, steepest first."""
+    steps, at = [], 1
+    while at + 1 < len(curve):
+        ahead = np.arange(1, len(curve) - at)
+        slopes = (curve[at + 1 :] - curve[at]) / ahead
+        best = int(slopes.argmax())
+        if slopes[best] <= 0.0:
+            break
+        steps.append((float(slopes[best]), best + 1))
+        at += best + 1
+    return steps
