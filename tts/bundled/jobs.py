@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from tts import prompts
-from tts.bundled import search_traces, write_manifest
+from tts.bundled import search_traces, spawn_traces, write_manifest
 from tts.bundled.checkpoint import export_model, save_tokenizer
 from tts.bundled.corpus import (
     FIRST,
@@ -77,6 +77,18 @@ def train_searcher(options: argparse.Namespace) -> None:
 
     def stream(start: int, done: float) -> Iterator[Example]:
         return search_traces.examples(options.command, options.seed, start=start)
+
+    config = searcher_config(len(tokenizer), token_ids(tokenizer))
+    _train(options, config, tokenizer, stream, options.command)
+
+
+def train_spawner(options: argparse.Namespace) -> None:
+    """Train a model that spawns searches; it does not ship."""
+    texts = (e.prompt + e.response for e in islice(spawn_traces.examples(0), 4000))
+    tokenizer = build_tokenizer(texts, vocabulary=spawn_traces.VOCABULARY, alone=spawn_traces.ALONE)
+
+    def stream(start: int, done: float) -> Iterator[Example]:
+        return spawn_traces.examples(options.seed, start=start)
 
     config = searcher_config(len(tokenizer), token_ids(tokenizer))
     _train(options, config, tokenizer, stream, options.command)
@@ -175,6 +187,7 @@ JOBS: dict[str, Callable[[argparse.Namespace], None]] = {
     "draft": train_policy,
     "direct": train_searcher,
     "dfs": train_searcher,
+    "spawn": train_spawner,
     "try": make_tried,
     "prm": train_prm,
     "report": report,

@@ -18,6 +18,7 @@ COMMANDS = {
     "draft": "train the draft model; likewise",
     "direct": "train the model of `tts bench crossover` that answers at once; likewise",
     "dfs": "train the one that searches, depth first; likewise",
+    "spawn": "train one that spawns searches, for the preset `apr`; it does not ship",
     "prm": "train the process reward model",
     "report": "measure one part: solve, prm, behaviours or draft",
 }
