@@ -116,11 +116,11 @@ def check_heads(num_q_heads: int, num_kv_heads: int, head_size: int) -> None:
         )
 
 
-def check_decode(q: Tensor, kv: Tensor, block_table: Tensor, seq_lens: Tensor) -> CacheShape:
-    """Check the arguments that all decode kernels share, and return the sizes.
+def check_queries(q: Tensor, kv: Tensor) -> CacheShape:
+    """Check that queries of single tokens fit a KV cache, and return the sizes.
 
     Raises:
-        ValueError: A shape, dtype or device that does not fit, with what would.
+        ValueError: A shape or dtype that does not fit, with what would.
     """
     if q.dim() != 3 or q.stride(2) != 1:
         raise ValueError(f"q is {list(q.shape)}, not [B, Hq, D] with a contiguous head")
@@ -130,6 +130,16 @@ def check_decode(q: Tensor, kv: Tensor, block_table: Tensor, seq_lens: Tensor) -
             f"q is {q.dtype} with head size {q.shape[2]}, the KV cache {kv.dtype} with "
             f"{shape.head_size}: they must agree"
         )
+    return shape
+
+
+def check_decode(q: Tensor, kv: Tensor, block_table: Tensor, seq_lens: Tensor) -> CacheShape:
+    """Check the arguments that all decode kernels share, and return the sizes.
+
+    Raises:
+        ValueError: A shape, dtype or device that does not fit, with what would.
+    """
+    shape = check_queries(q, kv)
     check_table(block_table, seq_lens, q.shape[0])
     check_same_device(q, kv, block_table, seq_lens)
     return shape

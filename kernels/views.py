@@ -21,8 +21,8 @@ from torch import Tensor
 from tts.kernels.contracts import (
     Attention,
     CacheShape,
-    check_cache,
     check_int32,
+    check_queries,
     check_same_device,
     check_shape,
 )
@@ -104,14 +104,7 @@ def check_views(q: Tensor, kv: Tensor, block_table: Tensor, plan: ViewPlan) -> C
     Raises:
         ValueError: A shape, dtype or device that does not fit, with what would.
     """
-    if q.dim() != 3 or q.stride(2) != 1:
-        raise ValueError(f"q is {list(q.shape)}, not [B, Hq, D] with a contiguous head")
-    shape = check_cache(kv, num_q_heads=q.shape[1])
-    if q.shape[2] != shape.head_size or q.dtype != kv.dtype:
-        raise ValueError(
-            f"q is {q.dtype} with head size {q.shape[2]}, the KV cache {kv.dtype} with "
-            f"{shape.head_size}: they must agree"
-        )
+    shape = check_queries(q, kv)
     if block_table.dim() != 2 or (block_table.shape[1] and block_table.stride(1) != 1):
         raise ValueError(f"block_table is {list(block_table.shape)}, not [segments, pages] in rows")
     parts = plan.query.numel()

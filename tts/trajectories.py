@@ -21,6 +21,7 @@ from tts.types import (
     Score,
     States,
     Trajectory,
+    Usage,
     Watch,
 )
 
@@ -66,6 +67,40 @@ def to_trajectory(
         usage=completion.usage,
         error=completion.error,
         offsets=completion.offsets,
+    )
+
+
+def of_several(
+    context: Context,
+    last: Completion,
+    *,
+    index: int,
+    text: str,
+    usage: Usage,
+    answer: str | None,
+    error: str | None,
+) -> Trajectory:
+    """Make a finished trajectory of a text that several completions have written.
+
+    Args:
+        context: The node's context.
+        last: Of the completions; says how the text ended.
+        index: The trajectory's place among the node's.
+        text: The whole.
+        usage: Of all.
+        answer: What was found.
+        error: What went wrong, which counts only where there is no answer.
+    """
+    return Trajectory(
+        id=f"{context.node}:{index}",
+        origin=Origin(context.node, index, context.seed()),
+        text=text,
+        finish_reason=last.finish_reason,
+        prompt_token_ids=last.prompt_token_ids,
+        token_ids=last.token_ids,
+        answer=answer,
+        usage=usage,
+        error=error if answer is None else None,
     )
 
 

@@ -48,10 +48,7 @@ def lessons(
     model: Annotated[
         str, typer.Option("--model", help="The model, as tts eval takes it.", metavar="MODEL")
     ] = DEFAULT_MODEL,
-    engine_args: Annotated[
-        list[str] | None,
-        typer.Option("--engine-arg", help="An option of its engine.", metavar="KEY=VALUE"),
-    ] = None,
+    engine_args: flags.EngineArgFlag = None,
     seed: flags.SeedFlag = 0,
     out: flags.OutFlag = Path("runs/bench_lessons"),
     as_json: flags.JsonFlag = False,

@@ -17,8 +17,8 @@ from tts.operators._plainly import without_thinking
 from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Reservation, Spec
 from tts.search.steps import ANSWER_MARK, PARAGRAPH
-from tts.trajectories import ask
-from tts.types import Completion, GraphFigures, Origin, Prompt, Trajectory, Usage
+from tts.trajectories import ask, of_several
+from tts.types import Completion, GraphFigures, Prompt, Usage
 from tts.types.thought import THOUGHT_END
 
 _SENTENCE_ENDS = tuple(".!?。！？")  # noqa: RUF001  full-width marks
@@ -238,24 +238,19 @@ class _Team:
         return graph_prompts.LAST_WORDS + answer.text
 
     def _send(self, outlet: Outlet, last: Completion, text: str, seconds: float) -> None:
-        name = f"{self.context.node}:{self.index}"
-        answer = self.answer or find_answer(text, self.context.problem)
-        outlet.send(
-            Trajectory(
-                id=name,
-                origin=Origin(self.context.node, self.index, self.context.seed()),
-                text=text,
-                finish_reason=last.finish_reason,
-                prompt_token_ids=last.prompt_token_ids,
-                token_ids=last.token_ids,
-                answer=answer,
-                usage=self.usage,
-                error=self.error if answer is None else None,
-            )
+        trajectory = of_several(
+            self.context,
+            last,
+            index=self.index,
+            text=text,
+            usage=self.usage,
+            answer=self.answer or find_answer(text, self.context.problem),
+            error=self.error,
         )
+        outlet.send(trajectory)
         self.context.worked_off(
             GraphFigures(
-                trajectory=name,
+                trajectory=trajectory.id,
                 tasks=sum(member.steps for member in self.members),
                 seconds=seconds,
                 task_seconds=seconds * len(self.members),

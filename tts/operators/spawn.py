@@ -19,8 +19,8 @@ from tts.operators._plainly import without_thinking
 from tts.operators._wires import WIRES, Call, Wire, WireError
 from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.trajectories import ask
-from tts.types import Completion, GraphFigures, Origin, Prompt, Trajectory, Usage
+from tts.trajectories import ask, of_several
+from tts.types import Completion, GraphFigures, Prompt, Usage
 
 _MOST_CALLS = 16  # of a text that was told no number
 
@@ -181,25 +181,20 @@ class _Parent:
         return self.wire.found(self.context.problem, call, made.text)
 
     def _send(self, outlet: Outlet, last: Completion, seconds: float) -> None:
-        name = f"{self.context.node}:{self.index}"
         text = self.wire.finished(self.context.problem, self.text)
-        answer = find_answer(text, self.context.problem)
-        outlet.send(
-            Trajectory(
-                id=name,
-                origin=Origin(self.context.node, self.index, self.context.seed()),
-                text=text,
-                finish_reason=last.finish_reason,
-                prompt_token_ids=last.prompt_token_ids,
-                token_ids=last.token_ids,
-                answer=answer,
-                usage=self.usage,
-                error=self.error if answer is None else None,
-            )
+        trajectory = of_several(
+            self.context,
+            last,
+            index=self.index,
+            text=text,
+            usage=self.usage,
+            answer=find_answer(text, self.context.problem),
+            error=self.error,
         )
+        outlet.send(trajectory)
         self.context.worked_off(
             GraphFigures(
-                trajectory=name,
+                trajectory=trajectory.id,
                 tasks=len(self.children),
                 failed=self.children.count(False),
                 seconds=seconds,
