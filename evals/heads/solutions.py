@@ -88,8 +88,8 @@ def read_solutions(folders: Iterable[Path], *, limit: int | None = None) -> Iter
                     )
         if not found:
             raise InputError(
-                f"{folder}: it holds no text of its samples: it reused those of another run, or "
-                "several completions make up each; name a run that drew its samples itself"
+                f"{folder}: it holds no text of its samples: no single completion makes up any of "
+                "them; name a run whose samples are whole answers, such as one of self_consistency"
             )
 
 

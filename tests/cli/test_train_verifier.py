@@ -1,6 +1,7 @@
 """`tts train-verifier`, then `tts eval --verifier head=FOLDER`: scripted, and on a real engine."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,13 +110,22 @@ def test_what_was_read_is_not_read_again(tts: Command, sums: str) -> None:
     assert all((one.arrays[name] == other.arrays[name]).all() for name in one.arrays)
 
 
-def test_a_run_without_texts_of_its_own_is_refused(tts: Command, sums: str) -> None:
+def test_a_run_that_reused_another_holds_its_texts(tts: Command, sums: str) -> None:
     run = recorded(tts, sums)
     words = ("eval", "file", "--data", sums, "--set", "n=8", "--reuse", run, "--out", "again")
     assert tts(*words).code == 0
     (again,) = Path("again").glob("*")
+    shutil.rmtree(run)
     done = tts("train-verifier", "--from", str(again))
-    assert done.code == 2 and "reused those of another run" in done.err
+    assert done.code == 0, done.err
+    assert load_head(Path("head")).facts["data"]["solutions"] == 20 * 8
+
+
+def test_a_run_without_texts_of_single_samples_is_refused(tts: Command, sums: str) -> None:
+    folder = Path(recorded(tts, sums))
+    (folder / "generations.jsonl").write_text("")
+    done = tts("train-verifier", "--from", str(folder))
+    assert done.code == 2 and "no single completion makes up any of them" in done.err
 
 
 @pytest.mark.parametrize(
