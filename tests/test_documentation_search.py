@@ -22,7 +22,7 @@ pytestmark = [
 
 ROOT = Path(__file__).resolve().parent.parent
 # What a newcomer may ask, and the pages that answer it. The third list was written before weights
-# and pages were changed for the first two, and looked at once afterwards.
+# and pages were changed for the first two, and nothing was changed for it.
 LISTS = (
     """
 Which strategy should I start with? choose
