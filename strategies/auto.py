@@ -17,6 +17,7 @@ leave over is spent on those that follow. It saves nothing where every problem n
 of samples, and it answers later than drawing all at once: batches are drawn one after the other.
 """
 
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -59,7 +60,9 @@ class Config(Parameters):
     price: float | None = Field(
         None, ge=0, description="least gain in accuracy per sample, in place of share"
     )
-    n: int = Field(64, ge=1, description="most trajectories of a problem")
+    n: int = Field(
+        64, ge=1, description="most trajectories of a problem; with a share, of those calibrated on"
+    )
     probe: int = Field(2, ge=1, description="trajectories before the first decision")
     batch: int = Field(1, ge=1, description="trajectories between decisions")
     verifier: str | None = Field(
@@ -92,8 +95,12 @@ def build(config: Config) -> Pipeline:
 def _vote(
     config: Config, belief: Belief, price: float, policy: policy_file.Policy | None = None
 ) -> Pipeline:
+    most = config.n
+    if policy is not None and config.share is not None and policy.prices:
+        # What a price costs is known for votes of that many samples and no more.
+        most = min(most, math.ceil(max(point.samples for point in policy.prices)))
     drawn = allocate(
-        n=config.n,
+        n=most,
         probe=config.probe,
         batch=config.batch,
         price=price,

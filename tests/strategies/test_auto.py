@@ -70,6 +70,15 @@ def test_the_probe_and_what_follows_are_the_samples_of_sample() -> None:
     assert drawn == (["1", "2"] * 32)[: len(drawn)] and place == list(range(64))
 
 
+def test_a_share_draws_no_more_than_was_calibrated_on(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    save_policy(policy(model="scripted"), path)  # at most 8 samples
+    close = ScriptedEngine(in_order(1, 2))
+    assert solve(close, "auto", overrides=[f"policy={path}", "share=1e6"]).usage.calls <= 8
+    by_price = [f"policy={path}", "price=0"]
+    assert solve(close, "auto", overrides=by_price).usage.calls == 64
+
+
 def test_a_policy_sets_belief_price_and_model(tmp_path: Path) -> None:
     path = tmp_path / "policy.yaml"
     save_policy(policy(model="scripted"), path)
