@@ -90,6 +90,13 @@ def test_what_a_team_wrote_is_kept_and_is_not_what_one_writes_alone() -> None:
     assert len(engine.requests) == 2
 
 
+def test_a_budget_without_room_for_the_answer_asks_for_no_team() -> None:
+    engine = ScriptedEngine(say)
+    result = solve(engine, shared_cache(), budget=Budget(tokens=5))
+    assert (engine.requests, result.facts.failures) == ([], ())
+    assert "is spent" in result.facts.shortfall
+
+
 def test_several_teams_vote_by_the_preset() -> None:
     voted = solve(say, "hogwild", overrides=["n=3"])
     assert voted.answer is not None and voted.answer.support.votes == 3

@@ -178,6 +178,29 @@ def test_tasks_in_words_have_answers_in_their_place() -> None:
     assert "numbered list between <spawn>" in first
 
 
+def test_a_list_that_nobody_opened_ends_the_text_as_it_is() -> None:
+    written = "1. First, 3 * 4.\n2. That is \\boxed{12}.\n</spawn>"
+    engine = ScriptedEngine(lambda ask: Line(written))
+    result = solve(engine, spawn(wire="tasks"))
+    (made,) = result.trajectories
+    assert (made.text, made.answer, len(engine.requests)) == (written, "12", 1)
+    assert any("that no <spawn> opened" in warning for warning in result.facts.warnings)
+
+
+def test_each_child_counts_for_the_time_that_it_took() -> None:
+    def script(ask: Ask) -> Line:
+        if "Solve this part" in ask.prompt:
+            is_long = "Long" in ask.prompt.rpartition("Solve this part")[2]
+            return Line("x" * 100 if is_long else "y")
+        if ask.prompt.endswith("</results>\n"):
+            return Line("\\boxed{12}")
+        return Line("<spawn>\n1. Short?\n2. Long?\n</spawn>")
+
+    result = solve(ScriptedEngine(script, tick_seconds=0.002), spawn(wire="tasks"))
+    (figures,) = result.facts.graphs
+    assert 1.0 < figures.width < 1.3  # one was done as the other had just begun
+
+
 def test_no_calls_are_spoken_of_where_none_are_allowed() -> None:
     engine = ScriptedEngine(lambda ask: Line("\\boxed{12}"))
     assert solve(engine, spawn(wire="tasks", calls=0)).answer is not None

@@ -163,7 +163,10 @@ class TaskWire:
 
     def calls(self, problem: Problem, text: str) -> list[Call]:
         """Return the sub-problems of the last list."""
-        items: list[str] = _ITEM.findall(text.rpartition(self.opens)[2])
+        _, opens, block = text.rpartition(self.opens)
+        if not opens:
+            raise WireError(f"a list of sub-problems ends that no {self.opens} opened")
+        items: list[str] = _ITEM.findall(block)
         if not items:
             raise WireError("a list of sub-problems has no numbered line")
         return [Call(item) for item in items]

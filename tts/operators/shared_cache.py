@@ -64,6 +64,8 @@ class SharedCache(OperatorModel):
         )
         sampling = context.sampling
         with context.reserve(prompt, n=self.n, max_tokens=self.answer_tokens) as room:
+            if not room.n:
+                return
             request = GenerationRequest(
                 prompt,
                 replace(sampling, max_tokens=sampling.max_tokens * self.workers),

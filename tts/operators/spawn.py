@@ -77,7 +77,8 @@ class _Parent:
         drawn: Tokens of the parent.
         waited: Tokens of the slowest children, call by call.
         calls: That were joined.
-        children: That were started, and those of them without a result.
+        children: That were started: whether each had a result.
+        seconds: Of all children, one after the other, less those in which any of them ran.
         last: Completion of which the trajectory tells how it ended.
         error: Why it could not go on.
     """
@@ -158,22 +159,22 @@ class _Parent:
         problem, number = self.context.problem, self.calls
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(
-                    self._ask(
-                        self.wire.child(problem, call),
-                        f"{self.index}/{number}/child {place}",
-                        self.settings.child_tokens,
-                    )
-                )
+                group.create_task(self._child(call, f"{self.index}/{number}/child {place}", begin))
                 for place, call in enumerate(calls)
             ]
+        self.seconds -= clock.time() - begin
         made = [task.result() for task in tasks]
         found = [self._found(call, one) for call, one in zip(calls, made, strict=True)]
         self.text = self.wire.join(self.text, calls, found)
         self.calls += 1
         self.waited += max(map(_tokens, made))
         self.children += [one is not None for one in found]
-        self.seconds += (clock.time() - begin) * (len(calls) - 1)
+
+    async def _child(self, call: Call, name: str, begin: float) -> Completion | None:
+        prompt = self.wire.child(self.context.problem, call)
+        made = await self._ask(prompt, name, self.settings.child_tokens)
+        self.seconds += asyncio.get_running_loop().time() - begin
+        return made
 
     def _found(self, call: Call, made: Completion | None) -> str | None:
         if made is None or made.finish_reason == "error":
