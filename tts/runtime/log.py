@@ -89,12 +89,14 @@ class Recorded(NamedTuple):
         at: When it came, in seconds of its problem's time.
         seed: Of the sample.
         completion: It.
+        name: What it was found by.
     """
 
     place: int
     at: float
     seed: int
     completion: Completion
+    name: str
 
 
 class Found(NamedTuple):
@@ -145,9 +147,9 @@ class GenerationLog:
 
     def find(self, names: Mapping[str, int]) -> list[Recorded]:
         """Return those of the names that are recorded, in the order in which they came."""
-        found = [(self._places[name], seed) for name, seed in names.items() if name in self._places]
-        found.sort()
-        return [Recorded(one.place, one.at, seed, self._read(one.where)) for one, seed in found]
+        known = [name for name in names if name in self._places]
+        known.sort(key=lambda name: self._places[name].place)
+        return [self._recorded(name, names[name]) for name in known]
 
     def find_aborted(self, name: str) -> tuple[Usage, float] | None:
         """Return what the aborted part of a request had cost, and when that was decided."""
@@ -183,7 +185,7 @@ class GenerationLog:
         """Keep a finished completion."""
         self._put(entry, completion)
 
-    def adopt(self, entry: "Entry", completion: Completion) -> None:
+    def adopt(self, entry: "Entry", found: Recorded) -> None:
         """Keep a completion that was found and is now used, where it is another run's."""
 
     def record_aborted(self, entry: "Entry", usage: Usage) -> None:
@@ -197,6 +199,10 @@ class GenerationLog:
 
     def _past_of(self, entry: "Entry") -> Past:
         return self.past(entry.problem_id, entry.problem_seed)
+
+    def _recorded(self, name: str, seed: int) -> Recorded:
+        one = self._places[name]
+        return Recorded(one.place, one.at, seed, self._read(one.where), name)
 
     def _read(self, where: Any) -> Completion:
         completion: Completion = where
@@ -285,9 +291,9 @@ class ProblemLog:
         """Keep a finished completion of a node; with a `LogFile`, on disk before it is seen."""
         self._log.record(self._entry(node, key, seed, at), completion)
 
-    def adopt(self, key: str, seed: int, completion: Completion, *, node: str, at: float) -> None:
+    def adopt(self, key: str, found: Recorded, *, node: str, at: float) -> None:
         """Keep a completion that was found and is now used, where it is another run's."""
-        self._log.adopt(self._entry(node, key, seed, at), completion)
+        self._log.adopt(self._entry(node, key, found.seed, at), found)
 
     def record_aborted(self, key: str, seed: int, usage: Usage, *, node: str, at: float) -> None:
         """Keep what the aborted part of the request with this base seed had cost."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 
 from tts.errors import StoreError
 from tts.runtime.in_flight import InFlight
-from tts.runtime.log import Entry, Found, GenerationLog, Sent, entry_name
+from tts.runtime.log import Entry, Found, GenerationLog, Recorded, Sent, entry_name
 from tts.storage.sealed_lines import Line, LineWriter, decode_line, encode_line, read_lines
 from tts.types import PER_TOKEN, Completion, States, Usage
 
@@ -91,13 +91,17 @@ class LogFile(GenerationLog):
             super().record_sent(entry, _to_sent(values))
 
     def _keep_other(self, file: int, line: Line) -> None:
-        """Remember where a completion of another run lies, or that it was not wanted."""
+        """Remember where a completion of another run lies, or that it was not wanted.
+
+        What this run has itself stays, with the time at which it came.
+        """
         start, end, values = line
         name = entry_name(values["key"], values["seed"])
         if values["kind"] == "completion":
-            self._places[name] = Found(next(self._order), 0.0, _Place(file, start, end - start))
+            found = Found(next(self._order), 0.0, _Place(file, start, end - start))
+            self._places.setdefault(name, found)
         elif values["kind"] == "aborted":
-            self._aborted[name] = Usage(**values["usage"]), 0.0
+            self._aborted.setdefault(name, (Usage(**values["usage"]), 0.0))
 
     def record(self, entry: Entry, completion: Completion) -> None:
         """Keep a finished completion, on disk before anybody acts on it."""
@@ -108,11 +112,10 @@ class LogFile(GenerationLog):
         self._append("completion", entry, said)
         self._put(entry, _Place(self._own, start, self._writer.size - start))
 
-    def adopt(self, entry: Entry, completion: Completion) -> None:
+    def adopt(self, entry: Entry, found: Recorded) -> None:
         """Write down what is used of another run, so that this run's folder is whole."""
-        found = self._places.get(entry.name)
-        if found is not None and found.where.file in self._others:
-            self.record(entry, completion)
+        if self._places[found.name].where.file in self._others:
+            self.record(entry, found.completion)
 
     def record_aborted(self, entry: Entry, usage: Usage) -> None:
         """Keep what an aborted request had cost."""

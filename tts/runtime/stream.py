@@ -127,11 +127,12 @@ class RequestStream:
             await self._until(clock.open(begun.open_at))
             begun.live = self._ask(begun)
         if begun.recorded:
-            place, at, seed, completion = begun.recorded[0]
-            await self._until(clock.recorded(at, (place,)))
+            found = begun.recorded[0]
+            await self._until(clock.recorded(found.at, (found.place,)))
             begun.recorded.pop(0)
-            self._services.log.adopt(begun.key, seed, completion, node=self._node, at=clock.now)
-            return self._settle(begun, replace(completion, index=seed - begun.request.seed))
+            self._services.log.adopt(begun.key, found, node=self._node, at=clock.now)
+            index = found.seed - begun.request.seed
+            return self._settle(begun, replace(found.completion, index=index))
         if begun.live is None:
             await self._let_reader_decide(begun)
             begun.live = self._ask(begun)
@@ -257,8 +258,9 @@ class RequestStream:
         services, asked = self._services, self._asked
         info = services.engine.info
         sampling = replace(asked.sampling, max_tokens=sent.max_tokens)
-        key = request_key(info.fingerprint, replace(asked, sampling=sampling))
-        recorded = services.log.find(key, _seeds(replace(asked, n=sent.n)))
+        request = replace(asked, sampling=sampling, n=sent.n)
+        key = request_key(info.fingerprint, request)
+        recorded = self._find(key, request)
         grant = services.ledger.renew(
             info,
             n=sent.n,
