@@ -238,15 +238,16 @@ def facts_of(log: Path, made_of: Mapping[str, Any]) -> dict[str, EngineFacts]:
     Returns:
         By the names that the engines have now.
     """
-    now, found = json.loads(json.dumps(made_of)), {}
+    now, found = json.loads(json.dumps(made_of)), dict[str, EngineFacts]()
     for session in (_load_head(log.parent) or {"sessions": []})["sessions"]:
         then = session.get("made_of") or {"engines": {}}
         if any(then.get(key) != now[key] for key in _MACHINE):
             continue
         for name, engine in now["engines"].items():
-            for before, facts in session.get("facts", {}).items():
-                if then["engines"].get(before) == engine:
-                    found[name] = EngineFacts.from_values(facts)
+            for before, told in session.get("facts", {}).items():
+                is_it = then["engines"].get(before) == engine
+                if is_it and (facts := EngineFacts.from_values(told)):
+                    found[name] = facts
     return found
 
 

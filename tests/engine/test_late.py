@@ -1,6 +1,7 @@
 """An engine that starts with the first request: once for all, and not for those who left."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -50,6 +51,15 @@ async def read(late: LateEngine, n: int = 1) -> list[Completion]:
     return [completion async for completion in late.generate(asked(n))]
 
 
+def test_what_another_version_knew_of_an_engine_is_not_taken_for_all_of_it() -> None:
+    values = json.loads(json.dumps(FACTS.to_values()))
+    assert EngineFacts.from_values(values) == FACTS
+    for part, change in (("info", {"colour": 1}), ("capabilities", {"flies": True})):
+        assert EngineFacts.from_values({**values, part: {**values[part], **change}}) is None
+    fewer = {name: can for name, can in values["capabilities"].items() if name != "teams"}
+    assert EngineFacts.from_values({**values, "capabilities": fewer}) is None
+
+
 def test_it_starts_once_for_all_who_ask() -> None:
     async def work(late: LateEngine, make: Starts) -> None:
         assert await late.start() is late
@@ -78,6 +88,18 @@ def test_who_leaves_before_it_has_started_pays_nothing() -> None:
         cancelled.cancel()
         make.go.set()
         assert len(await read(late)) == 1 and make.number == 1  # others got what they wanted
+
+    working(lambda: ScriptedEngine(says(1)), work)
+
+
+def test_a_stream_that_was_closed_first_starts_nothing() -> None:
+    async def work(late: LateEngine, make: Starts) -> None:
+        stream = late.generate(asked())
+        assert await stream.aclose() == Usage()
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
+        await asyncio.sleep(0)
+        assert make.number == 0
 
     working(lambda: ScriptedEngine(says(1)), work)
 

@@ -165,6 +165,8 @@ class _LateStream:
 
     async def _start(self) -> Engine | None:
         """Return the engine once it runs; None where the stream was closed before."""
+        if self._closed.is_set():
+            return None
         starting = self._late.starting()
         closed = asyncio.get_running_loop().create_task(self._closed.wait())
         try:

@@ -87,9 +87,13 @@ class EngineFacts:
     capabilities: Capabilities
 
     @classmethod
-    def from_values(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `to_values` wrote."""
-        return cls(ModelInfo(**values["info"]), Capabilities(**values["capabilities"]))
+    def from_values(cls, values: Mapping[str, Any]) -> Self | None:
+        """Read what `to_values` wrote; None where another version did, which told other things."""
+        info, capabilities = values["info"], values["capabilities"]
+        for kind, told in ((ModelInfo, info), (Capabilities, capabilities)):
+            if told.keys() != {field.name for field in fields(kind)}:
+                return None
+        return cls(ModelInfo(**info), Capabilities(**capabilities))
 
     def to_values(self) -> dict[str, Any]:
         """Return JSON values."""
