@@ -156,7 +156,7 @@ class _Parent:
         """Run the children of a call, all at once, and put what they found into the text."""
         clock = asyncio.get_running_loop()
         begin = clock.time()
-        problem, number = self.context.problem, self.calls
+        number = self.calls
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self._child(call, f"{self.index}/{number}/child {place}", begin))
