@@ -133,10 +133,9 @@ def test_teams_of_several_requests_do_not_touch_each_other(vllm_engine: VLLMEngi
         assert len(plain.result()) == 4 and len(other.result()) == 1
         first, second = same.result()
         assert first.token_ids == alone.token_ids != second.token_ids
-        assert (first.usage.cached_tokens, second.usage.cached_tokens) == (
-            0,
-            len(alone.prompt_token_ids),
-        )
+        seen = [await vllm_engine.tokenize(text) for text in (team.others, team.own)]
+        shared = len(alone.prompt_token_ids) + sum(map(len, seen))
+        assert (first.usage.cached_tokens, second.usage.cached_tokens) == (0, shared)
 
     run(main())
 

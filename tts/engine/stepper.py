@@ -24,6 +24,10 @@ class Beside(Protocol):
         """Whether it has something to do."""
         ...
 
+    def tokens_in_flight(self) -> int:
+        """Return the tokens that unfinished completions have so far; asked from any thread."""
+        ...
+
     def step(self) -> None:
         """Go one step further; it deals with its own errors."""
         ...

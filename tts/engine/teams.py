@@ -1,7 +1,7 @@
 """Requests whose completions are written by teams, beside vLLM's own; see `tts.types.Team`.
 
-All of it belongs to the engine's thread. A step of the teams follows each step of vLLM: one forward
-pass for the workers of all teams that run.
+All but `tokens_in_flight` belongs to the engine's thread. A step of the teams follows each step of
+vLLM: one forward pass for the workers of all teams that run.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from tts.engine.context_room import check_context
 from tts.engine.stepper import Stepper
 from tts.engine.teamwork import Codec, Row, Shared, Teamwork
 from tts.engine.translate import Meter
-from tts.errors import CapabilityError, TTSError
+from tts.errors import CapabilityError, ContextError, TTSError
 from tts.types import Completion, GenerationRequest, Prompt, Sampling, Team, Usage, sum_usage
 
 TeamStream = BufferedStream[Completion, Completion]
@@ -92,13 +92,20 @@ class Teams:
         """Whether a team works."""
         return bool(self._requests)
 
+    def tokens_in_flight(self) -> int:
+        """Return the tokens that unfinished completions have so far; asked from any thread."""
+        works = [
+            work for asked in list(self._requests.values()) for work in list(asked.works.values())
+        ]
+        return sum(work.num_drawn for work in works)
+
     def add(self, stream: TeamStream, request: GenerationRequest, team: Team) -> None:
         """Let `request.n` teams begin.
 
         Raises:
             CapabilityError: The model does more than attend to rotated keys, or the request asks
                 for what teams do not report.
-            ContextError: The prompt leaves no room.
+            ContextError: The prompt, with what workers see and open with, leaves no room.
         """
         sampling = without_protocol(request.sampling)
         _check(sampling, request)
@@ -107,7 +114,6 @@ class Teams:
         encoder, segments = self._encoder, self._forward.segments
         prompt = encoder.encode(request.prompt, sampling.chat_template_kwargs)
         context = self._meter.info.context_tokens or 0
-        check_context(len(prompt), context, request.keep_free)
         asked = _Request(
             stream,
             request,
@@ -127,6 +133,13 @@ class Teams:
                 room=context - request.keep_free,
             )
         self._requests[id(stream)] = asked
+        unread = {fixed.segment: len(fixed.pending) for fixed in asked.shared}
+        begins = asked.works[0].longest_view(lambda segment: unread.get(segment, 0))
+        try:
+            check_context(begins, context, request.keep_free)
+        except ContextError:
+            self.abort(stream)
+            raise
 
     def _ids_of(self, words: Sequence[str]) -> list[int]:
         """Return the ids of those words that are one token."""
@@ -237,11 +250,11 @@ class Teams:
             self.abort(asked.stream)
 
     def _usage(self, asked: _Request, index: int, work: Teamwork) -> Usage:
-        """Return what a team has cost: the first one of a request reads the prompt for all."""
-        prompt = len(asked.prompt)
+        """Return what a team has cost: the first one of a request reads for all what all see."""
+        shared = asked.shared.num_read
         return self._meter.usage(
-            prompt + work.num_put,
-            cached=0 if index == 0 else prompt,
+            shared + work.num_put,
+            cached=0 if index == 0 else shared,
             generated=work.num_drawn,
             seconds=time.perf_counter() - asked.started,
         )

@@ -48,14 +48,17 @@ class Fixed:
     Attributes:
         segment: Its name.
         pending: Tokens that the cache does not hold yet.
+        num_read: Those that it holds.
     """
 
     segment: int
     pending: list[int]
+    num_read: int = 0
 
     def row(self) -> Row:
         """Return the next tokens to be read, which then count as read."""
         now, self.pending = self.pending[:_MOST_AT_ONCE], self.pending[_MOST_AT_ONCE:]
+        self.num_read += len(now)
         return Row(now, [self.segment])
 
 
@@ -97,6 +100,11 @@ class Shared:
         """Names of the segments."""
         return [fixed.segment for fixed in self]
 
+    @property
+    def num_read(self) -> int:
+        """Tokens that have been read."""
+        return sum(fixed.num_read for fixed in self)
+
 
 @dataclass(slots=True)
 class _Worker:
@@ -124,7 +132,7 @@ class Teamwork:
         team: Who writes, and the rules.
         finish: How it ended; None while it goes on.
         num_drawn: Tokens that the workers have drawn.
-        num_put: Tokens that were put in to open steps.
+        num_put: Tokens that were put in to open steps, and have been read.
 
     Args:
         team: Who writes, and the rules.
@@ -163,7 +171,6 @@ class Teamwork:
         ]
         for worker in self._workers:
             worker.pending = list(worker.tokens)
-            self.num_put += len(worker.tokens)
 
     @property
     def segments(self) -> list[int]:
@@ -173,6 +180,8 @@ class Teamwork:
     def rows(self) -> list[Row]:
         """Return what the workers read next, in their order; it then counts as read."""
         rows = [Row(worker.pending, self._view(worker)) for worker in self._workers]
+        drawn = len(rows) if self.num_drawn else 0  # each has drawn one of what it reads
+        self.num_put += sum(len(row.tokens) for row in rows) - drawn
         for worker in self._workers:
             worker.pending = []
         return rows
@@ -208,9 +217,16 @@ class Teamwork:
     def _may_go_on(self, length: Callable[[int], int]) -> bool:
         if self.num_drawn >= self._max_steps * len(self._workers):
             return False
+        return self.longest_view(length) < self._room
+
+    def longest_view(self, length: Callable[[int], int]) -> int:
+        """Return how many tokens a worker sees at most, once all have read what they are to.
+
+        Args:
+            length: Tokens of a segment.
+        """
         waiting = sum(len(worker.pending) for worker in self._workers)
-        longest = max(sum(map(length, self._view(worker))) for worker in self._workers)
-        return longest + waiting < self._room
+        return waiting + max(sum(map(length, self._view(worker))) for worker in self._workers)
 
     def _ends_step(self, tokens: list[int]) -> bool:
         """Whether the last token completes a blank line that ends a step."""
@@ -236,7 +252,6 @@ class Teamwork:
         worker.segment = self._open()
         worker.tokens = list(self._codec.tokenize(words))
         worker.pending = [last, *worker.tokens]
-        self.num_put += len(worker.tokens)
 
     def _holds_answer(self, text: str) -> bool:
         mark = self.team.answer_mark

@@ -337,7 +337,9 @@ class VLLMEngine(BaseEngine):
 
     def tokens_in_flight(self) -> int:
         """Return the tokens that unfinished completions have so far."""
-        return self._table.tokens_in_flight()
+        beside = self._stepper.beside
+        by_teams = 0 if beside is None else beside.tokens_in_flight()
+        return self._table.tokens_in_flight() + by_teams
 
     async def resident_blocks(self) -> frozenset[int]:
         """Return the ids of the KV blocks of all running requests; shared blocks count once."""
