@@ -328,7 +328,7 @@ def test_tools_may_ask_other_engines() -> None:
     [
         (["calculater"], "unknown tool 'calculater'; did you mean 'calculator'"),
         ([{"name": "solve"}, {"name": "solve"}], "two tools are called 'solve'"),
-        ([{"name": "calculator", "called": "join"}], "called 'join'"),
+        ([{"name": "calculator", "called": "join"}], "no tool can be called 'join'"),
         ([{"name": "solve", "strategy": "nothing"}], "unknown strategy 'nothing'"),
         ([], "at least 1"),
     ],

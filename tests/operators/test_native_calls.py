@@ -21,7 +21,7 @@ from tts.runtime.runtime import Runtime
 from tts.strategies import flash_searcher, llm_compiler
 from tts.tools import calculator, solve
 from tts.tools.base import Tool
-from tts.types import Problem, Result, Sampling
+from tts.types import Budget, Problem, Result, Sampling
 
 CALL, CHANGE = "Call the tools that together", "Call keep_all where"
 TOOLS: dict[str, Tool] = {
@@ -129,6 +129,13 @@ def test_an_engine_that_calls_nothing_is_asked_in_words() -> None:
     result = work(engine, {"name": "calculator"})
     assert findings(result) == {1: "12"}
     assert "no tool was called" in result.facts.warnings[0]
+
+
+def test_a_budget_that_is_spent_says_nothing_of_the_engines_calls() -> None:
+    engine = native(lambda ask: Line(written(*SUMS)))
+    pipeline = llm_compiler(tools=[{"name": "calculator"}])
+    result = solving.solve(engine, pipeline, budget=Budget(calls=1))
+    assert result.facts.shortfall and not result.facts.warnings
 
 
 # --- on a server

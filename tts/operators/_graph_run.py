@@ -213,9 +213,12 @@ class GraphRun:
         try:
             reply = await self._draw(prompt, label, sampling)
         except CapabilityError as error:
-            reply, why = None, str(error)
-        if reply is not None and has_calls(reply.text):
-            return reply.text
+            why = str(error)
+        else:
+            if reply is None:
+                return None
+            if has_calls(reply.text):
+                return reply.text
         self._in_words = True
         self.context.warn(f"the plan is asked for in words: {why}")
         return None

@@ -34,7 +34,10 @@ def _open(values: Any) -> Any:
     named = [{"name": value} if isinstance(value, str) else value for value in values]
     tools = [part_of_field("tool", value) for value in named]
     called = [tool.name for tool in tools if isinstance(tool, Tool)]
-    if twice := {name for name in called if called.count(name) > 1} | (RESERVED & set(called)):
+    if reserved := RESERVED & set(called):
+        name = min(reserved)
+        raise ValueError(f"no tool can be called {name!r}; give it another name by `called`")
+    if twice := {name for name in called if called.count(name) > 1}:
         raise ValueError(f"two tools are called {min(twice)!r}; give one another name by `called`")
     return tuple(tools)
 
