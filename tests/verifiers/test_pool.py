@@ -62,6 +62,17 @@ def test_code_that_never_ends_is_given_up_after_so_many_tests_in_a_row() -> None
     assert from_two == ["0", "0", "t", "t", "-", "-"]
 
 
+def test_equal_tests_are_run_once() -> None:
+    pool = Pool(open_sandbox(Limits(seconds=0.5, cpu_seconds=5)), size=1)
+
+    async def main() -> list[Outcome]:
+        outcomes = await pool.run("while True: pass", [Program()] * 3, give_up=1)
+        await pool.aclose()
+        return outcomes
+
+    assert [(o.is_run, o.is_late) for o in asyncio.run(main())] == [(True, True)] * 3
+
+
 def test_what_waits_ends_with_its_pool() -> None:
     before = sandboxes()
     pool = Pool(open_sandbox(LIMITS), size=1)

@@ -40,6 +40,8 @@ class Pool:
     ) -> list[Outcome]:
         """Run code against each test, as `Sandbox.run` does; cancelling this ends what runs.
 
+        Equal tests are run once.
+
         Args:
             code: Python source.
             tests: What it is run against.
@@ -51,7 +53,7 @@ class Pool:
         """
         plain = [test for test in tests if isinstance(test, Assertions) and is_plain(test.text)]
         done = await self._run_together(code, plain) if len(plain) > 1 else {}
-        missing, late = [test for test in tests if test not in done], 0
+        missing, late = [test for test in dict.fromkeys(tests) if test not in done], 0
         while missing and late != give_up:
             async with self._cell() as cell:
                 await cell.load(code)
