@@ -135,40 +135,42 @@ def view_attention(
 ) -> Attention:
     """Attend to views in plain torch, quick enough for a CPU; arguments as of `view_decode`.
 
-    Each segment is gathered once for all queries that see it. Sums are in float32.
+    Each chunk of a segment is gathered once for all queries that see it. Sums are in float32.
     """
     shape = check_views(q, kv, block_table, plan)
     rows = (plan.query.numel(), q.shape[1])
     partial = Attention(
         torch.empty((*rows, shape.head_size), device=q.device), torch.empty(rows, device=q.device)
     )
-    for segment in sorted(set(plan.segment.tolist())):
-        which = (plan.segment == segment).nonzero().flatten()
-        _attend_segment(q, kv, block_table[segment], plan, which, scale, shape, partial)
+    chunks = zip(plan.segment.tolist(), plan.start.tolist(), strict=True)
+    for segment, start in sorted(set(chunks)):
+        which = ((plan.segment == segment) & (plan.start == start)).nonzero().flatten()
+        _attend_chunk(q, kv, block_table[segment], plan, which, start, scale, shape, partial)
     return _merged(partial, plan.query.long(), q)
 
 
-def _attend_segment(
+def _attend_chunk(
     q: Tensor,
     kv: Tensor,
     pages: Tensor,
     plan: ViewPlan,
     which: Tensor,
+    start: int,
     scale: float,
     shape: CacheShape,
     partial: Attention,
 ) -> None:
-    """Write what the parts `which` see of one segment, whose pages are given."""
-    start, end = plan.start[which], plan.end[which]
-    longest = int(end.max())
-    tokens = kv[pages[: -(-longest // shape.page_size)].long()].transpose(0, 1)
-    tokens = tokens.reshape(shape.num_kv_heads, -1, 2 * shape.head_size)[:, :longest].float()
+    """Write what the parts `which`, that begin at `start`, see of the segment of these pages."""
+    end, size = plan.end[which], shape.page_size
+    last, first = int(end.max()), start // size
+    tokens = kv[pages[first : -(-last // size)].long()].transpose(0, 1)
+    tokens = tokens.reshape(shape.num_kv_heads, -1, 2 * shape.head_size)
+    tokens = tokens[:, start - first * size : last - first * size].float()
     keys, values = tokens.chunk(2, dim=-1)
     asked = turned(q[plan.query[which].long()].float(), plan.cos[which], plan.sin[which])
     asked = asked.view(len(which), shape.num_kv_heads, shape.group, -1).transpose(0, 1)
     logits = torch.einsum("hmgd,hld->hmgl", asked, keys) * scale
-    place = torch.arange(longest, device=q.device)
-    hidden = (place < start[:, None]) | (place >= end[:, None])
+    hidden = torch.arange(start, last, device=q.device) >= end[:, None]
     logits = logits.masked_fill(hidden[None, :, None, :], -torch.inf)
     lse = logits.logsumexp(dim=3, keepdim=True)
     out = torch.einsum("hmgl,hld->hmgd", (logits - lse).exp(), values)
