@@ -1,6 +1,7 @@
 """Requests of teams beside an engine: what does not fit, what is left undone, and what it cost."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from tts.engine.segments import CacheForm, Segments
 from tts.engine.teams import Teams, TeamStream
 from tts.engine.teamwork import Row
 from tts.engine.translate import Meter
-from tts.errors import ContextError
+from tts.errors import ContextError, EngineError
 from tts.types import GenerationRequest, ModelInfo, Prompt, Sampling, Team, Usage
 
 CONTEXT = 200
@@ -110,5 +111,18 @@ def test_texts_between_are_charged_once_they_are_read() -> None:
         openings = sum(map(len, TEAM.openings))
         assert spent.prompt_tokens == 100 + SHARED + openings
         assert spent.generated_tokens == 3 * 2 and teams.tokens_in_flight() == 0
+
+    working(work)
+
+
+def test_a_dead_engine_leaves_no_cache() -> None:
+    async def work(teams: Teams, forward: Forward) -> None:
+        stream = begin(teams, 10)
+        teams.step()
+        held = sys.getrefcount(forward)
+        teams.bury(EngineError("the engine is closed"))
+        assert sys.getrefcount(forward) < held
+        with pytest.raises(EngineError, match="is closed"):
+            await anext(stream)
 
     working(work)

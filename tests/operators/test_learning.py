@@ -15,6 +15,7 @@ from tests.support.solving import solve
 from tts import prompts
 from tts.engine.scripted import Ask, Line, Script, ScriptedEngine
 from tts.errors import ParameterError, PresetError
+from tts.operators._learning import Library
 from tts.operators.concepts import concepts
 from tts.operators.examples import Example, ExampleLibrary, examples
 from tts.operators.sample import sample
@@ -155,9 +156,8 @@ def test_what_is_learnt_from(learn: Literal["support", "label", "never"], known:
     pipeline = concepts(body=VOTES, learn=learn)
     results = run(line, pipeline, [problem(i) for i in range(3)], memory=memory)
     assert noted(results[2], "hints")[0]["known"] == known
-    names = [
-        kept.problem for kept in memory.before(Job.of(pipeline, "q", priority=2), "concepts", 1)
-    ]
+    learnt = memory.read(Job.of(pipeline, "q", priority=2), "concepts", 1, Library).kept
+    names = [kept.problem for kept in learnt]
     assert names == {"support": ["p0"], "label": ["p1"], "never": []}[learn]
 
 
@@ -178,7 +178,7 @@ def test_a_label_is_right_where_a_vote_would_call_it_equal() -> None:
     memory = Memory()
     pipeline = concepts(body=VOTES, learn="label")
     run(line, pipeline, problems, memory=memory)
-    learnt = memory.before(Job.of(pipeline, "q", priority=3), "concepts", 1)
+    learnt = memory.read(Job.of(pipeline, "q", priority=3), "concepts", 1, Library).kept
     assert [kept.problem for kept in learnt] == ["p0", "p2"]
 
 
@@ -329,10 +329,6 @@ def test_each_line_is_read_once_however_many_problems_ask() -> None:
     memory.add(Kept(3, 0, "examples", "late", {}))
     assert read(6) == [0, 1, 2, 3, 3, 4, 5] and len(made) == 3
     assert memory.read(Job.of(VOTES, "q", priority=6), "examples", 2, Counting).places
-    assert [one.place for one in memory.before(Job.of(VOTES, "q", priority=3), "examples", 2)] == [
-        0,
-        1,
-    ]
 
 
 def test_what_was_kept_survives_a_torn_line_and_is_written_once(tmp_path: Path) -> None:
@@ -348,7 +344,8 @@ def test_what_was_kept_survives_a_torn_line_and_is_written_once(tmp_path: Path) 
     again.add(kept(2, "s"))
     again.close()
     job = Job.of(VOTES, "q", priority=3)
-    assert MemoryFile(path).before(job, "examples", 1) == [kept(i, "s") for i in range(3)]
+    read = MemoryFile(path).read(job, "examples", 1, Library).kept
+    assert read == [kept(i, "s") for i in range(3)]
     assert [json.loads(line)["problem"] for line in path.read_text().splitlines()] == [
         "p0",
         "p1",

@@ -159,13 +159,17 @@ class Teams:
             self.bury(as_error(error, "workers over one cache failed"))
 
     def bury(self, error: TTSError) -> None:
-        """Tell every reader that nothing more will come; what they had used stays on record."""
+        """Tell every reader that nothing more will come; what they had used stays on record.
+
+        The cache goes, and with it the hold on the model; the next team makes another one.
+        """
         for asked in list(self._requests.values()):
             lost = self.abort(asked.stream)
             own = type(error)(str(error))
             own.__cause__ = error
             with suppress(RuntimeError):  # its event loop is closed: nobody waits
                 asked.stream.loop.call_soon_threadsafe(asked.stream.fail, own, lost)
+        self._forward = None
 
     def abort(self, stream: TeamStream) -> Usage:
         """Stop what the reader still waits for and return what that had cost so far."""

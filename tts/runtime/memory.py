@@ -51,24 +51,15 @@ class Memory:
         for one in kept:
             self._put(one)
 
-    def before(self, job: Job, node: str, batch: int) -> list[Kept]:
-        """Return what a node kept of the problems of earlier batches, in the run's order.
+    def read(self, job: Job, node: str, batch: int, make: Callable[[], _Reader]) -> _Reader:
+        """Return what has read all that a node kept of earlier batches, in the run's order.
+
+        As long as problems come in order, each line is read once.
 
         Args:
             job: Which problem reads; it reads what ran with the same seed.
             node: Which node.
             batch: Problems that begin together, and so do not read each other's.
-        """
-        shelf = self._shelves[job.seed, node]
-        return shelf.kept[: shelf.end(job, batch)]
-
-    def read(self, job: Job, node: str, batch: int, make: Callable[[], _Reader]) -> _Reader:
-        """Return what has read the same; as long as problems come in order, each line once.
-
-        Args:
-            job: As above.
-            node: As above.
-            batch: As above.
             make: Makes what reads; another one begins anew.
         """
         shelf = self._shelves[job.seed, node]
