@@ -24,7 +24,8 @@ class Sample:
         node: Path of the node that drew it; with `seed`, what joins it to the lines of
             `generations.jsonl`.
         seed: That it was drawn with.
-        tests: By verifier that passes or fails each step or test: "1" and "0" for each, in order.
+        tests: By verifier that gave each step or test 1 or 0, as one that passes or fails it does:
+            "1" and "0" for each, in order.
         step_scores: By any other verifier that scores steps: the score of each, in order.
     """
 
@@ -39,6 +40,11 @@ class Sample:
     seed: int = 0
     tests: Mapping[str, str] = field(default_factory=dict)
     step_scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    def steps_by(self, verifier: str) -> tuple[float, ...] | None:
+        """Return what a verifier gave each step, also where that was 0 or 1; None for nothing."""
+        tests = self.tests.get(verifier)
+        return self.step_scores.get(verifier) if tests is None else tuple(map(float, tests))
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,8 +123,12 @@ def test_scores_give_a_ladder_and_a_calibration(
     assert 0 < summary["tokens"]["generated"] <= 400
 
 
+@pytest.mark.parametrize("logprob", [-0.5, 0.0])  # a target that is certain says 1 throughout
 def test_scores_of_drafts_are_kept_and_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    logprob: float,
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
@@ -133,7 +137,7 @@ def test_scores_of_drafts_are_kept_and_used(
         return Line(rf"a longer way to \boxed{{{ask.seed % 2}}}"[len(so_far) :])
 
     async def make_engine(spec: EngineSpec) -> ScriptedEngine:
-        return ScriptedEngine(line)
+        return ScriptedEngine(line, logprobs_of=lambda _, text: [logprob] * len(text))
 
     monkeypatch.setattr(running, "make_engine", make_engine)
     words = ["calibrate", "chain", "--limit", "2", "--set", "chunk_tokens=8"]

@@ -22,7 +22,7 @@ def save_conformal(runs: Sequence[StoredRun], path: Path) -> None:
     """
     records = [record for run in runs for record in run.records]
     samples = [sample for record in records for sample in record.samples]
-    attempts = [s.step_scores[PERPLEXITY] for s in samples if PERPLEXITY in s.step_scores]
+    attempts = [steps for sample in samples if (steps := sample.steps_by(PERPLEXITY))]
     if not attempts:
         raise InputError("nothing was drafted: the preset must be atts, or draft chunks as it does")
     drafting = next(iter(runs[0].config.get("samplers", ())), "")
