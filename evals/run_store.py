@@ -162,8 +162,10 @@ def log_of(folder: Path) -> Path:
     Raises:
         StoreError: There is no run, or another version of tts wrote it.
     """
-    if _load_head(folder) is None or not (folder / GENERATIONS).is_file():
-        raise StoreError(f"{folder}: no run here ({GENERATIONS} is missing)")
+    if _load_head(folder) is None:
+        raise StoreError(f"{folder}: no run here ({_RUN} is missing)")
+    if not (folder / GENERATIONS).is_file():
+        raise StoreError(f"{folder}: its samples are gone ({GENERATIONS} is missing)")
     return folder / GENERATIONS
 
 

@@ -139,6 +139,31 @@ def test_a_run_holds_the_samples_that_it_reused(tts: Tts, data: str) -> None:
     assert len(list(read_completions(log))) == 5 * 3  # each stands there once
 
 
+def test_a_run_holds_the_samples_that_another_recorded_with_more_values(
+    tts: Tts, data: str
+) -> None:
+    command = ("eval", "file", "--data", data, "--json", "--set", "n=3", "--preset")
+    (richer,) = figures(tts(*command, "self_certainty"))
+    (run,) = figures(tts(*command, "self_consistency", "--reuse", richer["out"]))
+    log = Path(run["out"], "generations.jsonl")
+    assert run["tokens"]["reused"] == run["tokens"]["generated"]
+    assert len(list(read_completions(log))) == 5 * 3
+
+
+def test_samples_are_written_once_by_a_run_that_goes_on_with_the_other_still_named(
+    tts: Tts, data: str
+) -> None:
+    command = ("eval", "file", "--data", data, "--json", "--set", "n=3", "--preset")
+    (whole,) = figures(tts(*command, "self_consistency"))
+    reusing = (*command, "self_consistency", "--out", "anew", "--reuse", whole["out"])
+    (run,) = figures(tts(*reusing))
+    Path(run["out"], "summary.json").unlink()
+    Path(run["out"], "problems.jsonl").write_text("")  # killed before the first problem's end
+    (again,) = figures(tts(*reusing))
+    assert again["tokens"] == run["tokens"]
+    assert len(list(read_completions(Path(run["out"], "generations.jsonl")))) == 5 * 3
+
+
 def test_where_time_is_limited_a_model_is_loaded_first(
     tts: Tts, data: str, started: list[str]
 ) -> None:
