@@ -150,6 +150,14 @@ def test_a_run_holds_the_samples_that_another_recorded_with_more_values(
     assert len(list(read_completions(log))) == 5 * 3
 
 
+def test_it_is_said_when_nothing_could_be_reused(tts: Tts, data: str) -> None:
+    command = ("eval", "file", "--data", data, "--preset", "single")
+    (first,) = figures(tts(*command, "--json"))
+    reusing = ("--reuse", first["out"])
+    assert "nothing was reused" not in tts(*command, "--preset", "early_stop", *reusing).out
+    assert "with the same model, prompt" in tts(*command, "--seed", "1", *reusing).out
+
+
 def test_samples_are_written_once_by_a_run_that_goes_on_with_the_other_still_named(
     tts: Tts, data: str
 ) -> None:

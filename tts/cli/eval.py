@@ -28,6 +28,11 @@ from tts.types.figures import SCHEMA, Summary, short_model
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
+_NOTHING_REUSED = (
+    "nothing was reused; a run fits that drew samples of the same problems with the same model, "
+    "prompt, sampling and seed"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Typed:
@@ -252,6 +257,8 @@ def _print(summaries: Sequence[Summary], typed: _Typed, picture: Path | None) ->
         output.print_text(f"run   {summary.out}")
         if read := tables.kv_read(summary.kv_bytes):
             output.print_text(f"KV    {read}")
+    if typed.reuse and not any(summary.tokens.reused for summary in summaries):
+        output.print_text(f"note: {_NOTHING_REUSED}")
     if picture is not None:
         output.print_text(f"plot  {picture}")
     if len({(one.model, one.engine, one.seed) for one in summaries}) == 1:
