@@ -38,4 +38,5 @@ def test_a_share_of_half_is_refused() -> None:
 def test_what_is_not_worth_it_is_not_drawn() -> None:
     # (2, 0) still gains more than 0.2 points a sample, (3, 0) does not.
     assert solve(ScriptedEngine(in_order(7)), "value_stop").usage.calls == 3
-    assert solve(ScriptedEngine(in_order(7, 8)), "value_stop").usage.calls == 16
+    # At 8 to 7 the last of sixteen cannot change the winner.
+    assert solve(ScriptedEngine(in_order(7, 8)), "value_stop").usage.calls == 15
