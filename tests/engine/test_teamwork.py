@@ -139,6 +139,7 @@ def test_a_check_opens_the_next_step_after_enough_tokens_of_all() -> None:
     ("text", "finish"),
     [
         ("\\boxed{8}.\n\n", "stop"),
+        ("\\boxed{8} \n\n", "stop"),  # an answer ends a step as a sentence does
         ("\\boxed{\\frac{1}{8}}.\n\n", "stop"),
         ("\\boxed{\\frac{1}{8}.\n\n", None),
         ("\\boxed{8}. And", None),  # the step goes on

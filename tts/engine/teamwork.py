@@ -236,7 +236,9 @@ class Teamwork:
         end = text.rfind(BLANK_LINE)
         if end < 0 or end + len(BLANK_LINE) <= len(self._codec.decode(tokens[:-1])):
             return False
-        return self.team.step_ends == "paragraph" or text[:end].strip().endswith(_SENTENCE_ENDS)
+        if self.team.step_ends == "paragraph" or self._holds_answer(text[:end]):
+            return True
+        return text[:end].strip().endswith(_SENTENCE_ENDS)
 
     def _next_step(self, worker: _Worker, last: int) -> None:
         """Put a worker's step to the finished ones, and open its next."""

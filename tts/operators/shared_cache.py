@@ -28,8 +28,9 @@ class SharedCache(OperatorModel):
     """Draws `n` trajectories; the members of each see every token of all as it is written.
 
     All draw one token at a time, at once, from one cache that is seen in another order by each. A
-    step ends with a paragraph that ends a sentence; one with a boxed answer ends the work. Where
-    nobody has boxed an answer when all have drawn `sampling.max_tokens`, it is asked for.
+    step ends with a paragraph that ends a sentence, or with one that has a boxed answer, which ends
+    the work. Where nobody has boxed an answer when all have drawn `sampling.max_tokens`, it is
+    asked for.
     """
 
     n: int = Field(1, ge=1, description="trajectories that are drawn, each by a team")
@@ -39,7 +40,7 @@ class SharedCache(OperatorModel):
     )
     step_ends: Literal["sentence", "paragraph"] = Field(
         "sentence",
-        description="a blank line ends a step after a sentence's end alone, or always",
+        description="a blank line ends a step after a sentence or an answer alone, or always",
     )
     answer_tokens: int = Field(16, ge=1, description="most tokens of an answer that is asked for")
 

@@ -26,7 +26,8 @@ class Team:
         check: Opens a step in addition, once all have written more than `check_every` tokens since
             one opened with it.
         check_every: Tokens, those that were not drawn included.
-        step_ends: Whether a blank line ends a step only after the end of a sentence, or always.
+        step_ends: Whether a blank line ends a step after the end of a sentence or an answer alone,
+            or always.
         answer_mark: A finished step in which a bracket opens with this, and is closed, ends the
             work; empty for none.
         banned: Tokens that nobody draws, in words; special tokens are never drawn.
