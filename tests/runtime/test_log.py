@@ -60,6 +60,18 @@ def test_keys_stay_what_they_are(prompt: Prompt, key: str) -> None:
     assert request_key("model", GenerationRequest(prompt, sampling)) == key
 
 
+def test_seeds_are_known_until_their_problem_is_forgotten(tmp_path: Path) -> None:
+    filled(tmp_path / "log.jsonl")
+    with LogFile(tmp_path / "log.jsonl") as own, LogFile(tmp_path / "new.jsonl") as new:
+        new.load(tmp_path / "log.jsonl")
+        for file in (own, new):
+            log = file.of("p", 0)
+            assert log.has_any([1, 9]) and not log.has_any([1, 2])
+            log.find("k", [7, 8, 9])
+            file.forget("p", 0)
+            assert not log.has_any([7, 8, 9])
+
+
 def test_what_was_recorded_is_found_again_and_marked_as_reused(tmp_path: Path) -> None:
     filled(tmp_path / "log.jsonl")
     with LogFile(tmp_path / "log.jsonl") as file:

@@ -119,6 +119,7 @@ class GenerationLog:
         self._arrivals: dict[str, list[str]] = {}
         self._sent: dict[str, Sent] = {}  # by the key of what was asked for, and its base seed
         self._places: dict[str, Found] = {}  # of completions
+        self._seeds: set[int] = set()  # theirs
         self._aborted: dict[str, tuple[Usage, float]] = {}  # and when
         self._pasts: dict[tuple[str, int], Past] = {}  # of problems, by their id and seed
         self._order = itertools.count()
@@ -140,7 +141,8 @@ class GenerationLog:
         """Drop from memory all that a problem asked for: it is finished."""
         known = self._pasts.pop((problem_id, seed), None)
         for name in () if known is None else known.names:
-            self._places.pop(name, None)
+            if self._places.pop(name, None):
+                self._seeds.discard(_seed_of(name))
             self._aborted.pop(name, None)
             self._sent.pop(name, None)
             self._arrivals.pop(name, None)
@@ -150,6 +152,10 @@ class GenerationLog:
         known = [name for name in names if name in self._places]
         known.sort(key=lambda name: self._places[name].place)
         return [self._recorded(name, names[name]) for name in known]
+
+    def has_any(self, seeds: Iterable[int]) -> bool:
+        """Return whether a completion with one of these seeds is recorded, whatever was asked."""
+        return not self._seeds.isdisjoint(seeds)
 
     def find_aborted(self, name: str) -> tuple[Usage, float] | None:
         """Return what the aborted part of a request had cost, and when that was decided."""
@@ -196,6 +202,7 @@ class GenerationLog:
     def _put(self, entry: "Entry", where: Any) -> None:
         self._past_of(entry).ended(entry.name, entry.at)
         self._places[entry.name] = Found(next(self._order), entry.at, where)
+        self._seeds.add(entry.seed)
 
     def _past_of(self, entry: "Entry") -> Past:
         return self.past(entry.problem_id, entry.problem_seed)
@@ -252,6 +259,10 @@ class ProblemLog:
         names = {entry_name(key, seed): seed for seed in seeds}
         self.past.names.update(names)
         return self._log.find(names)
+
+    def has_any(self, seeds: Iterable[int]) -> bool:
+        """Return whether a completion with one of these seeds is recorded, whatever was asked."""
+        return self._log.has_any(seeds)
 
     def find_open(self, key: str, seeds: Iterable[int]) -> float | None:
         """Return when samples were asked for that were in flight at a kill; None if none was."""
@@ -338,6 +349,10 @@ class Arrivals:
 def entry_name(key: str, seed: int) -> str:
     """Return what a completion, or a request by its base seed, is found by."""
     return f"{key}-{seed}"
+
+
+def _seed_of(name: str) -> int:
+    return int(name.rpartition("-")[2])
 
 
 def _plain(value: Any) -> Any:

@@ -100,6 +100,7 @@ class LogFile(GenerationLog):
         if values["kind"] == "completion":
             found = Found(next(self._order), 0.0, _Place(file, start, end - start))
             self._places.setdefault(name, found)
+            self._seeds.add(values["seed"])
         elif values["kind"] == "aborted":
             self._aborted.setdefault(name, (Usage(**values["usage"]), 0.0))
 
