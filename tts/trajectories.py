@@ -104,6 +104,13 @@ def of_several(
     )
 
 
+def num_generated(completion: Completion | None) -> int:
+    """Return a completion's generated tokens: those it holds, where nobody has counted."""
+    if completion is None:
+        return 0
+    return completion.usage.generated_tokens or len(completion.token_ids)
+
+
 def per_token(parts: Sequence[Completion | Trajectory]) -> dict[str, Any]:
     """Return what is known of the tokens of parts in a row; None where a part of it is unknown."""
     columns = {name: [getattr(part, name) for part in parts] for name in PER_TOKEN}

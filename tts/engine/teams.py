@@ -19,7 +19,16 @@ from tts.engine.stepper import Stepper
 from tts.engine.teamwork import Codec, Row, Shared, Teamwork
 from tts.engine.translate import Meter
 from tts.errors import CapabilityError, ContextError, TTSError
-from tts.types import Completion, GenerationRequest, Prompt, Sampling, Team, Usage, sum_usage
+from tts.types import (
+    Completion,
+    GenerationRequest,
+    Prompt,
+    Sampling,
+    Team,
+    Usage,
+    abreast,
+    sum_usage,
+)
 
 TeamStream = BufferedStream[Completion, Completion]
 
@@ -61,6 +70,11 @@ class _Request:
     started: float
     works: dict[int, Teamwork] = field(default_factory=dict)
     begun: set[int] = field(default_factory=set)
+
+    @property
+    def size(self) -> int:
+        """Workers of each team."""
+        return abreast(self.request.team)
 
 
 class Teams:
@@ -206,13 +220,13 @@ class Teams:
         """Return who works in this step: those that have begun, and more while there is room."""
         most = self._engine.vllm_config.scheduler_config.max_num_seqs
         requests = list(self._requests.values())
-        taken = sum(len(asked.begun & asked.works.keys()) * _size(asked) for asked in requests)
+        taken = sum(len(asked.begun & asked.works.keys()) * asked.size for asked in requests)
         found = []
         for asked in requests:
             for index in sorted(asked.works.keys() - asked.begun):
-                if not taken or taken + _size(asked) <= most:
+                if not taken or taken + asked.size <= most:
                     asked.begun.add(index)
-                    taken += _size(asked)
+                    taken += asked.size
             if indices := sorted(asked.begun & asked.works.keys()):
                 found.append((asked, indices))
         return found
@@ -223,13 +237,13 @@ class Teams:
         seeds: list[int] = []
         banned: list[list[int]] = []
         for asked, index in ready:
-            size, done = _size(asked), asked.works[index].num_drawn
+            size, done = asked.size, asked.works[index].num_drawn
             samplings += [asked.sampling] * size
             seeds += drawing.seeds_of(asked.request.seed + index, done, size)
             banned += [asked.banned] * size
         drawn = drawing.draw(logits, samplings, seeds, banned)
         for asked, index in ready:
-            mine, drawn = drawn[: _size(asked)], drawn[_size(asked) :]
+            mine, drawn = drawn[: asked.size], drawn[asked.size :]
             if (work := asked.works.get(index)) is None:  # aborted within this step
                 continue
             work.take(mine, self._forward.segments.length)
@@ -276,10 +290,6 @@ def team_stream(n: int, stepper: Stepper) -> TeamStream:
         abort=lambda: asyncio.wrap_future(stepper.call(abort)),
     )
     return stream
-
-
-def _size(asked: _Request) -> int:
-    return len(asked.request.team.names) if asked.request.team else 1
 
 
 def _view_forward(engine: Any) -> Any:

@@ -10,6 +10,7 @@ from pydantic import Field
 from tts import prompts
 from tts.operators._forced import Attempt, Forcing
 from tts.protocols import Context, Outlet
+from tts.trajectories import num_generated
 from tts.types import Completion, Prompt, Sampling
 from tts.types.thought import THOUGHT_END, THOUGHT_START, Thought
 
@@ -102,7 +103,7 @@ class ThoughtInTheMaking:
             self.text, end, _ = (self.text + completion.text).partition(THOUGHT_END)
             if end:  # it lay across two slices, where no stop string sees it
                 completion = replace(completion, finish_reason="stop")
-            self.spent += completion.usage.generated_tokens or len(completion.token_ids)
+            self.spent += num_generated(completion)
             completion = await self._next(completion)
         ignored = waits - self.waits
         attempt.context.emit("think", index=attempt.index, tokens=self.spent, waits=ignored)

@@ -26,7 +26,7 @@ from tts import graph_prompts
 from tts.answers.exact import find_answer
 from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.trajectories import ask, draw
+from tts.trajectories import ask, draw, num_generated
 from tts.types import (
     Completion,
     FinishReason,
@@ -165,7 +165,7 @@ class _Writer:
             self.usage = self.usage + drawn.usage
             chain.token_ids += drawn.token_ids
             chain.text += drawn.text
-            chain.spent += drawn.usage.generated_tokens or len(drawn.token_ids)
+            chain.spent += num_generated(drawn)
             chain.finish_reason, chain.error = drawn.finish_reason, drawn.error
             chain.is_marked = drawn.stop_string == end
             if drawn.stop_string != _GOAL_END:

@@ -14,11 +14,12 @@ from pydantic import Field
 
 from tts import graph_prompts, prompts
 from tts.answers.exact import find_answer
+from tts.operators._last_words import ask_for_answer
 from tts.operators._plainly import without_thinking
 from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Reservation, Spec
 from tts.search.steps import ANSWER_MARK
-from tts.trajectories import ask, draw, to_trajectory
+from tts.trajectories import draw, to_trajectory
 from tts.types import Completion, GenerationRequest, GraphFigures, Prompt, Trajectory
 
 _LAST_WORDS_ROOM = 64  # tokens of the words that ask for an answer, and some
@@ -134,14 +135,10 @@ class _Ending:
 
     async def _answered(self, trajectory: Trajectory) -> tuple[Trajectory, int]:
         """Return a trajectory with the words that ask for an answer, and the answer's tokens."""
-        context = self._context
-        text = trajectory.text + graph_prompts.LAST_WORDS
-        sampling = replace(
-            context.sampling, temperature=0.0, max_tokens=self._settings.answer_tokens
-        )
-        seed = context.seed(f"{trajectory.origin.index}/answer")
-        answer = await ask(
-            context, replace(self._prompt, prefill=text), seed=seed, sampling=sampling
+        context, index = self._context, trajectory.origin.index
+        most = self._settings.answer_tokens
+        answer = await ask_for_answer(
+            context, self._prompt, trajectory.text, index=index, most=most
         )
         if answer is None:
             return trajectory, 0
@@ -149,7 +146,7 @@ class _Ending:
         spent = answer.usage.generated_tokens or 0
         if answer.finish_reason == "error":
             return replace(trajectory, usage=usage, error=answer.error), spent
-        text += answer.text
+        text = trajectory.text + graph_prompts.LAST_WORDS + answer.text
         found = find_answer(text, context.problem)
         return replace(trajectory, text=text, usage=usage, answer=found), spent
 

@@ -13,11 +13,12 @@ from pydantic import Field
 
 from tts import graph_prompts, prompts
 from tts.answers.exact import find_answer
+from tts.operators._last_words import ask_for_answer
 from tts.operators._plainly import without_thinking
 from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Reservation, Spec
 from tts.search.steps import ANSWER_MARK, PARAGRAPH
-from tts.trajectories import ask, of_several
+from tts.trajectories import ask, num_generated, of_several
 from tts.types import Completion, GraphFigures, Prompt, Usage
 from tts.types.thought import THOUGHT_END
 
@@ -137,7 +138,7 @@ class _Team:
                 tasks = [group.create_task(self._write(member, rounds)) for member in writing]
             chunks = [task.result() for task in tasks]
             wrote = [
-                (_tokens(chunk), member, chunk)
+                (num_generated(chunk), member, chunk)
                 for member, chunk in zip(writing, chunks, strict=True)
             ]
             self.sequential += max(tokens for tokens, _, _ in wrote)
@@ -222,16 +223,12 @@ class _Team:
 
     async def _answer(self, text: str) -> str:
         """Return the words that ask for an answer, with it."""
-        asked = replace(self.prompt, prefill=text + graph_prompts.LAST_WORDS)
-        sampling = replace(
-            self.context.sampling, temperature=0.0, max_tokens=self.settings.answer_tokens
-        )
-        seed = self.context.seed(f"{self.index}/answer")
-        answer = await ask(self.context, asked, seed=seed, sampling=sampling)
+        most = self.settings.answer_tokens
+        answer = await ask_for_answer(self.context, self.prompt, text, index=self.index, most=most)
         if answer is None:
             return ""
         self.last, self.usage = answer, self.usage + answer.usage
-        self.sequential += _tokens(answer)
+        self.sequential += num_generated(answer)
         if answer.finish_reason == "error":
             self.error = answer.error
             return ""
@@ -258,10 +255,6 @@ class _Team:
                 sequential_tokens=self.sequential,
             )
         )
-
-
-def _tokens(chunk: Completion | None) -> int:
-    return 0 if chunk is None else chunk.usage.generated_tokens or len(chunk.token_ids)
 
 
 def _ends_sentence(text: str) -> bool:

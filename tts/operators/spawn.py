@@ -19,7 +19,7 @@ from tts.operators._plainly import without_thinking
 from tts.operators._wires import WIRES, Call, Wire, WireError
 from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Spec
-from tts.trajectories import ask, of_several
+from tts.trajectories import ask, num_generated, of_several
 from tts.types import Completion, GraphFigures, Prompt, Usage
 
 _MOST_CALLS = 16  # of a text that was told no number
@@ -119,7 +119,7 @@ class _Parent:
             if part is None:
                 return False
             self.last = part
-            self.drawn += _tokens(part)
+            self.drawn += num_generated(part)
             self.text += part.text
             if part.finish_reason == "error":
                 self.error = part.error
@@ -167,7 +167,7 @@ class _Parent:
         found = [self._found(call, one) for call, one in zip(calls, made, strict=True)]
         self.text = self.wire.join(self.text, calls, found)
         self.calls += 1
-        self.waited += max(map(_tokens, made))
+        self.waited += max(map(num_generated, made))
         self.children += [one is not None for one in found]
 
     async def _child(self, call: Call, name: str, begin: float) -> Completion | None:
@@ -204,10 +204,6 @@ class _Parent:
                 sequential_tokens=self.drawn + self.waited,
             )
         )
-
-
-def _tokens(made: Completion | None) -> int:
-    return 0 if made is None else made.usage.generated_tokens or len(made.token_ids)
 
 
 spawn = node(Spawn)

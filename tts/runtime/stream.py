@@ -13,7 +13,7 @@ from tts.runtime.ledger import Grant, Ledger
 from tts.runtime.log import ProblemLog, Recorded, Sent, prompt_values, reporting_more, request_key
 from tts.runtime.parts import Parts
 from tts.runtime.replay import Clock
-from tts.types import Completion, GenerationRequest, Usage
+from tts.types import Completion, GenerationRequest, Usage, abreast
 
 _DECISION_SECONDS = 1.0  # for a reader to close a replayed stream, as it had in the recorded run
 
@@ -249,7 +249,7 @@ class RequestStream:
             n=asked.n,
             max_tokens=asked.sampling.max_tokens,
             prompt_tokens=prompt_tokens,
-            abreast=_abreast(asked),
+            abreast=abreast(asked.team),
         )
         return grant, grant.n
 
@@ -267,7 +267,7 @@ class RequestStream:
             recorded=len(recorded),
             max_tokens=sent.max_tokens,
             prompt_tokens=sent.prompt_tokens,
-            abreast=_abreast(self._asked),
+            abreast=abreast(asked.team),
         )
         return grant, sent.n
 
@@ -400,8 +400,3 @@ class RequestStream:
 
 def _seeds(request: GenerationRequest) -> range:
     return range(request.seed, request.seed + request.n)
-
-
-def _abreast(request: GenerationRequest) -> int:
-    """Return how many tokens of each completion are drawn at the same time."""
-    return 1 if request.team is None else len(request.team.names)

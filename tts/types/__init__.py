@@ -33,6 +33,7 @@ from tts.types.states import ReadStates as ReadStates
 from tts.types.states import States as States
 from tts.types.states import StateSpec as StateSpec
 from tts.types.team import Team as Team
+from tts.types.team import abreast as abreast
 from tts.types.thought import Reflection as Reflection
 from tts.types.thought import Thought as Thought
 from tts.types.usage import Usage as Usage

@@ -49,3 +49,8 @@ class Team:
         """Refuse workers without a name, or without a word to begin with."""
         if not self.names or len(self.names) != len(self.openings) or not all(self.openings):
             raise ValueError("each worker has a name and words with which its first step opens")
+
+
+def abreast(team: Team | None) -> int:
+    """Return how many tokens of a completion are drawn at the same time: one without a team."""
+    return 1 if team is None else len(team.names)
