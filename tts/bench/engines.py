@@ -1,11 +1,28 @@
 """The engines of a benchmark: cell after cell runs on them, and none profits from another."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 
+from tts.console import flags
 from tts.engine.running import REWARD_MEMORY
 from tts.engine.vllm import VLLMEngine
+from tts.presets.yaml_file import parse_value
+from tts.session.runtime import Runtime
 from tts.session.verifiers import reward_model
+
+
+def runtime_of(model: str, engine_args: Sequence[str] | None) -> Runtime:
+    """Return what runs a benchmark's model.
+
+    Args:
+        model: As `--model` takes it.
+        engine_args: Options of its engine, KEY=VALUE each, as typed.
+
+    Raises:
+        InputError: One is not of this form, or there is no such option or model.
+    """
+    given = flags.to_pairs("--engine-arg", engine_args, "KEY=VALUE, such as cpu_threads=1")
+    return Runtime(model, engine_args={key: parse_value(text) for key, text in given.items()})
 
 
 async def open_reward(verifier: str, opened: AsyncExitStack) -> dict[str, VLLMEngine]:

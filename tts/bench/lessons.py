@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tts.bench.engines import runtime_of
 from tts.console import flags, output
 from tts.console.progress import watch
 from tts.evals.metrics import paired_bootstrap
@@ -17,7 +18,6 @@ from tts.evals.run_store import MEMORY, load_run
 from tts.evals.runner import Plan
 from tts.evaluation import Scope, plan_all, run_plans
 from tts.presets.load import load_preset
-from tts.presets.yaml_file import parse_value
 from tts.session.runtime import DEFAULT_MODEL, Runtime
 
 ARMS = ("learning", "frozen", "empty")
@@ -45,9 +45,7 @@ def lessons(
     parts: Annotated[
         int, typer.Option("--parts", min=1, help="Parts of an order that are shown apart.")
     ] = 4,
-    model: Annotated[
-        str, typer.Option("--model", help="The model, as tts eval takes it.", metavar="MODEL")
-    ] = DEFAULT_MODEL,
+    model: flags.ModelFlag = DEFAULT_MODEL,
     engine_args: flags.EngineArgFlag = None,
     seed: flags.SeedFlag = 0,
     out: flags.OutFlag = Path("runs/bench_lessons"),
@@ -62,8 +60,7 @@ def lessons(
     Example: tts bench lessons gsm8k --split calibration --preset example_cache --limit 40
     """
     scope = Scope.of(data=data, split=split, limit=limit, seed=seed)
-    given = flags.to_pairs("--engine-arg", engine_args, "KEY=VALUE, such as cpu_threads=1")
-    runtime = Runtime(model, engine_args={key: parse_value(text) for key, text in given.items()})
+    runtime = runtime_of(model, engine_args)
     bench = _Bench(runtime, benchmark, preset, tuple(overrides or ()), scope, out)
     marks = output.run_async(
         bench.run(orders), if_interrupted="interrupted; the same command goes on"

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from tts.bench.crossover_figures import Measured, Point, compare, runs_curve, table_of
+from tts.bench.engines import runtime_of
 from tts.console import flags, output
 from tts.console.progress import watch
 from tts.errors import OutageError
@@ -24,7 +25,6 @@ from tts.evals.run_store import StoredRun, load_run, log_of
 from tts.evaluation import Scope, plan_all, run_plans
 from tts.operators.force import force
 from tts.presets.load import Preset, load_preset
-from tts.presets.yaml_file import parse_value
 from tts.session.runtime import DEFAULT_MODEL, Runtime
 from tts.types import Budget, Sampling
 
@@ -51,9 +51,7 @@ def sequential(
     tokens: Annotated[
         int, typer.Option("--tokens", min=_SHORTEST, help="Limit of a sample and of an attempt.")
     ] = 1024,
-    model: Annotated[
-        str, typer.Option("--model", help="The model, as tts eval takes it.", metavar="MODEL")
-    ] = DEFAULT_MODEL,
+    model: flags.ModelFlag = DEFAULT_MODEL,
     engine_args: flags.EngineArgFlag = None,
     seed: flags.SeedFlag = 0,
     out: flags.OutFlag = Path("runs/bench_sequential"),
@@ -70,8 +68,7 @@ def sequential(
     Example: tts bench sequential gsm8k --model FOLDER --split calibration --limit 100
     """
     scope = Scope.of(data=data, split=split, limit=limit, seed=seed)
-    given = flags.to_pairs("--engine-arg", engine_args, "KEY=VALUE, such as cpu_threads=1")
-    runtime = Runtime(model, engine_args={key: parse_value(text) for key, text in given.items()})
+    runtime = runtime_of(model, engine_args)
     bench = _Bench(runtime, benchmark, scope, samples, revisions, tokens, out)
     found = output.run_async(bench.run(), if_interrupted="interrupted; the same command goes on")
     if png is not None:

@@ -64,6 +64,9 @@ OutFlag = Annotated[
 EmbeddedModelFlag = Annotated[
     str, typer.Option("--model", help="The model, run by the embedded vLLM.", metavar="MODEL")
 ]
+ModelFlag = Annotated[
+    str, typer.Option("--model", help="The model, as tts eval takes it.", metavar="MODEL")
+]
 EngineArgFlag = Annotated[
     list[str] | None,
     typer.Option("--engine-arg", help="An option of its engine.", metavar="KEY=VALUE"),
