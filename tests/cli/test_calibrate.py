@@ -1,25 +1,20 @@
 """`tts calibrate`, then `tts eval --preset auto`, on a pool."""
 
 import json
-import os
-import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.support.pools import row, write_pool
+from tests.support.processes import start, strike
 from tts.allocation.conformal import Conformal
 from tts.allocation.policy_file import load_policy
 from tts.cli.main import run
 from tts.engine import running
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.engine.spec import EngineSpec
-
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture
@@ -179,24 +174,12 @@ def test_a_killed_calibration_of_drafts_goes_on(
 
     def calibrating(tick: str, out: str) -> subprocess.Popen[str]:
         words = ["calibrate", "chain", "--limit", "80", "--set", "chunk_tokens=8", "--set", "n=2"]
-        command = [*words, "--conformal", f"{out}.json", "--out", out]
-        return subprocess.Popen(
-            [sys.executable, "-c", DRAFTING, tick, *command],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
+        return start(DRAFTING, tick, *words, "--conformal", f"{out}.json", "--out", out)
 
     def finished() -> int:
         return sum(path.read_bytes().count(b"\n") for path in Path("a").glob("*/problems.jsonl"))
 
-    process = calibrating("0.02", "a")
-    deadline = time.monotonic() + 60
-    while not finished() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
+    strike(calibrating("0.02", "a"), lambda: finished() > 0)
     assert 1 <= finished() < 80 and not Path("a.json").exists()
     for out in ("a", "b"):
         process = calibrating("0", out)

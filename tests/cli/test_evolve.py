@@ -1,18 +1,15 @@
 """`tts evolve`: the documented example improves; what is wrong is said before a token is spent."""
 
-import os
 import re
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.commands import Outcome
+from tests.support.processes import start, strike
 from tests.support.sandboxes import open_sandbox
 from tts.engine import running
 from tts.engine.scripted import Ask, Line, ScriptedEngine
@@ -118,24 +115,13 @@ def test_a_killed_process_goes_on_and_asks_for_nothing_twice(
     def evolving(tick: str, out: str) -> subprocess.Popen[str]:
         words = ["evolve", "first.py", "--evaluator", "measure.py", "--iterations", "12"]
         words += ["--set", "way=rewrite", "--set", "islands=2", "--set", "max_tokens=200"]
-        return subprocess.Popen(
-            [sys.executable, "-c", CLIMBING, tick, *words, "--out", out],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
+        return start(CLIMBING, tick, *words, "--out", out)
 
     def programs(out: str) -> list[str]:
         path = Path(out) / "programs.jsonl"
         return path.read_text().splitlines() if path.is_file() else []
 
-    process = evolving("0.01", "a")
-    deadline = time.monotonic() + 60
-    while len(programs("a")) < 6 and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    first, _ = process.communicate(timeout=60)
+    first, _ = strike(evolving("0.01", "a"), lambda: len(programs("a")) >= 6)
     known = programs("a")
     assert 6 <= len(known) < 14
     said = {}
@@ -148,6 +134,8 @@ def test_a_killed_process_goes_on_and_asks_for_nothing_twice(
     # two that may have been on their way.
     assert said["b"].count("asked") == 12
     assert 12 <= first.count("asked") + said["a"].count("asked") <= 14
-    # What was in flight at the kill counts as spent.
-    told = [re.sub(r"asked\n|wrote .*|spent .*", "", text) for text in (said["a"], said["b"])]
+    # What was in flight at the kill counts as spent: two requests of 200 tokens at most.
+    spent = [int(re.findall(r"spent +([\d,]+)", said[out])[0].replace(",", "")) for out in "ab"]
+    assert spent[0] - spent[1] in (0, 200, 400)
+    told = [re.sub(r"asked\n|wrote .*|spent .*", "", said[out]) for out in "ab"]
     assert told[0] == told[1] and "of 12 programs" in told[0]

@@ -1,20 +1,16 @@
 """A real process that is interrupted or killed in the middle of an evaluation."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.commands import Outcome
+from tests.support.processes import start, strike
 
 Tts = Callable[..., Outcome]
-ROOT = Path(__file__).resolve().parent.parent.parent
 # Slow enough to be hit in the middle: some 25 ticks of 20 ms for each round of problems in flight.
 # A parent in the background may have told it to ignore SIGINT.
 SCRIPT = """
@@ -34,16 +30,6 @@ sys.exit(run(sys.argv[1:]))
 """
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-
-
 def finished_lines() -> int:
     return sum(path.read_bytes().count(b"\n") for path in Path("runs").glob("*/problems.jsonl"))
 
@@ -55,12 +41,8 @@ def test_interrupted_process_is_resumed(tts: Tts, blow: signal.Signals) -> None:
     Path("sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     command = ["eval", "file", "--data", "sums.jsonl", "--preset", "self_consistency"]
     command += ["--set", "n=4", "--epochs", "24"]
-    process = start(*command)
-    deadline = time.monotonic() + 60
-    while finished_lines() < 2 and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(blow)
-    _, err = process.communicate(timeout=60)
+    process = start(SCRIPT, *command)
+    _, err = strike(process, lambda: finished_lines() >= 2, blow)
     finished = finished_lines()
     assert 2 <= finished < 288
     if blow is not signal.SIGKILL:
