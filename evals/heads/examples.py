@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tts.errors import InputError
+from tts.evals.score_figures import ScoredSamples
 from tts.heads.head import Array, to_features
 from tts.types import States
 
@@ -68,6 +69,12 @@ class Examples:
     def ends(self) -> NDArray[np.int64]:
         """[S], index of each solution's last place."""
         return np.flatnonzero(np.diff(self.solution, append=-1) != 0)
+
+    @property
+    def samples(self) -> ScoredSamples:
+        """The solutions without their states."""
+        tokens = (self.places[self.ends] + 1).astype(np.float64)
+        return ScoredSamples(self.problem, self.answer_class, self.is_right, tokens)
 
     def features(self, layers: Sequence[int]) -> Array:
         """Return what a head on these layers reads, [N, F]."""

@@ -6,44 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tts.evals.heads.examples import Examples
-from tts.evals.metrics import paired_bootstrap
+from tts.evals.score_figures import Choice, Progress, calibration_error, choice, progress_of
 from tts.score_quality import auroc, auroc_within, calibration
-
-SHARES = (0.25, 0.5, 0.75, 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What values are worth before the end.
-
-    Attributes:
-        share: Of a solution's tokens that are there; the last value until then counts.
-        solutions: Those with a value by then.
-        auroc: Chance that a solution that will be right has a higher value than another.
-        auroc_within: The same of two solutions of one problem; NaN if no problem has both kinds.
-    """
-
-    share: float
-    solutions: int
-    auroc: float
-    auroc_within: float
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Accuracy over problems of what was chosen from all samples of each.
-
-    Attributes:
-        accuracy: Mean over problems; ties count their share.
-        gain: Over the plain vote.
-        low: Of the gain's 95 % interval, by paired bootstrap over problems.
-        high: The same.
-    """
-
-    accuracy: float
-    gain: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,79 +53,32 @@ def measure(examples: Examples, ends: NDArray[np.float64], *, seed: int = 0) -> 
         ends: Value at the end of each, [S].
         seed: Of the bootstrap.
     """
-    right, bins = examples.is_right, calibration(ends, examples.is_right)
-    problems = np.unique(examples.problem)
-    of_each = [np.flatnonzero(examples.problem == problem) for problem in problems]
-    classes = examples.answer_class
-    ones = np.ones(len(ends))
-    plain = np.array([_voted(classes[of], ones[of], right[of]) for of in of_each])
-    weighted = np.array([_voted(classes[of], ends[of], right[of]) for of in of_each])
-    best = np.array([right[of][ends[of] == ends[of].max()].mean() for of in of_each])
+    samples, right = examples.samples, examples.is_right
+    plain = samples.votes(np.ones(len(ends)))
+    lengths = -samples.tokens
     return Figures(
-        problems=len(problems),
-        samples=len(ends) / len(problems),
+        problems=len(plain),
+        samples=len(ends) / len(plain),
         auroc=auroc(ends, right),
-        auroc_within=auroc_within(ends, right, of_each),
-        auroc_length=auroc_within(
-            -examples.places[examples.ends].astype(np.float64), right, of_each
-        ),
+        auroc_within=auroc_within(ends, right, samples.of_each),
+        auroc_length=auroc_within(lengths, right, samples.of_each),
         brier=float(np.mean((ends - right) ** 2)),
-        calibration=bins,
-        calibration_error=sum(abs(a - b) * count for a, b, count in bins) / len(ends),
-        pass_at_1=float(np.mean([right[of].mean() for of in of_each])),
-        pass_at_n=float(np.mean([right[of].any() for of in of_each])),
+        calibration=calibration(ends, right),
+        calibration_error=calibration_error(ends, right),
+        pass_at_1=samples.pass_at_1,
+        pass_at_n=samples.pass_at_n,
         vote=float(plain.mean()),
-        weighted_vote=_choice(weighted, plain, seed),
-        best_of_n=_choice(best, plain, seed),
+        weighted_vote=choice(samples.votes(ends), plain, seed=seed),
+        best_of_n=choice(samples.bests(ends), plain, seed=seed),
     )
 
 
 def progress(examples: Examples, values: NDArray[np.float64]) -> list[Progress]:
-    """Return what values are worth after each of `SHARES` of a solution's tokens.
+    """Return what values are worth after shares of a solution's tokens.
 
     Args:
         examples: Solutions with their places.
         values: At each place, [N].
     """
     reached = (examples.places + 1) / (examples.places[examples.ends] + 1)[examples.solution]
-    found = []
-    for share in SHARES:
-        # Places of one solution rise, so that the last one of those that are kept stands.
-        last = dict(
-            zip(
-                examples.solution[reached <= share].tolist(),
-                np.flatnonzero(reached <= share).tolist(),
-                strict=True,
-            )
-        )
-        rows, solutions = np.array([*last.values()], int), np.array([*last.keys()], int)
-        right, problem = examples.is_right[solutions], examples.problem[solutions]
-        groups = [np.flatnonzero(problem == one) for one in np.unique(problem)]
-        found.append(
-            Progress(
-                share,
-                len(rows),
-                auroc(values[rows], right),
-                auroc_within(values[rows], right, groups),
-            )
-        )
-    return found
-
-
-def _voted(
-    classes: NDArray[np.int64], weights: NDArray[np.float64], right: NDArray[np.bool_]
-) -> float:
-    """Return the chance that a vote's winner is right, by lot among equals."""
-    has_answer = classes >= 0
-    if not has_answer.any():
-        return 0.0
-    found, of = np.unique(classes[has_answer], return_inverse=True)
-    sums = np.bincount(of, weights[has_answer])
-    is_right = np.zeros(len(found))
-    is_right[of[right[has_answer]]] = 1.0
-    return float(is_right[sums >= sums.max() * (1 - 1e-12)].mean())
-
-
-def _choice(chosen: NDArray[np.float64], plain: NDArray[np.float64], seed: int) -> Choice:
-    gain = paired_bootstrap(plain.tolist(), chosen.tolist(), seed=seed)
-    return Choice(float(chosen.mean()), *gain)
+    return progress_of(examples.samples, values, sample=examples.solution, reached=reached)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from tts.evals.heads.bars import learn_bars
 from tts.evals.heads.examples import Examples, check_labels, num_held_out
 from tts.evals.heads.fit import Recipe, fit
-from tts.evals.heads.measure import Figures, Progress, measure, progress
+from tts.evals.heads.measure import Figures, measure, progress
+from tts.evals.score_figures import Progress
 from tts.heads.head import Head, sigmoid
 from tts.score_quality import auroc_within
 from tts.types import StateSpec

@@ -15,11 +15,12 @@ from tts.console.progress import ProgressView, watch
 from tts.errors import InputError
 from tts.evals.calibration.held_out import check_held_out
 from tts.evals.heads import examples as learn
-from tts.evals.heads.measure import Choice, Figures
+from tts.evals.heads.measure import Figures
 from tts.evals.heads.recorded_states import recorded_states
 from tts.evals.heads.solutions import Solution, read_solutions, taught
 from tts.evals.run_store import StoredRun, load_run
 from tts.evals.runner import Plan
+from tts.evals.score_figures import Choice
 from tts.evaluation import Scope, plan_all, run_plans
 from tts.heads.read import check_layers, default_layers
 from tts.parts.catalog import parse_verifier

@@ -230,7 +230,7 @@ def test_what_values_are_worth_before_the_end() -> None:
         (1,),
     )
     found = progress(given, np.array([0.9, 0.1, 0.9, 0.5, 0.5, 0.5]))
-    assert [one.solutions for one in found] == [0, 2, 2, 2]
+    assert [one.samples for one in found] == [0, 2, 2, 2]
     assert [one.auroc_within for one in found[1:]] == [1.0, 0.0, 1.0]
     assert np.isnan(found[0].auroc)
 
