@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from tts.cli._laws import law_lines
 from tts.evals.laws.coverage import laws_of
 from tts.evals.records import Record, Sample
 from tts.types import Usage
@@ -24,6 +25,15 @@ def record(
     )
     samples += tuple(Sample(m, ord(m), m == "r", 10, is_independent=False) for m in revisions)
     return Record(name, 0, "a", True, Usage(), 1.0, "", samples, is_cut)
+
+
+def test_what_laws_say_of_runs_of_the_same_samples_is_said_once() -> None:
+    same = [record(str(i), ("r" if i % 2 else "a") * 8) for i in range(8)]
+    other = [record(str(i), ("r" if i % 2 else "a") * 7 + "b") for i in range(8)]
+    lines = list(law_lines([("vote", same), ("best", same), ("other", other)]))
+    assert [line for line in lines if line.startswith("vote, best: the beta-binomial law")]
+    assert [line for line in lines if line.startswith("other: the beta-binomial law")]
+    assert len(lines) == len(set(lines))
 
 
 def test_laws_are_judged_by_what_they_were_not_fitted_to() -> None:

@@ -51,8 +51,7 @@ def compare_command(
     output.print_table(_table(comparisons, names))
     for comparison in comparisons:
         output.print_lines(_lines(names[comparison.second], comparison))
-    for run in stored:
-        output.print_lines(law_lines(names[str(run.folder)], run.records))
+    output.print_lines(law_lines((names[str(run.folder)], run.records) for run in stored))
 
 
 def _table(comparisons: Sequence[Comparison], names: Mapping[str, str]) -> Table:

@@ -74,13 +74,13 @@ def report(
     output.print_lines(tables.notes(summaries))
     output.print_lines(_version_notes(stored))
     output.print_lines(tables.unknown_costs(summaries, shown))
-    for run in stored:
-        name = f"{run.config['benchmark']} {run.config['preset']}"
-        output.print_lines(law_lines(name, run.records))
-        if rows := chosen_rows(run.records):
+    named = [(f"{run.config['benchmark']} {run.config['preset']}", run.records) for run in stored]
+    output.print_lines(law_lines(named))
+    for name, records in named:
+        if rows := chosen_rows(records):
             output.print_text(f"{name}: what was chosen, by the chance that the first samples left")
             output.print_table(tables.chosen_table(rows))
-        output.print_lines(written_test_lines(name, run.records))
+        output.print_lines(written_test_lines(name, records))
     if html is not None:
         output.print_text(f"wrote {html}")
 
