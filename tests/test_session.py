@@ -15,8 +15,8 @@ from tts.engine import running
 from tts.engine.scripted import Ask, Line, Script, ScriptedEngine
 from tts.engine.spec import EngineSpec
 from tts.engines import ScriptedEngine as Public
-from tts.errors import EngineError, InputError
-from tts.operators import sample, vote
+from tts.errors import CapabilityError, EngineError, InputError
+from tts.operators import sample, score, select, shared_cache, vote
 from tts.presets.load import load_preset
 
 SUM = "What is 3 + 4?"
@@ -76,6 +76,37 @@ def test_an_engine_of_a_name_starts_with_the_first_problem(made: list[Engine]) -
     ending(tts.Runtime(), lambda r: r.run("single", SUM))
     assert [engine.model for engine in made] == ["bundled:reasoner"]
     assert made[0].events == ["start", "close"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "lacks"),
+    [
+        (["sampling.logprobs=2"], "no log-probabilities"),
+        (
+            ["sampling.stop=['.']", "sampling.logprobs=1"],
+            "no log-probabilities and no stop strings",
+        ),
+        (["sampling.extra_body={seed: 7}"], "no further sampling parameters"),
+    ],
+)
+def test_what_teams_do_not_report_is_refused_before_a_model_loads(
+    made: list[Engine], overrides: list[str], lacks: str
+) -> None:
+    with pytest.raises(CapabilityError, match=f"^workers over one cache have {lacks}"):
+        ending(tts.Runtime(), lambda r: r.run("hogwild", SUM, overrides=overrides))
+    assert made == []
+
+
+def test_what_a_verifier_reads_of_each_token_is_refused_of_teams_at_once() -> None:
+    engine = Engine()
+    with pytest.raises(CapabilityError, match="have no log-probabilities"):
+        ending(
+            tts.Runtime(engine),
+            lambda r: r.run(
+                shared_cache(n=2) >> score(verifier="confidence") >> select(by="confidence"), SUM
+            ),
+        )
+    assert engine.requests == []
 
 
 def test_what_a_preset_asks_beside_it_is_owned_too(made: list[Engine]) -> None:

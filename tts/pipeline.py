@@ -22,7 +22,7 @@ from tts.engine_needs import (
 )
 from tts.errors import CapabilityError, PipelineError, optional_import
 from tts.parts import catalog
-from tts.protocols import Engine, Operator, Spec, State, Verifier
+from tts.protocols import Engine, Operator, Spec, State, Verifier, check_team_request
 from tts.types import Sampling, StateSpec
 from tts.types.card import shorten
 
@@ -208,6 +208,19 @@ class Pipeline:
                 check_node(node.operator.spec, engines, verifiers)
             except (CapabilityError, PipelineError) as error:
                 raise type(error)(f"node {name!r} {error}") from None
+
+    def check_sampling(self, sampling: Sampling, states: StateSpec | None = None) -> None:
+        """Refuse to ask of a node's teams what no engine reports or does for one.
+
+        Args:
+            sampling: The profile that the nodes draw with.
+            states: Hidden states that are to come with completions; None for none.
+
+        Raises:
+            CapabilityError: A node has teams write, and something is asked that they do not have.
+        """
+        if any("teams" in node.operator.spec.needs for _, node in self):
+            check_team_request(sampling, states)
 
     def reporting(
         self, sampling: Sampling, engines: Mapping[str, Engine], verifiers: Mapping[str, Verifier]

@@ -18,7 +18,8 @@ from tts.engine.context_room import check_context
 from tts.engine.stepper import Stepper
 from tts.engine.teamwork import Codec, Row, Shared, Teamwork
 from tts.engine.translate import Meter
-from tts.errors import CapabilityError, ContextError, TTSError
+from tts.errors import ContextError, TTSError
+from tts.protocols import check_team_request
 from tts.types import (
     Completion,
     GenerationRequest,
@@ -122,7 +123,7 @@ class Teams:
             ContextError: The prompt, with what workers see and open with, leaves no room.
         """
         sampling = without_protocol(request.sampling)
-        _check(sampling, request)
+        check_team_request(sampling, request.states)
         if self._forward is None:
             self._forward = self._make_forward(self._engine)
         encoder, segments = self._encoder, self._forward.segments
@@ -294,21 +295,3 @@ def team_stream(n: int, stepper: Stepper) -> TeamStream:
 
 def _view_forward(engine: Any) -> Any:
     return import_module("tts.engine.view_forward").ViewForward(engine)
-
-
-def _check(sampling: Sampling, request: GenerationRequest) -> None:
-    """Refuse what teams do not report or do."""
-    asked = {
-        "log-probabilities": sampling.logprobs is not None,
-        "certainties": sampling.certainties,
-        "offsets": sampling.offsets,
-        "a wave on reflection words": sampling.reflection is not None,
-        "stop strings": bool(sampling.stop),
-        "further sampling parameters (extra_body)": bool(sampling.extra_body),
-        "hidden states": request.states is not None,
-    }
-    if found := [name for name, is_asked in asked.items() if is_asked]:
-        raise CapabilityError(
-            f"workers over one cache have no {' and no '.join(found)}: leave that out, or choose "
-            "the preset hogwild_lagged"
-        )

@@ -10,6 +10,7 @@ from tts.protocols.engine import Capabilities as Capabilities
 from tts.protocols.engine import CompletionStream as CompletionStream
 from tts.protocols.engine import Engine as Engine
 from tts.protocols.engine import EngineFacts as EngineFacts
+from tts.protocols.engine import check_team_request as check_team_request
 from tts.protocols.engine import prompt_token_bound as prompt_token_bound
 from tts.protocols.engine import request_parts as request_parts
 from tts.protocols.kv import KVDemand as KVDemand

@@ -288,6 +288,32 @@ def _part(request: GenerationRequest, first: int, n: int) -> GenerationRequest:
     return replace(request, n=n, seed=seed, start=start, watch=shifted)
 
 
+def check_team_request(sampling: Sampling, states: StateSpec | None = None) -> None:
+    """Refuse to ask of a team what no engine reports or does for one.
+
+    Args:
+        sampling: How its tokens are to be drawn.
+        states: Hidden states that are to come with its completions; None for none.
+
+    Raises:
+        CapabilityError: Something is asked that is had of a single writer alone.
+    """
+    asked = {
+        "log-probabilities": sampling.logprobs is not None,
+        "certainties": sampling.certainties,
+        "offsets": sampling.offsets,
+        "a wave on reflection words": sampling.reflection is not None,
+        "stop strings": bool(sampling.stop),
+        "further sampling parameters (extra_body)": bool(sampling.extra_body),
+        "hidden states": states is not None,
+    }
+    if found := [name for name, is_asked in asked.items() if is_asked]:
+        raise CapabilityError(
+            f"workers over one cache have no {' and no '.join(found)}: leave that out, or choose "
+            "the preset hogwild_lagged"
+        )
+
+
 class BaseEngine:
     """What an engine says that has no KV cache of its own to tell of, and forgets by itself.
 

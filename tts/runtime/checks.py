@@ -35,6 +35,9 @@ def check_job(
     job.pipeline.check()
     job.pipeline.check_engines(engines, verifiers)
     own = engines[""]
+    # Fields of a request have been read by then, or are the engine's to read.
+    asked = replace(job.pipeline.reporting(job.sampling, engines, verifiers), extra_body={})
+    job.pipeline.check_sampling(asked, job.states or job.pipeline.hidden_states(verifiers))
     if job.sampling.reflection and not own.capabilities.logits_processors:
         raise CapabilityError(
             f"{own.info.name} runs no logits processors, which sampling.reflection needs; "

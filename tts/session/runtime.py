@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tts.budget import to_budget
+from tts.engine.answer_form import FIELDS
 from tts.engine.made_of import made_of
 from tts.engine.options import check_extra_body
 from tts.engine.spec import EngineSpec
@@ -285,7 +286,9 @@ class Runtime:
         await self._opened.forget()
 
     def _check_own(self, preset: Preset) -> None:
-        """Refuse what the embedded engine that samples cannot do, before it is loaded."""
+        """Refuse what no engine does, or what the one that samples cannot, before it is loaded."""
+        extra_body = {k: v for k, v in preset.sampling.extra_body.items() if k not in FIELDS}
+        preset.pipeline.check_sampling(replace(preset.sampling, extra_body=extra_body))
         own = self.parts.own
         if isinstance(own, EngineSpec) and own.kind == "vllm":
             check_extra_body(preset.sampling.extra_body)
