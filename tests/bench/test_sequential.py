@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import Outcome
+from tests.support.pools import row, write_pool
 from tts.engine import running
 from tts.engine.scripted import ALL, Ask, Line, ScriptedEngine
 from tts.engine.spec import EngineSpec
@@ -71,6 +72,15 @@ def test_forcing_and_revisions_stand_against_samples_of_as_many_tokens(
     # longest alone draws its last attempts.
     asked = sum(request.n for engine in ENGINES for request in engine.requests)
     assert asked == 4 * 8 + (4 * 8 + 7 + 6 + 2) + 4 * 8
+
+
+def test_recorded_samples_are_refused_before_any_is_drawn(
+    bench: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    write_pool(tmp_path, row("s0", ["0"] * 4))
+    done = bench("--model", "replay:pool.jsonl.gz")
+    assert done.code == 2 and "name the model itself" in done.err
+    assert ENGINES == [] and not (tmp_path / "runs").exists()
 
 
 def test_it_goes_on_where_it_was_and_says_what_it_found(bench: Callable[..., Outcome]) -> None:

@@ -17,7 +17,8 @@ from tts.bench.crossover_figures import Measured, Point, compare, runs_curve, ta
 from tts.bench.engines import runtime_of
 from tts.console import flags, output
 from tts.console.progress import watch
-from tts.errors import OutageError
+from tts.engine.spec import EngineSpec
+from tts.errors import InputError, OutageError
 from tts.evals.independent_samples import powers_of_two
 from tts.evals.laws.series import series_of_run
 from tts.evals.records import Record
@@ -25,6 +26,7 @@ from tts.evals.run_store import StoredRun, load_run, log_of
 from tts.evaluation import Scope, plan_all, run_plans
 from tts.operators.force import force
 from tts.presets.load import Preset, load_preset
+from tts.protocols import Engine
 from tts.session.runtime import DEFAULT_MODEL, Runtime
 from tts.types import Budget, Sampling
 
@@ -69,6 +71,7 @@ def sequential(
     """
     scope = Scope.of(data=data, split=split, limit=limit, seed=seed)
     runtime = runtime_of(model, engine_args)
+    _refuse_recorded(runtime.parts.own)
     bench = _Bench(runtime, benchmark, scope, samples, revisions, tokens, out)
     found = output.run_async(bench.run(), if_interrupted="interrupted; the same command goes on")
     if png is not None:
@@ -80,6 +83,19 @@ def sequential(
         return
     output.print_table(table_of(found))
     output.print_lines(_notes(found))
+
+
+def _refuse_recorded(own: EngineSpec | Engine) -> None:
+    """Refuse recorded samples, before any is drawn.
+
+    Raises:
+        InputError: The engine is of that kind.
+    """
+    if isinstance(own, EngineSpec) and own.pool is not None:
+        raise InputError(
+            f"--model {own}: recorded samples answer the problem alone, and here a model goes "
+            "on with what it wrote; name the model itself, or one on a server (MODEL@URL)"
+        )
 
 
 @dataclass(frozen=True, slots=True)
