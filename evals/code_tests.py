@@ -16,7 +16,8 @@ class WrittenRates:
 
     Attributes:
         problems: With right and wrong attempts and at least one test.
-        tests: Of these problems.
+        tests: Of these problems, that a right and a wrong attempt were run on. An attempt that was
+            not run on a test says nothing of it.
         distinguish: Share of tests that some right attempt passes and no wrong one, or the reverse.
         toxic: Share of tests that some wrong attempt passes and no right one.
         valid: Share of tests that a right attempt passes.
@@ -61,4 +62,12 @@ def _passes(samples: Iterable[Sample], verifier: str) -> list[tuple[bool, bool]]
     if not right or not wrong:
         return []
     columns = zip(zip(*right, strict=True), zip(*wrong, strict=True), strict=True)
-    return [("1" in passed, "1" in fooled) for passed, fooled in columns]
+    return [
+        ("1" in passed, "1" in fooled)
+        for passed, fooled in columns
+        if _is_run(passed) and _is_run(fooled)
+    ]
+
+
+def _is_run(marks: Iterable[str]) -> bool:
+    return any(mark != "-" for mark in marks)

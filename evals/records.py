@@ -25,7 +25,7 @@ class Sample:
             `generations.jsonl`.
         seed: That it was drawn with.
         tests: By verifier that gave each step or test 1 or 0, as one that passes or fails it does:
-            "1" and "0" for each, in order.
+            "1" and "0" for each, in order; "-" for a test that was not run.
         step_scores: By any other verifier that scores steps: the score of each, in order.
     """
 
@@ -42,9 +42,14 @@ class Sample:
     step_scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def steps_by(self, verifier: str) -> tuple[float, ...] | None:
-        """Return what a verifier gave each step, also where that was 0 or 1; None for nothing."""
+        """Return what a verifier gave each step, also where that was 0 or 1; None for nothing.
+
+        A test that was not run counts as one that failed.
+        """
         tests = self.tests.get(verifier)
-        return self.step_scores.get(verifier) if tests is None else tuple(map(float, tests))
+        if tests is None:
+            return self.step_scores.get(verifier)
+        return tuple(float(mark == "1") for mark in tests)
 
 
 @dataclass(frozen=True, slots=True)

@@ -446,7 +446,7 @@ def _sample(trajectory: Trajectory, index: int | None, grades: Sequence[Grade]) 
         node=trajectory.origin.node,
         seed=trajectory.origin.seed,
         tests={
-            name: "".join("1" if step == 1.0 else "0" for step in score.steps)
+            name: _marks(score)
             for name, score in trajectory.scores.items()
             if score.steps and _are_tests(score)
         },
@@ -456,6 +456,12 @@ def _sample(trajectory: Trajectory, index: int | None, grades: Sequence[Grade]) 
             if score.steps and not _are_tests(score)
         },
     )
+
+
+def _marks(score: Score) -> str:
+    skipped = set(score.not_run)
+    told = ("1" if step == 1.0 else "0" for step in score.steps)
+    return "".join("-" if place in skipped else mark for place, mark in enumerate(told))
 
 
 def _are_tests(score: Score) -> bool:

@@ -12,12 +12,12 @@ et al. 2025, arXiv:2501.14723) and R2E-Gym (Jain et al. 2025, arXiv:2504.07164).
 an attempt that passes fewer of the problem's own tests than the best one scores 0, as there.
 
 The score is the value above and `steps` says which tests an attempt passed, in the order of the
-trace's `tests`. A test is an assertion that can be parsed and, where the problem names a function,
-calls it. An attempt that runs out of time on `give_up` tests in a row is run on no more: it fails
-the others, a warning says so, and what it was not run on says nothing of a test. Attempts without
-an answer have an error; where no test can be read all others score 0, so
-that a selection takes the first. The tests are generated through the run, within its budget, and
-run by its verifier `execution`, with its limits.
+trace's `tests`; `not_run` says which ones it did not meet. A test is an assertion that can be
+parsed and, where the problem names a function, calls it. An attempt that runs out of time on
+`give_up` tests in a row is run on no more: it fails the others, a warning says so, and what it was
+not run on says nothing of a test. Attempts without an answer have an error; where no test can be
+read all others score 0, so that a selection takes the first. The tests are generated through the
+run, within its budget, and run by its verifier `execution`, with its limits.
 """
 
 import ast
@@ -104,10 +104,7 @@ class WrittenTests:
         return [
             Score(None, error="the attempt has no answer")
             if t.answer is None
-            else Score(
-                float(value_by_code[t.answer] if t.answer in fit else 0),
-                steps=tuple(float(passed is True) for passed in row_by_code[t.answer]),
-            )
+            else _to_score(value_by_code[t.answer] if t.answer in fit else 0, row_by_code[t.answer])
             for t in trajectories
         ]
 
@@ -167,6 +164,14 @@ class WrittenTests:
         except ExceptionGroup as errors:
             raise innermost(errors) from None
         return [task.result() for task in tasks]
+
+
+def _to_score(value: float, row: Row) -> Score:
+    return Score(
+        float(value),
+        steps=tuple(float(passed is True) for passed in row),
+        not_run=tuple(place for place, passed in enumerate(row) if passed is None),
+    )
 
 
 def _tell_not_run(context: Context, rows: Sequence[Row], give_up: int) -> None:

@@ -24,3 +24,11 @@ def test_rates_are_of_problems_that_have_right_and_wrong_attempts() -> None:
     assert (rates.problems, rates.tests) == (1, 4)
     assert (rates.distinguish, rates.toxic, rates.valid) == pytest.approx((0.5, 0.25, 0.5))
     assert rates_of([mixed], "execution") is None
+
+
+def test_what_was_not_run_says_nothing_of_a_test() -> None:
+    # Of test 1 no right attempt tells, of test 2 no wrong one; test 3 is toxic as far as is known.
+    mixed = record((True, "1-10"), (True, "0--0"), (False, "00--"), (False, "-1-1"))
+    rates = rates_of([mixed], "written_tests")
+    assert rates is not None and rates.tests == 2
+    assert (rates.distinguish, rates.toxic, rates.valid) == pytest.approx((1.0, 0.5, 0.5))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.verifiers import ByText
 from tts.console.tables import notes
 from tts.engine.scripted import INFO, Ask, Line, ScriptedEngine
 from tts.errors import BudgetError, CapabilityError, EngineError, ProblemError
@@ -19,8 +20,8 @@ from tts.evals.records import Record
 from tts.evals.run_store import GENERATIONS, load_run
 from tts.evals.runner import Plan, Progress, _max_problems, evaluate, evaluate_all
 from tts.presets.load import load_preset
-from tts.protocols import Capabilities
-from tts.types import Answer, Budget, Grade, Problem
+from tts.protocols import Capabilities, Context
+from tts.types import Answer, Budget, Grade, Problem, Score, Trajectory
 from tts.types.figures import Summary
 
 PROBLEMS = tuple(
@@ -62,6 +63,22 @@ def outcome(record: Record) -> tuple[Any, ...]:
     usage = record.usage
     spent = (usage.prompt_tokens, usage.generated_tokens, usage.calls, usage.wasted_tokens)
     return (record.id, record.repeat, record.answer, record.correct, record.samples, spent)
+
+
+class TwoOfThree(ByText):
+    """Runs an attempt on two tests of three; it passes the second."""
+
+    async def score(self, context: Context, trajectories: Sequence[Trajectory]) -> list[Score]:
+        return [Score(1 / 3, steps=(0.0, 1.0, 0.0), not_run=(2,)) for _ in trajectories]
+
+
+def test_a_record_tells_tests_that_failed_from_those_that_were_not_run(tmp_path: Path) -> None:
+    made = plan("best_of_n", "n=2", "verifier=tests")
+    tests = TwoOfThree(lambda text: 0.0)
+    summary = run(made, ScriptedEngine(script), tmp_path, verifiers={"tests": tests})
+    samples = [sample for record in records(summary) for sample in record.samples]
+    assert {sample.tests["tests"] for sample in samples} == {"01-"}
+    assert {sample.steps_by("tests") for sample in samples} == {(0.0, 1.0, 0.0)}
 
 
 def test_figures_agree_with_the_records(tmp_path: Path) -> None:

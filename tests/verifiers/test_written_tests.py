@@ -94,6 +94,11 @@ def test_a_program_that_never_ends_is_given_up_and_a_test_it_skipped_tells_nothi
     assert "1 of 4 programs ran out of time on 2 tests in a row; they were not run on 6" in warning
     # x * x and x * 2 agree on f(2) alone, and there the third was run.
     assert noted(result, "tests")[0]["splitting"] == 8
+    assert [s.not_run for s in scores] == [(), (), (2, 3, 4, 5, 6, 7), ()]
+    told = {event["id"]: event["steps"] for event in noted(result, "score")}
+    assert [told[t.id] for t in result.trajectories if t.scores[name].not_run] == [
+        [0, 0, *[None] * 6]
+    ]
 
 
 def test_what_was_not_run_is_no_pass_and_splits_nothing() -> None:

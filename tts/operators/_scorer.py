@@ -40,7 +40,8 @@ class Scorer:
         return score
 
     def _told(self, trajectory: Trajectory, score: Score) -> Trajectory:
-        name, steps = self._verifier, [round(value, 4) for value in score.steps]
+        name, skipped = self._verifier, set(score.not_run)
+        steps = [None if i in skipped else round(value, 4) for i, value in enumerate(score.steps)]
         self._context.emit("score", id=trajectory.id, verifier=name, value=score.value, steps=steps)
         warn_of_failure(self._context, name, score)
         return trajectory.with_score(name, score)

@@ -274,6 +274,7 @@ class Score:
         value: In the verifier's own range.
         probability: Calibrated to [0, 1], where a calibrator exists.
         steps: One value per step, for process verifiers; per test, for those that run code.
+        not_run: Places in `steps` of tests that were not run: they count as failed, with 0.
         error: Set exactly when `value` is None.
         report: What was wrong, for whoever revises the attempt; empty where nothing was.
     """
@@ -281,6 +282,7 @@ class Score:
     value: float | None
     probability: float | None = None
     steps: tuple[float, ...] = ()
+    not_run: tuple[int, ...] = ()
     error: str | None = None
     report: str = ""
 
