@@ -28,6 +28,8 @@ from tts.types import (
 if TYPE_CHECKING:
     from tts.pipeline import Pipeline
 
+_CHARS_PER_TOKEN = 3  # of English text, rather too few
+
 
 def to_trajectory(
     context: Context,
@@ -105,10 +107,25 @@ def of_several(
 
 
 def num_generated(completion: Completion | None) -> int:
-    """Return a completion's generated tokens: those it holds, where nobody has counted."""
+    """Return a completion's generated tokens: those it holds, where nobody has counted.
+
+    Of a server that gives neither a count nor ids it is an estimate from the text, at least one, so
+    that a text which is drawn piece by piece still comes to its limit.
+    """
     if completion is None:
         return 0
-    return completion.usage.generated_tokens or len(completion.token_ids)
+    counted = completion.usage.generated_tokens
+    if counted is not None or completion.token_ids:
+        return counted or len(completion.token_ids)
+    return max(1, estimated_tokens(completion.text + (completion.stop_string or "")))
+
+
+def estimated_tokens(text: str) -> int:
+    """Return about how many tokens a text has: one for each three characters.
+
+    English has rather more characters to a token, so that of it this is too many.
+    """
+    return -(-len(text) // _CHARS_PER_TOKEN)
 
 
 def per_token(parts: Sequence[Completion | Trajectory]) -> dict[str, Any]:

@@ -1,12 +1,15 @@
 """Texts that spawn children: the published format to the letter, what each sees, and the costs."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from tests.support.results import prompts_of
 from tests.support.solving import PROBLEM, solve
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.operators.spawn import spawn
-from tts.types import Problem, Result, Sampling
+from tts.types import Budget, Completion, Problem, Result, Sampling, Usage
 
 PUZZLE = Problem(
     "c", "Make 24.", answer_type="countdown", metadata={"numbers": [4, 9, 3], "target": 24}
@@ -118,6 +121,22 @@ def test_a_call_that_cannot_be_read_ends_the_text(text: str, why: str) -> None:
     result = run(ScriptedEngine(lambda ask: Line(text)), max_children=1)
     assert any(why in warning for warning in result.facts.warnings)
     assert len(result.trajectories) == 1 and result.answer is None
+
+
+class Uncounted(ScriptedEngine):
+    """A server that tells neither how many tokens it generated nor which."""
+
+    def _complete(self, *asked: Any) -> Completion:
+        made = super()._complete(*asked)
+        return replace(made, usage=Usage.unknown(), token_ids=(), prompt_token_ids=())
+
+
+def test_a_text_ends_at_its_limit_where_nobody_counts_tokens() -> None:
+    engine = Uncounted(lambda ask: Line("hm " * 10 + "<Sub Searches>"))
+    # A part of 30 characters and a stop string of 14 counts as 15 tokens; the last is cut at 30.
+    sampling = Sampling(max_tokens=150)
+    solve(engine, spawn(wire="search"), problem=PUZZLE, sampling=sampling, budget=Budget(calls=30))
+    assert [r.sampling.max_tokens for r in engine.requests] == list(range(150, 29, -15))
 
 
 def test_results_that_a_parent_begins_to_write_itself_become_a_call() -> None:

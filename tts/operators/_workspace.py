@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from tts.protocols import Context
+from tts.trajectories import estimated_tokens
 from tts.types import Prompt, Trajectory
 
 _TEMPLATE_TOKENS = 16  # of a message, as the budget reckons
 _HEADING_TOKENS = 8  # of "Attempt 12:" and the space around it
 _SHRINK = 0.95
-_CHARS_PER_TOKEN = 3  # of English text, rather too few
 
 
 async def fit(
@@ -97,7 +97,7 @@ async def _count(context: Context, attempt: Trajectory, text: str) -> int:
 async def tokens_of(context: Context, text: str) -> int:
     """Return the tokens of a text; an estimate where the engine cannot count them."""
     counted = await _tokens(context, text)
-    return -(-len(text) // _CHARS_PER_TOKEN) if counted is None else counted
+    return estimated_tokens(text) if counted is None else counted
 
 
 async def _tokens(context: Context, text: str) -> int | None:

@@ -28,8 +28,9 @@ _MOST_CALLS = 16  # of a text that was told no number
 class Spawn(OperatorModel):
     """Draws `n` trajectories, each of which calls children as often as its text says so.
 
-    `sampling.max_tokens` is what the parent draws at most, all of its parts together. A call that
-    cannot be read, or one too many, ends the text with what it has.
+    `sampling.max_tokens` is what the parent draws at most, all of its parts together; where a
+    server counts no tokens, three characters of a part are taken for one. A call that cannot be
+    read, or one too many, ends the text with what it has.
     """
 
     n: int = Field(1, ge=1, description="trajectories that are drawn")

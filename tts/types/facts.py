@@ -112,7 +112,8 @@ class GraphFigures:
         task_seconds: Of all tasks, one after the other.
         critical_seconds: Of the longest chain of tasks that need each other.
         sequential_tokens: Generated ones on the longest chain: planner and joiner, and of each task
-            on the dearest chain the attempt that gave its answer.
+            on the dearest chain the attempt that gave its answer. Of a server that counts none
+            it may be an estimate (`tts.trajectories.num_generated`).
     """
 
     trajectory: str
