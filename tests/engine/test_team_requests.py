@@ -62,7 +62,9 @@ def working(work: Callable[[Teams, Forward], Awaitable[None]]) -> None:
     asyncio.run(main())
 
 
-def begin(teams: Teams, prompt: int, team: Team = TEAM, *, n: int = 1) -> TeamStream:
+def begin(
+    teams: Teams, prompt: int, team: Team = TEAM, *, n: int = 1, priority: int = 0
+) -> TeamStream:
     """Let teams begin on a prompt of so many tokens."""
 
     async def abort() -> Usage:
@@ -70,7 +72,8 @@ def begin(teams: Teams, prompt: int, team: Team = TEAM, *, n: int = 1) -> TeamSt
 
     stream: TeamStream = BufferedStream(n, convert=lambda done: done, abort=abort)
     sampling = Sampling(temperature=0.0, max_tokens=20)
-    teams.add(stream, GenerationRequest(Prompt(text="?" * prompt), sampling, n=n, team=team), team)
+    asked = Prompt(text="?" * prompt)
+    teams.add(stream, GenerationRequest(asked, sampling, n, priority=priority, team=team), team)
     return stream
 
 
@@ -97,6 +100,25 @@ def test_what_was_not_read_is_not_charged() -> None:
             2,
         )
         assert spent.cached_tokens == 100 + SHARED
+
+    working(work)
+
+
+def test_a_free_place_goes_to_the_lower_priority_number() -> None:
+    async def work(teams: Teams, forward: Forward) -> None:
+        streams = {p: begin(teams, 10, n=4, priority=p) for p in (2, 3, 1)}  # 8 workers have room
+        ended: list[int] = []
+
+        async def read(priority: int) -> None:
+            async for _ in streams[priority]:
+                ended.append(priority)
+
+        readers = [asyncio.create_task(read(priority)) for priority in streams]
+        while teams.is_busy:
+            teams.step()
+            await asyncio.sleep(0)
+        await asyncio.gather(*readers)
+        assert ended == [1] * 4 + [2] * 4 + [3] * 4
 
     working(work)
 

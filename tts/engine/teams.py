@@ -218,9 +218,13 @@ class Teams:
             self._draw(logits[: len(writing)], ready)
 
     def _with_places(self) -> list[tuple[_Request, list[int]]]:
-        """Return who works in this step: those that have begun, and more while there is room."""
+        """Return who works in this step: those that have begun, and more while there is room.
+
+        Requests of a lower priority number are given free places first, and those that came first
+        among equals; who has begun keeps its place.
+        """
         most = self._engine.vllm_config.scheduler_config.max_num_seqs
-        requests = list(self._requests.values())
+        requests = sorted(self._requests.values(), key=lambda asked: asked.request.priority)
         taken = sum(len(asked.begun & asked.works.keys()) * asked.size for asked in requests)
         found = []
         for asked in requests:
