@@ -35,7 +35,9 @@ class Encoder(Letters):
 
 
 class Forward:
-    """A model of which every worker draws an x."""
+    """A model of which every worker draws the same letter."""
+
+    letter = "x"
 
     def __init__(self) -> None:
         form = CacheForm(1, 1, 2, torch.float32, torch.device("cpu"))
@@ -45,7 +47,7 @@ class Forward:
         for row in rows:
             self.segments.extend(row.view[-1], len(row.tokens))
         logits = torch.zeros(len(rows), 128)
-        logits[:, ord("x")] = 1.0
+        logits[:, ord(self.letter)] = 1.0
         return logits
 
 
@@ -119,6 +121,20 @@ def test_a_free_place_goes_to_the_lower_priority_number() -> None:
             await asyncio.sleep(0)
         await asyncio.gather(*readers)
         assert ended == [1] * 4 + [2] * 4 + [3] * 4
+
+    working(work)
+
+
+def test_what_a_team_reads_stays_below_its_limit_where_words_count() -> None:
+    async def work(teams: Teams, forward: Forward) -> None:
+        team = team_of("A", "B", step_ends="paragraph", counts_put=True)
+        forward.letter = "\n"  # so that every other token ends a step
+        stream = begin(teams, 10, team)
+        while teams.is_busy:
+            teams.step()
+        usage = (await anext(stream)).usage
+        first = 10 + sum(map(len, team.put_first))
+        assert (usage.prompt_tokens or 0) + (usage.generated_tokens or 0) <= first + 20
 
     working(work)
 

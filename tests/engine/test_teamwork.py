@@ -125,6 +125,16 @@ def test_a_blank_line_ends_a_step_after_a_sentence(text: str, step_ends: str, en
     assert ("A [2]" in table.work.text) == ended
 
 
+def test_words_that_open_steps_count_where_the_team_says_so() -> None:
+    # Of 30 tokens of both, 7 of A's next opening leave room for 23 drawn ones: 11 of each.
+    text, steps = "+1.\n\n" + "x" * 20, {False: 15, True: 11}
+    for counts_put, drawn in steps.items():
+        table = Table(team_of("A", "B", counts_put=counts_put), max_steps=15)
+        while table.work.finish is None:
+            table.write(text[table.work.num_drawn // 2], "y")
+        assert table.work.num_drawn == 2 * drawn
+
+
 def test_a_check_opens_the_next_step_after_enough_tokens_of_all() -> None:
     # 15 drawn by each and 8 + 12 put in come to 42 > 40 only with B's share.
     table = Table(team_of("A", "B", check_every=25))

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.results import prompts_of
 from tests.support.solving import SAMPLING, solve
-from tts.engine.scripted import ALL, Ask, Line, ScriptedEngine
+from tts.engine.scripted import ALL, INFO, Ask, Line, ScriptedEngine
 from tts.errors import CapabilityError
 from tts.operators.shared_cache import shared_cache
 from tts.runtime.log import GenerationLog
@@ -95,6 +95,25 @@ def test_a_budget_without_room_for_the_answer_asks_for_no_team() -> None:
     result = solve(engine, shared_cache(), budget=Budget(tokens=5))
     assert (engine.requests, result.facts.failures) == ([], ())
     assert "is spent" in result.facts.shortfall
+
+
+def test_a_budget_of_operations_holds_with_the_words_that_are_put_in() -> None:
+    engine = ScriptedEngine(stray)
+    assert INFO.parameters is not None
+    plain = 2.0 * INFO.parameters  # operations of a token
+    result = solve(
+        engine,
+        shared_cache(answer_tokens=8),
+        sampling=Sampling(max_tokens=5_000),
+        budget=Budget(flops=4_000 * plain),
+    )
+    request = engine.requests[0]
+    team = request.team
+    assert team is not None and team.counts_put
+    words = sum(map(len, (team.others, team.own, *team.openings)))
+    read = len(prompts_of(engine)[0]) + words
+    assert read + request.sampling.max_tokens < 4_000
+    assert result.usage.flops is not None and result.usage.flops <= 4_000 * plain
 
 
 def test_several_teams_vote_by_the_preset() -> None:

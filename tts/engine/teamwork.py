@@ -139,7 +139,8 @@ class Teamwork:
         shared: What all see.
         codec: Of the model.
         open_segment: Returns the name of a new segment.
-        max_steps: Most tokens that each draws.
+        max_steps: Most tokens that each draws; where the team counts what is put in, all together
+            draw and are given no more than as many times their number.
         room: Tokens of the model's context.
     """
 
@@ -165,6 +166,7 @@ class Teamwork:
         self._history: list[int] = []
         self._finished: list[int] = []  # segments
         self._unchecked = 0
+        self._num_opened = 0  # tokens put in to open later steps, read or not
         self._workers = [
             _Worker(name, open_segment(), list(codec.tokenize(opening)))
             for name, opening in zip(team.names, team.openings, strict=True)
@@ -215,7 +217,8 @@ class Teamwork:
             self.finish = "length"
 
     def _may_go_on(self, length: Callable[[int], int]) -> bool:
-        if self.num_drawn >= self._max_steps * len(self._workers):
+        written = self.num_drawn + (self._num_opened if self.team.counts_put else 0)
+        if written + len(self._workers) > self._max_steps * len(self._workers):
             return False
         return self.longest_view(length) < self._room
 
@@ -253,6 +256,7 @@ class Teamwork:
             self._unchecked = 0
         worker.segment = self._open()
         worker.tokens = list(self._codec.tokenize(words))
+        self._num_opened += len(worker.tokens)
         worker.pending = [last, *worker.tokens]
 
     def _holds_answer(self, text: str) -> bool:

@@ -31,7 +31,7 @@ class SharedCache(OperatorModel):
     All draw one token at a time, at once, from one cache that is seen in another order by each. A
     step ends with a paragraph that ends a sentence, or with one that has a boxed answer, which ends
     the work. Where nobody has boxed an answer when all have drawn `sampling.max_tokens`, it is
-    asked for.
+    asked for. Under a budget of operations or dollars the words that open later steps count, too.
     """
 
     n: int = Field(1, ge=1, description="trajectories that are drawn, each by a team")

@@ -99,7 +99,7 @@ class RequestStream:
         is_check: bool = False,
     ) -> None:
         self._services = services
-        self._asked = request
+        self._asked = _counting_all(request) if services.ledger.limits_prompts else request
         self._node = node
         self._running = running
         self._is_check = is_check
@@ -182,12 +182,15 @@ class RequestStream:
     async def _count_prompt(self) -> int:
         """Return how many tokens the prompt has at most: exactly, where what it costs is limited.
 
-        A prompt that the engine cannot render is not counted: its request will say why.
+        What a team is given before it draws counts as well. A prompt that the engine cannot render
+        is not counted: its request will say why.
         """
         services, asked = self._services, self._asked
         if services.ledger.limits_prompts:
             with suppress(TTSError):
-                return await services.engine.count_prompt(asked.prompt, asked.sampling)
+                engine, words = services.engine, asked.team.put_first if asked.team else ()
+                given = [len(await engine.tokenize(text)) for text in words]
+                return await engine.count_prompt(asked.prompt, asked.sampling) + sum(given)
         return prompt_token_bound(asked.prompt)
 
     def _begin(self, prompt_tokens: int) -> _Begun:
@@ -396,6 +399,13 @@ class RequestStream:
     def _marked(self, usage: Usage) -> Usage:
         """Return what a verifier spent as such."""
         return replace(usage, checking_tokens=usage.generated_tokens) if self._is_check else usage
+
+
+def _counting_all(request: GenerationRequest) -> GenerationRequest:
+    """Return a request whose limit on tokens holds for all that its teams read, words included."""
+    if request.team is None:
+        return request
+    return replace(request, team=replace(request.team, counts_put=True))
 
 
 def _seeds(request: GenerationRequest) -> range:

@@ -31,6 +31,8 @@ class Team:
         answer_mark: A finished step in which a bracket opens with this, and is closed, ends the
             work; empty for none.
         banned: Tokens that nobody draws, in words; special tokens are never drawn.
+        counts_put: The limit on tokens counts what is put in to open later steps, too, as a budget
+            of operations or dollars does; else it counts what is drawn.
     """
 
     names: tuple[str, ...]
@@ -44,11 +46,18 @@ class Team:
     step_ends: Literal["sentence", "paragraph"] = "sentence"
     answer_mark: str = ""
     banned: tuple[str, ...] = ()
+    counts_put: bool = False
 
     def __post_init__(self) -> None:
         """Refuse workers without a name, or without a word to begin with."""
         if not self.names or len(self.names) != len(self.openings) or not all(self.openings):
             raise ValueError("each worker has a name and words with which its first step opens")
+
+    @property
+    def put_first(self) -> tuple[str, ...]:
+        """What is put in before a token is drawn: around the workers' texts, and as openings."""
+        around = (self.others, self.own) if len(self.names) > 1 else ()
+        return (*around, *((self.between,) if len(self.names) > 2 else ()), *self.openings)
 
 
 def abreast(team: Team | None) -> int:
