@@ -6,7 +6,7 @@ from tests.support.results import prompts_of
 from tests.support.solving import SAMPLING, solve
 from tts.engine.scripted import Ask, Line, Script, ScriptedEngine
 from tts.operators.shared_work import shared_work
-from tts.types import Result, Sampling
+from tts.types import Budget, Result, Sampling
 
 _OWN = re.compile(r".*\*\*(\w+) \[(\d+)\]:\*\*(.*)", re.DOTALL)
 
@@ -118,6 +118,27 @@ def test_a_member_that_fails_leaves_the_work_to_the_other() -> None:
     result, _ = work(line, lag=8)
     (made,) = result.trajectories
     assert (made.answer, made.error) == ("12", None)
+
+
+def test_teams_that_see_the_same_are_asked_for_at_once() -> None:
+    script = team(Alice=[" three fours.", " So \\boxed{12}."], Bob=[" four threes."])
+    engine = ScriptedEngine(script)
+    result = solve(engine, shared_work(n=3, lag=8), sampling=SAMPLING)
+    assert [t.answer for t in result.trajectories] == ["12"] * 3
+    assert [request.n for request in engine.requests[:2]] == [3, 3]
+    assert {request.n for request in engine.requests[2:]} == {1}
+    # Its first team is drawn as it is without the others.
+    alone = ScriptedEngine(script)
+    solve(alone, shared_work(lag=8), sampling=SAMPLING)
+    assert [r.seed for r in alone.requests[:2]] == [r.seed for r in engine.requests[:2]]
+
+
+def test_a_budget_for_some_teams_leaves_the_others_without_a_word() -> None:
+    script = team(Alice=[" So \\boxed{12}."], Bob=[" four threes."])
+    engine = ScriptedEngine(script)
+    result = solve(engine, shared_work(n=3), sampling=SAMPLING, budget=Budget(calls=7))
+    assert [t.answer for t in result.trajectories] == ["12"] * len(result.trajectories)
+    assert sum(request.n for request in engine.requests) <= 7
 
 
 def test_nothing_to_add_ends_the_work_and_several_teams_vote() -> None:

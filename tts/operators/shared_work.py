@@ -18,8 +18,8 @@ from tts.operators._plainly import without_thinking
 from tts.operators.base import OperatorModel, node
 from tts.protocols import Context, Inlet, Outlet, Reservation, Spec
 from tts.search.steps import ANSWER_MARK, PARAGRAPH
-from tts.trajectories import ask, num_generated, of_several
-from tts.types import Completion, GraphFigures, Prompt, Usage
+from tts.trajectories import draw, num_generated, of_several
+from tts.types import Completion, GenerationRequest, GraphFigures, Prompt, Usage
 from tts.types.thought import THOUGHT_END
 
 _SENTENCE_ENDS = tuple(".!?。！？")  # noqa: RUF001  full-width marks
@@ -59,10 +59,21 @@ class SharedWork(OperatorModel):
             graph_prompts.work_together(context.problem, names), context.engine
         )
         with context.reserve(prompt, n=self.n, max_tokens=self.answer_tokens) as room:
+            teams = [
+                _Team(
+                    self,
+                    context,
+                    prompt,
+                    room,
+                    index,
+                    [_Member(name, place) for place, name in enumerate(names)],
+                )
+                for index in range(room.n)
+            ]
             async with asyncio.TaskGroup() as group:
-                for index in range(room.n):
-                    members = [_Member(name, place) for place, name in enumerate(names)]
-                    team = _Team(self, context, prompt, room, index, members)
+                for place in range(len(names)) if teams else ():
+                    group.create_task(_begin_together(teams, place))
+                for team in teams:
                     group.create_task(team.run(outlet))
 
 
@@ -73,6 +84,7 @@ class _Member:
     Attributes:
         name: Stands before each of its steps.
         place: Among the members.
+        first: What it writes in the first turn; None where nothing can be had.
         text: Of its unfinished step, the words that open it included.
         opening: Those words.
         steps: It has finished.
@@ -82,11 +94,16 @@ class _Member:
 
     name: str
     place: int
+    first: asyncio.Future[Completion | None] = field(default_factory=asyncio.Future)
     text: str = ""
     opening: str = ""
     steps: int = 0
     spent: int = 0
     is_done: bool = False
+
+    def __post_init__(self) -> None:
+        """Open its first step."""
+        self.begin(graph_prompts.first_words(self.name, self.place))
 
     def begin(self, words: str) -> None:
         """Open its next step."""
@@ -130,8 +147,6 @@ class _Team:
         """Write in turns of `lag` tokens until there is an answer, then send it."""
         clock = asyncio.get_running_loop()
         begin, rounds = clock.time(), 0
-        for member in self.members:
-            member.begin(graph_prompts.first_words(member.name, member.place))
         while self.answer is None and (writing := self._writing()):
             rounds += 1
             async with asyncio.TaskGroup() as group:
@@ -158,16 +173,24 @@ class _Team:
 
     async def _write(self, member: _Member, turn: int) -> Completion | None:
         """Return what a member writes next; None where nothing more can be had."""
+        if turn == 1:
+            return await member.first
+        taken: list[Completion] = []
+        await draw(self.context, self.request(member, turn), taken.append)
+        return taken[0] if taken else None
+
+    def request(self, member: _Member, turn: int, n: int = 1) -> GenerationRequest:
+        """Return what asks for a member's next words, in view of what there is."""
         sampling = self.context.sampling
         most = min(self.settings.lag, sampling.max_tokens - member.spent)
         others = [other.text for other in self.members if other is not member]
         begun = [f"**{one.name} [" for one in self.members]  # the next step is for us to open
         view = graph_prompts.shared_view(self.history, others, member.text)
-        return await ask(
-            self.context,
+        return GenerationRequest(
             replace(self.prompt, prefill=view),
+            replace(sampling, max_tokens=most, stop=(*sampling.stop, *_STOPS, *begun)),
+            n=n,
             seed=self.context.seed(f"{self.index}/{turn}/{member.place}"),
-            sampling=replace(sampling, max_tokens=most, stop=(*sampling.stop, *_STOPS, *begun)),
         )
 
     def _take(self, member: _Member, chunk: Completion | None, tokens: int) -> None:
@@ -255,6 +278,25 @@ class _Team:
                 sequential_tokens=self.sequential,
             )
         )
+
+
+async def _begin_together(teams: Sequence[_Team], place: int) -> None:
+    """Draw the first words of one member of each team: all see the same, so that one request does.
+
+    Args:
+        teams: At least one.
+        place: Of the member.
+    """
+    members = [team.members[place] for team in teams]
+
+    def hand(member: _Member, chunk: Completion | None) -> None:
+        if not member.first.done():  # its team may have been cancelled
+            member.first.set_result(chunk)
+
+    request = teams[0].request(members[0], 1, len(teams))
+    await draw(teams[0].context, request, lambda chunk: hand(members[chunk.index], chunk))
+    for member in members:
+        hand(member, None)
 
 
 def _ends_sentence(text: str) -> bool:
