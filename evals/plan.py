@@ -9,6 +9,7 @@ from typing import Any
 
 from tts.errors import BudgetError, ProblemError
 from tts.evals.run_store import facts_of, find_finished
+from tts.parts.files import files_named, with_digests
 from tts.presets.load import Preset
 from tts.protocols import Engine, EngineFacts, Verifier
 from tts.runtime.checks import check_job
@@ -90,11 +91,14 @@ class Plan:
     def asked(self) -> dict[str, Any]:
         """Return the part of `config` that is known before an engine has started."""
         samplers = {e for _, node in self.preset.pipeline for e in node.operator.spec.engines}
+        graph = self.preset.pipeline.to_mapping()
+        files = files_named([graph, self.preset.values])
         return {
             "benchmark": self.benchmark,
             "preset": self.preset.name,
             "preset_values": dict(self.preset.values),
-            "pipeline_digest": _digest_of(self.preset.pipeline.to_mapping()),
+            **({"files": sorted(files.items())} if files else {}),
+            "pipeline_digest": _digest_of(with_digests(graph, files)),
             "budget": str(self._budget),
             "run_budget": str(self.run_budget or Budget()),
             "seed": self.seed,

@@ -18,10 +18,8 @@ process may be killed at any byte: a torn last line is dropped, and JSON files a
 
 import contextlib
 import glob
-import hashlib
 import json
 import os
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -34,6 +32,7 @@ from tts.costs.flops import SparseReading
 from tts.errors import StoreError
 from tts.evals.environment import describe_machine, versions
 from tts.evals.records import Record
+from tts.evals.run_names import by_content, folder_name, folder_prefix
 from tts.protocols import EngineFacts
 from tts.runtime.log_file import LogFile
 from tts.runtime.memory import MemoryFile
@@ -193,18 +192,6 @@ def read_events(folder: Path, kind: str) -> Iterator[dict[str, Any]]:
             yield line.values
 
 
-def folder_name(config: Mapping[str, Any]) -> str:
-    """Return the name of a run's folder: benchmark, preset, hash of the whole configuration."""
-    text = json.dumps(config, sort_keys=True)
-    digest = hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
-    return f"{_folder_prefix(config)}-{digest}"
-
-
-def _folder_prefix(config: Mapping[str, Any]) -> str:
-    words = (re.sub(r"[^\w.]+", "_", str(config[key]))[-60:] for key in ("benchmark", "preset"))
-    return "-".join(words)
-
-
 def find_finished(
     root: Path, asked: Mapping[str, Any], made_of: Mapping[str, Any]
 ) -> Summary | None:
@@ -219,10 +206,10 @@ def find_finished(
         None where there is no such run, it is not finished, or it cannot be read.
     """
     asked, made_of = (json.loads(json.dumps(values)) for values in (asked, made_of))
-    for path in sorted(root.glob(f"{glob.escape(_folder_prefix(asked))}-*/{_RUN}")):
+    for path in sorted(root.glob(f"{glob.escape(folder_prefix(asked))}-*/{_RUN}")):
         with contextlib.suppress(StoreError):
             head = _load_head(path.parent) or {"config": {}, "sessions": []}
-            is_it = asked.items() <= head["config"].items()
+            is_it = by_content(asked).items() <= by_content(head["config"]).items()
             if is_it and any(one.get("made_of") == made_of for one in head["sessions"]):
                 run = load_run(path.parent)
                 if run.summary is not None and run.summary.is_finished:
@@ -383,7 +370,7 @@ class RunStore:
             "pipeline": self._pipeline,
             "sessions": [],
         }
-        if head["config"] != config:
+        if by_content(head["config"]) != by_content(config):
             raise StoreError(f"{self.folder / _RUN}: another configuration lies here; move it away")
         return head
 

@@ -2,13 +2,17 @@
 
 import asyncio
 import json
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tts
 from tests.support.commands import add_up as answer
+from tests.support.verifiers import SMALL_HEAD
 from tts.engine import running
 from tts.engine.scripted import ScriptedEngine
 from tts.engine.spec import EngineSpec
@@ -56,6 +60,34 @@ def test_an_engine_is_kept_for_the_same_model_and_options(started: list[EngineSp
     assert started[1].options["max_model_len"] == 512
     tts.solve("What is 1 plus 2?", preset="best_of_n", models={"prm": "my/prm"})
     assert [spec.model for spec in started[2:]] == ["my/prm", "bundled:reasoner"]
+
+
+def test_a_run_is_named_by_what_its_files_hold_and_not_by_where_they_lie(tmp_path: Path) -> None:
+    def run(folder: str, text: str) -> str:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "facts.txt").write_text(text)
+        retrieved = tts.operators.retrieve(file=f"{folder}/facts.txt")
+        (done,) = tts.evaluate("file", retrieved >> tts.operators.follow(), data="sums.jsonl")
+        return str(done.out)
+
+    first = run("here", "One plus two is three.\n")
+    assert run("there", "One plus two is three.\n") == first
+    assert run("here", "Two plus two is four.\n") != first
+
+
+def test_another_head_is_another_run(tmp_path: Path) -> None:
+    outs = []
+    SMALL_HEAD.save(tmp_path / "a")
+    arrays = {**SMALL_HEAD.arrays, "calibration": np.array([2, 0], np.float32)}
+    replace(SMALL_HEAD, arrays=arrays).save(tmp_path / "b")
+    shutil.copytree(tmp_path / "a", tmp_path / "c")
+    for folder in "abc":
+        best = ["n=2", "verifier=head"]
+        (done,) = tts.evaluate(
+            "file", "best_of_n", overrides=best, models={"head": folder}, data="sums.jsonl"
+        )
+        outs.append(done.out)
+    assert outs[0] == outs[2] != outs[1]
 
 
 def test_benchmarks_by_presets_are_runs_with_folders() -> None:

@@ -100,8 +100,8 @@ MAY: dict[str, Room] = {
     "tts.api": Room("budget pipeline presets runtime session types"),
     # Measuring.
     "tts.evals": Room(
-        "allocation answers costs errors presets protocols runtime score_quality storage tasks"
-        " types verifiers version voting",
+        "allocation answers costs errors parts presets protocols runtime score_quality storage"
+        " tasks types verifiers version voting",
     ),
     "tts.evals.laws": Room("allocation costs errors evals parts seeds types"),
     "tts.evals.benchmarks": Room(

@@ -1,6 +1,7 @@
 """Benchmarks by presets: what `tts.evaluate` and `tts eval` do."""
 
 import random
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,7 +17,8 @@ from tts.evals.calibration.share import with_share
 from tts.evals.plan import known_engines
 from tts.evals.run_store import log_of
 from tts.evals.runner import Plan, Watch, evaluate_all, unwatched
-from tts.parts.build import build_part, parameters_of
+from tts.parts.build import build_part, parameters_of, reads_file
+from tts.parts.files import digest_of
 from tts.pipeline import Pipeline
 from tts.presets.load import Preset
 from tts.runtime.runtime import Runtime as Core
@@ -283,7 +285,7 @@ def _plans_of(name: str, presets: Sequence[Preset], scope: Scope, parts: Parts) 
             repeats=scope.epochs,
             budget=scope.budget,
             run_budget=scope.run_budget,
-            options={"split": scope.split, **_describe(parts)},
+            options={"split": scope.split, **_describe(parts), **_files_read(parts, preset)},
         )
         for preset in presets
     ]
@@ -311,6 +313,17 @@ def _describe(parts: Parts) -> Mapping[str, Any]:
     """Return what a run records of its engine; it knows itself which others it asked."""
     own = parts.own
     return own.to_mapping() if isinstance(own, EngineSpec) else {"engine": type(own).__name__}
+
+
+def _files_read(parts: Parts, preset: Preset) -> Mapping[str, Any]:
+    """Return digests of the files that were named as a preset's verifiers' models."""
+    asked = " ".join(preset.pipeline.verifiers({}))
+    found = {
+        name: digest_of(Path(model)) or model
+        for name, model in parts.models.items()
+        if reads_file(name) and re.search(rf"\b{re.escape(name)}\b", asked)
+    }
+    return {"verifier_files": found} if found else {}
 
 
 async def run_plans(

@@ -12,7 +12,8 @@ import pytest
 
 from tts.errors import StoreError
 from tts.evals.records import Record, Sample
-from tts.evals.run_store import RunStore, folder_name, load_run, log_of, read_events
+from tts.evals.run_names import folder_name
+from tts.evals.run_store import RunStore, load_run, log_of, read_events
 from tts.storage.sealed_lines import decode_line, encode_line, read_lines
 from tts.types import Completion, Event, Message, Problem, Usage
 

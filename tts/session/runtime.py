@@ -15,6 +15,8 @@ from tts.engine.made_of import made_of
 from tts.engine.options import check_extra_body
 from tts.engine.spec import EngineSpec
 from tts.errors import EngineError
+from tts.parts.build import reads_file
+from tts.parts.files import digest_of
 from tts.pipeline import Pipeline
 from tts.presets.load import Preset
 from tts.protocols import Engine, EngineFacts, Verifier
@@ -272,7 +274,13 @@ class Runtime:
         if {"", *wanted.asked} != wanted.specs.keys():  # some were given as objects
             return None
         made = made_of({**wanted.rewards, **wanted.specs})
-        return None if made is None else {**made, "verifiers": dict(parts.models)}
+        if made is None:
+            return None
+        models = {
+            name: (digest_of(Path(model)) if reads_file(name) else None) or model
+            for name, model in parts.models.items()
+        }
+        return {**made, "verifiers": models}
 
     async def forget(self) -> None:
         """Drop what earlier requests left in the engines, so that what follows owes them nothing.
