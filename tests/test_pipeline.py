@@ -1,5 +1,6 @@
 """Graphs: composition, names, checks."""
 
+from dataclasses import fields
 from typing import cast
 
 import pytest
@@ -113,7 +114,10 @@ def test_wrong_constructions_are_refused() -> None:
 
 def test_missing_capabilities_are_named_before_a_token_is_spent() -> None:
     engines = {"": cast("Engine", StubEngine())}
-    with pytest.raises(CapabilityError, match="needs cancel, logprobs, which StubEngine"):
+    with pytest.raises(
+        CapabilityError,
+        match="needs requests that end at once and log-probabilities of tokens, which",
+    ):
         (sample() >> of(needs=frozenset({"logprobs", "cancel"}))).check_engines(engines, {})
     with pytest.raises(PipelineError, match="verifier 'prm'; this run has rule"):
         (sample() >> score(verifier="prm")).check_engines(engines, verifiers(rule=VerifierSpec()))
@@ -125,3 +129,14 @@ def test_only_probabilities_may_be_summed() -> None:
     pipeline.check_engines(engines, verifiers(prm=VerifierSpec(unit_interval=True)))
     with pytest.raises(PipelineError, match="no probabilities"):
         pipeline.check_engines(engines, verifiers(prm=VerifierSpec()))
+
+
+def test_what_an_engine_lacks_is_said_in_words() -> None:
+    names = {field.name for field in fields(Capabilities)}
+    nothing = Capabilities(**dict.fromkeys(names, False))
+    said = nothing.lacks(frozenset(names))
+    assert "_" not in said and said.count(",") == len(names) - 2
+    assert nothing.lacks(frozenset({"own_prompts", "teams"})) == (
+        "answers to prompts of its own and workers over one cache"
+    )
+    assert Capabilities().lacks(frozenset({"own_prompts"})) == ""

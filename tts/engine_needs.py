@@ -138,10 +138,11 @@ def _check_engine(name: str, needs: frozenset[str], engines: Mapping[str, Engine
             f"with --engine-for {name}=MODEL or Runtime(engines=...)"
         )
     engine = engines[name]
-    if missing := engine.capabilities.missing(needs):
+    if lacking := engine.capabilities.lacks(needs):
+        missing = engine.capabilities.missing(needs)
         hint = "".join(f"; {words}" for need, words in _HINTS.items() if need in missing)
         raise CapabilityError(
-            f"needs {', '.join(missing)}, which {type(engine).__name__} "
+            f"needs {lacking}, which {type(engine).__name__} "
             f"({engine.info.name}) does not offer{hint}"
         )
 

@@ -40,9 +40,9 @@ def test_flags_that_do_not_fit_are_refused(
     ("words", "message"),
     [
         (["pool", "--preset", "self_refine"], "recorded samples answer the problem alone"),
-        (["pool", "--preset", "no_thinking"], "needs own_prompts"),
-        (["pool", "--preset", "genselect"], "needs own_prompts"),
-        (["pool", "--preset", "hedged"], "needs own_prompts"),
+        (["pool", "--preset", "no_thinking"], "needs answers to prompts of its own"),
+        (["pool", "--preset", "genselect"], "needs answers to prompts of its own"),
+        (["pool", "--preset", "hedged"], "needs answers to prompts of its own"),
         (["chain", "--limit", "3"], "no samples of 3 of 3 problems, such as 'chain"),
     ],
 )

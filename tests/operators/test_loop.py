@@ -166,7 +166,7 @@ def test_a_body_that_the_engine_cannot_run_is_refused_before_a_token_is_spent() 
     engine = ScriptedEngine(count_up, capabilities=plain)
     more = Pipeline.of(Think(slice_tokens=8, max_repeats=2))
     way = route(when=Condition(measure="support", at_least=0.9), otherwise=more)
-    with pytest.raises(CapabilityError, match="'route' needs token_ids"):
+    with pytest.raises(CapabilityError, match="'route' needs prompts as token ids"):
         solve(engine, sample(n=2) >> vote() >> way)
     assert engine.requests == []
 

@@ -131,5 +131,7 @@ def test_a_team_that_fails_says_why() -> None:
 
 def test_an_engine_without_teams_is_refused_with_another_way() -> None:
     engine = ScriptedEngine(say, capabilities=replace(ALL, teams=False))
-    with pytest.raises(CapabilityError, match=r"needs teams.*hogwild_lagged"):
+    with pytest.raises(
+        CapabilityError, match=r"needs workers over one cache, which .*hogwild_lagged"
+    ):
         solve(engine, shared_cache())

@@ -161,7 +161,7 @@ def test_decoding_goes_on_while_the_verifier_reads_and_what_was_in_vain_is_count
 def test_a_verifier_that_takes_no_token_ids_is_refused() -> None:
     bare = ScriptedEngine(lambda ask: Line("yes"), capabilities=replace(ALL, token_ids=False))
     result = solve(thinker(1), trim(verifier="reader"), engines={"reader": bare})
-    assert "the verifier 'reader' needs token_ids" in result.reason
+    assert "the verifier 'reader' needs prompts as token ids" in result.reason
     assert result.usage.calls == 0
 
 

@@ -132,7 +132,10 @@ def test_presets_about_thoughts_are_refused_where_the_model_has_none(name: str) 
     async def main() -> None:
         plain = ScriptedEngine(says(12), capabilities=replace(ALL, thoughts=False))
         async with Runtime(plain) as runtime:
-            with pytest.raises(CapabilityError, match=r"needs thoughts, which .* does not offer"):
+            with pytest.raises(
+                CapabilityError,
+                match=r"needs thoughts that can be switched, which .* does not offer",
+            ):
                 await runtime.run(Job.of(load_preset(name), PROBLEM))
             assert plain.requests == []
 

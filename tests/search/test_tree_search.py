@@ -414,7 +414,7 @@ def test_a_killed_search_resumes_with_the_same_decisions(tmp_path: Path, name: s
 
 def test_an_engine_without_token_ids_is_refused() -> None:
     engine = ScriptedEngine(digits(), capabilities=Capabilities(cancel=True))
-    with pytest.raises(CapabilityError, match="needs token_ids"):
+    with pytest.raises(CapabilityError, match="needs prompts as token ids"):
         search(engine, REBASE)
 
 

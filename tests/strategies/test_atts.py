@@ -125,7 +125,7 @@ def test_what_cannot_work_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match=r"none\.json: not found; write it with"):
         atts(calibration=str(tmp_path / "none.json"))
     blind = ScriptedEngine(lambda ask: Line(""), capabilities=Capabilities())
-    with pytest.raises(CapabilityError, match="needs likelihood"):
+    with pytest.raises(CapabilityError, match="needs likelihoods of given texts"):
         solve(blind, atts())
     with pytest.raises(CapabilityError, match="calibrated for big, this is scripted"):
         work(tmp_path, engine("small", SURE), ScriptedEngine(lambda ask: Line("")))

@@ -87,7 +87,7 @@ def test_the_vote_stops_when_the_leader_has_the_weight() -> None:
 def test_without_log_probabilities_it_is_refused() -> None:
     engine = ScriptedEngine(sure((12, 1.0)), capabilities=Capabilities(token_ids=True))
     for config in (Config(n=4), Config(n=4, warmup=2)):
-        with pytest.raises(CapabilityError, match="needs logprobs"):
+        with pytest.raises(CapabilityError, match="needs log-probabilities of tokens"):
             solve(engine, build(config))
 
 

@@ -126,7 +126,9 @@ def test_log_probabilities_are_switched_on_for_it_and_only_then() -> None:
 
 def test_an_engine_without_them_is_refused_before_a_token_is_spent() -> None:
     engine = ScriptedEngine(in_order(12), capabilities=Capabilities(token_ids=True))
-    with pytest.raises(CapabilityError, match="needs logprobs, which ScriptedEngine"):
+    with pytest.raises(
+        CapabilityError, match="needs log-probabilities of tokens, which ScriptedEngine"
+    ):
         solve(engine, sample() >> score(verifier="confidence"))
     assert engine.requests == []
 

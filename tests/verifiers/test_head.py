@@ -93,7 +93,9 @@ def test_texts_of_an_engine_without_states_are_read_by_another() -> None:
 
 def test_what_cannot_be_read_is_refused_before_a_token_is_spent() -> None:
     blind = ScriptedEngine(says(TWO_STEPS), capabilities=replace(ALL, states=False))
-    with pytest.raises(CapabilityError, match=r"needs states.*head\(reader='MODEL\?pooling'\)"):
+    with pytest.raises(
+        CapabilityError, match=r"needs hidden states, which .*head\(reader='MODEL\?pooling'\)"
+    ):
         solve(blind, SCORED)
     other = HeadVerifier(replace(SMALL_HEAD, weights="of another model"), Config())
     engine = ScriptedEngine(says(TWO_STEPS))

@@ -110,7 +110,9 @@ def test_what_it_needs_is_its_own_engines_to_meet() -> None:
     assert judged_by(name, able, policy).usage.calls is not None
     weak = likes(13)
     weak.capabilities = replace(weak.capabilities, logprobs=False)
-    with pytest.raises(CapabilityError, match="needs logprobs, which ScriptedEngine"):
+    with pytest.raises(
+        CapabilityError, match="needs log-probabilities of tokens, which ScriptedEngine"
+    ):
         judged_by(name, weak, ScriptedEngine(says(12, 13)))
 
 

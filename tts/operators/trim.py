@@ -84,9 +84,9 @@ class Trim(Thinking):
             CapabilityError: It is not.
         """
         engine = context.asking(self.verifier).engine
-        if missing := engine.capabilities.missing(NEEDS):
+        if lacking := engine.capabilities.lacks(NEEDS):
             raise CapabilityError(
-                f"the verifier {self.verifier!r} needs {', '.join(missing)}, which "
+                f"the verifier {self.verifier!r} needs {lacking}, which "
                 f"{engine.info.name} does not offer; name another engine"
             )
         await super().run(context, inputs, outlet)

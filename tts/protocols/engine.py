@@ -25,6 +25,27 @@ _MESSAGE_TOKENS = 16
 _TEMPLATE_TOKENS = 64
 
 
+_WORDS = {
+    "token_ids": "prompts as token ids",
+    "logprobs": "log-probabilities of tokens",
+    "prefix_cache": "a cache of prefixes",
+    "cancel": "requests that end at once",
+    "seed": "seeds",
+    "logits_processors": "logits processors",
+    "rewards": "scores of a reward model",
+    "embeddings": "embeddings",
+    "token_counts": "counts of tokens",
+    "own_prompts": "answers to prompts of its own",
+    "certainties": "certainties of tokens",
+    "thoughts": "thoughts that can be switched",
+    "thinks": "a model that thinks",
+    "states": "hidden states",
+    "likelihood": "likelihoods of given texts",
+    "teams": "workers over one cache",
+    "tool_calls": "tool calls",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What an engine can do; known before a token is spent.
@@ -72,6 +93,11 @@ class Capabilities:
         """Return the names in `needs` that this engine lacks, sorted."""
         have = {f.name for f in fields(self) if getattr(self, f.name)}
         return sorted(needs - have)
+
+    def lacks(self, needs: frozenset[str]) -> str:
+        """Return, for people, what of `needs` this engine lacks; empty for nothing."""
+        *others, last = [_WORDS.get(name, name) for name in self.missing(needs)] or [""]
+        return f"{', '.join(others)} and {last}" if others else last
 
 
 @dataclass(frozen=True, slots=True)
