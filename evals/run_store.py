@@ -133,7 +133,7 @@ def load_run(folder: Path, *, earlier: StoredRun | None = None) -> StoredRun:
         joules=_total(session.get("joules") for session in head["sessions"]),
         shape=_shape_of(head),
         sparse=_sparse_of(head["sessions"]),
-        models=head["sessions"][-1].get("models", {}),
+        models=_models_of(head["sessions"][-1]),
         read_bytes=end,
     )
 
@@ -254,7 +254,8 @@ class RunStore:
         shape: Of the run's own model, as `ModelInfo.shape`.
         pipeline: The graph that solves them, as a preset writes it; noted for people.
         made_of: What decides the outputs of the engines of this session (`find_finished`).
-        models: Names of the models that this session asks, by engine.
+        models: Names of the models that this session asks, by engine; noted where `facts` do not
+            tell them.
         facts: What these engines tell of themselves, by name.
 
     Raises:
@@ -275,7 +276,8 @@ class RunStore:
         facts: Mapping[str, EngineFacts] | None = None,
     ) -> None:
         self._engines, self._made_of = engines or {}, made_of
-        self._models, self._facts = models or {}, facts or {}
+        self._facts = facts or {}
+        self._models = {n: m for n, m in (models or {}).items() if n not in self._facts}
         self._shape, self._pipeline = shape or {}, pipeline or {}
         self.folder = root / folder_name(config)
         with contextlib.ExitStack() as opened:
@@ -384,7 +386,7 @@ class RunStore:
             "engines": self._engines,
             "shape": self._shape,
             "made_of": self._made_of,
-            "models": self._models,
+            **({"models": self._models} if self._models else {}),
             "facts": {name: facts.to_values() for name, facts in self._facts.items()},
         }
         head["sessions"].append({**now, "versions": versions()})
@@ -440,6 +442,12 @@ def _versions_of(sessions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         for name, version in session["versions"].items():
             found.setdefault(name, []).append(version)
     return {name: ", ".join(dict.fromkeys(several)) for name, several in found.items()}
+
+
+def _models_of(session: Mapping[str, Any]) -> dict[str, str]:
+    """Return the names of a session's models by engine, which its engines' facts may tell."""
+    told = {name: facts["info"]["name"] for name, facts in session.get("facts", {}).items()}
+    return {**told, **session.get("models", {})}
 
 
 def _write_statements(path: Path, problems: Sequence[Problem]) -> None:

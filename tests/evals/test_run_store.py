@@ -7,13 +7,16 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tts.engine.scripted import ALL, INFO
 from tts.errors import StoreError
 from tts.evals.records import Record, Sample
 from tts.evals.run_names import folder_name
 from tts.evals.run_store import RunStore, load_run, log_of, read_events
+from tts.protocols import EngineFacts
 from tts.storage.sealed_lines import decode_line, encode_line, read_lines
 from tts.types import Completion, Event, Message, Problem, Usage
 
@@ -159,6 +162,23 @@ def test_every_single_damaged_byte_is_noticed() -> None:
         damaged = bytearray(line)
         damaged[index] ^= 1
         assert decode_line(bytes(damaged)) is None
+
+
+def test_names_of_models_stand_once_in_a_session(tmp_path: Path) -> None:
+    facts = EngineFacts(INFO, ALL)
+    notes: list[dict[str, Any]] = [
+        {"facts": {"": facts, "draft": facts}},
+        {"facts": {}},  # of servers
+        {"facts": {"": facts}},
+    ]
+    found = []
+    for note in notes:
+        names = {"": INFO.name, "draft": INFO.name}
+        with RunStore(tmp_path, CONFIG, models=names, **note) as store:
+            session = json.loads((store.folder / "run.json").read_text())["sessions"][-1]
+        found.append(sorted(session.get("models", ())))
+        assert load_run(store.folder).models == names
+    assert found == [[], ["", "draft"], ["draft"]]
 
 
 def test_lines_are_plain_json_for_other_tools(tmp_path: Path) -> None:
