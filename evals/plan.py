@@ -212,7 +212,7 @@ class Plan:
 def known_engines(plans: Iterable[Plan], logs: Sequence[Path]) -> dict[str, EngineFacts]:
     """Return what engines of plans told of themselves in other runs; they need not start at once.
 
-    Where time is limited they do, so that no problem's time goes into loading a model.
+    Where time is limited they do: loading is nobody's time, but no deadline waits for it.
 
     Args:
         plans: What is to be run.

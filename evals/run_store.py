@@ -21,7 +21,7 @@ import glob
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +36,7 @@ from tts.evals.run_names import by_content, folder_name, folder_prefix
 from tts.protocols import EngineFacts
 from tts.runtime.log_file import LogFile
 from tts.runtime.memory import MemoryFile
+from tts.runtime.trace import never_loading, working
 from tts.storage.folder_lock import lock_folder
 from tts.storage.sealed_lines import (
     LineWriter,
@@ -257,6 +258,7 @@ class RunStore:
         models: Names of the models that this session asks, by engine; noted where `facts` do not
             tell them.
         facts: What these engines tell of themselves, by name.
+        loading: Returns the seconds in which models were loaded so far; a session counts them not.
 
     Raises:
         StoreError: Another process works there, the disk is full, a file is damaged, or another
@@ -274,6 +276,7 @@ class RunStore:
         made_of: Mapping[str, Any] | None = None,
         models: Mapping[str, str] | None = None,
         facts: Mapping[str, EngineFacts] | None = None,
+        loading: Callable[[], float] = never_loading,
     ) -> None:
         self._engines, self._made_of = engines or {}, made_of
         self._facts = facts or {}
@@ -288,7 +291,8 @@ class RunStore:
                 (r.id, r.repeat): r for r in (Record.from_line(line.values) for line in lines)
             }
             self.summary = _whole_summary(self.folder, len(self.records))
-            self._started = time.monotonic()
+            self._clock = working(loading)
+            self._started = self._clock()
             # A server elsewhere has no settings here, and its joules are not this machine's.
             is_here = bool(self._engines) and all(self._engines.values())
             self._meter = EnergyMeter() if is_here else None
@@ -397,7 +401,7 @@ class RunStore:
         return None if self._meter is None else self._meter.joules()
 
     def _session_seconds(self) -> float:
-        return round(time.monotonic() - self._started, 3)
+        return round(self._clock() - self._started, 3)
 
 
 def _load_head(folder: Path) -> dict[str, Any] | None:

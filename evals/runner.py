@@ -33,6 +33,7 @@ from tts.protocols import Engine, EngineFacts, Verifier
 from tts.runtime.checks import with_room
 from tts.runtime.job import Job
 from tts.runtime.runtime import DEFAULT_MAX_LIVE_KV, DEFAULT_MAX_PROBLEMS, Runtime
+from tts.runtime.trace import never_loading
 from tts.types import Answer, Budget, Grade, Problem, Result, Score, Support, Trajectory, sum_usage
 from tts.types.figures import Interval, Summary
 
@@ -91,6 +92,7 @@ async def evaluate_all(
     max_live_kv: float | None = DEFAULT_MAX_LIVE_KV,
     watch: Watch = unwatched,
     forget: Callable[[], Awaitable[None]] | None = None,
+    loading: Callable[[], float] = never_loading,
 ) -> list[Summary]:
     """Run plans one after the other, or what is left of them, and return the figures of each.
 
@@ -108,6 +110,7 @@ async def evaluate_all(
         watch: What shows a plan's progress: called once a second and after each problem.
         forget: Empties the caches of all engines, those of verifiers included; by default those of
             `engine` and `engines` alone.
+        loading: Returns the seconds in which models were loaded so far, which no run counts.
 
     Raises:
         InputError: A plan cannot run on these engines, or its folder cannot be used.
@@ -116,7 +119,7 @@ async def evaluate_all(
     """
     for plan in plans:
         plan.check(engine, verifiers or {}, engines)
-    on = _Engines(engine, verifiers or {}, engines or {}, max_live_kv)
+    on = _Engines(engine, verifiers or {}, engines or {}, max_live_kv, loading)
     summaries = []
     for plan in plans:
         with suppress(EngineError):  # somebody else's requests run; a dead engine is met below
@@ -133,6 +136,7 @@ class _Engines:
     verifiers: Mapping[str, Verifier]
     engines: Mapping[str, Engine]
     max_live_kv: float | None
+    loading: Callable[[], float]
 
     async def forget(self) -> None:
         """Empty the caches of the engines."""
@@ -160,7 +164,7 @@ async def _evaluate(
     models = {name: engine.info.name for name, engine in asked.items()}
     facts = {name: EngineFacts(engine.info, engine.capabilities) for name, engine in asked.items()}
     told = plan.made_of and facts
-    notes = (settings, on.engine.info.shape, pipeline, plan.made_of, models, told)
+    notes = (settings, on.engine.info.shape, pipeline, plan.made_of, models, told, on.loading)
     with watch(plan) as show, RunStore(root, config, plan.problems, *notes) as store:
         if store.summary is not None:
             return replace(store.summary, out=str(store.folder))
@@ -175,6 +179,7 @@ async def _evaluate(
             run_budget=_left(plan.run_budget, store),
             max_problems=_max_problems(plan, on.engine),
             max_live_kv=on.max_live_kv,
+            loading=on.loading,
         ) as runtime:
             session = _Session(plan, store, runtime, show)
             await session.run()

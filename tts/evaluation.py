@@ -384,4 +384,5 @@ async def run_on(
         reuse=logs,
         watch=watch,
         forget=runtime.forget,
+        loading=runtime.loading_seconds,
     )

@@ -1,5 +1,6 @@
 """What is there needs no engine: finished runs, reused samples; what has changed is run again."""
 
+import asyncio
 import json
 import shutil
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from tts.engine.scripted import ScriptedEngine
 from tts.engine.spec import EngineSpec
 from tts.engine.vllm import VLLMEngine
 from tts.errors import EngineError
+from tts.evals.run_store import load_run
 from tts.runtime.log_file import read_completions
 
 Tts = Callable[..., Outcome]
@@ -122,6 +124,23 @@ def test_a_model_whose_samples_are_all_reused_is_not_loaded(
     assert 0 < more["tokens"]["reused"] < more["tokens"]["generated"]
     (again,) = figures(tts(*command, "self_consistency", "--set", "n=6", "--out", "anew"))
     assert more["accuracy"] == again["accuracy"]
+
+
+def test_the_time_in_which_a_model_loads_late_is_no_runs_and_no_problems(
+    tts: Tts, data: str, monkeypatch: pytest.MonkeyPatch, started: list[str]
+) -> None:
+    command = ("eval", "file", "--data", data, "--json", "--preset", "self_consistency")
+    (fewer,) = figures(tts(*command, "--set", "n=2"))
+
+    async def load(spec: EngineSpec) -> ScriptedEngine:
+        await asyncio.sleep(4.0)
+        return ScriptedEngine(add_up)
+
+    monkeypatch.setattr(running, "make_engine", load)
+    (run,) = figures(tts(*command, "--set", "n=3", "--reuse", fewer["out"]))
+    assert run["seconds"] < 3 and run["samples"] == 5 * 3
+    found = load_run(Path(run["out"]))
+    assert found.seconds < 3 and all((record.seconds or 0) < 3 for record in found.records)
 
 
 def test_a_run_holds_the_samples_that_it_reused(tts: Tts, data: str) -> None:

@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
 from tests.support.scripts import says
-from tts.engine.late import LateEngine
+from tts.engine.late import LateEngine, LoadingTime
 from tts.engine.scripted import ScriptedEngine
 from tts.errors import EngineError
 from tts.protocols import Engine, EngineFacts
@@ -130,6 +132,24 @@ def test_another_model_is_not_taken_for_the_one_that_was_known() -> None:
             await late.tokenize("x")
 
     working(other, work)
+
+
+def test_loading_two_at_once_takes_the_time_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 10.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    loading = LoadingTime()
+    with loading.running():
+        now = 11.0
+        with loading.running():
+            now = 13.0
+            assert loading.seconds == 3.0
+    now = 20.0
+    assert loading.seconds == 3.0
+    with suppress(EngineError), loading.running():
+        now = 21.0
+        raise EngineError("no memory")
+    now = 22.0
+    assert loading.seconds == 4.0
 
 
 def test_a_closed_one_does_not_start() -> None:

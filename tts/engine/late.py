@@ -1,7 +1,9 @@
 """An engine that starts with the first request: until then it is what it told of itself before."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Self
 
 from tts.errors import EngineError
@@ -20,6 +22,32 @@ from tts.types import (
     StepScores,
     Usage,
 )
+
+
+class LoadingTime:
+    """Adds up the time in which models are loaded; that of two at once counts once."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._since = 0.0
+        self._before = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """So far, also of what is being loaded."""
+        return self._before + (time.monotonic() - self._since if self._number else 0.0)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count the time until the block ends."""
+        if not self._number:
+            self._since = time.monotonic()
+        self._number += 1
+        try:
+            yield
+        finally:
+            self._before, self._since = self.seconds, time.monotonic()
+            self._number -= 1
 
 
 class LateEngine(BaseEngine):

@@ -52,6 +52,11 @@ class RayEngines:
         self._fleets: dict[EngineSpec, Fleet] = {}
         self._connects = False
 
+    @property
+    def loading_seconds(self) -> float:
+        """Time in which engines of this process were started late."""
+        return self._here.loading_seconds
+
     def disturbs(self, specs: Iterable[EngineSpec]) -> bool:
         """Return whether `keep` of these would close an engine that runs."""
         there, here = _parted(split_memory(specs).values())

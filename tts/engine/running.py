@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from functools import partial
 from importlib import import_module
 from typing import Any
 
 from tts.engine.build import find_model
 from tts.engine.fleet import Fleet
-from tts.engine.late import LateEngine
+from tts.engine.late import LateEngine, LoadingTime
 from tts.engine.replay import ReplayEngine
 from tts.engine.spec import EngineSpec
 from tts.engine.vllm import VLLMEngine
@@ -26,6 +25,12 @@ class RunningEngines:
 
     def __init__(self) -> None:
         self._engines: dict[EngineSpec, Engine] = {}
+        self._loading = LoadingTime()
+
+    @property
+    def loading_seconds(self) -> float:
+        """Time in which engines were started that others were waiting for while they worked."""
+        return self._loading.seconds
 
     def disturbs(self, specs: Iterable[EngineSpec]) -> bool:
         """Return whether `keep` of these would close an engine that runs.
@@ -64,12 +69,21 @@ class RunningEngines:
             for asked, spec in shared.items():
                 if spec in self._engines:
                     continue
-                make, told = partial(make_engine, spec), (facts or {}).get(asked)
-                self._engines[spec] = await make() if told is None else LateEngine(told, make)
+                told = (facts or {}).get(asked)
+                self._engines[spec] = (
+                    await make_engine(spec) if told is None else self._late(spec, told)
+                )
         except BaseException:
             await self.aclose()
             raise
         return {asked: self._engines[spec] for asked, spec in shared.items()}
+
+    def _late(self, spec: EngineSpec, told: EngineFacts) -> LateEngine:
+        async def make() -> Engine:
+            with self._loading.running():
+                return await make_engine(spec)
+
+        return LateEngine(told, make)
 
     async def forget(self) -> None:
         """Drop what earlier requests left in any of them, such as scores of known texts.

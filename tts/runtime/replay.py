@@ -12,7 +12,10 @@ import asyncio
 import heapq
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from tts.runtime.trace import never_loading
 
 # What comes within it belongs together: what is recorded has its turn first, then what is new.
 _MOMENT = 1e-4
@@ -61,9 +64,11 @@ class Clock:
 
     Args:
         past: What the log says of the problem.
+        loading: Returns the seconds in which models were loaded so far, for which it stands still.
     """
 
-    def __init__(self, past: Past) -> None:
+    def __init__(self, past: Past, loading: Callable[[], float] = never_loading) -> None:
+        self._loading = loading
         self._last = past.last
         self._begin = min(past.open.values(), default=past.last)
         self._is_replaying = bool(past.open)
@@ -83,8 +88,8 @@ class Clock:
         if self._started is None:
             if self._is_replaying:
                 return self._begin
-            self._started = asyncio.get_running_loop().time()
-        now = self._begin + asyncio.get_running_loop().time() - self._started
+            self._started = self._time()
+        now = self._begin + self._time() - self._started
         return self._moment if now - self._moment < 2 * _MOMENT else now
 
     def recorded(self, at: float, place: tuple[int, ...] = ()) -> asyncio.Future[None] | None:
@@ -148,8 +153,11 @@ class Clock:
         self._watch()
         return future
 
+    def _time(self) -> float:
+        return asyncio.get_running_loop().time() - self._loading()
+
     def _start(self) -> None:
-        self._started = asyncio.get_running_loop().time()
+        self._started = self._time()
         self._set_alarm()
 
     def _set_alarm(self) -> None:
@@ -158,7 +166,7 @@ class Clock:
             self._alarm.cancel()
             self._alarm = None
         if self._waiting and self._started is not None:
-            at = self._started + self._waiting[0][0] + _MOMENT - self._begin
+            at = self._started + self._waiting[0][0] + _MOMENT - self._begin + self._loading()
             self._alarm = asyncio.get_running_loop().call_at(at, self._release)
 
     def _release(self) -> None:

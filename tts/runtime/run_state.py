@@ -15,7 +15,7 @@ from tts.runtime.memory import Memory
 from tts.runtime.pace import Accounts
 from tts.runtime.replay import Clock
 from tts.runtime.stream import RequestStream, Services
-from tts.runtime.trace import Trace
+from tts.runtime.trace import Trace, never_loading, working
 from tts.types import GenerationRequest, Problem, Trajectory
 from tts.types.figures import Counted
 
@@ -35,6 +35,7 @@ class RunState:
         new_groups: Makes an empty set of classes of equal answers.
         on_progress: Called when a completion or an abort has freed KV blocks.
         seconds: Until its deadline, or that of those above it; infinite without one.
+        loading: Returns the seconds in which models were loaded so far, which are not its time.
         watcher: Reads along; None for nobody.
     """
 
@@ -52,13 +53,14 @@ class RunState:
         new_groups: Callable[[Problem], AnswerGroups],
         on_progress: Callable[[], None],
         seconds: float = math.inf,
+        loading: Callable[[], float] = never_loading,
         watcher: Watcher | None = None,
     ) -> None:
         self.job = job
         self.seconds = seconds
         self.ledger = ledger
         self.log = log
-        self.clock = Clock(log.past)
+        self.clock = Clock(log.past, loading)
         self.engines = engines
         self.verifiers = verifiers
         self.kv_markets = kv_markets
@@ -66,7 +68,7 @@ class RunState:
         self.memory = memory
         self._new_groups = new_groups
         self._groups: WeakSet[AnswerGroups] = WeakSet()
-        self.facts = FactLog(Trace())
+        self.facts = FactLog(Trace(working(loading)))
         self.watcher = watcher
         self.seen: dict[str, Trajectory] = {}
         self._services = Services(

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from types import TracebackType
@@ -25,6 +25,7 @@ from tts.runtime.memory import Memory
 from tts.runtime.ordering import Placed, in_order
 from tts.runtime.pace import Accounts
 from tts.runtime.run_state import RunState
+from tts.runtime.trace import never_loading
 from tts.types import Budget, Problem, Result, Sampling
 
 DEFAULT_MAX_PROBLEMS = 64
@@ -65,6 +66,8 @@ class Runtime:
         engines: Other models that operators, judges and search policies may ask, by name.
         max_live_kv: Part of an engine's KV cache that the trees of all searches may fill: one grows
             while it fits beside those that began before it; None lets all grow.
+        loading: Returns the seconds in which models were loaded so far while work waited for them:
+            they count as no problem's time.
 
     Raises:
         BudgetError: `run_budget` is no budget.
@@ -81,8 +84,10 @@ class Runtime:
         max_problems: int | None = None,
         engines: Mapping[str, Engine] | None = None,
         max_live_kv: float | None = DEFAULT_MAX_LIVE_KV,
+        loading: Callable[[], float] = never_loading,
     ) -> None:
         self._max_live_kv = max_live_kv
+        self._loading = loading
         self._markets: dict[int, Market] = {}
         self.serve({"": engine, **(engines or {})}, verifiers or {})
         self.log = log or GenerationLog()
@@ -160,6 +165,7 @@ class Runtime:
             new_groups=partial(self._new_groups, Patience()),
             on_progress=self.admission.look_again,
             seconds=min(run_left, math.inf if job.budget.seconds is None else job.budget.seconds),
+            loading=self._loading,
             watcher=watcher,
         )
         run = ProblemRun(state)

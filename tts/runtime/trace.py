@@ -7,6 +7,20 @@ from typing import Any
 from tts.types import Event
 
 
+def never_loading() -> float:
+    """Return 0 s, in which models were loaded while work waited for them."""
+    return 0.0
+
+
+def working(loading: Callable[[], float]) -> Callable[[], float]:
+    """Return a clock of seconds that stands still while models are loaded.
+
+    Args:
+        loading: Returns the seconds in which they were loaded so far.
+    """
+    return time.monotonic if loading is never_loading else lambda: time.monotonic() - loading()
+
+
 class Trace:
     """A list of events that stamps itself; `seconds` counts from its creation."""
 

@@ -139,6 +139,11 @@ class Opened:
         self.engines: dict[str, Engine] = {}
         self.verifiers: dict[str, Verifier] = {}
 
+    @property
+    def loading_seconds(self) -> float:
+        """Time in which models were loaded while work waited for them (`LateEngine`)."""
+        return self._running.loading_seconds
+
     def serves(self, pipelines: Collection[Pipeline]) -> bool:
         """Return whether all that pipelines name is there."""
         asked = {name for pipeline in pipelines for name in pipeline.engines(self.verifiers)}

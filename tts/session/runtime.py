@@ -282,6 +282,10 @@ class Runtime:
         }
         return {**made, "verifiers": models}
 
+    def loading_seconds(self) -> float:
+        """Return the time in which models were loaded late: while problems waited for them."""
+        return self._opened.loading_seconds
+
     async def forget(self) -> None:
         """Drop what earlier requests left in the engines, so that what follows owes them nothing.
 
