@@ -22,6 +22,7 @@ KINDS: Mapping[str, str] = {
     "completion": "A completion arrived: `index`, `tokens`, `cached`, `finish_reason`, `reused`.",
     "abort": "Completions were ended before the engine had finished them: `calls`, `tokens`.",
     # Of operators.
+    "attempt": "The whole `text` of a sample that several completions, or none alone, wrote.",
     "allocate": "Whether more samples are worth it was decided after `drawn` of them.",
     "bar": "The least confidence that a trajectory must reach was set by `warmup` of them.",
     "choose": "One of a `window` of trajectories was chosen.",

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from tests.support.commands import Outcome
-from tests.viewer.conftest import HOSTILE
+from tests.support.commands import Outcome, write_sums
+from tests.viewer.conftest import HOSTILE, evaluate
 from tts.cli.main import run as tts
+from tts.engine.scripted import Ask, Line
 from tts.errors import InputError, StoreError
 from tts.storage.sealed_lines import decode_line, encode_line
 from tts.viewer.outcome import answers_of, is_weighted, why
@@ -129,6 +130,27 @@ def test_steps_of_a_scored_attempt_have_their_scores(voted: Path, tmp_path: Path
     add("trace.jsonl", lambda v: {**v, **event} if v["kind"] == "vote" else v)
     attempt = problem_view(opened(copy), "s0", 0)["attempts"][0]
     assert attempt["steps"] == [{"text": "one", "score": 0.9}, {"text": "two", "score": 0.1}]
+
+
+def test_an_attempt_of_several_completions_shows_all_that_they_wrote(tmp_path: Path) -> None:
+    def write(ask: Ask) -> Line:
+        if ask.prompt.endswith("\\boxed{"):
+            return Line("2}")
+        return Line(" one and one." if ask.prompt.endswith("can") else "")
+
+    sums = write_sums(tmp_path / "sums.jsonl", 1)
+    evaluate(write, "file", "--data", sums, "--preset", "hogwild_lagged", "--out", str(tmp_path))
+    (folder,) = tmp_path.glob("file-*")
+    run = opened(folder)
+    (attempt,) = problem_view(run, "s0", 0)["attempts"]
+    whole = attempt["thought"] + attempt["text"]
+    assert "one and one." in whole and "Bob" in whole and whole.endswith("\\boxed{2}")
+    assert attempt["answer"] == "2"
+
+
+def test_the_trace_holds_no_text_that_one_completion_holds(voted: Path, searched: Path) -> None:
+    for folder in (voted, searched):
+        assert b'"kind":"attempt"' not in (folder / "trace.jsonl").read_bytes()
 
 
 def test_a_run_that_goes_on_shows_what_has_arrived(voted: Path, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """What happens to one problem: kept as values for the result, and written to the trace."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from tts.runtime.trace import Trace
+from tts.types import Trajectory
 from tts.types.facts import Chosen, Failure, GraphFigures, RunFacts, SearchFigures, Stop
 
 
@@ -17,6 +19,7 @@ class FactLog:
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
+        self._drawn: Counter[tuple[str, int]] = Counter()  # completions of each node and seed
         self._asked = 0
         self._granted = 0
         self._aborted = 0
@@ -42,6 +45,20 @@ class FactLog:
         """Note room that was kept for later requests; what is asked then is counted then."""
         self._is_short = self._is_short or granted < asked
         self.trace.emit("reserve", node, asked=asked, granted=granted)
+
+    def completed(self, node: str, *, seed: int, **values: Any) -> None:
+        """Note a completion that has arrived."""
+        self._drawn[node, seed] += 1
+        self.trace.emit("completion", node, seed=seed, **values)
+
+    def sampled(self, sample: Trajectory) -> None:
+        """Note a finished sample: the trace keeps a text that no single completion holds.
+
+        The steps of a tree stand in the tree.
+        """
+        is_one = self._drawn[sample.origin.node, sample.origin.seed] == 1
+        if not sample.steps and not (is_one and sample.usage.calls == 1):
+            self.trace.emit("attempt", sample.origin.node, id=sample.id, text=sample.text)
 
     def aborted(self, node: str, *, calls: int, tokens: int | None) -> None:
         """Note completions that were ended before the engine had finished them."""

@@ -25,6 +25,8 @@ def build_result(state: RunState, sunk: Sequence[Trajectory]) -> Result:
     facts = state.facts.close(spent=state.ledger.shortfall(), errors=errors)
     trace = state.facts.trace
     samples = tuple(sorted(filter(_is_sample, seen.values()), key=_place))
+    for sample in samples:
+        state.facts.sampled(sample)
     return Result(
         problem=job.problem,
         answer=None if answered is None else _answer(answered, job.problem),

@@ -343,11 +343,10 @@ class RequestStream:
         """Charge a completion; returns it with its cost."""
         services, usage = self._services, completion.usage
         priced = services.ledger.settle(begun.grant, services.engine.info, self._marked(usage))
-        services.facts.trace.emit(
-            "completion",
+        services.facts.completed(
             self._node,
-            index=completion.index,
             seed=begun.request.seed + completion.index,
+            index=completion.index,
             tokens=usage.generated_tokens,
             cached=usage.cached_tokens,
             finish_reason=completion.finish_reason,

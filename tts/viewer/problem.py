@@ -98,8 +98,10 @@ def _attempts(
         return
     judged = _of_kind(events, "score")
     paths = _paths(events, searches)
+    wholes = {event["id"]: event["text"] for event in events if event["kind"] == "attempt"}
     for sample in record.samples:
-        said = {**asdict(sample), **_text(texts.get((sample.node, sample.seed), []))}
+        lines = texts.get((sample.node, sample.seed), [])
+        said = {**asdict(sample), **_text(lines, wholes.get(sample.id))}
         if (path := paths.get(sample.id.split("*")[0])) is not None:
             said |= {"steps": path, "text": "", "thought": ""}
         else:
@@ -107,9 +109,14 @@ def _attempts(
         yield said
 
 
-def _text(lines: Lines) -> dict[str, Any]:
-    """Return what an attempt's completions say, one after the other, its thought apart."""
-    text = "".join(line["text"] for line in lines)
+def _text(lines: Lines, whole: str | None = None) -> dict[str, Any]:
+    """Return what an attempt says, its thought apart.
+
+    Args:
+        lines: Its completions.
+        whole: Its text, where the trace holds it; else that of the completions in a row.
+    """
+    text = "".join(line["text"] for line in lines) if whole is None else whole
     solution = solution_of(text)
     start = text.rfind(solution) if solution else len(text)
     thought = text[:start]
