@@ -5,6 +5,7 @@ line that was cut off fails its checksum: at the end of a file it is dropped, el
 error.
 """
 
+import errno
 import json
 import os
 import zlib
@@ -110,7 +111,7 @@ class LineWriter:
 
     def __init__(self, path: Path, keep_bytes: int) -> None:
         self.path = path
-        self._is_broken = False
+        self._broken: OSError | None = None
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
             self.size = min(keep_bytes, os.fstat(self._file).st_size)
@@ -122,16 +123,16 @@ class LineWriter:
         """Write lines; after a failure nothing more is written, so that only the end is torn.
 
         Raises:
-            StoreError: The disk is full, or has gone.
+            StoreError: The disk is full, or has gone; later calls fail as the first one did.
         """
         try:
-            if self._is_broken:
-                raise OSError(0, "an earlier write failed")
+            if self._broken is not None:
+                raise self._broken
             view = memoryview(data)
             while view:
                 view = view[os.write(self._file, view) :]
         except OSError as error:
-            self._is_broken = True
+            self._broken = error
             raise cannot_write(self.path, error) from error
         self.size += len(data)
 
@@ -185,7 +186,10 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def cannot_write(path: Path, error: OSError) -> StoreError:
     """Return the error for a file that cannot be written."""
-    return StoreError(
-        f"{path}: cannot be written: {error.strerror}; what was finished is kept: make room "
-        f"(or choose another --out) and run the same command again"
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    remedy = (
+        "what was finished is kept: make room and run the same command again"
+        if is_full
+        else "name a place that can be written"
     )
+    return StoreError(f"{path}: cannot be written: {error.strerror}; {remedy}")
