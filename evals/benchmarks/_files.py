@@ -2,8 +2,8 @@
 
 import csv
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -173,15 +173,13 @@ def _next_cells(reader: Any, where: str) -> list[str] | None:
 def _parquet_rows(path: Path) -> Iterator[FileRow]:
     path.open("rb").close()  # a missing file is named as those of other kinds are
     with optional_import("a Parquet file"):
-        from datasets import Dataset  # takes over a second, and only Parquet and the hub need it
-    with tempfile.TemporaryDirectory() as cache:
-        try:
-            table = Dataset.from_parquet(str(path), cache_dir=cache, keep_in_memory=True)
-        # The library raises what its many parts raise; any of it means that there is no data.
-        except Exception as error:
-            first_line = next(iter(str(error).splitlines()), "")
-            raise ProblemError(f"{path}: not Parquet ({first_line})") from error
-    for index, values in enumerate(table):
+        arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
+    try:
+        table = parquet.read_table(path)
+    except arrow.ArrowException as error:
+        first_line = next(iter(str(error).splitlines()), "")
+        raise ProblemError(f"{path}: not Parquet ({first_line})") from error
+    for index, values in enumerate(table.to_pylist()):
         where = f"{path}, row {index}"
         row = {key: value for key, value in values.items() if value is not None}
         check_writable(row, where)

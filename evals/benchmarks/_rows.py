@@ -98,8 +98,8 @@ def to_problem(
     is_run = (own_type or answer_type) == "code" and ("tests" in row or "hidden_tests" in row)
     if reference is None and not allow_unanswered and not is_run:
         raise ProblemError(
-            f"{where}: no 'answer', so that nobody can grade it; add one, name its column with "
-            "--map COLUMN=answer, or remove the line"
+            f"{where}: {_lack(row, 'answer')}, so that nobody can grade it; add one, name its "
+            "column with --map COLUMN=answer, or remove the line"
         )
     dropped = {"id", "problem", "answer"} | ({"answer_type"} if own_type else set())
     return Problem(
@@ -120,10 +120,16 @@ def needed(row: Mapping[str, Any], key: str, where: str, *, is_number_allowed: b
     value = _text(row, key, where, is_number_allowed=is_number_allowed)
     if value is None:
         raise ProblemError(
-            f"{where}: no {key!r}, only {', '.join(row)}; name its column with --map COLUMN={key}, "
-            f"or write lines such as {EXAMPLE}"
+            f"{where}: {_lack(row, key)}; name its column with --map COLUMN={key}, or write lines "
+            f"such as {EXAMPLE}"
         )
     return value
+
+
+def _lack(row: Mapping[str, Any], key: str) -> str:
+    if key in row:
+        return f"{key!r} is empty"
+    return f"no {key!r}, only {', '.join(row)}"
 
 
 def _text(

@@ -85,7 +85,8 @@ def test_csv(tmp_path: Path) -> None:
         ("problem,problem\np,4\n", r"x.csv:1: two columns are named 'problem'"),
         ('problem,answer\np,"4\n', r"x.csv:2: not CSV"),
         ('problem,answer\n"p"x,4\n', r"x.csv:2: not CSV"),
-        ("problem,answer\np\n", r"x.csv:2: no 'answer'"),
+        ("problem,answer\np\n", r"x.csv:2: no 'answer', only problem, id, so that nobody"),
+        ("Question,Solution\np,4\n", r"x.csv:2: no 'answer', only Question, Solution, id"),
         ("problem,answer\n,4\n", r"x.csv:2: no 'problem', only answer, id"),
         ("problem,answer\n", r"x.csv: no problems"),
         ("", r"x.csv: no problems"),
@@ -103,7 +104,13 @@ def test_csv_that_is_not_utf_8(tmp_path: Path) -> None:
         read(path)
 
 
-def test_parquet(tmp_path: Path) -> None:
+def test_a_blank_problem_is_called_empty(tmp_path: Path) -> None:
+    path = write(tmp_path, '{"problem": " ", "answer": "4"}')
+    with pytest.raises(ProblemError, match=r":1: 'problem' is empty; name its column"):
+        read(path)
+
+
+def test_parquet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     datasets = pytest.importorskip("datasets")
     path = tmp_path / "mine.parquet"
     rows = [
@@ -111,10 +118,12 @@ def test_parquet(tmp_path: Path) -> None:
         {"question": "q", "target": 5, "level": 3},
     ]
     datasets.Dataset.from_list(rows).to_parquet(str(path))
+    capfd.readouterr()
     assert read(path, map=COLUMNS) == [
         Problem("mine-1", "p", reference="4"),
         Problem("mine-2", "q", reference="5", metadata={"level": 3}),
     ]
+    assert capfd.readouterr() == ("", "")  # no bar of a library's
     with pytest.raises(ProblemError, match=r"no.parquet: No such file"):
         read(tmp_path / "no.parquet")
     with pytest.raises(ProblemError, match=r"x.parquet: not Parquet"):
