@@ -291,7 +291,7 @@ def test_no_run_is_an_error(tmp_path: Path) -> None:
 
 def test_root_that_is_a_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("")
-    with pytest.raises(StoreError, match=r"cannot be written: .*; name a place that can be written"):
+    with pytest.raises(StoreError, match=r"cannot be written: .*; name a place"):
         RunStore(tmp_path / "runs", CONFIG)
 
 
