@@ -227,14 +227,16 @@ def test_a_response(client: OpenAI) -> None:
         ({"mesages": []}, "has no 'mesages'; did you mean 'messages'"),
         ({"temperature": 3}, "temperature"),
         ({"top_logprobs": 3}, "only the tokens that were drawn"),
-        ({"tts": {"set": ["m=3"]}}, "has no 'm'"),
+        ({"tts": {"set": ["m=3"]}}, "- tts.set: m=3: strategy 'self_consistency' has no 'm'"),
         ({"tts": {"set": ["verifier=judge"]}}, "has no 'verifier'"),
         ({"tts": {"set": ["mode=/etc/passwd"]}}, "names no files"),
         ({"tts": {"budget": "many"}}, "cannot read 'many'"),
         ({"tts": {"compare": {"regex": "("}}}, "the pattern '(' cannot be read"),
         ({"tts": {"compare": {}}}, "name either json_path or regex"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "images"),
-        ({"messages": []}, "messages"),
+        ({"messages": []}, "messages = []: list should hold at least 1"),
+        ({"messages": "hi"}, "messages = 'hi': input should be a list"),
+        ({"messages": ["hi"]}, "should be a mapping of keys to values"),
         ({"messages": [{"content": "x"}]}, "role"),
         ({"tool_choice": "required"}, "no tools to choose from"),
         ({"model": "genfuse", "tools": [TOOL]}, "'fuse' of the preset genfuse"),
@@ -316,6 +318,31 @@ def test_an_error_within_a_stream_is_an_event(slow_server: Serving) -> None:
     poem = [{"role": "user", "content": "A poem."}]
     lines = slow_server.lines("self_consistency", messages=poem, tts={"set": ["n=2"]})
     assert events(lines)[-1]["error"]["code"] == "no_comparable_answer"
+
+
+def test_samples_that_are_not_of_the_form_that_was_asked_for_say_so(server: Serving) -> None:
+    where = {"compare": {"json_path": "total"}, "set": ["n=2"]}
+    refused = server.chat("self_consistency", tts=where)
+    assert refused.status == 422
+    assert refused.message.startswith("none of 2 samples is JSON with a value at 'total', by which")
+    where = {"compare": {"regex": "total: (.*)"}, "set": ["n=2"]}
+    refused = server.chat("self_consistency", tts=where)
+    assert "holds what tts.compare looks for, 'total: (.*)'" in refused.message
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "told"),
+    [
+        ("/v1/embeddings", 404, "there is nothing at /v1/embeddings; /docs lists"),
+        ("/v1/models", 405, "/v1/models takes GET, not POST"),
+    ],
+)
+def test_a_route_that_is_not_there_is_told_as_the_protocol_tells_errors(
+    server: Serving, path: str, status: int, told: str
+) -> None:
+    reply = server.post(path, {"model": "m"})
+    assert reply.status == status and reply.message.startswith(told)
+    assert reply.body["error"]["code"] == "no_such_route"
 
 
 def test_the_description_and_the_figures(server: Serving) -> None:

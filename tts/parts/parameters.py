@@ -66,12 +66,26 @@ def _sentence(error: ErrorDetails, model: type[BaseModel], what: str) -> str:
     if error["type"] == "missing":
         meaning = fields[key].description if key in fields else None
         return f"{what} needs {name!r}" + (f": {meaning}" if meaning else "")
-    message = error["msg"].removeprefix("Value error, ")
+    message = _message(error)
     if not name:
         return f"{what}: {message}"
     shown = repr(error["input"])
     shown = shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}..."
     return f"{what}: {name} = {shown}: {message[0].lower()}{message[1:]}"
+
+
+def _message(error: ErrorDetails) -> str:
+    """Return what is wrong with a value, in the words of YAML and JSON."""
+    match error["type"]:
+        case "tuple_type":
+            return "Input should be a list"
+        case "model_type" | "dict_type":
+            return "Input should be a mapping of keys to values"
+        case "too_short" | "too_long" if error["ctx"]["field_type"] == "Tuple":
+            is_short = error["type"] == "too_short"
+            most, word = ("min", "least") if is_short else ("max", "most")
+            return f"List should hold at {word} {error['ctx'][f'{most}_length']}"
+    return error["msg"].removeprefix("Value error, ")
 
 
 def _fields_at(model: type[BaseModel], path: Iterable[str]) -> Mapping[str, FieldInfo]:

@@ -97,16 +97,28 @@ def check_result(result: Result) -> None:
             raise Refusal(502, result.reason, "no_sample", usage=usage)
         raise Refusal(400, result.reason, "invalid_request", usage=usage)
     if result.problem.answer_type != "free" and result.samples:
-        raise Refusal(
-            422,
-            f"none of {len(result.samples)} samples announces an answer that could be compared "
+        told = f"none of {len(result.samples)} samples {_lacks(result)}"
+        raise Refusal(422, told, "no_comparable_answer", usage=usage)
+    raise Refusal(502, result.reason or "there is no answer", "no_answer", usage=usage)
+
+
+def _lacks(result: Result) -> str:
+    """Return what samples lack that could not be compared, and what to do about it."""
+    rule = result.problem.rule
+    if rule is None or rule.kind == "tool_calls":
+        return (
+            "announces an answer that could be compared "
             f"with others, which {result.preset} counts: ask for one in the prompt, say what to "
             "compare by (response_format, or tts.compare with json_path or regex), or choose a "
-            "preset that compares texts, such as genselect or self_certainty_best",
-            "no_comparable_answer",
-            usage=usage,
+            "preset that compares texts, such as genselect or self_certainty_best"
         )
-    raise Refusal(502, result.reason or "there is no answer", "no_answer", usage=usage)
+    if rule.kind == "regex":
+        return f"holds what tts.compare looks for, {rule.path!r}: ask for it in the prompt"
+    what = f"JSON with a value at {rule.path!r}" if rule.path else "JSON"
+    return (
+        f"is {what}, by which {result.preset} compares them: ask for it in the prompt, or choose a "
+        "model whose server holds it to response_format"
+    )
 
 
 @dataclass(frozen=True, slots=True)

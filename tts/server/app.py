@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp
@@ -75,6 +76,7 @@ def build_app(service: Service, *, max_body: int = MAX_BODY) -> ASGIApp:
         media_type = "text/plain; version=0.0.4; charset=utf-8"
         return PlainTextResponse(service.meters.page(), media_type=media_type)
 
+    app.add_exception_handler(HTTPException, _no_route)
     app.openapi().setdefault("components", {}).setdefault("schemas", {}).update(named)
     return Guard(app, service.clients, max_body)
 
@@ -104,6 +106,17 @@ def _add(
         except Exception as error:
             return refused(service, None, told(error))
         return await answer(service, request.state.client, planned, form(planned), request)
+
+
+async def _no_route(request: Request, error: Exception) -> JSONResponse:
+    """Tell as the protocol tells errors that nothing is at a path, or not by this method."""
+    assert isinstance(error, HTTPException)
+    path, taken = request.url.path, (error.headers or {}).get("Allow", "")
+    said = f"there is nothing at {path}; /docs lists what this server answers"
+    if error.status_code != 404:
+        said = f"{path} takes {taken}, not {request.method}" if taken else str(error.detail)
+    body = Refusal(error.status_code, said, "no_such_route").body()
+    return JSONResponse(body, error.status_code, error.headers)
 
 
 async def _json(request: Request) -> dict[str, Any]:

@@ -9,7 +9,15 @@ from functools import lru_cache
 from typing import Self
 
 from tts.budget import to_budget
-from tts.errors import BudgetError, EngineError, InputError, RefusedError, TTSError, ends_run
+from tts.errors import (
+    BudgetError,
+    EngineError,
+    InputError,
+    PresetError,
+    RefusedError,
+    TTSError,
+    ends_run,
+)
 from tts.operators.sample import sample
 from tts.parts import catalog
 from tts.presets.load import Preset, load_preset
@@ -270,7 +278,10 @@ class Service:
         for change in overrides:
             if not change.startswith("prompt.") and ("/" in change or _FILE.search(change)):
                 raise InputError(f"tts.set: {change}: a client names no files of the server")
-        preset = load_preset(self._sources[name], overrides)
+        try:
+            preset = load_preset(self._sources[name], overrides)
+        except PresetError as error:
+            raise InputError(f"tts.set: {str(error).removeprefix('--set ')}") from error
         if foreign := sorted(named_verifiers([preset.pipeline]) - self._verifiers):
             raise InputError(
                 f"tts.set: the verifier {foreign[0]!r} is not served; served are "
