@@ -1,5 +1,6 @@
 """`tts solve`: an answer on standard output, the rest on standard error."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +44,15 @@ def test_json_is_one_result(tts: Tts) -> None:
     assert result["trajectories"][0]["origin"]["node"] == "sample"
 
 
+def test_a_problem_is_read_from_a_pipe(tts: Tts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"What is 3 plus 4?\n")))
+    outcome = tts("solve", "-", "--preset", "single", "--seed", "1", "--json")
+    assert outcome.json["problem"]["statement"] == "What is 3 plus 4?"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"What \xff?")))
+    outcome = tts("solve", "-")
+    assert (outcome.code, outcome.err) == (2, "error: standard input: byte 6 is not UTF-8\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -66,7 +76,10 @@ def test_model_that_says_nothing_is_a_failure(tts: Tts, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(running, "make_engine", make_engine)
     outcome = tts("solve", "What is 1 plus 1?")
-    assert (outcome.code, outcome.err) == (1, "error: no answer: no trajectory gave an answer\n")
+    assert (outcome.code, outcome.err) == (
+        1,
+        "error: no answer: no trajectory gave an answer: all were empty\n",
+    )
 
 
 def test_code_is_run_without_a_sandbox_only_if_that_is_said(

@@ -163,6 +163,18 @@ def test_without_any_answer_the_reason_says_so() -> None:
     assert result.usage.wasted_tokens == result.usage.generated_tokens
 
 
+@pytest.mark.parametrize(
+    ("line", "lack"),
+    [
+        (Line(" \n"), "all were empty"),
+        (Line("on and " * 1000), "all were cut by the limit of their tokens"),
+    ],
+)
+def test_the_reason_says_what_kept_every_sample_from_an_answer(line: Line, lack: str) -> None:
+    result = solve(ScriptedEngine(lambda ask: line), voted())
+    assert result.reason == f"no trajectory gave an answer: {lack}"
+
+
 def test_the_best_score_wins_whatever_the_order_of_arrival() -> None:
     texts = [RIGHT, "a longer thought: " + WRONG, OTHER]
     for order in ([1, 2, 3], [3, 2, 1]):

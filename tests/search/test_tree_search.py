@@ -273,7 +273,7 @@ def test_a_path_that_is_too_long_ends_alone() -> None:
     result = search(Tight(digits(depth=2)), BeamSearch(width=8, branching=2))
     reasons = {e["reason"] for e in noted(result, "fail")}
     assert reasons <= {"it does not fit"}
-    assert result.reason in ("", "no trajectory gave an answer")
+    assert not result.reason or result.reason.startswith("no trajectory gave an answer")
 
 
 def test_a_problem_that_is_too_long_is_the_reason() -> None:

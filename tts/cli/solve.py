@@ -1,5 +1,6 @@
 """Solve one problem."""
 
+import sys
 from dataclasses import asdict
 from typing import Annotated
 
@@ -23,7 +24,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 @with_engine
 def solve(
-    problem: Annotated[str, typer.Argument(help="The problem's text.")],
+    problem: Annotated[
+        str, typer.Argument(help="The problem's text; - reads it from standard input.")
+    ],
     preset: Annotated[
         str, typer.Option("--preset", help="A preset's name or file.", metavar="NAME")
     ] = DEFAULT_PRESET,
@@ -40,7 +43,7 @@ def solve(
     """
     runtime = engine.runtime()
     chosen = to_preset(preset, overrides or (), runtime.parts.models)
-    asked = to_problem(problem)
+    asked = to_problem(_read_input() if problem == "-" else problem)
     work = _solve(runtime, chosen, asked, to_budget(budget), seed)
     result = output.run_async(work, if_interrupted="interrupted")
     if as_json:
@@ -49,6 +52,13 @@ def solve(
         _refuse(result)
     if not as_json:
         _print(result)
+
+
+def _read_input() -> str:
+    try:
+        return sys.stdin.buffer.read().decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"standard input: byte {error.start + 1} is not UTF-8") from error
 
 
 async def _solve(

@@ -30,7 +30,7 @@ def build_result(state: RunState, sunk: Sequence[Trajectory]) -> Result:
     return Result(
         problem=job.problem,
         answer=None if answered is None else _answer(answered, job.problem),
-        reason=facts.reason(has_answer=answered is not None),
+        reason=facts.reason(has_answer=answered is not None, lack=_lack(samples)),
         trajectories=tuple(kept),
         usage=replace(
             total,
@@ -66,6 +66,16 @@ def _is_sample(trajectory: Trajectory) -> bool:
 
 def _place(trajectory: Trajectory) -> tuple[str, int, str]:
     return trajectory.origin.node, trajectory.origin.index, trajectory.id
+
+
+def _lack(samples: Sequence[Trajectory]) -> str:
+    """Return what kept samples from giving an answer, if that can be seen: no text, or its end."""
+    empty = [not sample.text.strip() for sample in samples]
+    cut = [sample.finish_reason == "length" for sample in samples]
+    for are, what in ((empty, "empty"), (cut, "cut by the limit of their tokens")):
+        if any(are):
+            return f"{'all' if all(are) else 'some'} were {what}"
+    return ""
 
 
 def _answer(trajectory: Trajectory, problem: Problem) -> Answer:

@@ -198,10 +198,15 @@ class RunFacts:
         """
         return bool(self.stopped_by or self.aborted or self.shortfall)
 
-    def reason(self, *, has_answer: bool) -> str:
-        """Return why there is no answer, or what an answer had to do without; empty for nothing."""
+    def reason(self, *, has_answer: bool, lack: str = "") -> str:
+        """Return why there is no answer, or what an answer had to do without; empty for nothing.
+
+        Args:
+            has_answer: There is one.
+            lack: Why samples gave none, if that is known.
+        """
         limits = [self.shortfall] if self.shortfall else []
         parts = [*map(str, self.failures), *limits, *self.warnings, *self.errors]
         if not has_answer and not parts:
-            parts.append("no trajectory gave an answer")
+            parts.append("no trajectory gave an answer" + (f": {lack}" if lack else ""))
         return "; ".join(dict.fromkeys(parts))
