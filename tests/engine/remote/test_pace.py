@@ -177,7 +177,8 @@ def test_a_server_that_asks_to_wait_for_hours_is_not_waited_for() -> None:
 
     async def use(engine: OpenAIEngine) -> None:
         (completion,) = await read(engine, ask())
-        assert completion.error is not None and "come back tomorrow" in completion.error
+        assert completion.error is not None
+        assert completion.error.endswith("come back tomorrow; it asks to wait 1,440 minutes")
 
     run(server, use)
 

@@ -1,6 +1,7 @@
 """What is known of an endpoint: learned from its answers, shared by all calls and event loops."""
 
 import logging
+import math
 
 from tts.engine.remote.address import Address
 from tts.engine.remote.dialect import OPTIONAL, Dialect
@@ -74,7 +75,9 @@ class Endpoint:
             return words
         status = f" ({fault.status})" if fault.status else ""
         does = "refuses the request" if fault.kind == "refused" else "fails"
-        return f"{url} {does}{status}: {words}"
+        minutes = math.ceil((fault.retry_after or 0.0) / 60)
+        wait = f"; it asks to wait {minutes:,} minutes" if minutes > 1 else ""
+        return f"{url} {does}{status}: {words}{wait}"
 
     def mask(self, text: str, *, is_whole: bool = True) -> str:
         """Return what a server wrote without our secrets; its errors hold none already."""
