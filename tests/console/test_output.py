@@ -44,6 +44,19 @@ def test_every_way_to_print_cleans(capsys: pytest.CaptureFixture[str]) -> None:
     assert err == "\\x1b5\nerror: \\x1b6\n"
 
 
+def test_a_narrow_terminal_tears_no_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "30"}.items():
+        monkeypatch.setenv(name, value)
+    table = output.new_table("preset", "tokens", "seconds", right=("tokens", "seconds"))
+    output.add_row(table, "self_consistency", "1,234,567", "12.5")
+    output.add_row(table, " ".join(["word"] * 30), "1", "2")
+    output.print_table(table)
+    _, first, *_ = capsys.readouterr().out.splitlines()
+    assert first == "self_consistency  1,234,567     12.5"  # 16, 9 and 7 columns, gaps of two
+
+
 def test_nothing_else_prints() -> None:
     files = [f for room in ("cli", "bench", "console") for f in (ROOT / "tts" / room).glob("*.py")]
     prints = [

@@ -81,11 +81,15 @@ def width() -> int:
 def print_table(table: Table) -> None:
     """Print a table to standard output: as wide as the terminal; 80 columns in a pipe.
 
-    Where numbers and whole words need more, a table in a pipe has more: nothing is cut off.
+    Where numbers and whole words need more, a table in a pipe has more: nothing is cut off. On a
+    terminal of less than 80 columns it has up to 80, which the terminal wraps.
     """
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = max(WIDTH, _least_width(console, table))
+    least = _least_width(console, table)
+    if console.is_terminal:
+        console.width = max(console.width, min(WIDTH, least))
+    else:
+        console.width = max(WIDTH, least)
     console.print(table)
 
 
