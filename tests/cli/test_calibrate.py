@@ -57,6 +57,20 @@ def test_what_cannot_be_calibrated_is_refused(
     assert "no split 'train'" in capsys.readouterr().err
 
 
+def test_a_policy_that_could_not_be_written_is_refused_before_anything_is_spent(
+    pool: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("taken").write_text("")
+    engine = ["--model", f"replay:{pool}", "--set", "n=10"]
+    for place in ("taken/policy.yaml", "."):
+        assert run(["calibrate", "pool", *engine, "--policy", place]) == 2
+        assert f"{place}: cannot be written" in capsys.readouterr().err
+    assert run(["calibrate", "pool", *engine, "--conformal", "taken/scores.json"]) == 2
+    assert not Path("runs").exists()
+    assert run(["calibrate", "pool", *engine, "--policy", "new/policy.yaml"]) == 0
+    assert load_policy(Path("new/policy.yaml")).model == "m"
+
+
 @pytest.mark.parametrize("answer", ["4", "5"])
 def test_one_sided_data_give_a_policy_that_runs(
     answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

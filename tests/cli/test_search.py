@@ -53,6 +53,14 @@ def search(tts: Tts, *more: str) -> Outcome:
     return tts(*words, "--limit", "32", "--cost", "100", *more)
 
 
+def test_a_preset_that_could_not_be_written_is_refused_first(
+    tts: Tts, asked: list[ScriptedEngine]
+) -> None:
+    done = search(tts, "--preset", "sums.jsonl/found.yaml")
+    assert (done.code, asked) == (2, [])
+    assert "sums.jsonl/found.yaml: cannot be written: Not a directory" in done.err
+
+
 @pytest.mark.parametrize("optimiser", ["tpe", "random"])
 def test_a_planted_best_point_is_found(
     tts: Tts, asked: list[ScriptedEngine], optimiser: str

@@ -136,6 +136,7 @@ def test_a_run_without_texts_of_single_samples_is_refused(tts: Command, sums: st
         (("--limit", "4"), "4 problems with 48 solutions are too few"),
         (("--teacher", "none"), "none"),
         (("--from", "runs/x"), "one of the two"),
+        (("-o", "/dev/null"), "cannot be written: Not a directory"),
     ],
 )
 def test_bad_input(tts: Command, sums: str, more: tuple[str, ...], fault: str) -> None:

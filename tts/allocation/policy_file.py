@@ -19,6 +19,7 @@ from tts.allocation.pricing import PricedRule
 from tts.allocation.support import Belief
 from tts.errors import InputError
 from tts.storage import bounded_yaml
+from tts.storage.sealed_lines import write_text
 from tts.types.figures import Counted
 
 SCHEMA = 5
@@ -205,14 +206,11 @@ def save_policy(policy: Policy, path: Path) -> None:
     """Write a policy file.
 
     Raises:
-        InputError: It cannot be written.
+        StoreError: It cannot be written.
     """
     values = policy.model_dump(mode="json", by_alias=True, exclude_defaults=False)
     text = yaml.safe_dump(_rounded(values), sort_keys=False, width=100, allow_unicode=True)
-    try:
-        path.write_text(f"# Written by `tts calibrate`; read by `strategy: auto`.\n{text}", "utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+    write_text(path, f"# Written by `tts calibrate`; read by `strategy: auto`.\n{text}")
 
 
 def load_policy(path: Path) -> Policy:

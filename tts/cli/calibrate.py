@@ -24,7 +24,7 @@ from tts.evals.runner import Plan
 from tts.evals.units import amount, parse_counted
 from tts.evaluation import POOL, Scope, plan_all, run_plans
 from tts.session.runtime import DEFAULT_PRESET, Runtime
-from tts.storage.sealed_lines import write_json
+from tts.storage.sealed_lines import check_place, write_json
 from tts.types.figures import COUNTED
 from tts.types.statement import statement_key
 from tts.verifiers._calibration import fit_isotonic, fit_platt
@@ -92,6 +92,7 @@ def calibrate_command(
     Example: tts calibrate chain countdown --preset self_consistency --set n=32
     """
     counted = None if unit is None else parse_counted(unit)
+    check_place(policy if conformal is None else conformal)
     runtime = engine.runtime()
     scope = Scope.of(data=data, map=flags.to_map(columns), limit=limit, seed=seed)
     names = tuple(dict.fromkeys(benchmarks))

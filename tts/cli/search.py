@@ -14,6 +14,7 @@ from tts.evals.run_store import load_run
 from tts.evals.units import amount, parse_unit
 from tts.evaluation import Scope
 from tts.session.runtime import Runtime
+from tts.storage.sealed_lines import check_place, write_text
 from tts.tuning.propose import Optimiser
 from tts.tuning.space import Space, load_space
 from tts.tuning.trial import Trial
@@ -111,6 +112,7 @@ def search_command(
         limit=limit,
         seed=seed,
     )
+    check_place(preset)
     known = load_space(space)
     check_optimiser(optimiser, known)
     search = Search(engine.runtime(), benchmark, scope, cost, out, parse_unit(unit), watch)
@@ -126,7 +128,7 @@ def search_command(
         if_interrupted="interrupted; the same command goes on",
     )
     _print(found, known)
-    preset.write_text("\n".join(preset_lines(found.best.point.load())) + "\n", encoding="utf-8")
+    write_text(preset, "\n".join(preset_lines(found.best.point.load())) + "\n")
     output.print_text(f"choice {found.best.point}")
     output.print_text(f"preset {preset}")
     if tests:

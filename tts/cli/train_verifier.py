@@ -22,10 +22,12 @@ from tts.evals.run_store import StoredRun, load_run
 from tts.evals.runner import Plan
 from tts.evals.score_figures import Choice
 from tts.evaluation import Scope, plan_all, run_plans
+from tts.heads.head import FILE
 from tts.heads.read import check_layers, default_layers
 from tts.parts.catalog import parse_verifier
 from tts.presets.load import load_preset
 from tts.session.runtime import DEFAULT_PRESET, Runtime
+from tts.storage.sealed_lines import check_place
 from tts.types import StateSpec
 
 if TYPE_CHECKING:
@@ -115,6 +117,7 @@ def train_verifier_command(
         raise InputError("name benchmarks to sample, or recorded runs with --from, one of the two")
     if teacher is not None and labels != "grader":
         raise InputError("labels come by agreement or from a teacher, one of the two")
+    check_place(head / FILE)
     runtime = engine.runtime()
     names = list(dict.fromkeys(benchmarks or ()))
     scope = Scope.of(

@@ -149,11 +149,14 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Replace a file in one step: readers see the old one or the new one.
 
+    Its folder is made if missing.
+
     Raises:
         StoreError: It cannot be written.
     """
     draft = path.with_name(f"{path.name}.new")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
@@ -161,6 +164,24 @@ def write_text(path: Path, text: str) -> None:
         draft.replace(path)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def check_place(path: Path) -> None:
+    """Refuse a file that could not be written, before anything is spent on what it will hold.
+
+    Raises:
+        StoreError: A folder has its name, or what it is to lie in cannot be written.
+    """
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir():
+        code = errno.EISDIR
+    elif not above.is_dir():
+        code = errno.ENOTDIR
+    elif not os.access(above, os.W_OK | os.X_OK):
+        code = errno.EACCES
+    else:
+        return
+    raise cannot_write(path, OSError(code, os.strerror(code)))
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
