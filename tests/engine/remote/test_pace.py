@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import logging
 import random
 import time
 from dataclasses import dataclass, field, replace
@@ -181,6 +182,28 @@ def test_a_server_that_asks_to_wait_for_hours_is_not_waited_for() -> None:
         assert completion.error.endswith("come back tomorrow; it asks to wait 1,440 minutes")
 
     run(server, use)
+
+
+def test_a_long_pause_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tts.engine.remote.request._TOLD_SECONDS", 0.01)
+    calls = iter(range(100))
+
+    def answer(asked: Asked) -> Reply:
+        return (
+            talk(asked) if next(calls) > 2 else refusal(429, "full", headers={"Retry-After": wait})
+        )
+
+    async def use(engine: OpenAIEngine) -> None:
+        await read(engine, ask())
+
+    for wait in ("0.001", "0.02"):
+        calls = iter(range(100))
+        with caplog.at_level(logging.WARNING):
+            run(Server(answer), use)
+        told = caplog.text.count("gives no answer (429: full): calls wait 0 s, and are made again")
+        assert told == (wait == "0.02")
 
 
 def test_pauses_double_up_to_half_a_minute() -> None:

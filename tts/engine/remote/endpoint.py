@@ -98,6 +98,15 @@ class Endpoint:
             self.say("n", f"gives {joined.max_n} of several samples a call: each is asked for")
         self.dialect = joined
 
+    def waits(self, fault: Fault, seconds: float) -> None:
+        """Say once that all calls wait, and why."""
+        status = f"{fault.status}: " if fault.status else ""
+        self.say(
+            "wait",
+            f"gives no answer ({status}{fault.message}): calls wait {seconds:.0f} s, "
+            "and are made again",
+        )
+
     def say(self, key: str, message: str) -> None:
         """Warn of something, once for each key."""
         if key not in self._said:

@@ -21,6 +21,7 @@ Stream = BufferedStream[Completion, Completion]
 _RETRIES: dict[Kind, int] = {"broken": 3, "odd": 2, "silent": 1, "unreachable": 2}
 _FIRST_RETRIES = 2  # of anything, as long as the endpoint has never answered
 _LONGEST_WAIT_SECONDS = 600.0
+_TOLD_SECONDS = 4.0  # a pause so long is told to whoever watches
 _UNSETTLED = f"{string.whitespace}\ufffd"  # may be cut off, or be half of a character
 _LEAST_BYTES = 2**24  # of an answer, whatever was asked
 _BYTES_PER_TOKEN = 2**13  # with the names of twenty candidates
@@ -386,6 +387,9 @@ class _Tries:
             raise fault
         if self._pace.given_up() is None:
             self._pace.refused(turn, wait=wait, is_outage=not fault.asks_to_wait)
+            seconds = backoff(self._pace.pauses) if wait is None else wait
+            if seconds >= _TOLD_SECONDS:
+                self._endpoint.waits(fault, seconds)
             if self._pace.pauses > max_retries:
                 self._pace.give_up(fault)
         # While others are taken, one that is refused waits on, but not for ever.
