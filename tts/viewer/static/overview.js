@@ -27,8 +27,12 @@ export function state(run) {
 }
 
 // Tokens of different models are no common measure, where a plot would set them side by side.
-const differ = (runs) => Object.values(Object.groupBy(runs.filter((run) => run.cost), (run) => run.benchmark))
-  .some((same) => new Set(same.map((run) => run.model)).size > 1 && same.every((run) => run.cost.eflops));
+const differ = (runs) => {
+  const told = runs.filter((run) => run.cost);
+  return [...new Set(told.map((run) => run.benchmark))]
+    .map((name) => told.filter((run) => run.benchmark === name))
+    .some((same) => new Set(same.map((run) => run.model)).size > 1 && same.every((run) => run.cost.eflops));
+};
 
 export async function overview(page) {
   let { runs, units, unit: wanted } = await ask("runs");
