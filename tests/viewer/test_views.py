@@ -258,6 +258,7 @@ def test_show_prints_problems_and_one_of_them(
     one = call(str(voted), "s0", "--full").out
     assert "A right answer had 1 of 4 samples: it was there and lost." in one
     assert HOSTILE[30:60] in one and "prompt of sample" in one
+    assert "hm, <b>bold</b>" in one and "hm, <b>bold</b>" not in call(str(voted), "s0").out
     problem = next(iter(opened(searched).statements))
     tree = call(str(searched), problem, "--draw", str(tmp_path / "tree.svg"))
     assert "└─" in tree.out and (tmp_path / "tree.svg").read_text().startswith("<svg")

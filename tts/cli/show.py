@@ -98,7 +98,7 @@ def _print(run: OpenRun, view: Mapping[str, Any], *, full: bool) -> None:
     for number, attempt in enumerate(view["attempts"]):
         output.print_text()
         output.print_text(_title(number, attempt))
-        output.print_text(_shorten("\n".join(_words(attempt)), full=full))
+        output.print_text(_shorten("\n".join(_words(attempt, full=full)), full=full))
     for search in view["searches"]:
         output.print_text(f"\nsearch of {search['node']}, node state score [tokens] step")
         output.print_text(drawing.to_text(search))
@@ -131,9 +131,11 @@ def _title(number: int, attempt: Mapping[str, Any]) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def _words(attempt: Mapping[str, Any]) -> Iterator[str]:
+def _words(attempt: Mapping[str, Any], *, full: bool) -> Iterator[str]:
     if attempt["thought"]:
         yield f"[thought, {len(attempt['thought']):,} characters]"
+        if full:
+            yield attempt["thought"].strip()
     steps = attempt.get("steps", ())
     if any(step["text"] for step in steps):
         for step in steps:
