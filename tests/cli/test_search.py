@@ -70,7 +70,9 @@ def test_a_planted_best_point_is_found(
     assert "choice self_consistency --set n=4 --set sampling.temperature=0.2" in done.out
     assert "tried  9 of 9 points and 2 presets as they are" in done.out
     assert len(asked) == 1
-    evaluated = tts("eval", "file", "--data", "sums.jsonl", "--preset", "found.yaml", "--json")
+    (use,) = (line for line in done.out.splitlines() if line.startswith("use"))
+    assert use == "use    tts eval file --preset found.yaml --data sums.jsonl"
+    evaluated = tts(*use.split()[2:], "--json")
     (run,) = evaluated.json["runs"]
     assert run["samples"] == 40 * 4
 

@@ -1,5 +1,6 @@
 """Search over presets and their parameters at one cost a problem."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from tts.evals.compare import compare
 from tts.evals.run_store import load_run
 from tts.evals.units import amount, parse_unit
 from tts.evaluation import Scope
+from tts.parts import plugins
 from tts.session.runtime import Runtime
 from tts.storage.sealed_lines import check_place, write_text
 from tts.tuning.propose import Optimiser
@@ -134,7 +136,10 @@ def search_command(
     if tests:
         _print_test(tests, search.unit)
     else:
-        output.print_text(f"use    tts eval {benchmark} --preset {preset}")
+        words = ["tts", *plugins.flags(), "eval", benchmark, "--preset", str(preset)]
+        words += ["--data", str(data)] if data is not None else []
+        words += [word for pair in columns or () for word in ("--map", pair)]
+        output.print_text(f"use    {shlex.join([*words, *engine.to_arguments()])}")
 
 
 async def _run(
