@@ -2,7 +2,7 @@
 
 import gzip
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,10 @@ from tts.storage.sealed_lines import cannot_write
 # What a completion's line may say of each of its tokens, by what was chosen.
 _IDS = ("token_ids",)
 _LOGPROBS = ("logprobs", "confidences")
-_OWN_KEYS = {"problem_id", "id", "model", "config", "gold", "answer", "problem", "samples", "run"}
+_OWN_KEYS = {
+    *("problem_id", "id", "model", "config", "gold", "answer", "problem", "samples", "run"),
+    *("prompt_tokens", "shape"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +113,11 @@ class Texts:
     def __init__(self, folder: Path, columns: Iterable[str]) -> None:
         self._columns = ("text", *columns)
         self._found: dict[tuple[str, int, str, int], list[dict[str, Any]]] = {}
+        self._prompts: dict[tuple[str, int, str], int | None] = {}
         for values in read_completions(log_of(folder)):
             key = values["problem"], values["repeat"], values["node"], values["seed"]
             kept = {name: values[name] for name in self._columns if name in values}
+            self._prompts.setdefault(key[:3], values["usage"]["prompt_tokens"])
             self._found.setdefault(key, []).append(kept)
 
     def of(self, record: Record, sample: Sample) -> dict[str, Any]:
@@ -120,14 +125,19 @@ class Texts:
         found = self._found.get((record.id, record.repeat, sample.node, sample.seed), [])
         return found[0] if len(found) == 1 else {}
 
+    def prompt_tokens(self, record: Record, sample: Sample) -> int | None:
+        """Return how long the prompt of a sample was; None where nobody counted."""
+        return self._prompts.get((record.id, record.repeat, sample.node))
+
 
 def _row(
     run: StoredRun,
     texts: Texts,
     stated: Mapping[str, Any],
-    pairs: Iterable[tuple[Record, Sample]],
+    pairs: Sequence[tuple[Record, Sample]],
 ) -> dict[str, Any]:
-    config = run.config
+    config, prompt_tokens = run.config, texts.prompt_tokens(*pairs[0])
+    shape = {} if run.shape is None else run.shape.shape
     metadata = {key: value for key, value in stated["metadata"].items() if key not in _OWN_KEYS}
     return {
         "problem_id": stated["problem"],
@@ -137,6 +147,8 @@ def _row(
         **metadata,
         "answer_type": stated["answer_type"],
         "run": {key: config[key] for key in ("benchmark", "preset", "seed")},
+        **({} if prompt_tokens is None else {"prompt_tokens": prompt_tokens}),
+        **({"shape": shape} if shape else {}),
         "samples": [_sample(record, sample) | texts.of(record, sample) for record, sample in pairs],
     }
 

@@ -74,7 +74,7 @@ def series_of_pools(address: str) -> list[Series]:
         if records:
             name = stem if len(pools) == 1 and not wanted else f"{stem}#{pool.series}"
             metadata = {r.problem.id: r.problem.metadata for r in pool.problems}
-            found += _by_model(Series(name, pool.series, records, None, metadata), pool)
+            found += _by_model(Series(name, pool.series, records, pool.shape, metadata), pool)
     if not found:
         raise ProblemError(f"{address}: no problem has graded samples")
     return found
@@ -93,7 +93,9 @@ def _by_model(series: Series, pool: Pool) -> list[Series]:
             by_model.setdefault(recorded.model or "recorded", []).append(sample)
         for model, samples in by_model.items():
             found[model].append(replace(record, samples=tuple(samples)))
-    return [replace(series, name=m, model=m, records=found[m]) for m in models if found[m]]
+    return [
+        replace(series, name=m, model=m, records=found[m], shape=None) for m in models if found[m]
+    ]
 
 
 def _record(recorded: RecordedProblem) -> Record | None:
@@ -113,7 +115,10 @@ def _record(recorded: RecordedProblem) -> Record | None:
     tokens = [sample.tokens for sample in drawn]
     counted = [number for number in tokens if number is not None]
     total = sum(counted) if len(counted) == len(tokens) else None
-    usage = replace(Usage.unknown(len(drawn)), generated_tokens=total, checking_tokens=0)
+    prompt = None if recorded.prompt_tokens is None else len(drawn) * recorded.prompt_tokens
+    usage = replace(
+        Usage.unknown(len(drawn)), prompt_tokens=prompt, generated_tokens=total, checking_tokens=0
+    )
     return Record(recorded.problem.id, 0, None, None, usage, None, "", tuple(samples), False)
 
 

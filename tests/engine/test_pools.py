@@ -40,6 +40,22 @@ def test_tokens_count_only_where_every_sample_has_them(tmp_path: Path) -> None:
     assert not load_pool(str(write_pool(tmp_path, row("a", ["4"]), some))).has_tokens
 
 
+def test_a_shape_is_what_lines_say_or_what_the_name_tells(tmp_path: Path) -> None:
+    own = {"parameters": 1_000, "layers": 2}
+    path = write_pool(
+        tmp_path,
+        {**row("a", ["4"], shape=own), "model": "tuned-Qwen2.5-0.5B"},
+        {**row("a", ["4"], prompt_tokens=7), "model": "Qwen2.5-0.5B-Instruct"},
+        row("a", ["4"]),
+    )
+    tuned, known, nobodys = load_series(path).values()
+    assert tuned.shape is not None and tuned.shape.shape == own
+    assert known.shape is not None and known.shape.parameters == 494_000_000
+    assert nobodys.shape is None
+    assert known.has_prompt_tokens and not tuned.has_prompt_tokens
+    assert known.problems[0].problem.metadata == {"model": "Qwen2.5-0.5B-Instruct"}
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -49,6 +65,10 @@ def test_tokens_count_only_where_every_sample_has_them(tmp_path: Path) -> None:
         ('{"problem_id": "a", "samples": 3}', ":1: 'samples' is not a list"),
         ('{"problem_id": "a", "samples": [{"tokens": -1}]}', ":1: sample 0: tokens: "),
         ('{"problem_id": "a", "samples": [{"score": Infinity}]}', ":1: sample 0: score: "),
+        ('{"problem_id": "a", "prompt_tokens": -1}', ":1: 'prompt_tokens' is no number"),
+        ('{"problem_id": "a", "shape": {"size": 3}}', ":1: 'shape' is no shape of a model"),
+        ('{"problem_id": "a", "shape": {"layers": 3}}', ":1: 'shape' has parameters, and"),
+        ('{"problem_id": "a", "shape": [1]}', ":1: 'shape' is no shape of a model"),
         ("", "no recorded problems"),
     ],
 )

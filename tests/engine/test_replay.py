@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.pools import recorded_pool, row, write_pool
 from tts import prompts
+from tts.costs.flops import usage_eflops
 from tts.engine.replay import ReplayEngine
 from tts.errors import BudgetError, CapabilityError, EngineError, ProblemError
 from tts.operators.sample import sample
@@ -206,6 +207,40 @@ def test_voting_presets_run_unchanged_on_real_samples(name: str) -> None:
     assert result.answer is not None
     assert 1 <= result.usage.calls <= 40
     assert result.reason == ""
+
+
+SHAPE = {
+    **{"parameters": 1_000, "layers": 2, "query_heads": 4, "kv_heads": 2, "head_size": 8},
+    "dtype": "bfloat16",
+}
+
+
+def test_operations_are_those_of_an_engine_that_caches_the_prompt(tmp_path: Path) -> None:
+    line = row("a", ["4"] * 3, prompt_tokens=5, shape=SHAPE)
+    engine = ReplayEngine(str(write_pool(tmp_path, line)))
+    result = solve(engine, sample(n=3) >> vote())
+    first, *others = (one.usage for one in result.samples)
+    assert (first.prompt_tokens, first.cached_tokens) == (5, 0)
+    assert {(one.prompt_tokens, one.cached_tokens) for one in others} == {(5, 5)}
+    # 2 x 1,000 a token, and 4 x 2 x 4 x 8 for each of the pairs among 15 tokens, less the prompt's.
+    assert first.flops == 2_000 * 15 + 256 * 120
+    assert others[0].flops == 2_000 * 10 + 256 * (120 - 15)
+    # Nine steps over 6, ..., 14 tokens, each of 2 x 2 x 2 x 8 elements of two bytes.
+    assert {one.kv_bytes for one in (first, *others)} == {128 * sum(range(6, 15))}
+    assert result.usage.flops == sum(one.flops or 0 for one in (first, *others))
+    limit = 2.5 * (usage_eflops(first) or 0)  # one of the 16 tokens that are reserved at least
+    held = solve(engine, sample(n=3) >> vote(), budget=Budget(eflops=limit))
+    assert (held.usage.calls, usage_eflops(held.usage)) == (1, usage_eflops(first))
+
+
+@pytest.mark.parametrize("missing", ["prompt_tokens", "shape"])
+def test_operations_are_unknown_without_shape_or_prompts(missing: str, tmp_path: Path) -> None:
+    line = row("a", ["4"] * 3, prompt_tokens=5, shape=SHAPE)
+    del line[missing]
+    engine = ReplayEngine(str(write_pool(tmp_path, line)))
+    assert solve(engine, sample(n=3) >> vote()).usage.flops is None
+    with pytest.raises(BudgetError, match="unknown"):
+        solve(engine, sample(n=3) >> vote(), budget=Budget(flops=1e9))
 
 
 def test_stopping_early_draws_fewer_samples(tmp_path: Path) -> None:

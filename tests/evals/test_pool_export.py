@@ -74,6 +74,17 @@ def test_a_pool_replays_the_samples_of_its_run(name: str, tmp_path: Path) -> Non
     assert again.tokens.generated == first.tokens.generated
 
 
+def test_a_pool_knows_what_the_run_cost(tmp_path: Path) -> None:
+    engine = ScriptedEngine(say)
+    first = run(plan("self_consistency", "n=4"), engine, tmp_path / "a")
+    export_pool(Path(first.out), tmp_path / "pool.jsonl")
+    pool = load_pool(str(tmp_path / "pool.jsonl"))
+    assert pool.shape is not None and pool.shape.shape == engine.info.shape
+    again = replayed(tmp_path / "pool.jsonl", tmp_path / "b", n=4)
+    assert again.tokens.prompt == first.tokens.prompt
+    assert again.cost.eflops is not None  # the prompt is cached after the first sample here
+
+
 def test_texts_are_those_of_their_samples(tmp_path: Path) -> None:
     first = recorded(tmp_path)
     export_pool(Path(first.out), tmp_path / "pool.jsonl")

@@ -15,6 +15,7 @@ def test_early_stopping_saves_a_little_where_attempts_disagree(tmp_path: Path) -
     vote, early = tts.evaluate("pool", presets, model=POOL, out=tmp_path)
     assert vote.problems == 100
     assert vote.tokens.generated == 459_700
+    assert vote.cost.eflops == pytest.approx(1.33e13, rel=0.01)
     assert vote.pass_at_k[1] == pytest.approx(0.203, abs=0.001)
     assert vote.pass_at_k[16] == pytest.approx(0.60)
     # Ties are broken by the order in which samples come, which is shuffled.

@@ -6,9 +6,10 @@ A line is one problem by one model, with all its samples:
 
 A sample may also have `tokens` (generated), `text`, `seconds`, `score` (higher is better),
 `step_scores`, and of its tokens `token_ids`, `logprobs` and `confidences`. A line may have
-`problem` (the statement), `config` (settings of the model) and any other key, which becomes
-metadata. Lines of one model and configuration are a series; a file with several is read as
-"FILE#model" or, with a configuration, "FILE#model {"effort": "high"}".
+`problem` (the statement), `prompt_tokens` (of the request for a solution), `shape` (of the model,
+as `ModelInfo.shape`; else it is found by the model's name), `config` (settings of the model) and
+any other key, which becomes metadata. Lines of one model and configuration are a series; a file
+with several is read as "FILE#model" or, with a configuration, "FILE#model {"effort": "high"}".
 """
 
 import gzip
@@ -17,18 +18,27 @@ import itertools
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tts.costs.shapes import known_shape
 from tts.errors import ProblemError
-from tts.types import AnswerType, Problem
+from tts.types import AnswerType, ModelInfo, Problem
 
 _MAX_LINE_BYTES = 64 * 2**20
 _MAX_RATIO = 100  # texts of models are packed to a tenth or so
 _FREE_BYTES = 64 * 2**20  # up to here any ratio will do
+# Of a line; what else it has is metadata of its problem.
+_OWN_KEYS = {
+    *("problem_id", "id", "problem", "gold", "answer", "answer_type", "samples"),
+    *("prompt_tokens", "shape"),
+}
+_SHAPE_KEYS = (
+    "layers, query_heads, kv_heads, head_size, dtype and what else a ModelInfo's shape has"
+)
 _ANSWER_TYPES: tuple[AnswerType, ...] = get_args(AnswerType)
 
 
@@ -65,10 +75,17 @@ class RecordedSample(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class RecordedProblem:
-    """A problem and its samples, in the order recorded."""
+    """A problem and its samples, in the order recorded.
+
+    Attributes:
+        problem: The problem.
+        samples: Of one model.
+        prompt_tokens: Of the request that they answered; None if not counted.
+    """
 
     problem: Problem
     samples: tuple[RecordedSample, ...]
+    prompt_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +97,14 @@ class Pool:
         series: The model's name, with its configuration if it has one.
         problems: In the order of the file; ids are unique.
         fingerprint: Changes when the samples do.
+        shape: Of the model, as its lines say or its name tells; None where nobody knows it.
     """
 
     path: Path
     series: str
     problems: tuple[RecordedProblem, ...]
     fingerprint: str
+    shape: ModelInfo | None = None
 
     @property
     def has_tokens(self) -> bool:
@@ -96,6 +115,11 @@ class Pool:
     def has_logprobs(self) -> bool:
         """Whether the log-probabilities of every sample's tokens were kept."""
         return all(s.logprobs is not None for p in self.problems for s in p.samples)
+
+    @property
+    def has_prompt_tokens(self) -> bool:
+        """Whether the tokens of every problem's prompt were counted."""
+        return all(p.prompt_tokens is not None for p in self.problems)
 
     @property
     def is_mixed(self) -> bool:
@@ -133,6 +157,7 @@ def load_series(path: Path) -> dict[str, Pool]:
     """
     by_series: dict[str, dict[str, RecordedProblem]] = {}
     digests: dict[str, Any] = {}
+    shapes: dict[str, ModelInfo] = {}
     for number, line in enumerate(_lines(path), start=1):
         if not line.strip():
             continue
@@ -143,12 +168,20 @@ def load_series(path: Path) -> dict[str, Pool]:
         digests.setdefault(series, hashlib.blake2b(digest_size=8)).update(line)
         before = known.get(recorded.problem.id)
         if before is not None:  # another run of the same model and configuration
-            recorded = RecordedProblem(before.problem, before.samples + recorded.samples)
+            recorded = replace(before, samples=before.samples + recorded.samples)
         known[recorded.problem.id] = recorded
+        if row.get("shape") and series not in shapes:
+            shapes[series] = _shape(row["shape"], series, f"{path}:{number}")
     if not by_series:
         raise ProblemError(f"{path}: no recorded problems")
     return {
-        name: Pool(path, name, tuple(known.values()), digests[name].hexdigest())
+        name: Pool(
+            path,
+            name,
+            tuple(known.values()),
+            digests[name].hexdigest(),
+            shapes.get(name) or known_shape(name),
+        )
         for name, known in by_series.items()
     }
 
@@ -208,20 +241,34 @@ def _to_recorded(row: Mapping[str, Any], where: str) -> RecordedProblem:
         raise ProblemError(f"{where}: no 'problem_id'")
     gold = row.get("gold", row.get("answer"))
     own_type: AnswerType = next((t for t in _ANSWER_TYPES if t == row.get("answer_type")), "math")
-    known = {"problem_id", "id", "problem", "gold", "answer", "answer_type", "samples"}
     problem = Problem(
         id=str(problem_id),
         statement=str(row.get("problem") or f"Recorded problem {problem_id}"),
         reference=None if gold is None else str(gold),
         answer_type=own_type,
-        metadata={key: value for key, value in row.items() if key not in known},
+        metadata={key: value for key, value in row.items() if key not in _OWN_KEYS},
     )
     samples = row.get("samples", [])
     if not isinstance(samples, list):
         raise ProblemError(f"{where}: 'samples' is not a list")
+    prompt_tokens = row.get("prompt_tokens")
+    if prompt_tokens is not None and (type(prompt_tokens) is not int or prompt_tokens < 0):
+        raise ProblemError(f"{where}: 'prompt_tokens' is no number of tokens")
     return RecordedProblem(
-        problem, tuple(_to_sample(s, f"{where}: sample {i}") for i, s in enumerate(samples))
+        problem,
+        tuple(_to_sample(s, f"{where}: sample {i}") for i, s in enumerate(samples)),
+        prompt_tokens,
     )
+
+
+def _shape(values: Any, series: str, where: str) -> ModelInfo:
+    try:
+        info = ModelInfo(name=series, fingerprint="", **values)
+    except TypeError as error:
+        raise ProblemError(f"{where}: 'shape' is no shape of a model: {error}") from error
+    if info.shape != values:
+        raise ProblemError(f"{where}: 'shape' has parameters, and beside them only {_SHAPE_KEYS}")
+    return info
 
 
 def _to_sample(values: Any, where: str) -> RecordedSample:

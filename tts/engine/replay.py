@@ -9,6 +9,10 @@ independently of each other.
 
 What a sample says is its recorded answer; its recorded text goes before it where there is one.
 Samples keep the temperature at which they were recorded.
+
+Where a pool says how long its prompts were and which shape its model has, operations and memory
+traffic are predicted as those of an engine that caches prompts: the first sample of a base seed
+pays for the prompt, the others find it cached.
 """
 
 import asyncio
@@ -20,6 +24,7 @@ from typing import Self
 from tts import prompts
 from tts.answers.groups import extract_answer
 from tts.buffered_stream import as_error
+from tts.costs.flops import decode_kv_bytes
 from tts.engine.pools import Pool, RecordedProblem, RecordedSample, load_pool
 from tts.errors import CapabilityError, EngineError, ProblemError, TTSError
 from tts.protocols import BaseEngine, Capabilities, CompletionStream
@@ -31,6 +36,7 @@ from tts.types import (
     ModelInfo,
     Problem,
     Prompt,
+    Sampling,
     ScoreRequest,
     StepScores,
     Usage,
@@ -57,7 +63,11 @@ class ReplayEngine(BaseEngine):
         self._by_prompt = {prompts.solve(r.problem): r for r in self.pool.problems}
         if len(self._by_prompt) < len(self.pool.problems):
             raise ProblemError(f"{self.pool.path}: two problems have the same statement")
-        self.info = ModelInfo(name=self.pool.series, fingerprint=f"replay:{self.pool.fingerprint}")
+        name, fingerprint = self.pool.series, f"replay:{self.pool.fingerprint}"
+        # A shape says that operations can be told, which takes the length of prompts too.
+        is_shaped = self.pool.shape is not None and self.pool.has_prompt_tokens
+        shape = self.pool.shape.shape if self.pool.shape is not None and is_shaped else {}
+        self.info = ModelInfo(name=name, fingerprint=fingerprint, **shape)
         self.capabilities = Capabilities(
             cancel=True,
             seed=True,
@@ -116,6 +126,13 @@ class ReplayEngine(BaseEngine):
             CapabilityError: Always.
         """
         raise CapabilityError(f"{self.info.name} is a pool and takes no token ids")
+
+    async def count_prompt(self, prompt: Prompt, sampling: Sampling) -> int:
+        """Return the recorded tokens of a prompt, or what they do not exceed."""
+        recorded = self._by_prompt.get(prompt)
+        if recorded is None or recorded.prompt_tokens is None:
+            return await super().count_prompt(prompt, sampling)
+        return recorded.prompt_tokens
 
     async def aclose(self) -> None:
         """Refuse further requests; idempotent."""
@@ -181,9 +198,30 @@ class ReplayEngine(BaseEngine):
             logprobs=_first(sample.logprobs, limit) if is_asked else None,
             confidences=_first(sample.confidences, limit) if is_asked else None,
             finish_reason="length" if is_cut else "stop",
-            usage=replace(Usage.unknown(), generated_tokens=tokens, seconds=sample.seconds),
+            usage=self._usage(recorded, sample, tokens, is_first=place == 0),
             score=None if is_cut else sample.score,
             step_scores=() if is_cut else sample.step_scores,
+        )
+
+    def _usage(
+        self,
+        recorded: RecordedProblem,
+        sample: RecordedSample,
+        tokens: int | None,
+        *,
+        is_first: bool,
+    ) -> Usage:
+        known = replace(Usage.unknown(), generated_tokens=tokens, seconds=sample.seconds)
+        prompt = recorded.prompt_tokens
+        if prompt is None:
+            return known
+        read = None if tokens is None else decode_kv_bytes(self.info, prompt, tokens)
+        return replace(
+            known,
+            prompt_tokens=prompt,
+            cached_tokens=0 if is_first else prompt,
+            kv_bytes=read,
+            dense_kv_bytes=read,
         )
 
 
