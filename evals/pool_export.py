@@ -79,7 +79,7 @@ def export_pool(
             f"{folder}: the run asked for no log-probabilities; run it with "
             "--set sampling.logprobs=20"
         )
-    _write(out, rows)
+    write_pool(out, rows)
     return Exported(
         problems=len(rows),
         samples=len(samples),
@@ -162,7 +162,12 @@ def _sample(record: Record, sample: Sample) -> dict[str, Any]:
     return said
 
 
-def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+def write_pool(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write the lines of a pool; what the file held before is replaced once they are whole.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
     data = b"".join(encode_json(row) + b"\n" for row in rows)
     part = path.with_name(f"{path.name}.part")
     try:

@@ -23,6 +23,7 @@ from tts.allocation.router import (
 )
 from tts.errors import InputError
 from tts.evals.independent_samples import answer_classes
+from tts.evals.metrics import Difference, paired_bootstrap
 from tts.evals.records import Record
 from tts.evals.run_store import StoredRun, read_statements
 from tts.evals.units import cost_of, why_unknown
@@ -34,6 +35,7 @@ _FOLDS = 5
 _AGREES = 0.9  # as `strategies/cascade.py`
 _NEAR = 0.01  # the cheapest price within a point of the best accuracy is taken
 _SEED = 0
+_NUM_RESAMPLES = 1_000
 _Floats = NDArray[np.float64]
 
 
@@ -77,16 +79,19 @@ class Trained:
 
     Attributes:
         router: Fitted to all problems.
-        ways: Every tier always, the router at each price in five folds, a cascade by agreement
-            where tiers have several samples, and the oracle.
+        ways: Every tier always, the router at each price, a cascade by agreement where tiers have
+            several samples, and the oracle; in five folds, or on problems kept for testing.
         gain: Accuracy of the router at its price less that of a mixture of tiers, chosen blindly,
-            that costs the same; None where no mixture does.
+            that costs the same, with the interval of a bootstrap over problems; None where no
+            mixture does.
+        over_tiers: Accuracy of the router at its price less that of each tier, in their order.
         seconds: Of one choice, features included, an embedding left out.
     """
 
     router: Router
     ways: tuple[Way, ...]
-    gain: float | None
+    gain: Difference | None
+    over_tiers: tuple[Difference, ...]
     seconds: float
 
 
@@ -209,8 +214,10 @@ def train_router(
     embedder: str = "",
     embeddings: Sequence[Sequence[float]] = (),
     own_cost: float = 0.0,
+    test: Tried | None = None,
+    test_embeddings: Sequence[Sequence[float]] = (),
 ) -> Trained:
-    """Fit a router, and say in five folds what it brings.
+    """Fit a router, and say in five folds what it brings, or on problems kept for testing.
 
     Args:
         tried: On what.
@@ -221,11 +228,14 @@ def train_router(
         embedder: Name of the engine that embeds prompts; empty for none.
         embeddings: Of the problems.
         own_cost: What choosing costs, a problem.
+        test: Problems on which the same tiers were tried, to measure it on; None for the folds.
+        test_embeddings: Of these problems.
 
     Raises:
-        InputError: As of `fit_router`.
+        InputError: As of `fit_router`, or the tiers of the test are others.
     """
     vectors = list(embeddings) or [()] * len(tried.statements)
+    measured = tried if test is None else _like(tried, test)
 
     def fit(rows: Sequence[int]) -> Router:
         return fit_router(
@@ -249,24 +259,78 @@ def train_router(
             chances[row] = router.chances(tried.statements[row], vectors[row])
     costs = [tier.cost for tier in tried.tiers]
     asked = sorted({*PRICES, *([] if price is None else [price])})
-    found = [_at(chances, costs, one, tried, own_cost) for one in asked]
     if price is None:
-        best = max(way.figures.accuracy for way in found)
-        near = [way for way in found if way.figures.accuracy >= best - _NEAR]
-        price = min(near, key=lambda way: way.figures.cost).price or 0.0
+        price = _best_price([_at(chances, costs, one, tried, own_cost) for one in asked])
+    if test is not None:
+        known = list(test_embeddings) or [()] * len(measured.statements)
+        pairs = zip(measured.statements, known, strict=True)
+        chances = np.array([whole.chances(*pair) for pair in pairs])
+    found = [_at(chances, costs, one, measured, own_cost) for one in asked]
+    right, rows = measured.right, range(len(measured.statements))
     always = [
-        Way(f"always {tier.name}", routed([place] * len(every), tried.right, tried.costs))
-        for place, tier in enumerate(tried.tiers)
+        Way(f"always {tier.name}", routed([place] * len(rows), right, measured.costs))
+        for place, tier in enumerate(measured.tiers)
     ]
-    oracle = Way("oracle", routed(oracle_choices(tried.right).tolist(), tried.right, tried.costs))
-    chosen = next(way for way in found if way.price == price)
+    oracle = Way("oracle", routed(oracle_choices(right).tolist(), right, measured.costs))
+    choices = [best_tier(row, costs, price) for row in chances]
+    reached = right[rows, choices].tolist()
     started = time.perf_counter()
     for statement, vector in zip(tried.statements[:100], vectors, strict=False):
         whole.choose(statement, vector)
     seconds = (time.perf_counter() - started) / min(100, len(every))
-    gain = _over_mixture(chosen.figures, [way.figures for way in always])
-    ways = (*always, *found, *_cascade(tried), oracle)
-    return Trained(replace(whole, price=price), ways, gain, seconds)
+    ways = (*always, *found, *_cascade(measured), oracle)
+    over_tiers = tuple(
+        paired_bootstrap(column.tolist(), reached, seed=_SEED) for column in right.T
+    )
+    gain = _gain(choices, measured, own_cost)
+    return Trained(replace(whole, price=price), ways, gain, over_tiers, seconds)
+
+
+def _like(tried: Tried, test: Tried) -> Tried:
+    """Return a test's problems with the tiers in the order of those that were tried before.
+
+    Raises:
+        InputError: The tiers are others.
+    """
+    keys = [[_key(tier) for tier in one.tiers] for one in (tried, test)]
+    if sorted(keys[0]) != sorted(keys[1]):
+        names = ", ".join(tier.name for tier in test.tiers)
+        raise InputError(
+            f"the runs of --test are of other tiers ({names}) than those that the router is fitted "
+            "to: same engines' names, models, strategies and parameters"
+        )
+    order = [keys[1].index(key) for key in keys[0]]
+    columns = (table[:, order] for table in (test.right, test.costs, test.support))
+    return Tried(tried.tiers, test.statements, *columns)
+
+
+def _key(tier: Tier) -> str:
+    return repr((tier.engine, tier.model, tier.strategy, sorted(tier.parameters.items())))
+
+
+def _best_price(found: Sequence[Way]) -> float:
+    """Return the price of the cheapest router within a point of the best accuracy."""
+    best = max(way.figures.accuracy for way in found)
+    near = [way for way in found if way.figures.accuracy >= best - _NEAR]
+    return min(near, key=lambda way: way.figures.cost).price or 0.0
+
+
+def _gain(choices: Sequence[int], tried: Tried, own_cost: float) -> Difference | None:
+    """Return what choices gain over a blind mixture of tiers at the same cost."""
+    chosen, number = np.asarray(choices), len(choices)
+
+    def over(rows: NDArray[np.int64]) -> float | None:
+        right, costs = tried.right[rows], tried.costs[rows]
+        always = [routed([place] * number, right, costs) for place in range(right.shape[1])]
+        return _over_mixture(routed(chosen[rows].tolist(), right, costs, own_cost), always)
+
+    gain = over(np.arange(number))
+    if gain is None:
+        return None
+    drawn = np.random.default_rng(_SEED).integers(number, size=(_NUM_RESAMPLES, number))
+    known = [value for rows in drawn if (value := over(rows)) is not None]
+    low, high = np.quantile(known, [0.025, 0.975])
+    return Difference(gain, float(low), float(high))
 
 
 def _cascade(tried: Tried) -> Iterator[Way]:

@@ -1,12 +1,22 @@
 """Problems of a pool of recorded samples, for `--model replay:FILE[#model]`."""
 
+from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from tts.answers.groups import canonical_form
-from tts.engine.pools import Pool, RecordedProblem, load_pool, load_series, split_address
+from tts.engine.pools import (
+    Pool,
+    RecordedProblem,
+    load_pool,
+    load_series,
+    read_rows,
+    split_address,
+)
 from tts.errors import ProblemError
 from tts.evals.benchmarks.base import DataConfig, ListBenchmark
 from tts.evals.laws.series import Series
+from tts.evals.pool_export import write_pool
 from tts.evals.records import Record, Sample
 from tts.types import RECORDED, Answer, Grade, Problem, Usage
 
@@ -51,6 +61,39 @@ def build(config: Config) -> PoolBenchmark:
     if config.map:
         raise ProblemError("a pool has columns of its own, which --map cannot rename")
     return PoolBenchmark(str(config.data), unsafe=config.unsafe_execution)
+
+
+def fill_in_statements(pool: Path, problems: Iterable[Problem], out: Path) -> int:
+    """Write a pool with the statements of its problems, which its file may have left out.
+
+    Args:
+        pool: The file.
+        problems: Of the benchmark that the pool was drawn from, the pool's among them.
+        out: The file to write; compressed where its name ends in ".gz".
+
+    Returns:
+        How many lines it has.
+
+    Raises:
+        ProblemError: The pool cannot be read, or a problem of it is not among those, or has
+            another answer there.
+        StoreError: The file cannot be written.
+    """
+    known = {problem.id: problem for problem in problems}
+    rows = []
+    for where, row in read_rows(pool):
+        name = str(row.get("problem_id", row.get("id")))
+        problem = known.get(name)
+        if problem is None:
+            raise ProblemError(f"{where}: {name} is none of the {len(known):,} problems given")
+        gold = row.get("gold", row.get("answer"))
+        if gold is not None and problem.reference is not None and str(gold) != problem.reference:
+            raise ProblemError(
+                f"{where}: the answer to {problem.id} is {gold} there and {problem.reference} here"
+            )
+        rows.append({**row, "problem": problem.statement})
+    write_pool(out, rows)
+    return len(rows)
 
 
 def series_of_pools(address: str) -> list[Series]:

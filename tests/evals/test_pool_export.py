@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.evals.test_runner import PROBLEMS, plan, records, run
+from tests.support.pools import row, write_pool
 from tts import prompts
 from tts.cli.main import run as tts
 from tts.engine.pools import load_pool
@@ -154,6 +155,30 @@ def test_metadata_and_programs_go_with_their_problem(tmp_path: Path) -> None:
     assert "hidden by" not in json.dumps(kept)
     second = replayed(tmp_path / "p.jsonl", tmp_path / "b", n=4)
     assert {s.answer for s in records(second)[0].samples} == {"    return 1"}
+
+
+def test_statements_that_a_pool_leaves_out_come_from_its_benchmark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [row("a", ["4", "5"], prompt_tokens=7, problem="Problem a"), row("b", ["4"])]
+    write_pool(tmp_path, *lines, name="bare.jsonl.gz")
+    problems = [{"id": name, "problem": f"Say {name}.", "answer": "4"} for name in "cba"]
+    Path("data.jsonl").write_text("\n".join(map(json.dumps, problems)))
+    words = ["pool", "statements", "bare.jsonl.gz", "file", "--data", "data.jsonl", "-o", "f.jsonl"]
+    assert tts(words) == 0
+    assert "f.jsonl, 2 problems with their statements" in capsys.readouterr().out
+    bare, full = load_pool("bare.jsonl.gz").problems, load_pool("f.jsonl").problems
+    assert [p.problem.statement for p in full] == ["Say a.", "Say b."]
+    assert [p.samples for p in full] == [p.samples for p in bare]
+    assert [p.prompt_tokens for p in full] == [7, None]
+    for wrong, why in (
+        (problems[1:2], "bare.jsonl.gz:1: a is none of the 1 problems given"),
+        ([*problems[:2], {**problems[2], "answer": "9"}], "answer to a is 4 there and 9 here"),
+    ):
+        Path("data.jsonl").write_text("\n".join(map(json.dumps, wrong)))
+        assert tts(words) == 2
+        assert why in " ".join(capsys.readouterr().err.split())
 
 
 def test_revisions_are_no_samples_of_a_pool(tmp_path: Path) -> None:

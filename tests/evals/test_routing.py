@@ -54,6 +54,16 @@ def test_a_router_is_fitted_to_runs_and_asks_their_engines(
         # Half for 10 and half for 100; (1 / .5 - 1) / (55 / 10 - 1).
         {"accuracy": 1, "cost": 55, "best_picks": 1, "tep": 1 / 4.5, "regret": 0, "excess": 1}
     )
+    # On runs kept for testing: the same tiers, here on the same problems, which it then knows.
+    tests = ["--test", runs["large"], "--test", f"small={runs['small']}"]
+    assert run([*words, *tests, "--unit", "tokens", "--json"]) == 0
+    tested = json.loads(capsys.readouterr().out)
+    assert {way["name"]: way["figures"] for way in tested["ways"]}["oracle"] == figures["oracle"]
+    # Against always small half is gained, against always large nothing lost; a mixture of both that
+    # costs 55 tokens would be right in three quarters.
+    assert [over[0] for over in tested["over_tiers"]] == [0.5, 0.0]
+    assert tested["gain"][0] == pytest.approx(0.25)
+    assert 0.2 < tested["gain"][1] < tested["gain"][2] <= 0.25 + 1e-9
     (summary,) = tts.evaluate(
         "pool",
         ["route_by"],
@@ -79,11 +89,34 @@ def test_bad_input_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[
         (["--pool", one, "--unit", "usd"], "named by --cost"),
         (["--pool", one, "--statements", one, "--cost", "m=1"], "no JSON Lines with id and"),
         (["--embedder", "bge"], "two runs or more"),
+        (["--pool", one, "--statements", one, "--test", "r"], "--cost names two models"),
     ):
         assert run(["train-router", *words, "-o", str(tmp_path / "r.json")]) == 2
         said = " ".join(capsys.readouterr().err.split())
         assert why in said or "two models or more" in said, said
     assert not (tmp_path / "r.json").exists()
+
+
+def test_a_router_is_measured_on_problems_kept_for_testing() -> None:
+    """Words tell which of two tiers solves a problem, on other problems too."""
+
+    def tried(tiers: tuple[Tier, ...], first: int, places: list[int]) -> Tried:
+        statements = [f"Add {i}{LONG if i % 2 else ''}." for i in range(first, first + 40)]
+        right = np.array([[float(i % 2 == 0), 1.0] for i in range(40)])[:, places]
+        costs = np.tile([1.0, 10.0], (40, 1))[:, places]
+        return Tried(tiers, tuple(statements), right, costs, np.zeros((40, 2)))
+
+    small, large = Tier("small", engine="small", cost=1.0), Tier("large", cost=10.0)
+    known = tried((small, large), 10, [0, 1])
+    other = tried((large, small), 50, [1, 0])  # there in another order
+    found = train_router(known, kind="logistic", unit="tokens", test=other)
+    ways = {way.name: way.figures for way in found.ways}
+    assert ways[f"router at price {found.router.price:g}"] == ways["oracle"]
+    assert (ways["oracle"].accuracy, ways["oracle"].cost) == (1.0, 5.5)
+    assert [over.mean for over in found.over_tiers] == [0.5, 0.0]
+    third = tried((Tier("third", engine="third"), small), 50, [1, 0])
+    with pytest.raises(InputError, match=r"runs of --test are of other tiers \(third, small\)"):
+        train_router(known, kind="logistic", unit="tokens", test=third)
 
 
 def test_results_of_models_with_costs_by_hand() -> None:

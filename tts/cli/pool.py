@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from tts.console import flags, output
+from tts.evals.benchmarks.pool import fill_in_statements
 from tts.evals.pool_export import export_pool
+from tts.parts.build import build_part
 
 app = typer.Typer(
     add_completion=False,
@@ -17,11 +19,6 @@ app = typer.Typer(
         "Example: tts pool export runs/gsm8k-self_consistency-0f3a -o pool.jsonl.gz"
     ),
 )
-
-
-@app.callback()
-def _main() -> None:
-    """Keep a single command a subcommand."""
 
 
 @app.command()
@@ -54,3 +51,28 @@ def export(
         )
     most = done.samples // done.problems
     output.print_text(f"use    tts eval pool --model replay:{out} --set n={most}")
+
+
+@app.command()
+def statements(
+    pool: Annotated[Path, typer.Argument(help="The pool's file.", metavar="POOL")],
+    benchmark: Annotated[
+        str, typer.Argument(help="The benchmark that it was drawn from.", metavar="BENCHMARK")
+    ],
+    out: Annotated[Path, flags.out_file("The file to write; compressed if it ends in .gz.")],
+    split: Annotated[str, typer.Option("--split", help="The part of the benchmark.")] = "test",
+    data: flags.DataFlag = None,
+    columns: flags.MapFlag = None,
+) -> None:
+    """Write a pool with the statements of its problems, where its file left them out.
+
+    Routers, heads and whatever else reads a problem need them.
+
+    Example: tts pool statements gsm8k.jsonl.gz gsm8k -o stated.jsonl.gz
+    """
+    source = {"data": data, "map": flags.to_map(columns)}
+    given = {name: value for name, value in source.items() if value}
+    found = build_part("benchmark", benchmark, given)
+    number = fill_in_statements(pool, found.problems(split), out)
+    output.print_text(f"pool   {out}, {number:,} problems with their statements")
+    output.print_text(f"use    tts eval pool --model replay:{out}")

@@ -19,6 +19,7 @@ from tts.engine.spec import EngineSpec
 from tts.errors import InputError
 from tts.evals.compare import models_differ
 from tts.evals.laws.ranking import results_of
+from tts.evals.metrics import Difference
 from tts.evals.routing import Trained, Tried, train_router, tried_by, tried_in
 from tts.evals.run_store import StoredRun
 from tts.evals.units import amount, parse_unit
@@ -34,6 +35,15 @@ def train_router_command(
         typer.Argument(
             help="Run folders on calibration problems, one for each tier; ENGINE= before one that "
             "asked another engine, by the name that the router shall ask it by.",
+            metavar="[ENGINE=]RUN",
+        ),
+    ] = None,
+    test: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--test",
+            help="A run of a tier on problems kept for testing, to measure the router there and "
+            "not in five folds. Repeat it for each tier.",
             metavar="[ENGINE=]RUN",
         ),
     ] = None,
@@ -80,7 +90,8 @@ def train_router_command(
 ) -> None:
     """Learn from calibration runs which problems which tier is worth, before sampling.
 
-    What it brings is measured in five folds, beside every tier always and the oracle.
+    What it brings is measured in five folds, or on the runs of --test, beside every tier always and
+    the oracle.
 
     Example: tts train-router small=runs/chain-single-0a1b2c3d4e runs/chain-single-5f6a7b8c9d
     """
@@ -88,7 +99,13 @@ def train_router_command(
         raise InputError(f"--kind {kind}: write {' or '.join(KINDS)}")
     chosen: Kind = "knn" if kind == "knn" else "logistic"
     tried, measured = _tried(runs or [], pool or [], cost, statements, unit)
+    kept = None
+    if test:
+        if pool:
+            raise InputError("--test takes runs, and so does the router that it measures then")
+        kept = tried_in(_by_engine(test), parse_unit(measured))
     name, vectors, own = _embed(embedder, tried.statements, measured)
+    test_vectors = [] if kept is None else _embed(embedder, kept.statements, measured)[1]
     found = train_router(
         tried,
         kind=chosen,
@@ -97,15 +114,18 @@ def train_router_command(
         embedder=name,
         embeddings=vectors,
         own_cost=own,
+        test=kept,
+        test_embeddings=test_vectors,
     )
     save_router(found.router, out)
     if as_json:
         ways = [{**asdict(way), "figures": way.figures._asdict()} for way in found.ways]
         values = {"unit": measured, "price": found.router.price, "gain": found.gain, "ways": ways}
-        output.print_json({"schema": SCHEMA, **values, "seconds": found.seconds})
+        over = {"over_tiers": found.over_tiers, "seconds": found.seconds}
+        output.print_json({"schema": SCHEMA, **values, **over})
         return
     output.print_table(_table(found, measured))
-    output.print_lines(_lines(found, len(tried.statements)))
+    output.print_lines(_lines(found, tried, kept))
     output.print_text(f"wrote {out}")
     output.print_text(f"use   tts eval ... --preset route_by --set router={out}")
 
@@ -199,15 +219,24 @@ def _table(found: Trained, unit: str) -> Table:
     return table
 
 
-def _lines(found: Trained, problems: int) -> list[str]:
+def _lines(found: Trained, tried: Tried, kept: Tried | None) -> list[str]:
+    where = f"{len(tried.statements):,} problems, five folds, seed 0"
+    if kept is not None:
+        where = f"{len(kept.statements):,} problems for testing; fitted to {where}"
     lines = [
-        f"{problems:,} problems, five folds, seed 0; * is the router's price; choosing takes "
-        f"{1e3 * found.seconds:.2f} ms a problem",
+        f"{where}; * is the router's price; choosing takes {1e3 * found.seconds:.2f} ms a problem",
         "TEP is the relative gain in accuracy over that in cost, against the cheapest tier; the "
         "oracle takes the cheapest tier that is right",
     ]
+    lines += [
+        f"against always {tier.name}: {_points(over)}"
+        for tier, over in zip(found.router.tiers, found.over_tiers, strict=True)
+    ]
     if found.gain is not None:
-        lines.append(
-            f"against a blind mixture of tiers of the same cost: {100 * found.gain:+.1f} points"
-        )
+        lines.append(f"against a blind mixture of tiers of the same cost: {_points(found.gain)}")
     return lines
+
+
+def _points(found: Difference) -> str:
+    mean, low, high = (100 * value for value in found)
+    return f"{mean:+.1f} points [{low:+.1f}, {high:+.1f}]"

@@ -158,11 +158,9 @@ def load_series(path: Path) -> dict[str, Pool]:
     by_series: dict[str, dict[str, RecordedProblem]] = {}
     digests: dict[str, Any] = {}
     shapes: dict[str, ModelInfo] = {}
-    for number, line in enumerate(_lines(path), start=1):
-        if not line.strip():
-            continue
-        row = _object(line, f"{path}:{number}")
-        recorded = _to_recorded(row, f"{path}:{number}")
+    for where, line in _lines(path):
+        row = _object(line, where)
+        recorded = _to_recorded(row, where)
         series = _series_of(row)
         known = by_series.setdefault(series, {})
         digests.setdefault(series, hashlib.blake2b(digest_size=8)).update(line)
@@ -171,7 +169,7 @@ def load_series(path: Path) -> dict[str, Pool]:
             recorded = replace(before, samples=before.samples + recorded.samples)
         known[recorded.problem.id] = recorded
         if row.get("shape") and series not in shapes:
-            shapes[series] = _shape(row["shape"], series, f"{path}:{number}")
+            shapes[series] = _shape(row["shape"], series, where)
     if not by_series:
         raise ProblemError(f"{path}: no recorded problems")
     return {
@@ -184,6 +182,18 @@ def load_series(path: Path) -> dict[str, Pool]:
         )
         for name, known in by_series.items()
     }
+
+
+def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the lines of a pool as they were written, each after the place where it stands.
+
+    Raises:
+        ProblemError: The file cannot be read, or a line is no recorded problem.
+    """
+    for where, line in _lines(path):
+        row = _object(line, where)
+        _to_recorded(row, where)
+        yield where, row
 
 
 def _choose(path: Path, names: Sequence[str], wanted: str) -> str:
@@ -202,8 +212,11 @@ def _series_of(row: Mapping[str, Any]) -> str:
     return f"{model} {json.dumps(config, sort_keys=True)}" if config else model
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a pool while they are no longer, and not more, than those of one are."""
+def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield the lines of a pool while they are no longer, and not more, than those of one are.
+
+    Each comes after its place; empty ones are left out.
+    """
     try:
         limit = max(_FREE_BYTES, _MAX_RATIO * path.stat().st_size)
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
@@ -220,7 +233,8 @@ def _lines(path: Path) -> Iterator[bytes]:
                         f"{path}:{number}: unpacked it is {_MAX_RATIO} times as large as packed, "
                         "which no recorded samples are; unpack it yourself if you trust it"
                     )
-                yield line
+                if line.strip():
+                    yield f"{path}:{number}", line
     except (OSError, EOFError, zlib.error) as error:
         raise ProblemError(f"cannot read the pool {path}: {error}") from error
 
