@@ -74,6 +74,20 @@ def test_the_tightest_limit_binds_and_the_run_limits_its_problems() -> None:
     assert second.reserve(INFO, n=1, max_tokens=500).max_tokens == 20
 
 
+def test_a_run_has_room_for_as_many_problems_as_hold_the_most_that_one_has_held() -> None:
+    run = Ledger(Budget(tokens=1_000))
+    # Nobody knows what a problem holds before the first has asked.
+    assert run.has_room(1) and not run.has_room(2)
+    first, second = Ledger(Budget(), run), Ledger(Budget(), run)
+    grant = first.reserve(INFO, n=2, max_tokens=150)
+    second.reserve(INFO, n=1, max_tokens=150)
+    assert run.has_room(3) and not run.has_room(4)  # each may hold 300
+    for _ in range(2):
+        first.settle(grant, INFO, spent(60))
+    assert run.has_room(2) and not run.has_room(3)  # of the 880 that are left
+    assert Ledger(Budget(seconds=1.0)).has_room(99) and Ledger(Budget()).has_room(99)
+
+
 def test_nothing_is_granted_after_the_deadline() -> None:
     ledger = Ledger(Budget(seconds=1.0))
     ledger.expire()

@@ -440,6 +440,24 @@ def test_a_run_budget_binds_over_all_problems() -> None:
     assert sum(result.usage.calls for result in asyncio.run(run())) == 20
 
 
+@pytest.mark.parametrize("limit", ["700", "1.5e7flops"])
+def test_problems_wait_while_others_hold_the_budget_of_the_run(limit: str) -> None:
+    """Each may take 100 tokens and takes a tenth: some at once leave nothing for the others."""
+
+    async def run(problems: int) -> list[Result]:
+        jobs = Job.of_all(
+            sample(n=1), [Problem(id=f"p{i}", statement="?") for i in range(problems)]
+        )
+        jobs = [replace(job, sampling=Sampling(max_tokens=100)) for job in jobs]
+        async with (
+            Runtime(by_seed([RIGHT]), run_budget=limit) as runtime,
+            runtime.run_many(jobs) as results,
+        ):
+            return [result async for result in results]
+
+    assert [bool(result.samples) for result in asyncio.run(run(30))] == [True] * 30
+
+
 def test_usage_starts_at_zero_and_knows_the_wall_time() -> None:
     result = solve(by_seed([RIGHT]), sample(n=1))
     assert result.usage.seconds is not None and result.usage.seconds > 0

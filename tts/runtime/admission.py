@@ -5,6 +5,8 @@ evict them, and each evicted prefix is prefilled again. So new problems wait whi
 nearly full, or would be, unless nothing runs at all. What a problem will hold is predicted: its
 prompt, where what it shares with others in flight counts once, and as many generated tokens as
 those before it held on the mean.
+
+They wait too while what is left of the run's budget is less than those in flight may reserve.
 """
 
 import asyncio
@@ -23,6 +25,7 @@ class Admission:
         kv_usage: Fraction of the engine's KV cache in use, 0 where the engine cannot tell.
         kv_tokens: Size of that cache; None where the engine cannot tell, or has not started.
         max_kv_usage: Above this, no further problem is admitted.
+        has_budget: Whether the run's budget has room for so many problems at once.
     """
 
     def __init__(
@@ -32,11 +35,13 @@ class Admission:
         kv_usage: Callable[[], float] = lambda: 0.0,
         kv_tokens: Callable[[], int | None] = lambda: None,
         max_kv_usage: float = 0.9,
+        has_budget: Callable[[int], bool] = lambda problems: True,
     ) -> None:
         self._max_problems = max_problems
         self._kv_usage = kv_usage
         self._kv_tokens = kv_tokens
         self._max_kv_usage = max_kv_usage
+        self._has_budget = has_budget
         self._running = 0
         self._groups: Counter[int] = Counter()
         self._prompt_tokens = 0  # of those that run
@@ -47,7 +52,7 @@ class Admission:
         self._turn = asyncio.Lock()
 
     def look_again(self) -> None:
-        """Check again whether a problem may start: KV blocks may have been freed."""
+        """Check again whether a problem may start: KV blocks, or a budget's rest, may be free."""
         self._changed.set()
 
     async def acquire(self, placed: Placed | None = None) -> None:
@@ -87,6 +92,8 @@ class Admission:
         if self._running == 0:
             return True
         if self._running >= self._max_problems or self._kv_usage() >= self._max_kv_usage:
+            return False
+        if not self._has_budget(self._running + 1):
             return False
         if (size := self._kv_tokens()) is None:
             return True

@@ -26,6 +26,7 @@ from tts.types.figures import Counted
 # A completion shorter than this cannot hold an answer; asking for it would waste its prefill.
 MIN_TOKENS = 16
 _COUNTS = ("prompt_tokens", "cached_tokens", "generated_tokens", "calls", "flops", "usd")
+_LIMITED: tuple[Counted, ...] = ("tokens", "calls", "flops", "eflops", "usd")
 _REFUSED = -1  # a share below any that can be asked for, 0 tokens (a reward model's) included
 
 
@@ -42,6 +43,11 @@ class _Amounts:
     def of(self, unit: Counted) -> float:
         """Return what is summed up in a unit; 0 in one that is not."""
         return float(getattr(self, unit, 0.0))
+
+    def raise_to(self, other: "_Amounts") -> None:
+        """Take the larger of each."""
+        for unit in _LIMITED:
+            setattr(self, unit, max(getattr(self, unit), getattr(other, unit)))
 
     def add(self, each: "_Amounts", times: int = 1) -> None:
         """Add `times` as much."""
@@ -89,6 +95,7 @@ class Ledger:
         self._settled = [Usage()]
         self._charged = _Amounts()  # what was counted, and what was reserved where nobody did
         self._reserved = _Amounts()
+        self._most_held = _Amounts()  # reserved by one of those below it, at once
         self._longest = 0
         self._is_expired = False
 
@@ -137,6 +144,22 @@ class Ledger:
         if limit is None:
             return math.inf
         return limit - self.charged(unit) - self._reserved.of(unit)
+
+    def has_room(self, problems: int) -> bool:
+        """Return whether what is left holds, for so many, the most that one has held at once.
+
+        What a problem holds is the worst case of its samples, most of which comes back; one that
+        finds everything held by others ends without an answer. Nobody knows what one holds before
+        the first has asked for samples: until then there is room for it alone.
+        """
+        known = ((unit, getattr(self.budget, unit)) for unit in _LIMITED)
+        limits = [(unit, limit) for unit, limit in known if limit is not None]
+        if not self._most_held.calls:
+            return not limits or problems <= 1
+        return all(
+            self._charged.of(unit) + problems * self._most_held.of(unit) <= limit
+            for unit, limit in limits
+        )
 
     def reserve(
         self,
@@ -333,6 +356,8 @@ class Ledger:
         """Reserve `n` completions of a grant; give them back where `n` is negative."""
         for ledger in self._line():
             ledger._reserved.add(grant.most, n)
+            if ledger._parent is not None:
+                ledger._parent._most_held.raise_to(ledger._reserved)
 
 
 class Reservation:

@@ -33,7 +33,7 @@ class RunState:
         accounts: What the run's problems have spent of their shares.
         memory: What the run's problems keep for each other.
         new_groups: Makes an empty set of classes of equal answers.
-        on_progress: Called when a completion or an abort has freed KV blocks.
+        on_progress: Called when a completion or an abort has freed KV blocks, or a request begun.
         seconds: Until its deadline, or that of those above it; infinite without one.
         loading: Returns the seconds in which models were loaded so far, which are not its time.
         watcher: Reads along; None for nobody.

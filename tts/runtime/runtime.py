@@ -121,6 +121,7 @@ class Runtime:
             self._max_problems or DEFAULT_MAX_PROBLEMS * self.engine.info.replicas,
             kv_usage=lambda: self.engine.kv_usage() or 0.0,
             kv_tokens=lambda: _kv_tokens(self.engine),
+            has_budget=self.ledger.has_room,
         )
 
     @property

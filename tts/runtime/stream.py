@@ -28,7 +28,7 @@ class Services:
         log: What was generated before.
         clock: The problem's time.
         facts: What happened.
-        on_progress: Called when a completion or an abort has freed KV blocks.
+        on_progress: Called when a completion or an abort has freed KV blocks, or a request begun.
         priority: Of the problem's requests.
         watcher: Reads along; None for nobody.
     """
@@ -122,6 +122,7 @@ class RequestStream:
             if self._closing is not None:
                 raise StopAsyncIteration
             self._begun = self._begin(prompt_tokens)
+            self._services.on_progress()  # what it reserves is known
         begun, clock = self._begun, self._services.clock
         if begun.open_at is not None and begun.live is None:
             await self._until(clock.open(begun.open_at))
