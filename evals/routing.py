@@ -279,9 +279,7 @@ def train_router(
         whole.choose(statement, vector)
     seconds = (time.perf_counter() - started) / min(100, len(every))
     ways = (*always, *found, *_cascade(measured), oracle)
-    over_tiers = tuple(
-        paired_bootstrap(column.tolist(), reached, seed=_SEED) for column in right.T
-    )
+    over_tiers = tuple(paired_bootstrap(column.tolist(), reached, seed=_SEED) for column in right.T)
     gain = _gain(choices, measured, own_cost)
     return Trained(replace(whole, price=price), ways, gain, over_tiers, seconds)
 

@@ -23,10 +23,10 @@ _UNKNOWN: Mapping[Unit, str] = {
     "tokens": "the engine did not count them",
     "calls": "they were not counted",
     "seconds": "recorded samples have none",
-    "flops": "the engine does not say how large its model is; a pool's lines say it, and how long "
-    "their prompts were, with shape and prompt_tokens",
-    "eflops": "the engine does not say the shape of its model, which memory traffic needs; a pool's "
-    "lines say it, and how long their prompts were, with shape and prompt_tokens",
+    "flops": "the engine does not say how large its model is; a pool's lines do, with shape, and "
+    "how long prompts were, with prompt_tokens",
+    "eflops": "the engine does not say its model's shape, which memory traffic needs; a pool's "
+    "lines do, with shape, and how long prompts were, with prompt_tokens",
     "usd": "no price is known; say a server's with its options price_in and price_out",
     "sequential": "the engine did not count tokens",
     "joules": "no counter of this machine (RAPL, NVML) could be read, or a server ran the model",
