@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import tts
+from tts.engine.pools import load_pool
 
 ROOT = Path(__file__).resolve().parents[2]
 POOL = "replay:" + str(ROOT / "examples/pools/gsm8k_qwen2.5-coder-0.5b.jsonl.gz")
@@ -31,6 +32,19 @@ def test_what_may_be_fitted_has_a_pool_of_its_own(tmp_path: Path) -> None:
     assert vote.pass_at_k[1] == pytest.approx(0.227, abs=0.001)
     assert vote.pass_at_k[8] == pytest.approx(0.542, abs=0.001)
     assert vote.accuracy == pytest.approx(0.35, abs=0.02)
+
+
+def test_the_larger_model_has_a_pool_of_the_first_of_these_problems(tmp_path: Path) -> None:
+    model = POOL.replace("gsm8k_", "gsm8k_train_").replace("0.5b", "1.5b")
+    (vote,) = tts.evaluate("pool", overrides=["n=4"], model=model, out=tmp_path)
+    assert (vote.problems, vote.tokens.generated) == (80, 98_400)
+    assert vote.model == "Qwen2.5-Coder-1.5B-Instruct"
+    assert vote.pass_at_k[1] == pytest.approx(0.6125)
+    assert vote.cost.eflops == pytest.approx(9.8e12, rel=0.05)
+    small = load_pool(POOL.replace("gsm8k_", "gsm8k_train_").removeprefix("replay:"))
+    large = load_pool(model.removeprefix("replay:"))
+    pairs = zip(small.problems, large.problems, strict=False)
+    assert all(one.problem.id == other.problem.id for one, other in pairs)
 
 
 def test_it_names_no_folder_of_anybodys_machine(tmp_path: Path) -> None:
