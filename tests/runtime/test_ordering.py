@@ -137,7 +137,7 @@ def test_as_many_prompts_are_admitted_as_the_cache_holds() -> None:
         assert await admitted(Admission(5), [placed(0, 0, 10**9)] * 9) == 5
         # A budget lets one in at least, too.
         for room, number in ((0, 1), (3, 3), (99, 9)):
-            held = Admission(64, has_budget=lambda problems, room=room: problems <= room)
+            held = Admission(64, has_budget=room.__ge__)
             assert await admitted(held, [placed(0, 0, 0)] * 9) == number
 
     asyncio.run(main())

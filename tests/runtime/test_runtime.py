@@ -445,10 +445,11 @@ def test_problems_wait_while_others_hold_the_budget_of_the_run(limit: str) -> No
     """Each may take 100 tokens and takes a tenth: some at once leave nothing for the others."""
 
     async def run(problems: int) -> list[Result]:
-        jobs = Job.of_all(
-            sample(n=1), [Problem(id=f"p{i}", statement="?") for i in range(problems)]
+        asked = [Problem(id=f"p{i}", statement="?") for i in range(problems)]
+        jobs = (
+            replace(job, sampling=Sampling(max_tokens=100))
+            for job in Job.of_all(sample(n=1), asked)
         )
-        jobs = [replace(job, sampling=Sampling(max_tokens=100)) for job in jobs]
         async with (
             Runtime(by_seed([RIGHT]), run_budget=limit) as runtime,
             runtime.run_many(jobs) as results,
