@@ -24,8 +24,14 @@ from tts.bundled.corpus import (
     write_tried,
 )
 from tts.bundled.evaluate import measure
-from tts.bundled.language import Plan, Stream, encode, pad, train_language_model
-from tts.bundled.models import draft_config, policy_config, prm_config, searcher_config
+from tts.bundled.language import Onward, Plan, Stream, encode, pad, train_language_model
+from tts.bundled.models import (
+    draft_config,
+    policy_config,
+    prm_config,
+    searcher_config,
+    spawner_config,
+)
 from tts.bundled.prm import (
     RewardModel,
     RewardPlan,
@@ -83,15 +89,21 @@ def train_searcher(options: argparse.Namespace) -> None:
 
 
 def train_spawner(options: argparse.Namespace) -> None:
-    """Train a model that spawns searches; it does not ship."""
-    texts = (e.prompt + e.response for e in islice(spawn_traces.examples(0), 4000))
-    tokenizer = build_tokenizer(texts, vocabulary=spawn_traces.VOCABULARY, alone=spawn_traces.ALONE)
+    """Train the model that spawns searches, or its serial twin; they do not ship."""
+    writing = options.command
+    tokenizer = build_tokenizer(
+        islice(spawn_traces.tokenizer_texts(), 4000),
+        vocabulary=spawn_traces.VOCABULARY,
+        alone=spawn_traces.ALONE,
+        phrases=spawn_traces.PHRASES,
+    )
+    onward = Onward(lambda: spawn_traces.examples(writing, options.seed))
 
     def stream(start: int, done: float) -> Iterator[Example]:
-        return spawn_traces.examples(options.seed, start=start)
+        return onward.at(start)
 
-    config = searcher_config(len(tokenizer), token_ids(tokenizer))
-    _train(options, config, tokenizer, stream, options.command)
+    config = spawner_config(len(tokenizer), token_ids(tokenizer))
+    _train(options, config, tokenizer, stream, writing)
 
 
 def _train(
@@ -188,6 +200,7 @@ JOBS: dict[str, Callable[[argparse.Namespace], None]] = {
     "direct": train_searcher,
     "dfs": train_searcher,
     "spawn": train_spawner,
+    "serial": train_spawner,
     "try": make_tried,
     "prm": train_prm,
     "report": report,

@@ -25,6 +25,25 @@ EMA_DECAY = 0.998
 Stream = Callable[[int, float], Iterator[Example]]
 
 
+class Onward:
+    """A stream of examples that goes on where it stood, so that pools leave none out."""
+
+    def __init__(self, begin: Callable[[], Iterator[Example]]) -> None:
+        self._begin = begin
+        self._examples, self._place = begin(), 0
+
+    def at(self, place: int) -> Iterator[Example]:
+        """Yield the examples from a place on; it goes back by beginning anew."""
+        if place < self._place:
+            self._examples, self._place = self._begin(), 0
+        while self._place < place:
+            next(self._examples)
+            self._place += 1
+        for example in self._examples:
+            self._place += 1
+            yield example
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How long and how to train.

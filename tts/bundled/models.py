@@ -21,8 +21,20 @@ def searcher_config(vocabulary: int, ids: dict[str, int]) -> Qwen3Config:
     return _qwen3(vocabulary, ids, width=128, layers=4, heads=2, inner=256)
 
 
+def spawner_config(vocabulary: int, ids: dict[str, int]) -> Qwen3Config:
+    """Return the shape of the model that spawns searches and of its serial twin."""
+    return _qwen3(vocabulary, ids, width=96, layers=4, heads=3, inner=256, head_size=32)
+
+
 def _qwen3(
-    vocabulary: int, ids: dict[str, int], *, width: int, layers: int, heads: int, inner: int
+    vocabulary: int,
+    ids: dict[str, int],
+    *,
+    width: int,
+    layers: int,
+    heads: int,
+    inner: int,
+    head_size: int = 64,
 ) -> Qwen3Config:
     return Qwen3Config(
         vocab_size=vocabulary,
@@ -31,7 +43,7 @@ def _qwen3(
         num_hidden_layers=layers,
         num_attention_heads=heads,
         num_key_value_heads=1,
-        head_dim=64,
+        head_dim=head_size,
         max_position_embeddings=MAX_POSITIONS,
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
         tie_word_embeddings=True,

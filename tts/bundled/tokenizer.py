@@ -1,6 +1,7 @@
 """The small tokenizer: byte-level BPE whose merges may span words, but never digits or steps."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,11 @@ CHAT_TEMPLATE = (
 
 
 def build_tokenizer(
-    texts: Iterable[str], *, vocabulary: int = VOCABULARY, alone: str = ALONE
+    texts: Iterable[str],
+    *,
+    vocabulary: int = VOCABULARY,
+    alone: str = ALONE,
+    phrases: Sequence[str] = (),
 ) -> PreTrainedTokenizerFast:
     """Train a tokenizer on rendered examples.
 
@@ -36,7 +41,12 @@ def build_tokenizer(
         texts: With their marks of turns.
         vocabulary: Number of tokens.
         alone: Matches what no merge goes beyond; a match is one token if it is frequent enough.
+        phrases: Texts that are single tokens wherever they stand, the longest of several.
     """
+    whole = [AddedToken(text, special=False, normalized=False) for text in (*THINK, *phrases)]
+    between = re.compile("|".join(map(re.escape, sorted(phrases, key=len, reverse=True))))
+    if phrases:
+        texts = (part for text in texts for part in between.split(text))
     tokenizer = Tokenizer(models.BPE())
     # Phrases of the generated problems become single tokens: training costs time by the token.
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -51,13 +61,13 @@ def build_tokenizer(
         vocab_size=vocabulary,
         special_tokens=[
             *(AddedToken(token, special=True, normalized=False) for token in SPECIAL),
-            *(AddedToken(token, special=False, normalized=False) for token in THINK),
+            *whole,
         ],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in THINK])
+    tokenizer.add_tokens(whole)
     build: Any = PreTrainedTokenizerFast  # its constructor is untyped
     built: PreTrainedTokenizerFast = build(
         tokenizer_object=tokenizer,

@@ -19,6 +19,7 @@ COMMANDS = {
     "direct": "train the model of `tts bench crossover` that answers at once; likewise",
     "dfs": "train the one that searches, depth first; likewise",
     "spawn": "train one that spawns searches, for the preset `apr`; it does not ship",
+    "serial": "train its twin, which writes the same searches one after the other; likewise",
     "prm": "train the process reward model",
     "report": "measure one part: solve, prm, behaviours or draft",
 }

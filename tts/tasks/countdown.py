@@ -16,10 +16,11 @@ from itertools import combinations
 
 from tts.errors import ProblemError
 from tts.tasks.countdown_answer import check_expression
-from tts.tasks.splits import Levels, draw_in_split, find_boxed
+from tts.tasks.splits import Levels, check_split, distinct, draw_in_split, find_boxed
 from tts.types import Problem
 
 MAX_NUMBER = 20
+SMALL_NUMBER = 10  # the largest of small puzzles
 MAX_INTERMEDIATE = 200  # of the generated solutions; other solutions may go beyond
 MIN_TARGET, MAX_TARGET = 10, 100
 SIGN_WEIGHTS = {"+": 6, "-": 6, "*": 1, "/": 1}  # of the generated solutions' moves
@@ -150,19 +151,22 @@ def draw_moves(rng: random.Random, numbers: Sequence[int]) -> list[Move]:
     return moves
 
 
-def draw_puzzle(rng: random.Random, num_numbers: int) -> Puzzle:
+def draw_puzzle(rng: random.Random, num_numbers: int, *, max_number: int = MAX_NUMBER) -> Puzzle:
     """Draw numbers and a way through them whose end is a legal target."""
     while True:
-        numbers = tuple(rng.randint(1, MAX_NUMBER) for _ in range(num_numbers))
+        numbers = tuple(rng.randint(1, max_number) for _ in range(num_numbers))
         moves = tuple(draw_moves(rng, numbers))
         target = moves[-1].result
         if MIN_TARGET <= target <= MAX_TARGET:
             return Puzzle(numbers, target, moves, rng.randrange(len(_STATEMENTS)))
 
 
-def draw_training_puzzle(rng: random.Random, num_numbers: int) -> Puzzle:
+def draw_training_puzzle(
+    rng: random.Random, num_numbers: int, *, max_number: int = MAX_NUMBER
+) -> Puzzle:
     """Draw a puzzle that belongs to the training split."""
-    return draw_in_split(lambda r: draw_puzzle(r, num_numbers), "train", rng)
+    draw = partial(draw_puzzle, num_numbers=num_numbers, max_number=max_number)
+    return draw_in_split(draw, "train", rng)
 
 
 def state_puzzle(puzzle: Puzzle) -> str:
@@ -202,6 +206,19 @@ generate_problem = _LEVELS.problem
 def problems(split: str, *, count: int = 1000) -> Iterator[Problem]:
     """Return `count` problems, the levels in turn, so that any beginning is balanced."""
     return _LEVELS.in_turn(split, count)
+
+
+def small_problems(split: str, num_numbers: int) -> Iterator[Problem]:
+    """Yield problems of so many numbers up to `SMALL_NUMBER`, none twice.
+
+    Raises:
+        ProblemError: No such split.
+    """
+    draw = partial(draw_puzzle, num_numbers=num_numbers, max_number=SMALL_NUMBER)
+    levels = {count: level for level, count in NUMBERS_BY_LEVEL.items()}
+    name = f"countdown-small-{split}-{num_numbers}"
+    for index, puzzle in enumerate(distinct(draw, check_split(split), name)):
+        yield to_problem(puzzle, f"{name}-{index:03d}", levels[num_numbers])
 
 
 def puzzle_of(problem: Problem) -> tuple[list[int], int]:
