@@ -96,6 +96,7 @@ def test_the_chain_is_the_parent_and_the_slowest_child_of_each_call() -> None:
     (figures,) = result.facts.graphs
     assert figures.sequential_tokens == parent + len(SECOND_SAYS)
     assert (figures.tasks, figures.failed) == (2, 1)
+    assert figures.context_tokens == len(ROOT + OPENED + JOINED + LAST)
     assert result.usage.generated_tokens == parent + len(FIRST_SAYS) + len(SECOND_SAYS)
 
 

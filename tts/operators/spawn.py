@@ -77,6 +77,7 @@ class _Parent:
         usage: Of all requests.
         drawn: Tokens of the parent.
         waited: Tokens of the slowest children, call by call.
+        longest: Tokens of the longest text, a child's or its own; None where nobody counted.
         calls: That were joined.
         children: That were started: whether each had a result.
         seconds: Of all children, one after the other, less those in which any of them ran.
@@ -92,6 +93,7 @@ class _Parent:
     usage: Usage = field(default_factory=Usage)
     drawn: int = 0
     waited: int = 0
+    longest: int | None = 0
     calls: int = 0
     children: list[bool] = field(default_factory=list)
     seconds: float = 0.0
@@ -142,7 +144,15 @@ class _Parent:
         made = await ask(context, prompt, seed=context.seed(name), sampling=sampling)
         if made is not None:
             self.usage = self.usage + made.usage
+            self._see(made)
         return made
+
+    def _see(self, made: Completion) -> None:
+        prompt = made.usage.prompt_tokens
+        if prompt is None or self.longest is None:
+            self.longest = None
+        else:
+            self.longest = max(self.longest, prompt + num_generated(made))
 
     def _read_calls(self) -> list[Call]:
         allowed = _MOST_CALLS if self.settings.calls is None else self.settings.calls
@@ -203,6 +213,7 @@ class _Parent:
                 task_seconds=seconds + self.seconds,
                 critical_seconds=seconds,
                 sequential_tokens=self.drawn + self.waited,
+                context_tokens=self.longest,
             )
         )
 

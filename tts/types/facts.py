@@ -114,6 +114,8 @@ class GraphFigures:
         sequential_tokens: Generated ones on the longest chain: planner and joiner, and of each task
             on the dearest chain the attempt that gave its answer. Of a server that counts none
             it may be an estimate (`tts.trajectories.num_generated`).
+        context_tokens: Of the longest text of all, prompt included: what a context must hold; None
+            where nobody counted.
     """
 
     trajectory: str
@@ -126,6 +128,7 @@ class GraphFigures:
     task_seconds: float = 0.0
     critical_seconds: float = 0.0
     sequential_tokens: int = 0
+    context_tokens: int | None = None
 
     @property
     def width(self) -> float:
