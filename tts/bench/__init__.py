@@ -23,6 +23,7 @@ COMMANDS = (
     "runtime",
     "sequential",
     "serve",
+    "spawn",
     "sparse",
     "sparse_quality",
     "steps",
