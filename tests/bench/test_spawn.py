@@ -14,6 +14,7 @@ from tts.bundled.spawn_traces import Trace, search
 from tts.engine import running
 from tts.engine.scripted import ALL, Ask, Line, ScriptedEngine
 from tts.engine.spec import EngineSpec
+from tts.errors import InputError
 from tts.tasks import countdown
 
 Tts = Callable[..., Outcome]
@@ -55,6 +56,11 @@ def test_figures_by_hand() -> None:
     assert found.longest == pytest.approx(2 / 7 * 175 + 5 / 7 * 200)
 
 
+def test_too_few_attempts_of_the_twin_are_refused() -> None:
+    with pytest.raises(InputError, match=r"as many tokens as 3\.0 of its twin"):
+        measure("p", [[Attempt(True, 300, 100, 60)]], [[Attempt(True, 100, 100, 110)] * 2], seed=0)
+
+
 def test_a_number_between_two_is_one_of_them_by_chance() -> None:
     assert expected(lambda n: n * n, 2.25) == 4 + 0.25 * (9 - 4)
     assert expected({3: 7.0}.__getitem__, 3.0) == 7.0
@@ -89,7 +95,7 @@ def test_the_same_searches_solve_the_same_and_spawned_ones_need_less_at_a_time(
         return ScriptedEngine(script, capabilities=replace(ALL, thoughts=False))
 
     monkeypatch.setattr(running, "make_engine", make_engine)
-    words = ("--problems", "4", "--samples", "2", "--tokens", "200000", "--json")
+    words = ("--problems", "4", "--samples", "4", "--tokens", "200000", "--json")
     done = tts("bench", "spawn", "spawn", "serial", *words)
     assert done.code == 0, done.err
     for cell in done.json["cells"]:

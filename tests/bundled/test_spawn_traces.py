@@ -124,3 +124,4 @@ def test_phrases_and_numbers_are_single_tokens_and_a_prompt_ends_at_one() -> Non
         whole = tokenizer(example.prompt + example.response)["input_ids"]
         begin = tokenizer(example.prompt)["input_ids"]
         assert whole[: len(begin)] == begin
+        assert tokenizer.decode(begin, skip_special_tokens=True) == example.prompt

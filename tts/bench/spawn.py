@@ -42,6 +42,9 @@ def spawn(
     tokens: Annotated[
         int, typer.Option("--tokens", min=64, help="Tokens after which a text is cut.")
     ] = 2048,
+    temperature: Annotated[
+        float, typer.Option("--temperature", min=0.0, help="At which both models sample.")
+    ] = 1.0,
     split: Annotated[
         str, typer.Option("--split", help="The part of the puzzles that is used.")
     ] = "test",
@@ -61,7 +64,7 @@ def spawn(
 
     Example: tts bench spawn lab/weights/spawn lab/weights/serial --problems 50
     """
-    bench = _Bench(problems, samples, tokens, split, engine_args, seed, out)
+    bench = _Bench(problems, samples, tokens, temperature, split, engine_args, seed, out)
     work = bench.run({"spawn": spawner, "serial": serial})
     found = output.run_async(work, if_interrupted="interrupted; the same command goes on")
     if as_json:
@@ -79,6 +82,7 @@ class _Bench:
     problems: int
     samples: int
     tokens: int
+    temperature: float
     split: str
     engine_args: Sequence[str] | None
     seed: int
@@ -103,13 +107,14 @@ class _Bench:
 
     def _plan(self, name: str, size: int) -> Plan:
         limits = (f"sampling.max_tokens={self.tokens}", f"child_tokens={self.tokens}")
+        heat = f"sampling.temperature={self.temperature:g}"
         return Plan(
             benchmark="countdown",
             problems=tuple(islice(countdown.small_problems(self.split, size), self.problems)),
             grade=build_part("benchmark", "countdown", {}).grade,
-            preset=load_preset("apr", [f"n={self.samples}", *limits]),
+            preset=load_preset("apr", [f"n={self.samples}", heat, *limits]),
             seed=self.seed,
-            options={"arm": name, "numbers": size, "split": self.split},
+            options={"engine": "vllm", "arm": name, "numbers": size, "split": self.split},
         )
 
 

@@ -37,17 +37,21 @@ class Attempt(NamedTuple):
     sequence: int
     context: int
 
+    def taken(self, limit: Limit) -> int:
+        """Return what it took of what is limited."""
+        return {"context": self.context, "sequence": self.sequence, "tokens": self.tokens}[limit]
+
 
 class Within(NamedTuple):
-    """What an attempt may take at most; a limit of "tokens" is kept by the number of attempts."""
+    """What an attempt may take at most; a limit on "tokens" is kept by the number of attempts."""
 
     limit: Limit
     size: float
 
     def holds(self, attempt: Attempt) -> bool:
         """Say whether an attempt is right, and ended before the limit."""
-        taken = {"context": attempt.context, "sequence": attempt.sequence, "tokens": 0}
-        return attempt.is_right and taken[self.limit] <= self.size
+        is_within = self.limit == "tokens" or attempt.taken(self.limit) <= self.size
+        return attempt.is_right and is_within
 
 
 Arm = Sequence[Sequence[Attempt]]  # of each problem, in the order of their ids
@@ -146,9 +150,17 @@ def measure(name: str, spawn: Arm, serial: Arm, *, seed: int) -> Measured:
         spawn: Attempts of the model that spawns.
         serial: Of its twin, on the same problems in the same order.
         seed: Of the bootstraps.
+
+    Raises:
+        InputError: An attempt that spawns takes more tokens than all attempts of its twin.
     """
     costs, others = _costs(spawn), _costs(serial)
     ratio = max(1.0, costs.tokens / others.tokens)
+    if ratio > _fewest(serial):
+        raise InputError(
+            f"{name}: an attempt that spawns takes as many tokens as {ratio:.1f} of its twin; draw "
+            "more samples"
+        )
     rows = [
         _row(spawn, serial, Within(limit, size), ratio=ratio, seed=seed)
         for limit in ("context", "sequence")
@@ -165,9 +177,7 @@ def measure(name: str, spawn: Arm, serial: Arm, *, seed: int) -> Measured:
 
 def _sizes(spawn: Arm, serial: Arm, limit: Limit) -> Iterator[int]:
     """Yield 64, 128, ... up to what holds nearly every attempt of both arms."""
-    amounts = [
-        sorted(getattr(one, limit) for some in arm for one in some) for arm in (spawn, serial)
-    ]
+    amounts = [sorted(one.taken(limit) for some in arm for one in some) for arm in (spawn, serial)]
     enough = max(row[int(_DONE * (len(row) - 1))] for row in amounts)
     size = _SHORTEST
     while size < 2 * enough:
@@ -183,9 +193,11 @@ def _row(spawn: Arm, serial: Arm, within: Within, *, ratio: float, seed: int, n:
         within.limit,
         within.size,
         n,
-        *(_share(values, seed) for values in (ours, one, equal)),
-        paired_bootstrap(one, ours, seed=seed),
-        paired_bootstrap(equal, ours, seed=seed),
+        spawn=_share(ours, seed),
+        serial=_share(one, seed),
+        equal=_share(equal, seed),
+        to_serial=paired_bootstrap(one, ours, seed=seed),
+        to_equal=paired_bootstrap(equal, ours, seed=seed),
     )
 
 

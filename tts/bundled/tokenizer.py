@@ -1,7 +1,8 @@
 """The small tokenizer: byte-level BPE whose merges may span words, but never digits or steps."""
 
+import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def build_tokenizer(
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.add_tokens(whole)
+    tokenizer = _plain(tokenizer, {token.content for token in whole})
     build: Any = PreTrainedTokenizerFast  # its constructor is untyped
     built: PreTrainedTokenizerFast = build(
         tokenizer_object=tokenizer,
@@ -79,6 +80,14 @@ def build_tokenizer(
         model_max_length=16384,
     )
     return built
+
+
+def _plain(tokenizer: Tokenizer, texts: Collection[str]) -> Tokenizer:
+    """Return a tokenizer in which these are parts of texts; training makes all its own special."""
+    state = json.loads(tokenizer.to_str())
+    for token in state["added_tokens"]:
+        token["special"] &= token["content"] not in texts
+    return Tokenizer.from_str(json.dumps(state))
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
