@@ -5,9 +5,10 @@ arXiv:2504.15466, inference alone: texts of calls and results to the letter of t
 child from its node's state alone, one level of children, results in place of calls, the number of
 calls told before the puzzle.
 
-Departures: none of the authors' models is here, and none was trained. A text ends at a call, where
-the authors' ends by itself. At most 16 children of a call, and 16 calls of a text that was told no
-number. `wire=tasks` asks untrained models for the same in words, which is ours.
+Departures: none of the authors' models is here; a small one of ours was trained on searches alone,
+without reinforcement learning. A text ends at a call, where the authors' ends by itself. At most 16
+children of a call, and 16 calls of a text that was told no number. `wire=tasks` asks untrained
+models for the same in words, which is ours.
 """
 
 from tts.operators.spawn import Spawn

@@ -14,7 +14,7 @@ import typer
 from rich.table import Table
 
 from tts.bench.engines import runtime_of
-from tts.bench.spawn_figures import Arm, Measured, Share, arm_of, measure
+from tts.bench.spawn_figures import Arm, Measured, arm_of, measure
 from tts.console import flags, output
 from tts.console.progress import watch
 from tts.evals.metrics import Difference
@@ -127,20 +127,12 @@ def _notes(found: Measured) -> Iterator[str]:
         )
     yield (
         f"  serial x {found.ratio:.2f}: as many tokens as spawn, {found.longest:,.0f} of them one "
-        "after the other"
+        "after the other; one of them is to be right"
     )
 
 
 def _table(found: Measured) -> Table:
-    numbers = (
-        "at most",
-        "n",
-        "spawn",
-        "serial",
-        "as many tokens",
-        "to serial",
-        "to as many tokens",
-    )
+    numbers = ("at most", "n", "spawn", "serial", "as many", "less serial", "less as many")
     table = output.new_table("limit on", *numbers, right=numbers)
     for row in found.rows:
         output.add_row(
@@ -148,14 +140,10 @@ def _table(found: Measured) -> Table:
             row.limit,
             f"{row.size:,.0f}",
             str(row.n),
-            *(_share(one) for one in (row.spawn, row.serial, row.equal)),
+            *(f"{one.mean:.1%}" for one in (row.spawn, row.serial, row.equal)),
             *(_gain(one) for one in (row.to_serial, row.to_equal)),
         )
     return table
-
-
-def _share(share: Share) -> str:
-    return f"{share.mean:.1%} [{share.low:.1%}, {share.high:.1%}]"
 
 
 def _gain(gain: Difference) -> str:

@@ -19,7 +19,7 @@ from tts.evals.records import Record
 
 Limit = Literal["context", "sequence", "tokens"]
 _SHORTEST = 64  # tokens of the first limit
-_DONE = 0.999  # of an arm's attempts that end within a limit, beyond which none is looked at
+_DONE = 0.99  # of an arm's attempts that end within a limit, beyond which none is looked at
 
 
 class Attempt(NamedTuple):
@@ -176,12 +176,16 @@ def measure(name: str, spawn: Arm, serial: Arm, *, seed: int) -> Measured:
 
 
 def _sizes(spawn: Arm, serial: Arm, limit: Limit) -> Iterator[int]:
-    """Yield 64, 128, ... up to what holds nearly every attempt of both arms."""
+    """Yield 64, 128, ... from the first that holds a right attempt to one that holds nearly all."""
     amounts = [sorted(one.taken(limit) for some in arm for one in some) for arm in (spawn, serial)]
     enough = max(row[int(_DONE * (len(row) - 1))] for row in amounts)
+    right = [
+        one.taken(limit) for arm in (spawn, serial) for some in arm for one in some if one.is_right
+    ]
     size = _SHORTEST
     while size < 2 * enough:
-        yield size
+        if any(taken <= size for taken in right):
+            yield size
         size *= 2
 
 
