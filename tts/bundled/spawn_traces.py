@@ -9,8 +9,9 @@ for each; children hand nothing on. One search is written twice:
 - "serial", as the authors' SoS+: one text, in which children stand where they were called, one
   after the other up to the first that reaches the goal.
 
-Departures: puzzles and beams are small enough for models of less than a million weights, and moves
-that lead to 0 or beyond `MAX_RESULT` are left out.
+Departures, so that models of less than a million weights learn something: small puzzles, one beam
+for parents and children, which the authors draw anew for each search, no moves to 0 or beyond
+`MAX_RESULT`, and of moves that leave the same numbers only one.
 """
 
 import heapq
