@@ -74,18 +74,29 @@ def test_the_tightest_limit_binds_and_the_run_limits_its_problems() -> None:
     assert second.reserve(INFO, n=1, max_tokens=500).max_tokens == 20
 
 
-def test_a_run_has_room_for_as_many_problems_as_hold_the_most_that_one_has_held() -> None:
+def test_a_run_has_room_for_a_sample_of_each_problem_and_what_the_next_asks_first() -> None:
     run = Ledger(Budget(tokens=1_000))
-    # Nobody knows what a problem holds before the first has asked.
-    assert run.has_room(1) and not run.has_room(2)
-    first, second = Ledger(Budget(), run), Ledger(Budget(), run)
+    assert run.has_room
+    first = Ledger(Budget(), run)
+    assert not run.has_room  # nobody knows what it will ask for
     grant = first.reserve(INFO, n=2, max_tokens=150)
-    second.reserve(INFO, n=1, max_tokens=150)
-    assert run.has_room(3) and not run.has_room(4)  # each may hold 300
+    assert run.has_room  # 300 are reserved, and the next may ask for 300
+    others = [Ledger(Budget(), run) for _ in range(2)]
+    assert not run.has_room  # all three may
+    for one in others:
+        one.close()
+    second = Ledger(Budget(), run)
+    other = second.reserve(INFO, n=2, max_tokens=200)
+    assert not run.has_room  # 700 are reserved, and the next may ask for 400
     for _ in range(2):
-        first.settle(grant, INFO, spent(60))
-    assert run.has_room(2) and not run.has_room(3)  # of the 880 that are left
-    assert Ledger(Budget(seconds=1.0)).has_room(99) and Ledger(Budget()).has_room(99)
+        first.settle(grant, INFO, spent(110))
+    second.settle(other, INFO, spent(10))
+    assert not run.has_room  # 230 spent, a sample of 200 for each, 400 for the next
+    first.close()
+    assert run.has_room
+    for budget in (Budget(), Budget(seconds=1.0)):
+        free = Ledger(budget)
+        assert Ledger(Budget(), free) and free.has_room
 
 
 def test_nothing_is_granted_after_the_deadline() -> None:

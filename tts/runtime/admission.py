@@ -6,7 +6,8 @@ nearly full, or would be, unless nothing runs at all. What a problem will hold i
 prompt, where what it shares with others in flight counts once, and as many generated tokens as
 those before it held on the mean.
 
-They wait too while what is left of the run's budget is less than those in flight may reserve.
+They wait too while those in flight hold so much of the run's budget in reserve that a further one
+would find nothing left.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ class Admission:
         kv_usage: Fraction of the engine's KV cache in use, 0 where the engine cannot tell.
         kv_tokens: Size of that cache; None where the engine cannot tell, or has not started.
         max_kv_usage: Above this, no further problem is admitted.
-        has_budget: Whether the run's budget has room for so many problems at once.
+        has_budget: Whether the run's budget has room for one more.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class Admission:
         kv_usage: Callable[[], float] = lambda: 0.0,
         kv_tokens: Callable[[], int | None] = lambda: None,
         max_kv_usage: float = 0.9,
-        has_budget: Callable[[int], bool] = lambda problems: True,
+        has_budget: Callable[[], bool] = lambda: True,
     ) -> None:
         self._max_problems = max_problems
         self._kv_usage = kv_usage
@@ -93,7 +94,7 @@ class Admission:
             return True
         if self._running >= self._max_problems or self._kv_usage() >= self._max_kv_usage:
             return False
-        if not self._has_budget(self._running + 1):
+        if not self._has_budget():
             return False
         if (size := self._kv_tokens()) is None:
             return True

@@ -95,7 +95,13 @@ class Ledger:
         self._settled = [Usage()]
         self._charged = _Amounts()  # what was counted, and what was reserved where nobody did
         self._reserved = _Amounts()
-        self._most_held = _Amounts()  # reserved by one of those below it, at once
+        self._is_silent = True  # nothing was asked for yet
+        self._open = self._silent = 0  # of those below it
+        self._first = _Amounts()  # the most that one of those below it has asked for first
+        self._each = _Amounts()  # the most that one completion was reserved for
+        if parent is not None:
+            parent._open += 1
+            parent._silent += 1
         self._longest = 0
         self._is_expired = False
 
@@ -145,21 +151,39 @@ class Ledger:
             return math.inf
         return limit - self.charged(unit) - self._reserved.of(unit)
 
-    def has_room(self, problems: int) -> bool:
-        """Return whether what is left holds, for so many, the most that one has held at once.
+    @property
+    def has_room(self) -> bool:
+        """Whether what is left is enough for a further problem beside those that are open.
 
-        What a problem holds is the worst case of its samples, most of which comes back; one that
-        finds everything held by others ends without an answer. Nobody knows what one holds before
-        the first has asked for samples: until then there is room for it alone.
+        A problem that finds everything reserved by others would end without an answer, although
+        most of it comes back. So there has to be a whole sample for each open problem, or what all
+        have reserved if that is more, and what the next asks for first: the most that one has asked
+        for, as each that has not asked yet is taken to do. Until one has, nobody knows, and none is
+        to follow.
         """
         known = ((unit, getattr(self.budget, unit)) for unit in _LIMITED)
         limits = [(unit, limit) for unit, limit in known if limit is not None]
-        if not self._most_held.calls:
-            return not limits or problems <= 1
+        if not self._first.calls:
+            return not (limits and self._silent)
         return all(
-            self._charged.of(unit) + problems * self._most_held.of(unit) <= limit
+            self.charged(unit)
+            + max(self._reserved.of(unit), (self._open - self._silent) * self._each.of(unit))
+            + (self._silent + 1) * self._first.of(unit)
+            <= limit
             for unit, limit in limits
         )
+
+    def close(self) -> None:
+        """Say that nothing will be asked for any more; once."""
+        self._break_silence()
+        if self._parent is not None:
+            self._parent._open -= 1
+
+    def _break_silence(self) -> None:
+        if self._is_silent and self._parent is not None:
+            self._parent._first.raise_to(self._reserved)
+            self._parent._silent -= 1
+        self._is_silent = False
 
     def reserve(
         self,
@@ -356,8 +380,8 @@ class Ledger:
         """Reserve `n` completions of a grant; give them back where `n` is negative."""
         for ledger in self._line():
             ledger._reserved.add(grant.most, n)
-            if ledger._parent is not None:
-                ledger._parent._most_held.raise_to(ledger._reserved)
+            ledger._each.raise_to(grant.most)
+            ledger._break_silence()
 
 
 class Reservation:

@@ -121,7 +121,7 @@ class Runtime:
             self._max_problems or DEFAULT_MAX_PROBLEMS * self.engine.info.replicas,
             kv_usage=lambda: self.engine.kv_usage() or 0.0,
             kv_tokens=lambda: _kv_tokens(self.engine),
-            has_budget=self.ledger.has_room,
+            has_budget=lambda: self.ledger.has_room,
         )
 
     @property
@@ -174,6 +174,7 @@ class Runtime:
         try:
             return await run.execute()
         finally:
+            state.ledger.close()
             self._runs.discard(run)
 
     def tokens_in_flight(self) -> int:
@@ -340,6 +341,7 @@ class RunMany:
                     task.add_done_callback(partial(self._end, placed))
                     running.add(task)
                     task.add_done_callback(running.discard)
+                    await asyncio.sleep(0)  # its ledger is opened before the next is looked at
         except ExceptionGroup as errors:
             raise innermost(errors) from None
         finally:
