@@ -59,6 +59,9 @@ def test_keys_are_needed_and_each_has_its_budget() -> None:
         assert server.get("/v1/models").status == 401
         assert server.get("/health").status == 200
         assert server.chat("self_consistency", key="key-b").status == 200  # 16 of 20 calls
+        # A request's own budget that buys no sample is its fault; asking again changes nothing.
+        small = server.chat("self_consistency", key="key-b", tts={"budget": "3"})
+        assert (small.status, small.body["error"]["code"]) == (400, "budget_too_small")
         last = server.chat("self_consistency", key="key-b", tts={"return": ["attempts"]})
         assert len(last.body["tts"]["attempts"]) == 4
         spent = server.chat("self_consistency", key="key-b")

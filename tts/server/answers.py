@@ -76,8 +76,12 @@ def refusal_of(error: BaseException) -> Refusal:
     return Refusal(500, "the server has failed at this request; its log says how", "server_error")
 
 
-def check_result(result: Result) -> None:
+def check_result(result: Result, *, is_spent: bool) -> None:
     """Refuse a result without an answer.
+
+    Args:
+        result: What the runtime returned.
+        is_spent: The account of who asked buys no further sample.
 
     Raises:
         Refusal: It says why, and what it has cost.
@@ -89,7 +93,9 @@ def check_result(result: Result) -> None:
         raise Refusal(400, result.reason, "context_length_exceeded", usage=usage)
     if facts.shortfall and usage.calls == 0:
         told = f"{result.reason}: it buys no sample"
-        raise Refusal(429, told, "insufficient_quota", usage=usage)
+        if is_spent or facts.is_expired:  # another time it may buy one
+            raise Refusal(429, told, "insufficient_quota", usage=usage)
+        raise Refusal(400, told, "budget_too_small", usage=usage)
     if facts.failures:
         raise Refusal(400, result.reason, "cannot_run", usage=usage)
     if facts.failed and not result.samples:

@@ -61,7 +61,7 @@ async def answer(
     began = time.monotonic()
     try:
         result = await _unless_gone(service.solve(planned, client), request.receive)
-        check_result(result)
+        check_result(result, is_spent=service.has_spent(client))
         response: Response = JSONResponse(form.whole(result))
     except Gone:
         return refused(service, planned, Refusal(_HUNG_UP, "the client has left", "hung_up"))
@@ -151,7 +151,7 @@ class EventStream(Response):
                 await asyncio.wait([work], timeout=_COMMENT_SECONDS)
         try:
             result = work.result()
-            check_result(result)
+            check_result(result, is_spent=self._service.has_spent(self._client))
             last = self._form.last(result)
         except Exception as error:
             raise told(error) from None

@@ -24,7 +24,7 @@ from tts.presets.load import Preset, load_preset
 from tts.protocols import Engine, Watcher
 from tts.runtime.checks import check_budget
 from tts.runtime.job import Job
-from tts.runtime.ledger import Ledger
+from tts.runtime.ledger import MIN_TOKENS, Ledger, Reservation
 from tts.runtime.log import GenerationLog
 from tts.runtime.runtime import Runtime as Core
 from tts.server.asked import Asked
@@ -256,6 +256,12 @@ class Service:
         self.failure = None
         self.meters.count(result)
         return result
+
+    def has_spent(self, client: Client) -> bool:
+        """Return whether what is left of a client's budget buys no sample, however short."""
+        account, info = self._accounts[client], self.engine.info
+        with Reservation(account, info, n=1, max_tokens=MIN_TOKENS, prompt_tokens=0) as least:
+            return not least.n
 
     def end(self) -> None:
         """Let requests under way return with what has finished by now; begin no more."""
