@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from tts.errors import ParameterError
 
+_ALIKE = 0.7  # of two names, from which on one may be the other misspelt
 _MAX_SHOWN = 80
 
 
@@ -102,7 +103,7 @@ def _fields_at(model: type[BaseModel], path: Iterable[str]) -> Mapping[str, Fiel
 def no_such(what: str, key: str, known: Iterable[str]) -> str:
     """Return the sentence for a key that is not among the known ones."""
     known = list(known)
-    near = difflib.get_close_matches(key, known, n=1)
+    near = difflib.get_close_matches(key, known, n=1, cutoff=_ALIKE)
     others = f"it has {', '.join(known)}" if known else "it takes none"
     hint = f"did you mean {near[0]!r}?" if near else others
     return f"{what} has no {key!r}; {hint}"
