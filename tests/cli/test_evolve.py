@@ -60,7 +60,7 @@ def test_the_example_improves(evolve: Callable[..., Outcome], tmp_path: Path) ->
     assert "program 3: score 90.3" in done.err and "program 5: score 91.6" in done.err
     assert "first  score 74.3" in done.out and "program 5 of 6" in done.out
     assert "held out: first 73.9" in done.out
-    assert "scored 3 of 6 programs" in done.out and "1 it is a copy" in done.out
+    assert "scored 3 of 6 programs; left out: " in done.out and "1 (it is a copy)" in done.out
     assert "min(fits)" in (tmp_path / "out" / "best.py").read_text()
 
 

@@ -136,8 +136,9 @@ def _lines(found: Found, out: Path) -> Iterator[str]:
     before, after = found.held_out
     if before is not None and after is not None:
         yield f"held out: first {before:g}, best {after:g}"
-    reasons = ", ".join(f"{count} {reason}" for reason, count in found.rejected.items())
-    yield f"scored {found.scored} of {found.asked} programs" + (f"; {reasons}" if reasons else "")
+    reasons = ", ".join(f"{count} ({reason})" for reason, count in found.rejected.items())
+    left_out = f"; left out: {reasons}" if reasons else ""
+    yield f"scored {found.scored} of {found.asked} programs{left_out}"
     yield f"spent  {found.usage.generated_tokens or 0:,} generated tokens"
     if found.ended:
         yield f"note   ended early: {found.ended}"
