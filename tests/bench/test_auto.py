@@ -55,6 +55,7 @@ def test_the_whole_benchmark(tts: Callable[..., Outcome], monkeypatch: pytest.Mo
     monkeypatch.setattr(auto, "open_reward", reward)
     monkeypatch.setattr(auto, "build_verifiers", verifiers)
     words = ("bench", "auto", "--problems", "8", "--calibration", "8", "--samples", "4")
+    words += ("--out", "my runs")
     outcome = tts(*words, "--json")
     assert outcome.code == 0, outcome.err
     names = [curve["name"] for curve in outcome.json["curves"]]
@@ -67,6 +68,8 @@ def test_the_whole_benchmark(tts: Callable[..., Outcome], monkeypatch: pytest.Mo
     again = tts(*words)
     assert again.code == 0 and "at its plateau" in again.out
     assert "a slice for 10,000 problems" in again.out
+    said = "--problems 8 --calibration 8 --samples 4 --seed 0 --out 'my runs'"
+    assert f"again tts bench auto {said}" in " ".join(again.out.split())
 
 
 def test_ten_thousand_problems_in_a_second() -> None:

@@ -1,5 +1,6 @@
 """`auto` against fixed strategies on the bundled models: as right for fewer tokens?"""
 
+import shlex
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -92,8 +93,11 @@ def auto(
         output.print_json({"schema": 1, "seed": seed, "model": model, **figures})
         return
     _print(figures)
-    words = f"--problems {problems} --calibration {calibration} --samples {samples} --seed {seed}"
-    output.print_text(f"again tts bench auto {words}")
+    numbers = {"problems": problems, "calibration": calibration, "samples": samples, "seed": seed}
+    words = [word for name, number in numbers.items() for word in (f"--{name}", str(number))]
+    words += [] if dearer is None else ["--dearer", dearer]
+    words += [] if model == DEFAULT_MODEL else ["--model", model]
+    output.print_text(f"again {shlex.join(['tts', 'bench', 'auto', *words, '--out', str(out)])}")
 
 
 class _Engines(NamedTuple):
