@@ -1,7 +1,6 @@
 """The calls of one endpoint pause together and start at the pace at which it takes them."""
 
 import asyncio
-import itertools
 import logging
 import random
 import time
@@ -142,10 +141,8 @@ def test_nothing_starts_while_the_server_asks_to_wait() -> None:
 
     async def use(engine: OpenAIEngine) -> None:
         await read(engine, ask(12))
-        gaps = [later - sooner for sooner, later in itertools.pairwise(times)]
-        assert max(gaps) >= 0.19
-        # All of the other calls came after it.
-        assert len([gap for gap in gaps if gap >= 0.19]) == 1
+        assert times[3] - times[2] >= 0.19  # however slow the machine is
+        assert len(times) == 12 + 1  # the one that was refused was made again, and no other
 
     run(Server(answer), use, max_n=1, concurrency=1)
 
