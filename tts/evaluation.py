@@ -82,8 +82,8 @@ def evaluate(
         engines: Further engines that presets ask, by name: `{"draft": "bundled:draft"}`.
         models: Model by verifier name.
         overrides: Changes to presets that are given by name; "n=4,8,16" makes three runs of each.
-        data: JSON Lines, CSV or Parquet in place of the benchmark's download. Without it, a copy is
-            looked for in the folder that the environment's TTS_DATA_DIR names.
+        data: JSON Lines, CSV, TSV or Parquet in place of the benchmark's download. Without it, a
+            copy is looked for in the folder that the environment's TTS_DATA_DIR names.
         map: Our name by a column's in `data`: `{"question": "problem", "target": "answer"}`.
         split: Part of the benchmark.
         limit: Only so many problems, the first; "11-20" those places, counted from 1.

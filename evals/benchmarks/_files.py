@@ -1,8 +1,9 @@
-"""Rows of a user's file: JSON Lines, CSV or Parquet, with errors that say where and what to do."""
+"""Rows of a user's file: JSON Lines, CSV, TSV or Parquet; errors say where and what to do."""
 
 import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +27,10 @@ class FileRow(NamedTuple):
 
 
 def read_rows(path: Path, names: Mapping[str, str]) -> Iterator[FileRow]:
-    """Yield the rows of a file: CSV by ".csv", Parquet by ".parquet", anything else JSON Lines.
+    """Yield the rows of a file.
+
+    Its name tells its form: ".csv" is a table with commas, ".tsv" one with tabs, ".parquet" is
+    Parquet, anything else JSON Lines.
 
     Args:
         path: The file; text is UTF-8.
@@ -43,7 +47,7 @@ def read_rows(path: Path, names: Mapping[str, str]) -> Iterator[FileRow]:
             yield _renamed(row, names)
     except OSError as error:
         raise ProblemError(
-            f"cannot read {path}: {error.strerror}; --data takes JSON Lines, CSV or Parquet"
+            f"cannot read {path}: {error.strerror}; --data takes JSON Lines, CSV, TSV or Parquet"
         ) from error
 
 
@@ -137,36 +141,44 @@ def kind_of(value: object) -> str:
     return "a number"
 
 
-def _csv_rows(path: Path) -> Iterator[FileRow]:
-    """Yield the rows below the header; an empty cell is a column that the row does not have."""
-    reader = csv.reader((_decoded(line, where) for where, line in _lines(path)), strict=True)
-    header = _csv_header(path, reader)
+def _table_rows(path: Path, *, form: str, delimiter: str, between: str) -> Iterator[FileRow]:
+    """Yield the rows below the header; an empty cell is a column that the row does not have.
+
+    Args:
+        path: The file.
+        form: What errors call its form.
+        delimiter: Between cells.
+        between: What errors call several of these.
+    """
+    texts = (_decoded(line, where) for where, line in _lines(path))
+    reader = csv.reader(texts, delimiter=delimiter, strict=True)
+    header = _header(path, reader, form)
     while True:
         where = f"{path}:{reader.line_num + 1}"
-        cells = _next_cells(reader, where)
+        cells = _next_cells(reader, where, form)
         if cells is None:
             return
         if len(cells) > len(header):
             raise ProblemError(
                 f"{where}: {len(cells)} cells below {len(header)} column names; put cells that "
-                "hold commas in double quotes"
+                f"hold {between} in double quotes"
             )
         if cells:
             yield FileRow(where, {k: v for k, v in zip(header, cells, strict=False) if v})
 
 
-def _csv_header(path: Path, reader: Any) -> list[str]:
-    header = [name.strip() for name in _next_cells(reader, f"{path}:1") or ()]
+def _header(path: Path, reader: Any, form: str) -> list[str]:
+    header = [name.strip() for name in _next_cells(reader, f"{path}:1", form) or ()]
     if twice := [name for place, name in enumerate(header) if name in header[:place]]:
         raise ProblemError(f"{path}:1: two columns are named {twice[0]!r}; rename one")
     return header
 
 
-def _next_cells(reader: Any, where: str) -> list[str] | None:
+def _next_cells(reader: Any, where: str, form: str) -> list[str] | None:
     try:
         cells: list[str] | None = next(reader, None)
     except csv.Error as error:
-        raise ProblemError(f"{where}: not CSV ({error})") from error
+        raise ProblemError(f"{where}: not {form} ({error})") from error
     return cells
 
 
@@ -187,6 +199,7 @@ def _parquet_rows(path: Path) -> Iterator[FileRow]:
 
 
 _READERS: Mapping[str, Callable[[Path], Iterator[FileRow]]] = {
-    ".csv": _csv_rows,
+    ".csv": partial(_table_rows, form="CSV", delimiter=",", between="commas"),
+    ".tsv": partial(_table_rows, form="TSV", delimiter="\t", between="tabs"),
     ".parquet": _parquet_rows,
 }

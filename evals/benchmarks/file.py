@@ -1,4 +1,4 @@
-"""Your own problems: a JSON Lines, CSV or Parquet file with problems and answers (--data FILE)."""
+"""Your own problems and answers: a JSON Lines, CSV, TSV or Parquet file (--data FILE)."""
 
 from collections.abc import Mapping
 from typing import Any

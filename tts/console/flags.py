@@ -32,7 +32,7 @@ DataFlag = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        help="Read the problems from this JSON Lines, CSV or Parquet file.",
+        help="Read the problems from this JSON Lines, CSV, TSV or Parquet file.",
         metavar="FILE",
     ),
 ]

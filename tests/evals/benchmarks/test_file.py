@@ -97,6 +97,23 @@ def test_bad_csv_is_named(text: str, message: str, tmp_path: Path) -> None:
         read(text_file(tmp_path, "x.csv", text))
 
 
+def test_tsv(tmp_path: Path) -> None:
+    path = text_file(tmp_path, "mine.tsv", 'question\ttarget\nOne, "two"\t1,000\n"a\tb"\t5\n')
+    assert read(path, map=COLUMNS) == [
+        Problem("mine-1", 'One, "two"', reference="1,000"),
+        Problem("mine-2", "a\tb", reference="5"),
+    ]
+    for text, message in (
+        (
+            "problem\tanswer\np\t4\t5\n",
+            r":2: 3 cells .* put cells that hold tabs in",
+        ),
+        ('problem\tanswer\np\t"4\n', r":2: not TSV"),
+    ):
+        with pytest.raises(ProblemError, match=message):
+            read(text_file(tmp_path, "x.tsv", text))
+
+
 def test_csv_that_is_not_utf_8(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes(b"problem,answer\np,\xff\n")
