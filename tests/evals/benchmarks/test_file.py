@@ -121,6 +121,20 @@ def test_csv_that_is_not_utf_8(tmp_path: Path) -> None:
         read(path)
 
 
+def test_answer_types_that_there_are_not_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = '{"problem": "p", "answer": "4", "answer_type": "integer"}'
+    read(write(tmp_path, known))
+    assert caplog.text == ""
+    misspelt = [known.replace("integer", name) for name in ("numbr", "Real", "numbr")]
+    types = [problem.answer_type for problem in read(write(tmp_path, known, *misspelt))]
+    assert types == ["integer", "math", "math", "math"]
+    (record,) = caplog.records
+    assert "no answer_type is called 'Real' or 'numbr'" in record.message
+    assert "(there are math, integer, " in record.message
+
+
 def test_a_blank_problem_is_called_empty(tmp_path: Path) -> None:
     path = write(tmp_path, '{"problem": " ", "answer": "4"}')
     with pytest.raises(ProblemError, match=r":1: 'problem' is empty; name its column"):
