@@ -48,6 +48,21 @@ def test_digests_stand_in_place_of_names(folder: Path) -> None:
     )
 
 
+def test_names_are_replaced_where_they_are_options_and_nowhere_else(folder: Path) -> None:
+    for name in ("a", "e", "d.json"):
+        (folder / name).write_text("the same")
+    found = {
+        with_digests(text, files_named(text))
+        for text in ("head(file='a', x='a')", "head(file='e', x='a')", "head(file=d.json,x='a')")
+    }
+    assert found == {f"head(file={digest_of(Path('a'))!r}, x='a')"}
+    several = "ensemble(verifiers=[head(file='a'), calibrated(verifier=prm, file='prm.json')])"
+    digests = {"a": "1a", "prm.json": "2a"}
+    assert with_digests(several, digests) == (
+        "ensemble(verifiers=[head(file='1a'), calibrated(verifier=prm, file='2a')])"
+    )
+
+
 def test_a_folder_is_what_its_files_hold_and_are_called(folder: Path) -> None:
     before = digest_of(folder / "head")
     assert digest_of(Path("head")) == before

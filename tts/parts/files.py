@@ -1,5 +1,6 @@
 """Files that parameters name: a run is told apart by what they hold, not by where they lie."""
 
+import ast
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -41,8 +42,7 @@ def with_digests(values: Any, digests: Mapping[str, str]) -> Any:
     if isinstance(values, list | tuple):
         return [with_digests(value, digests) for value in values]
     if isinstance(values, str) and _has_options(values):
-        for name in sorted(digests, key=len, reverse=True):
-            values = values.replace(name, digests[name])
+        return _options_with_digests(values, digests)
     return values
 
 
@@ -77,6 +77,22 @@ def _named(values: Any) -> Iterator[str]:
     elif isinstance(values, str) and _has_options(values):
         with suppress(InputError):
             yield from _named(parse_verifier(values)[1])
+
+
+def _options_with_digests(text: str, digests: Mapping[str, str]) -> str:
+    """Return a verifier with its options in which digests stand in place of files' names."""
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError):
+        return text
+    is_changed = False
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg in NAMES:
+            value = node.value
+            name = value.value if isinstance(value, ast.Constant) else ast.unparse(value)
+            if isinstance(name, str) and name in digests:
+                node.value, is_changed = ast.Constant(digests[name]), True
+    return ast.unparse(tree) if is_changed else text
 
 
 def _has_options(text: str) -> bool:
