@@ -1,6 +1,7 @@
 """The calls of one endpoint pause together and start at the pace at which it takes them."""
 
 import asyncio
+import itertools
 import logging
 import random
 import time
@@ -185,18 +186,17 @@ def test_a_long_pause_is_told_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("tts.engine.remote.request._TOLD_SECONDS", 0.01)
-    calls = iter(range(100))
 
     def answer(asked: Asked) -> Reply:
-        return (
-            talk(asked) if next(calls) > 2 else refusal(429, "full", headers={"Retry-After": wait})
-        )
+        if next(calls) > 2:
+            return talk(asked)
+        return refusal(429, "full", headers={"Retry-After": wait})
 
     async def use(engine: OpenAIEngine) -> None:
         await read(engine, ask())
 
     for wait in ("0.001", "0.02"):
-        calls = iter(range(100))
+        calls = itertools.count()
         with caplog.at_level(logging.WARNING):
             run(Server(answer), use)
         told = caplog.text.count("gives no answer (429: full): calls wait 0 s, and are made again")

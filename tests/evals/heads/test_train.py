@@ -46,7 +46,10 @@ def examples(problems: int = 24) -> Examples:
 
 
 @pytest.mark.slow
-def test_what_is_planted_is_found() -> None:
+def test_what_is_planted_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A few steps do for what one line tells; the steps of networks take nearly all of the time.
+    for name in ("_EPOCHS", "_LEAST_STEPS"):
+        monkeypatch.setattr(f"tts.evals.heads.fit.{name}", 5)
     trained = train(examples(problems=60), weights="w", model="m", data={"problems": 60}, seed=1)
     assert 2 in trained.recipe.layers
     held = trained.held_out
