@@ -28,6 +28,7 @@ from tts.evals.records import Record
 from tts.evals.run_store import StoredRun, read_statements
 from tts.evals.units import cost_of, why_unknown
 from tts.types.figures import Unit, is_replay
+from tts.types.statement import statement_key
 from tts.voting.stopping import leader_probability
 
 PRICES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
@@ -232,7 +233,8 @@ def train_router(
         test_embeddings: Of these problems.
 
     Raises:
-        InputError: As of `fit_router`, or the tiers of the test are others.
+        InputError: As of `fit_router`, or the tiers of the test are others, or problems of it are
+            among those to fit to.
     """
     vectors = list(embeddings) or [()] * len(tried.statements)
     measured = tried if test is None else _like(tried, test)
@@ -288,8 +290,14 @@ def _like(tried: Tried, test: Tried) -> Tried:
     """Return a test's problems with the tiers in the order of those that were tried before.
 
     Raises:
-        InputError: The tiers are others.
+        InputError: The tiers are others, or problems are the same.
     """
+    fitted = set(map(statement_key, tried.statements))
+    if seen := sum(statement_key(statement) in fitted for statement in test.statements):
+        raise InputError(
+            f"{seen:,} of the {len(test.statements):,} problems of --test are among those that the "
+            "router is fitted to; give runs on other problems"
+        )
     keys = [[_key(tier) for tier in one.tiers] for one in (tried, test)]
     if sorted(keys[0]) != sorted(keys[1]):
         names = ", ".join(tier.name for tier in test.tiers)

@@ -21,10 +21,10 @@ from tts.operators.vote import vote
 LONG = " and then do it all over again" * 12
 
 
-def pool(path: Path, model: str, *, solves_long: bool, tokens: int) -> Path:
+def pool(path: Path, model: str, *, solves_long: bool, tokens: int, first: int = 0) -> Path:
     """Twenty short problems that every model solves, and twenty long ones."""
     lines = []
-    for number in range(40):
+    for number in range(first, first + 40):
         is_right = number % 2 == 0 or solves_long
         samples = [{"answer": "4" if is_right else "5", "correct": is_right, "tokens": tokens}]
         statement = f"Add {number} and 1{LONG if number % 2 else ''}."
@@ -54,8 +54,18 @@ def test_a_router_is_fitted_to_runs_and_asks_their_engines(
         # Half for 10 and half for 100; (1 / .5 - 1) / (55 / 10 - 1).
         {"accuracy": 1, "cost": 55, "best_picks": 1, "tep": 1 / 4.5, "regret": 0, "excess": 1}
     )
-    # On runs kept for testing: the same tiers, here on the same problems, which it then knows.
-    tests = ["--test", runs["large"], "--test", f"small={runs['small']}"]
+    # On runs kept for testing: the same tiers on other problems, which words tell apart alike.
+    known = ["--test", runs["large"], "--test", f"small={runs['small']}"]
+    assert run([*words, *known, "--unit", "tokens"]) == 2
+    assert "40 of the 40 problems of --test are among" in " ".join(capsys.readouterr().err.split())
+    kept = {
+        name: tts.evaluate("pool", ["single"], model=f"replay:{path}", out=tmp_path / name)[0].out
+        for name, path in (
+            ("small", pool(tmp_path / "s.jsonl", "small", solves_long=False, tokens=10, first=40)),
+            ("large", pool(tmp_path / "l.jsonl", "large", solves_long=True, tokens=100, first=40)),
+        )
+    }
+    tests = ["--test", kept["large"], "--test", f"small={kept['small']}"]
     assert run([*words, *tests, "--unit", "tokens", "--json"]) == 0
     tested = json.loads(capsys.readouterr().out)
     assert {way["name"]: way["figures"] for way in tested["ways"]}["oracle"] == figures["oracle"]
@@ -82,18 +92,21 @@ def test_a_router_is_fitted_to_runs_and_asks_their_engines(
 
 def test_bad_input_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one = str(pool(tmp_path / "one.jsonl", "m", solves_long=True, tokens=1))
+    tried = ["--pool", one, "--statements", one]
     for words, why in (
         ([], "two runs or more, one for each tier"),
         (["--kind", "tree"], "write knn or logistic"),
         (["--pool", one], "--pool needs --statements FILE"),
         (["--pool", one, "--unit", "usd"], "named by --cost"),
-        (["--pool", one, "--statements", one, "--cost", "m=1"], "no JSON Lines with id and"),
+        ([*tried, "--cost", "m=1"], "--cost names two models or more"),
+        ([*tried, "--cost", "m=1", "--cost", "n=2"], "no JSON Lines with id and"),
         (["--embedder", "bge"], "two runs or more"),
-        (["--pool", one, "--statements", one, "--test", "r"], "--cost names two models"),
+        ([*tried, "--test", "r"], "--test takes runs"),
+        (["a", "b", "-o", str(tmp_path)], "cannot be written: Is a directory"),
     ):
-        assert run(["train-router", *words, "-o", str(tmp_path / "r.json")]) == 2
+        assert run(["train-router", "-o", str(tmp_path / "r.json"), *words]) == 2
         said = " ".join(capsys.readouterr().err.split())
-        assert why in said or "two models or more" in said, said
+        assert why in said, said
     assert not (tmp_path / "r.json").exists()
 
 

@@ -23,6 +23,7 @@ from tts.evals.metrics import Difference
 from tts.evals.routing import Trained, Tried, train_router, tried_by, tried_in
 from tts.evals.run_store import StoredRun
 from tts.evals.units import amount, parse_unit
+from tts.storage.sealed_lines import check_place
 from tts.types.figures import SCHEMA, Unit
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -98,12 +99,11 @@ def train_router_command(
     if kind not in KINDS:
         raise InputError(f"--kind {kind}: write {' or '.join(KINDS)}")
     chosen: Kind = "knn" if kind == "knn" else "logistic"
+    if test and pool:
+        raise InputError("--test takes runs, and so does the router that it measures then")
+    check_place(out)
     tried, measured = _tried(runs or [], pool or [], cost, statements, unit)
-    kept = None
-    if test:
-        if pool:
-            raise InputError("--test takes runs, and so does the router that it measures then")
-        kept = tried_in(_by_engine(test), parse_unit(measured))
+    kept = tried_in(_by_engine(test), parse_unit(measured)) if test else None
     name, vectors, own = _embed(embedder, tried.statements, measured)
     test_vectors = [] if kept is None else _embed(embedder, kept.statements, measured)[1]
     found = train_router(
