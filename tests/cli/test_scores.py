@@ -28,6 +28,21 @@ def test_scores_of_a_run_are_measured(
     assert measured["scores"]["fewest tokens"]["auroc_within"] == 0.5  # all are ties
 
 
+def test_what_nobody_can_tell_is_null(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write_pool(tmp_path, row("a", ["4", "4"]))  # both are right
+    assert run(["eval", "pool", "--model", f"replay:{path}", "--set", "n=2"]) == 0
+    capsys.readouterr()
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert run(["scores", str(folder), "--json"]) == 0
+    printed = capsys.readouterr().out
+    assert "NaN" not in printed
+    (measured,) = json.loads(printed)["runs"]
+    assert [measured["scores"]["recorded"][name] for name in ("auroc", "low")] == [None, None]
+
+
 def test_a_run_without_scores_is_refused_with_a_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,6 @@
 """Print what the scores of runs are worth: which verifier can tell right from wrong."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -98,8 +99,18 @@ def _to_json(one: _Measured) -> dict[str, object]:
     return {
         "run": one.name,
         **_facts(one.samples),
-        "scores": {name: asdict(figures) for name, figures in one.figures.items()},
-        "progress": {name: [asdict(p) for p in rows] for name, rows in one.progress.items()},
+        "scores": {name: _known(asdict(figures)) for name, figures in one.figures.items()},
+        "progress": {
+            name: [_known(asdict(row)) for row in rows] for name, rows in one.progress.items()
+        },
+    }
+
+
+def _known(figures: dict[str, object]) -> dict[str, object]:
+    """Return figures with null for those that nobody can tell, for JSON has no NaN."""
+    return {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in figures.items()
     }
 
 
