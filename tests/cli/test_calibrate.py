@@ -62,7 +62,7 @@ def test_a_policy_that_could_not_be_written_is_refused_before_anything_is_spent(
 ) -> None:
     Path("taken").write_text("")
     engine = ["--model", f"replay:{pool}", "--set", "n=10"]
-    for place in ("taken/policy.yaml", "."):
+    for place in ("taken/policy.yaml", ".", "/"):
         assert run(["calibrate", "pool", *engine, "--policy", place]) == 2
         assert f"{place}: cannot be written" in capsys.readouterr().err
     assert run(["calibrate", "pool", *engine, "--conformal", "taken/scores.json"]) == 2

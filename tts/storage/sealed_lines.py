@@ -172,16 +172,21 @@ def check_place(path: Path) -> None:
     Raises:
         StoreError: A folder has its name, or what it is to lie in cannot be written.
     """
-    above = next(folder for folder in path.absolute().parents if folder.exists())
+    try:
+        if code := _why_not(path):
+            raise OSError(code, os.strerror(code))
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def _why_not(path: Path) -> int:
+    """Return the error that writing a file would meet; 0 for none."""
     if path.is_dir():
-        code = errno.EISDIR
-    elif not above.is_dir():
-        code = errno.ENOTDIR
-    elif not os.access(above, os.W_OK | os.X_OK):
-        code = errno.EACCES
-    else:
-        return
-    raise cannot_write(path, OSError(code, os.strerror(code)))
+        return errno.EISDIR
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        return errno.ENOTDIR
+    return 0 if os.access(above, os.W_OK | os.X_OK) else errno.EACCES
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
