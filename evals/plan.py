@@ -212,7 +212,7 @@ class Plan:
 def known_engines(plans: Iterable[Plan], logs: Sequence[Path]) -> dict[str, EngineFacts]:
     """Return what engines of plans told of themselves in other runs; they need not start at once.
 
-    Where time is limited they do: loading is nobody's time, but no deadline waits for it.
+    Where time is limited they do: no run counts the time of loading, but no deadline waits for it.
 
     Args:
         plans: What is to be run.

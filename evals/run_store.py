@@ -258,7 +258,7 @@ class RunStore:
         models: Names of the models that this session asks, by engine; noted where `facts` do not
             tell them.
         facts: What these engines tell of themselves, by name.
-        loading: Returns the seconds in which models were loaded so far; a session counts them not.
+        loading: Returns the seconds in which models were loaded so far; a session leaves them out.
 
     Raises:
         StoreError: Another process works there, the disk is full, a file is damaged, or another

@@ -228,7 +228,7 @@ def score_figures(samples: ScoredSamples, scores: Floats, *, seed: int = 0) -> S
     """Measure scores.
 
     Args:
-        samples: They.
+        samples: S of them.
         scores: [S], higher is better; NaN where there is none, which neither votes nor is chosen,
             and is left out of the rest.
         seed: Of the bootstraps.
