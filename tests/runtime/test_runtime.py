@@ -446,10 +446,8 @@ def test_problems_wait_while_others_hold_the_budget_of_the_run(limit: str) -> No
 
     async def run(problems: int) -> list[Result]:
         asked = [Problem(id=f"p{i}", statement="?") for i in range(problems)]
-        jobs = (
-            replace(job, sampling=Sampling(max_tokens=100))
-            for job in Job.of_all(sample(n=1), asked)
-        )
+        short = Sampling(max_tokens=100)
+        jobs = (replace(job, sampling=short) for job in Job.of_all(sample(n=1), asked))
         async with (
             Runtime(by_seed([RIGHT]), run_budget=limit) as runtime,
             runtime.run_many(jobs) as results,
