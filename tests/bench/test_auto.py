@@ -54,8 +54,8 @@ def test_the_whole_benchmark(tts: Callable[..., Outcome], monkeypatch: pytest.Mo
     monkeypatch.setattr(auto, "VLLMEngine", engine)
     monkeypatch.setattr(auto, "open_reward", reward)
     monkeypatch.setattr(auto, "build_verifiers", verifiers)
-    words = ("bench", "auto", "--problems", "8", "--calibration", "8", "--samples", "4")
-    words += ("--out", "my runs")
+    numbers = ("--problems", "8", "--calibration", "8", "--samples", "4")
+    words = ("bench", "auto", *numbers, "--out", "my runs")
     outcome = tts(*words, "--json")
     assert outcome.code == 0, outcome.err
     names = [curve["name"] for curve in outcome.json["curves"]]
