@@ -68,3 +68,8 @@ def test_nothing_else_prints() -> None:
         and ast.unparse(node.func) in ("typer.echo", "typer.secho", "print", "click.echo")
     ]
     assert len(files) > 20 and prints == []
+
+
+def test_a_command_to_run_again_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_again("tts", "bench", "steps", Path("my pools/a.jsonl"), "--seed", 3)
+    assert capsys.readouterr().out == "again tts bench steps 'my pools/a.jsonl' --seed 3\n"

@@ -86,9 +86,17 @@ def allocation(
         output.print_text(line)
     for entry in left:
         output.print_text(f"left out: {entry.pool} {entry.series}: {entry.reason}")
-    words = " ".join(map(str, pools))
-    options = f"--least {least} --orders {orders} --in-flight {in_flight:g} --seed {seed}"
-    output.print_text(f"again tts bench allocation {words} {options}")
+    options = (
+        "--least",
+        least,
+        "--orders",
+        orders,
+        "--in-flight",
+        f"{in_flight:g}",
+        "--seed",
+        seed,
+    )
+    output.print_again("tts", "bench", "allocation", *pools, *options)
 
 
 def _files(pools: Iterable[Path]) -> list[Path]:

@@ -1,6 +1,5 @@
 """`auto` against fixed strategies on the bundled models: as right for fewer tokens?"""
 
-import shlex
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -97,7 +96,7 @@ def auto(
     words = [word for name, number in numbers.items() for word in (f"--{name}", str(number))]
     words += [] if dearer is None else ["--dearer", dearer]
     words += [] if model == DEFAULT_MODEL else ["--model", model]
-    output.print_text(f"again {shlex.join(['tts', 'bench', 'auto', *words, '--out', str(out)])}")
+    output.print_again("tts", "bench", "auto", *words, "--out", out)
 
 
 class _Engines(NamedTuple):

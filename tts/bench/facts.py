@@ -90,7 +90,8 @@ def facts(
         output.print_json({"schema": 1, **found, "rows": list(map(asdict, rows))})
         return
     output.print_table(_table(rows, problems))
-    output.print_text(f"again tts bench facts --model {model} --problems {problems} --seed {seed}")
+    words = ("--model", model, "--problems", problems, "--seed", seed)
+    output.print_again("tts", "bench", "facts", *words)
 
 
 def make(problems: int, goods: int, seed: int) -> tuple[list[Asked], list[str]]:

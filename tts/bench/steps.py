@@ -72,7 +72,7 @@ def steps(
         output.print_table(_cuts_table(found_cuts))
     words = [*map(str, pools), *(["--embedder", embedder] if embedder else [])]
     words += ["--limit", str(limit)] if limit else []
-    output.print_text(f"again tts bench steps {' '.join(words)} --seed {seed}")
+    output.print_again("tts", "bench", "steps", *words, "--seed", seed)
 
 
 def _series(paths: Iterable[Path]) -> Iterator[tuple[str, Any]]:

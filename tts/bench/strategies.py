@@ -133,7 +133,9 @@ def strategies(
     import_module("tts.evals.plot").save_plot(summaries, picture)
     command = _command(size, names, methods or ())
     if readme is not None:
-        readme.write_text(_with_table(readme, markdown(figures, _caption(command, size))))
+        readme.write_text(
+            _with_table(readme, markdown(figures, _caption(shlex.join(command), size)))
+        )
     if as_json:
         rows = [asdict(task) for task in figures]
         output.print_json({"schema": 1, "model": model, "seed": seed, "tasks": rows})
@@ -142,7 +144,7 @@ def strategies(
         _print(task)
     output.print_text(f"plot  {picture}")
     output.print_text(f"seed  {seed}, {model} on {_machine()}")
-    output.print_text(f"again {command}")
+    output.print_again(*command)
 
 
 async def measure(
@@ -257,7 +259,7 @@ def _machine() -> str:
     return "; ".join(gpus()) or f"{len(os.sched_getaffinity(0))} cores of {cpu_model()}"
 
 
-def _command(size: Size, tasks: Sequence[str], methods: Sequence[str]) -> str:
+def _command(size: Size, tasks: Sequence[str], methods: Sequence[str]) -> list[str]:
     options = inspect.signature(strategies).parameters
     words = ["tts", "bench", "strategies"]
     for name, value in asdict(size).items():
@@ -266,7 +268,7 @@ def _command(size: Size, tasks: Sequence[str], methods: Sequence[str]) -> str:
     if tuple(tasks) != _TASKS:
         words += [word for task in tasks for word in ("--task", task)]
     words += [word for method in methods for word in ("--method", method)]
-    return shlex.join(words)
+    return words
 
 
 def _with_table(path: Path, table: str) -> str:

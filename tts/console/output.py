@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import signal
 import textwrap
 from collections.abc import Callable, Coroutine, Iterable
@@ -48,6 +49,11 @@ def _written_out(found: re.Match[str]) -> str:
 def print_text(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Print text for people to standard output or standard error."""
     typer.echo(clean(text), err=err, nl=nl)
+
+
+def print_again(*words: object) -> None:
+    """Print the command that does the same again, each word quoted as a shell needs it."""
+    print_text(f"again {shlex.join(map(str, words))}")
 
 
 def print_error(message: str) -> None:
