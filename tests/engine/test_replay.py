@@ -252,6 +252,6 @@ def test_stopping_early_draws_fewer_samples(tmp_path: Path) -> None:
 
 
 def test_tree_search_is_refused_before_a_sample_is_drawn(engine: ReplayEngine) -> None:
-    with pytest.raises(CapabilityError, match="token_ids"):
+    with pytest.raises(CapabilityError, match="needs prompts as token ids"):
         pipeline = load_preset("rebase").pipeline
         pipeline.check_engines({"": engine}, {"prm": build(Config(range="probability"))})

@@ -162,6 +162,7 @@ class RequestStream:
         if self._closing is None:
             self._running.discard(self)
             self._closing = self._close()
+            self._closing.add_done_callback(_see)
             self._closed.set()
             if self._waiter is not None and not self._waiter.done():
                 self._waiter.set_result(None)
@@ -169,8 +170,6 @@ class RequestStream:
             return await asyncio.shield(self._closing)
         except asyncio.CancelledError:
             await asyncio.wait([self._closing])
-            if not self._closing.cancelled():
-                self._closing.exception()  # seen: the run ends anyway, and says why once
             raise
 
     def abandon(self) -> None:
@@ -399,6 +398,12 @@ class RequestStream:
     def _marked(self, usage: Usage) -> Usage:
         """Return what a verifier spent as such."""
         return replace(usage, checking_tokens=usage.generated_tokens) if self._is_check else usage
+
+
+def _see(closed: asyncio.Future[Usage]) -> None:
+    """Take note of why closing failed, which nobody may wait for: the run ends, and says so."""
+    if not closed.cancelled():
+        closed.exception()
 
 
 def _counting_all(request: GenerationRequest) -> GenerationRequest:

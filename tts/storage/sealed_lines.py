@@ -111,7 +111,8 @@ class LineWriter:
 
     def __init__(self, path: Path, keep_bytes: int) -> None:
         self.path = path
-        self._broken: OSError | None = None
+        # Of the first failure; the error itself would hold on to all that it went through.
+        self._broken: tuple[int | None, str | None] | None = None
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
             self.size = min(keep_bytes, os.fstat(self._file).st_size)
@@ -127,12 +128,12 @@ class LineWriter:
         """
         try:
             if self._broken is not None:
-                raise self._broken
+                raise OSError(*self._broken)
             view = memoryview(data)
             while view:
                 view = view[os.write(self._file, view) :]
         except OSError as error:
-            self._broken = error
+            self._broken = error.errno, error.strerror
             raise cannot_write(self.path, error) from error
         self.size += len(data)
 
