@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tts.evals.metrics import paired_bootstrap
 from tts.evals.records import Record
-from tts.score_quality import auroc, auroc_within, calibration
+from tts.score_quality import auroc, auroc_within, calibration, groups_of
 from tts.types.figures import Interval
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
@@ -49,7 +49,7 @@ class ScoredSamples:
     @property
     def of_each(self) -> list[NDArray[np.int64]]:
         """The samples of each problem."""
-        return [np.flatnonzero(self.problem == one) for one in np.unique(self.problem)]
+        return groups_of(self.problem)
 
     @property
     def pass_at_1(self) -> float:
@@ -160,8 +160,7 @@ def progress_of(
         places = np.flatnonzero(reached <= share)
         last = dict(zip(sample[places].tolist(), places.tolist(), strict=True))
         rows, of = np.array([*last.values()], int), np.array([*last.keys()], int)
-        right, problem = samples.is_right[of], samples.problem[of]
-        groups = [np.flatnonzero(problem == one) for one in np.unique(problem)]
+        right, groups = samples.is_right[of], groups_of(samples.problem[of])
         found.append(
             Progress(
                 share,
@@ -240,7 +239,7 @@ def score_figures(samples: ScoredSamples, scores: Floats, *, seed: int = 0) -> S
     if not there.any():
         raise ValueError("no sample has a score")
     values, right = scores[there], samples.is_right[there]
-    groups = [np.flatnonzero(samples.problem[there] == one) for one in np.unique(samples.problem)]
+    groups = groups_of(samples.problem[there])
     interval = _within_interval(values, right, groups, seed)
     plain = samples.votes(np.ones(len(scores)))
     is_chance = bool(values.min() >= 0 and values.max() <= 1)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tts.score_quality import auroc, auroc_within, calibration
+from tts.score_quality import auroc, auroc_within, calibration, groups_of
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,9 @@ def test_pairs_within_groups() -> None:
     assert auroc(scores, right) == pytest.approx(3.5 / 4)
     assert auroc_within(scores, right, [np.array([0, 2]), np.array([1, 3])]) == 1.0
     assert math.isnan(auroc_within(scores, right, [np.array([0, 1])]))
+
+
+def test_groups_are_the_places_of_each_label_in_order() -> None:
+    found = groups_of(np.array([2, 0, 2, 1, 0]))
+    assert [group.tolist() for group in found] == [[1, 4], [3], [0, 2]]
+    assert groups_of(np.array([], np.int64)) == []

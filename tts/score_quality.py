@@ -7,6 +7,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
+def groups_of(labels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return the indices of each label, in the order of the labels.
+
+    Args:
+        labels: [N].
+    """
+    if not len(labels):
+        return []
+    order = np.argsort(labels, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+
+
 def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
     """Return the chance that a right one scores above a wrong one; ties count half.
 

@@ -12,7 +12,7 @@ from tts.evals.heads.fit import Recipe, fit
 from tts.evals.heads.measure import Figures, measure, progress
 from tts.evals.score_figures import Progress
 from tts.heads.head import Head, sigmoid
-from tts.score_quality import auroc_within
+from tts.score_quality import auroc_within, groups_of
 from tts.types import StateSpec
 from tts.verifiers._calibration import fit_logistic, fit_platt
 from tts.verifiers.ensemble import logit
@@ -213,6 +213,5 @@ def cross_validate(examples: Examples, recipe: Recipe, seed: int) -> NDArray[np.
 
 
 def _score(examples: Examples, logits: NDArray[np.float64]) -> float:
-    groups = [np.flatnonzero(examples.problem == one) for one in np.unique(examples.problem)]
-    within = auroc_within(logits[examples.ends], examples.label, groups)
+    within = auroc_within(logits[examples.ends], examples.label, groups_of(examples.problem))
     return 0.5 if np.isnan(within) else within
