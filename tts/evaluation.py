@@ -17,8 +17,7 @@ from tts.evals.calibration.share import with_share
 from tts.evals.plan import known_engines
 from tts.evals.run_store import log_of
 from tts.evals.runner import Plan, Watch, evaluate_all, unwatched
-from tts.parts.build import build_part, parameters_of, reads_file
-from tts.parts.files import digest_of
+from tts.parts.build import build_part, content_of, parameters_of, reads_file
 from tts.pipeline import Pipeline
 from tts.presets.load import Preset
 from tts.runtime.runtime import Runtime as Core
@@ -319,7 +318,7 @@ def _files_read(parts: Parts, preset: Preset) -> Mapping[str, Any]:
     """Return digests of the files that were named as a preset's verifiers' models."""
     asked = " ".join(preset.pipeline.verifiers({}))
     found = {
-        name: digest_of(Path(model)) or model
+        name: content_of(name, model)
         for name, model in parts.models.items()
         if reads_file(name) and re.search(rf"\b{re.escape(name)}\b", asked)
     }

@@ -8,11 +8,13 @@ whose module names a `MODEL_OPTION` reads a file of its own instead, the value o
 
 import ast
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from tts.errors import InputError
 from tts.parts import catalog
+from tts.parts.files import digest_of
 from tts.parts.parameters import Parameters, checked, described
 
 if TYPE_CHECKING:
@@ -130,6 +132,11 @@ def reads_file(verifier: str) -> bool:
     """Return whether a verifier's model is a file of its own, and no engine."""
     name, _ = catalog.parse_verifier(verifier)
     return hasattr(catalog.load("verifier", name), "MODEL_OPTION")
+
+
+def content_of(verifier: str, model: str) -> str:
+    """Return what a verifier's model is told apart by: what its file holds, or else its name."""
+    return (digest_of(Path(model)) if reads_file(verifier) else None) or model
 
 
 def strategy_factory(module: ModuleType) -> "Callable[..., Pipeline]":

@@ -15,8 +15,7 @@ from tts.engine.made_of import made_of
 from tts.engine.options import check_extra_body
 from tts.engine.spec import EngineSpec
 from tts.errors import EngineError
-from tts.parts.build import reads_file
-from tts.parts.files import digest_of
+from tts.parts.build import content_of
 from tts.pipeline import Pipeline
 from tts.presets.load import Preset
 from tts.protocols import Engine, EngineFacts, Verifier
@@ -276,10 +275,7 @@ class Runtime:
         made = made_of({**wanted.rewards, **wanted.specs})
         if made is None:
             return None
-        models = {
-            name: (digest_of(Path(model)) if reads_file(name) else None) or model
-            for name, model in parts.models.items()
-        }
+        models = {name: content_of(name, model) for name, model in parts.models.items()}
         return {**made, "verifiers": models}
 
     def loading_seconds(self) -> float:
