@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from tts.console import output
+from tts.console import output, tables
 from tts.evals.laws.frontier import Way, ways_of
 from tts.evals.laws.series import Series
 from tts.evals.metrics import Difference
@@ -246,7 +246,7 @@ def table_of(found: Sequence[Measured]) -> Table:
                 arm,
                 f"{_shown(at.cost)} [{_shown(at.low)}, {_shown(at.high)}]",
                 "" if at.cost is None or at.until is None else amount(at.until),
-                *(f"{d.mean:+.1%} [{d.low:+.1%}, {d.high:+.1%}]" for d in (at.at_own, at.at_far)),
+                *map(tables.gain, (at.at_own, at.at_far)),
             )
     return table
 

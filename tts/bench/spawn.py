@@ -15,9 +15,8 @@ from rich.table import Table
 
 from tts.bench.engines import runtime_of
 from tts.bench.spawn_figures import Arm, Measured, arm_of, measure
-from tts.console import flags, output
+from tts.console import flags, output, tables
 from tts.console.progress import watch
-from tts.evals.metrics import Difference
 from tts.evals.run_store import load_run
 from tts.evals.runner import Plan
 from tts.evaluation import run_plans
@@ -141,10 +140,6 @@ def _table(found: Measured) -> Table:
             f"{row.size:,.0f}",
             str(row.n),
             *(f"{one.mean:.1%}" for one in (row.spawn, row.serial, row.equal)),
-            *(_gain(one) for one in (row.to_serial, row.to_equal)),
+            *(tables.gain(one) for one in (row.to_serial, row.to_equal)),
         )
     return table
-
-
-def _gain(gain: Difference) -> str:
-    return f"{gain.mean:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}]"

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from tts.cli._laws import law_lines
 from tts.cli._runs import load_runs
-from tts.console import flags, output
+from tts.console import flags, output, tables
 from tts.errors import InputError
 from tts.evals.compare import Comparison, EqualCost, compare
 from tts.evals.units import amount, parse_unit
@@ -88,11 +88,11 @@ def _lines(name: str, comparison: Comparison) -> Iterator[str]:
 
 
 def _equal_cost(name: str, equal: EqualCost, unit: str) -> Iterator[str]:
-    (before, after), (difference, low, high) = equal.accuracy, equal.difference
+    before, after = equal.accuracy
     yield f"equal cost, {name}: at {amount(equal.cost)} {unit} a problem"
     yield (
         f"  {after:.1%} against {before:.1%} by voting over the first run's samples: "
-        f"{difference:+.1%} [{low:+.1%}, {high:+.1%}]"
+        f"{tables.gain(equal.difference)}"
     )
     if equal.ratio is None:
         yield f"  which never reach {after:.1%}"

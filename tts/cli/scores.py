@@ -10,6 +10,7 @@ import numpy as np
 import typer
 from rich.table import Table
 
+from tts.cli._choices import choice_table
 from tts.cli._runs import load_runs, unique_names
 from tts.console import flags, output
 from tts.errors import InputError
@@ -131,7 +132,7 @@ def _print(one: _Measured) -> None:
         f"{facts['pass_at_1']:.1%}, any {facts['pass_at_n']:.1%}, plain vote {facts['vote']:.1%}"
     )
     output.print_table(_quality(one.figures))
-    output.print_table(_choices(one.figures))
+    output.print_table(choice_table(_chosen(one.figures)))
     if one.progress:
         output.print_table(_progress(one.progress))
 
@@ -148,15 +149,6 @@ def _quality(figures: dict[str, ScoreFigures]) -> Table:
 
 def _error(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
-
-
-def _choices(figures: dict[str, ScoreFigures]) -> Table:
-    numbers = ("accuracy", "to the vote", "95 % interval")
-    table: Table = output.new_table("choice", *numbers, right=numbers)
-    for name, choice in _chosen(figures):
-        interval = f"[{choice.low:+.1%}, {choice.high:+.1%}]"
-        output.add_row(table, name, f"{choice.accuracy:.1%}", f"{choice.gain:+.1%}", interval)
-    return table
 
 
 def _chosen(figures: dict[str, ScoreFigures]) -> Iterator[tuple[str, Choice]]:

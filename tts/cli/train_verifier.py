@@ -1,6 +1,6 @@
 """Train a value head on a model's own hidden states: a step verifier for any model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
+from tts.cli._choices import choice_table
 from tts.cli._engine import EngineFlags, with_engine
 from tts.console import flags, output
 from tts.console.progress import ProgressView, watch
@@ -248,7 +249,7 @@ def _print(trained: "Trained", head: Path) -> None:
     )
     output.print_table(_quality(trained))
     output.print_table(_calibration(figures))
-    output.print_table(_choices(figures, trained.joined))
+    output.print_table(choice_table(_choices(figures, trained.joined), vote=figures.vote))
     bars = ", ".join(
         f"{bar['saved']:.0%} for {bar['loss']:.1%}" for bar in trained.head.facts["bars"]
     )
@@ -292,19 +293,10 @@ def _calibration(figures: Figures) -> Table:
     return table
 
 
-def _choices(figures: Figures, joined: "Joined | None") -> Table:
-    numbers = ("accuracy", "to the vote", "95 % interval")
-    table: Table = output.new_table("choice", *numbers, right=numbers)
-    output.add_row(table, "plain vote", f"{figures.vote:.1%}", "", "")
-    _add_choice(table, "weighted vote", figures.weighted_vote)
-    _add_choice(table, "best of all", figures.best_of_n)
+def _choices(figures: Figures, joined: "Joined | None") -> Iterator[tuple[str, Choice]]:
+    yield "weighted vote", figures.weighted_vote
+    yield "best of all", figures.best_of_n
     if joined is not None:
         names = " and ".join(parse_verifier(name)[0] for name in joined.verifiers)
-        _add_choice(table, f"weighted vote, with {names}", joined.held_out.weighted_vote)
-        _add_choice(table, f"best of all, with {names}", joined.held_out.best_of_n)
-    return table
-
-
-def _add_choice(table: Table, name: str, choice: Choice) -> None:
-    interval = f"[{choice.low:+.1%}, {choice.high:+.1%}]"
-    output.add_row(table, name, f"{choice.accuracy:.1%}", f"{choice.gain:+.1%}", interval)
+        yield f"weighted vote, with {names}", joined.held_out.weighted_vote
+        yield f"best of all, with {names}", joined.held_out.best_of_n

@@ -6,6 +6,7 @@ from rich.table import Table
 
 from tts.console.output import add_row, new_table
 from tts.evals.choices import ChosenRow
+from tts.evals.metrics import Difference
 from tts.evals.units import amount, why_unknown
 from tts.types.figures import KVBytes, Summary, Unit
 
@@ -123,6 +124,12 @@ def kv_read(kv_bytes: KVBytes) -> str:
     if read is None or not dense or read == dense:
         return ""
     return f"{read / 1e6:,.1f} MB where dense decode reads {dense / 1e6:,.1f} ({read / dense:.0%})"
+
+
+def gain(difference: Difference) -> str:
+    """Return a difference of shares with its interval."""
+    mean, low, high = difference
+    return f"{mean:+.1%} [{low:+.1%}, {high:+.1%}]"
 
 
 def count(value: int | None) -> str:

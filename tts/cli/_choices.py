@@ -1,0 +1,25 @@
+"""What was chosen by scores, beside the plain vote, as a table."""
+
+from collections.abc import Iterable
+
+from rich.table import Table
+
+from tts.console import output
+from tts.evals.score_figures import Choice
+
+
+def choice_table(choices: Iterable[tuple[str, Choice]], *, vote: float | None = None) -> Table:
+    """Return the accuracy of each choice and its gain over the plain vote.
+
+    Args:
+        choices: With their names.
+        vote: The plain vote's own accuracy, for a row of its own.
+    """
+    numbers = ("accuracy", "to the vote", "95 % interval")
+    table: Table = output.new_table("choice", *numbers, right=numbers)
+    if vote is not None:
+        output.add_row(table, "plain vote", f"{vote:.1%}", "", "")
+    for name, choice in choices:
+        interval = f"[{choice.low:+.1%}, {choice.high:+.1%}]"
+        output.add_row(table, name, f"{choice.accuracy:.1%}", f"{choice.gain:+.1%}", interval)
+    return table
