@@ -3,12 +3,13 @@
 import random
 import re
 from itertools import islice
+from typing import get_args
 
 import pytest
 
 from tts.answers.exact import find_answer
 from tts.bundled import spawn_traces
-from tts.bundled.spawn_traces import PHRASES, WRITINGS, Trace, Writing, examples, search
+from tts.bundled.spawn_traces import PHRASES, Trace, Writing, examples, search
 from tts.bundled.tokenizer import build_tokenizer
 from tts.operators._wires import SearchWire
 from tts.tasks import countdown
@@ -87,7 +88,7 @@ def test_twins_learn_from_the_same_puzzles_in_the_same_order() -> None:
     assert len(set(puzzles("serial"))) > 15
 
 
-@pytest.mark.parametrize("writing", WRITINGS)
+@pytest.mark.parametrize("writing", get_args(Writing))
 def test_a_stream_hangs_on_its_seed_alone(writing: Writing) -> None:
     several = list(islice(examples(writing, 5), 40))
     assert several == list(islice(examples(writing, 5), 40))

@@ -19,13 +19,12 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, count, pairwise
-from typing import Literal, get_args
+from typing import Literal
 
 from tts.bundled.corpus import TURN_END, Example
 from tts.tasks import countdown
 
 Writing = Literal["spawn", "serial"]
-WRITINGS: tuple[Writing, ...] = get_args(Writing)
 
 # Phrases of the formats are single tokens, and so are numbers. A prompt never ends within one.
 PHRASES = (
