@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
-from tts.types import RunFacts, Usage
+from tts.types import RunFacts, Score, Trajectory, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,39 @@ class Sample:
     seed: int = 0
     tests: Mapping[str, str] = field(default_factory=dict)
     step_scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, trajectory: Trajectory, answer_class: int | None, *, correct: bool) -> Self:
+        """Return what is kept of a trajectory.
+
+        Args:
+            trajectory: Finished.
+            answer_class: Of its answer.
+            correct: Whether that equals the reference.
+        """
+        with_steps = {name: score for name, score in trajectory.scores.items() if score.steps}
+        tests = {name: _marks(score) for name, score in with_steps.items() if _are_tests(score)}
+        return cls(
+            answer=trajectory.answer,
+            answer_class=answer_class,
+            correct=correct,
+            tokens=trajectory.usage.generated_tokens,
+            scores={
+                name: round(number, 6)
+                for name, score in trajectory.scores.items()
+                if (number := score.probability_or_value) is not None
+            },
+            is_independent=not trajectory.parents,
+            id=trajectory.id,
+            node=trajectory.origin.node,
+            seed=trajectory.origin.seed,
+            tests=tests,
+            step_scores={
+                name: tuple(round(step, 6) for step in score.steps)
+                for name, score in with_steps.items()
+                if name not in tests
+            },
+        )
 
     def steps_by(self, verifier: str) -> tuple[float, ...] | None:
         """Return what a verifier gave each step, also where that was 0 or 1; None for nothing.
@@ -106,3 +139,13 @@ class Record:
 def _sample_of(values: Mapping[str, Any]) -> Sample:
     steps = {name: tuple(scores) for name, scores in values.get("step_scores", {}).items()}
     return Sample(**{**values, "step_scores": steps})
+
+
+def _marks(score: Score) -> str:
+    skipped = set(score.not_run)
+    told = ("1" if step == 1.0 else "0" for step in score.steps)
+    return "".join("-" if place in skipped else mark for place, mark in enumerate(told))
+
+
+def _are_tests(score: Score) -> bool:
+    return set(score.steps) <= {0.0, 1.0}

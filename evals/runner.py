@@ -13,19 +13,18 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
-    Iterable,
     Iterator,
     Mapping,
     Sequence,
 )
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tts.answers.groups import Groups
 from tts.errors import EngineError, OutageError, TTSError, innermost
-from tts.evals.metrics import wilson_interval
 from tts.evals.plan import Plan as Plan
+from tts.evals.progress import Progress, Show, Tally, Watch, every, unseen, unwatched
 from tts.evals.records import Record, Sample
 from tts.evals.report import summarise
 from tts.evals.run_store import RunStore
@@ -34,51 +33,12 @@ from tts.runtime.checks import with_room
 from tts.runtime.job import Job
 from tts.runtime.runtime import DEFAULT_MAX_LIVE_KV, DEFAULT_MAX_PROBLEMS, Runtime
 from tts.runtime.trace import never_loading
-from tts.types import Answer, Budget, Grade, Problem, Result, Score, Support, Trajectory, sum_usage
-from tts.types.figures import Interval, Summary
+from tts.types import Answer, Budget, Grade, Problem, Result, Support, sum_usage
+from tts.types.figures import Summary
 
 _TICK_SECONDS = 1.0
 _RESERVED = 0.1  # of a run's budget, by one sample of each problem in flight
 _ONE_VOTE = Support(votes=1, voters=1, weight=1.0, probability=1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run has come.
-
-    Attributes:
-        done: Problems times repeats that are finished, those of earlier sessions included.
-        total: All of them.
-        accuracy: Share of the finished ones that are right; None while there are none.
-        interval: Its 95 % interval; repeats of a problem count as one.
-        tokens: Generated in this session, those of unfinished samples included, replayed ones left
-            out.
-        seconds: Of this session.
-        kv_usage: Fraction of the engine's KV cache in use; None where the engine cannot tell.
-        seconds_left: At this session's pace; None while it has finished nothing.
-    """
-
-    done: int
-    total: int
-    accuracy: float | None
-    interval: Interval | None
-    tokens: int
-    seconds: float
-    kv_usage: float | None
-    seconds_left: float | None
-
-
-Show = Callable[[Progress], None]
-Watch = Callable[[Plan], AbstractContextManager[Show]]
-
-
-def _ignore(_: Progress) -> None:
-    """Show nothing."""
-
-
-def unwatched(_: Plan) -> AbstractContextManager[Show]:
-    """Show nothing of a plan."""
-    return nullcontext(_ignore)
 
 
 async def evaluate_all(
@@ -209,7 +169,7 @@ async def evaluate(
     engines: Mapping[str, Engine] | None = None,
     reuse: Sequence[Path] = (),
     max_live_kv: float | None = DEFAULT_MAX_LIVE_KV,
-    on_progress: Show = _ignore,
+    on_progress: Show = unseen,
 ) -> Summary:
     """Run one plan like `evaluate_all`.
 
@@ -236,35 +196,6 @@ async def evaluate(
     return summary
 
 
-class _Tally:
-    """Right answers so far, kept up problem by problem."""
-
-    def __init__(self, records: Iterable[Record]) -> None:
-        self._marks: dict[str, tuple[int, int]] = {}  # right and finished repeats
-        self._sum = 0.0  # of the problems' shares
-        for record in records:
-            self.add(record)
-
-    def add(self, record: Record) -> None:
-        """Count one more finished problem and repeat."""
-        right, done = self._marks.get(record.id, (0, 0))
-        before = right / done if done else 0.0
-        right, done = right + (record.correct is True), done + 1
-        self._marks[record.id] = right, done
-        self._sum += right / done - before
-
-    @property
-    def accuracy(self) -> float | None:
-        """Mean share of right answers over the problems; None while there are none."""
-        return self._sum / len(self._marks) if self._marks else None
-
-    @property
-    def interval(self) -> Interval | None:
-        """Its 95 % interval, as if each problem had been solved once: repeats are no problems."""
-        total = len(self._marks)
-        return wilson_interval(min(max(self._sum, 0.0), total), total) if total else None
-
-
 class _Session:
     """What one process does of a run."""
 
@@ -280,7 +211,7 @@ class _Session:
         self._runtime = runtime
         self._on_progress = on_progress
         self._num_before = len(store.records)
-        self._tally = _Tally(store.records.values())
+        self._tally = Tally(store.records.values())
         self._tokens_before = 0
         self._graders = asyncio.Semaphore(os.cpu_count() or 1)
         self.unanswered: dict[str, str] = {}  # problems without their samples, and why
@@ -386,7 +317,9 @@ class _Session:
             ]
         grades = [task.result() for task in tasks]
         return tuple(
-            _sample(trajectory, index, grades)
+            Sample.of(
+                trajectory, index, correct=index is not None and grades[index].correct is True
+            )
             for trajectory, index in zip(result.samples, indices, strict=True)
         )
 
@@ -435,60 +368,6 @@ def _left(run_budget: Budget | None, store: RunStore) -> Budget | None:
     return replace(run_budget, seconds=max(run_budget.seconds - store.seconds, 1e-3))
 
 
-def _sample(trajectory: Trajectory, index: int | None, grades: Sequence[Grade]) -> Sample:
-    return Sample(
-        answer=trajectory.answer,
-        answer_class=index,
-        correct=index is not None and grades[index].correct is True,
-        tokens=trajectory.usage.generated_tokens,
-        scores={
-            name: round(number, 6)
-            for name, score in trajectory.scores.items()
-            if (number := score.probability_or_value) is not None
-        },
-        is_independent=not trajectory.parents,
-        id=trajectory.id,
-        node=trajectory.origin.node,
-        seed=trajectory.origin.seed,
-        tests={
-            name: _marks(score)
-            for name, score in trajectory.scores.items()
-            if score.steps and _are_tests(score)
-        },
-        step_scores={
-            name: tuple(round(step, 6) for step in score.steps)
-            for name, score in trajectory.scores.items()
-            if score.steps and not _are_tests(score)
-        },
-    )
-
-
-def _marks(score: Score) -> str:
-    skipped = set(score.not_run)
-    told = ("1" if step == 1.0 else "0" for step in score.steps)
-    return "".join("-" if place in skipped else mark for place, mark in enumerate(told))
-
-
-def _are_tests(score: Score) -> bool:
-    return set(score.steps) <= {0.0, 1.0}
-
-
 def _fresh_tokens(runtime: Runtime) -> int:
     usage = runtime.ledger.usage
     return (usage.generated_tokens or 0) - usage.reused_tokens
-
-
-@asynccontextmanager
-async def every(seconds: float, action: Callable[[], None]) -> AsyncIterator[None]:
-    """Repeat an action while the block runs."""
-
-    async def repeat() -> None:
-        while True:
-            await asyncio.sleep(seconds)
-            action()
-
-    task = asyncio.create_task(repeat(), name="progress")
-    try:
-        yield
-    finally:
-        task.cancel()

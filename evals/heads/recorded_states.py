@@ -9,7 +9,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from tts.evals.heads.solutions import Solution
-from tts.evals.runner import Progress, Show
+from tts.evals.progress import Progress, Show
 from tts.heads.read import read_all, text_ids
 from tts.protocols import Engine
 from tts.storage.json_bytes import encode_json

@@ -3,7 +3,7 @@
 import pytest
 
 from tts.console.progress import ProgressView, describe
-from tts.evals.runner import Progress
+from tts.evals.progress import Progress
 
 
 def at(seconds: float, tokens: int, done: int = 0) -> Progress:

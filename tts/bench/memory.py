@@ -12,7 +12,8 @@ import typer
 
 from tts.console import flags, output
 from tts.engine.scripted import Ask, Line, ScriptedEngine
-from tts.evals.runner import Plan, Progress, evaluate
+from tts.evals.progress import Progress
+from tts.evals.runner import Plan, evaluate
 from tts.presets.load import load_preset
 from tts.types import Grade, Problem
 

@@ -13,7 +13,8 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from tts.console.output import clean, print_text
-from tts.evals.runner import Plan, Progress, Show, every
+from tts.evals.plan import Plan
+from tts.evals.progress import Progress, Show, every
 
 # Between lines of a pipe: the first comes as soon as there is something to tell, then ever fewer.
 _FIRST_LINE_SECONDS, _LONGEST_LINE_SECONDS = 1.0, 60.0
