@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import Outcome
-from tts.bench.lessons import figures_of
+from tts.bench.lessons import Measured, figures_of
 from tts.engine import running
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.engine.spec import EngineSpec
@@ -17,12 +17,12 @@ Tts = Callable[..., Outcome]
 
 def test_accuracy_by_how_many_were_seen_before() -> None:
     # Two orders of four. Learning gains in the last half alone: 2 of 4 against 4 of 4.
-    marks = {
-        "empty": [[0.0, 1.0, 0.0, 1.0], [1.0, 0.0, 1.0, 0.0]],
-        "frozen": [[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]],
-        "learning": [[0.0, 1.0, 1.0, 1.0], [1.0, 0.0, 1.0, 1.0]],
-    }
-    figures = figures_of(marks, 2)
+    learning = [
+        {"a": 0.0, "b": 1.0, "c": 1.0, "d": 1.0},
+        {"d": 1.0, "c": 0.0, "b": 1.0, "a": 1.0},
+    ]
+    empty = {"a": 0.0, "b": 1.0, "c": 0.0, "d": 1.0}
+    figures = figures_of(Measured(learning, dict.fromkeys("abcd", 1.0), empty), 2)
     assert figures["parts"] == [
         {"from": 1, "to": 2, "learning": 0.5, "frozen": 1.0, "empty": 0.5},
         {"from": 3, "to": 4, "learning": 1.0, "frozen": 1.0, "empty": 0.5},
@@ -30,7 +30,16 @@ def test_accuracy_by_how_many_were_seen_before() -> None:
     assert figures["accuracy"] == {"learning": 0.75, "frozen": 1.0, "empty": 0.5}
     assert figures["gains"]["empty"]["all"][0] == pytest.approx(0.25)
     assert figures["gains"]["empty"]["last_half"][0] == pytest.approx(0.5)
+    assert figures["gains"]["empty"]["by_order"] == [0.25, 0.25]
     assert figures["gains"]["frozen"]["all"][0] == pytest.approx(-0.25)
+
+
+def test_an_interval_is_one_over_problems_not_over_their_repeats() -> None:
+    # Of four problems one gains in all eight orders: repeats of it tell nothing new.
+    learning = [{"a": 1.0, "b": 0.0, "c": 0.0, "d": 0.0}] * 8
+    nothing = dict.fromkeys("abcd", 0.0)
+    figures = figures_of(Measured(learning, nothing, nothing), 1)
+    assert figures["gains"]["empty"]["all"] == [0.25, 0.0, pytest.approx(0.75)]
 
 
 @pytest.mark.slow
@@ -44,8 +53,11 @@ def test_a_model_that_needs_examples_gains_by_them(
         knows = number % 4 == 0 or ask.prompt.count("number") > 2
         return Line(rf"\boxed{{{number if knows else -1}}}")
 
+    made: list[ScriptedEngine] = []
+
     async def make_engine(spec: EngineSpec) -> ScriptedEngine:
-        return ScriptedEngine(line)
+        made.append(ScriptedEngine(line))
+        return made[-1]
 
     monkeypatch.setattr(running, "make_engine", make_engine)
     rows = [{"id": f"s{i}", "problem": f"Say number {i}.", "answer": i} for i in range(48)]
@@ -61,3 +73,8 @@ def test_a_model_that_needs_examples_gains_by_them(
     assert figures["accuracy"]["frozen"] == 1.0
     assert second["learning"] == 1.0 > first["learning"] > first["empty"]
     assert tts(*words).out == done.out
+    # 24 of the empty memory, and as many that others left, by two samples each; what is asked
+    # without an example is not drawn again, and the frozen memory always has some.
+    drawn = [request for engine in made for request in engine.requests]
+    bare = [request for request in drawn if str(request.prompt).count("number") == 1]
+    assert sum(request.n for request in bare) <= 2 * (24 + 24)

@@ -2,27 +2,51 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from tts.console import flags
 from tts.engine.running import REWARD_MEMORY
 from tts.engine.vllm import VLLMEngine
+from tts.errors import OutageError
+from tts.evals.run_store import StoredRun, load_run
 from tts.presets.yaml_file import parse_value
 from tts.session.runtime import Runtime
 from tts.session.verifiers import reward_model
 
 
-def runtime_of(model: str, engine_args: Sequence[str] | None) -> Runtime:
+def runtime_of(
+    model: str, engine_args: Sequence[str] | None, engine_for: Sequence[str] | None = None
+) -> Runtime:
     """Return what runs a benchmark's model.
 
     Args:
         model: As `--model` takes it.
         engine_args: Options of its engine, KEY=VALUE each, as typed.
+        engine_for: Other engines, NAME=SPEC each, as typed.
 
     Raises:
         InputError: One is not of this form, or there is no such option or model.
     """
     given = flags.to_pairs("--engine-arg", engine_args, "KEY=VALUE, such as cpu_threads=1")
-    return Runtime(model, engine_args={key: parse_value(text) for key, text in given.items()})
+    named = flags.to_pairs("--engine-for", engine_for, "NAME=SPEC, such as draft=bundled:draft")
+    args = {key: parse_value(text) for key, text in given.items()}
+    return Runtime(model, engine_args=args, engines=named)
+
+
+def load_finished(folder: Path) -> StoredRun:
+    """Read a run whose problems are all solved, or failed to be.
+
+    Raises:
+        OutageError: A server left some without samples.
+        StoreError: It cannot be read.
+    """
+    run = load_run(folder)
+    if not run.is_finished:
+        raise OutageError(
+            f"{run.folder}: {run.planned - len(run.records)} problems lack samples; the same "
+            "command tries them again"
+        )
+    return run
 
 
 async def open_reward(verifier: str, opened: AsyncExitStack) -> dict[str, VLLMEngine]:

@@ -1,5 +1,6 @@
 """What learning from one problem to the next is worth, by how many were seen before."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -9,12 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from tts.bench.engines import runtime_of
+from tts.bench.engines import load_finished, runtime_of
 from tts.console import flags, output
 from tts.console.progress import watch
 from tts.evals.metrics import paired_bootstrap
-from tts.evals.records import Record
-from tts.evals.run_store import MEMORY, load_run
+from tts.evals.run_store import MEMORY, log_of
 from tts.evals.runner import Plan
 from tts.evaluation import Scope, plan_all, run_plans
 from tts.presets.load import load_preset
@@ -22,7 +22,7 @@ from tts.session.runtime import DEFAULT_MODEL, Runtime
 
 ARMS = ("learning", "frozen", "empty")
 _FROZEN = "learn=never"
-Marks = Mapping[str, Sequence[Sequence[float]]]  # by arm, of each order: right or not, in order
+Marks = Mapping[str, float]  # 1 for a problem that was solved and 0 for another, by its id
 
 
 def lessons(
@@ -47,6 +47,7 @@ def lessons(
     ] = 4,
     model: flags.ModelFlag = DEFAULT_MODEL,
     engine_args: flags.EngineArgFlag = None,
+    engine_for: flags.EngineForFlag = None,
     seed: flags.SeedFlag = 0,
     out: flags.OutFlag = Path("runs/bench_lessons"),
     as_json: flags.JsonFlag = False,
@@ -54,22 +55,38 @@ def lessons(
     """Measure accuracy against the number of problems seen: learning, frozen and empty memory.
 
     The same problems run in several orders. The frozen memory is that of a run on as many problems
-    that follow them in the benchmark; the empty one learns nothing. The same command again goes on
-    where it was interrupted.
+    that follow them in the benchmark; the empty one learns nothing: to these two the order is
+    nothing, so that they solve each problem once. What was drawn with the empty memory is not drawn
+    again. The same command again goes on where it was interrupted.
 
     Example: tts bench lessons gsm8k --split calibration --preset example_cache --limit 40
     """
     scope = Scope.of(data=data, split=split, limit=limit, seed=seed)
-    runtime = runtime_of(model, engine_args)
+    runtime = runtime_of(model, engine_args, engine_for)
     bench = _Bench(runtime, benchmark, preset, tuple(overrides or ()), scope, out)
-    marks = output.run_async(
+    measured = output.run_async(
         bench.run(orders), if_interrupted="interrupted; the same command goes on"
     )
-    figures = figures_of(marks, parts)
+    figures = figures_of(measured, parts)
     if as_json:
         output.print_json({"schema": 1, "seed": seed, "model": model, **figures})
         return
     _print(figures)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Which problems were solved.
+
+    Attributes:
+        learning: In each order, whose problems are in it.
+        frozen: With a memory that stays as it is.
+        empty: Without any.
+    """
+
+    learning: Sequence[Marks]
+    frozen: Marks
+    empty: Marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,74 +100,98 @@ class _Bench:
     scope: Scope
     out: Path
 
-    async def run(self, orders: int) -> dict[str, list[list[float]]]:
-        """Return, by arm and order, which problems were solved, in the order's order."""
+    async def run(self, orders: int) -> Measured:
+        """Solve all problems with each memory, and in each order by the one that learns."""
         ids = tuple(problem.id for problem in self.plan(self.scope)[0].problems)
+        own = replace(self.scope, ids=ids)
         others = self.plan(replace(self.scope, skip=len(ids)))
-        marks: dict[str, list[list[float]]] = {arm: [] for arm in ARMS}
         async with self.runtime:
-            (folder,) = await self._solve(others)
-            frozen = () if not (folder / MEMORY).exists() else (f"start={folder / MEMORY}",)
-            changes = {"learning": (), "frozen": (*frozen, _FROZEN), "empty": (_FROZEN,)}
+            empty, drawn = await self._solve(self.plan(own, _FROZEN))
+            _, folder = await self._solve(others)
+            start = (f"start={folder / MEMORY}",) if (folder / MEMORY).exists() else ()
+            frozen, _ = await self._solve(self.plan(own, *start, _FROZEN))
+            learning = []
             for order in range(orders):
-                scope = replace(self.scope, ids=ids, shuffle=order)
-                for arm in ARMS:
-                    plans = self.plan(scope, *changes[arm])
-                    (folder,) = await self._solve(plans)
-                    marks[arm].append(_in_order(plans[0], load_run(folder).records))
-        return marks
+                plans = self.plan(replace(own, shuffle=order))
+                marks, _ = await self._solve(plans, [log_of(drawn)])
+                learning.append({one.id: marks[one.id] for one in plans[0].problems})
+        return Measured(learning, frozen, empty)
 
     def plan(self, scope: Scope, *changes: str) -> list[Plan]:
         """Return the run of one arm."""
         preset = load_preset(self.preset, (*self.overrides, *changes))
         return plan_all([self.benchmark], preset, scope, self.runtime.parts)
 
-    async def _solve(self, plans: list[Plan]) -> list[Path]:
-        done = await run_plans(self.runtime, plans=plans, out=self.out, watch=watch)
-        return [Path(summary.out) for summary in done]
+    async def _solve(
+        self, plans: list[Plan], logs: Sequence[Path] = ()
+    ) -> tuple[dict[str, float], Path]:
+        (done,) = await run_plans(self.runtime, plans=plans, out=self.out, logs=logs, watch=watch)
+        folder = Path(done.out)
+        records = load_finished(folder).records
+        return {record.id: float(record.correct is True) for record in records}, folder
 
 
-def figures_of(marks: Marks, parts: int) -> dict[str, Any]:
+def figures_of(measured: Measured, parts: int) -> dict[str, Any]:
     """Return accuracy by part of an order, and what learning gains over the others.
 
     Args:
-        marks: 1 for each problem that was solved and 0 for the others, by arm, of each order.
+        measured: Which problems were solved.
         parts: Into which an order is cut.
 
     Returns:
         `parts`, for each the places in the order, counted from 1, and the accuracy of each arm;
-        `accuracy` of each arm; `gains` of learning over each other arm, in all and in the last
-        half of the orders: mean and 95 % interval of a paired bootstrap over problems and orders.
+        `accuracy` of each arm; `gains` of learning over each other arm: in `all` problems and in
+        the `last_half` of the orders, mean and 95 % interval of a paired bootstrap over problems,
+        each with its mean over the orders; and `by_order`, the gain in each order.
     """
-    size = len(marks[ARMS[0]][0])
+    orders = [list(marks) for marks in measured.learning]
+    frozen = [{name: measured.frozen[name] for name in order} for order in orders]
+    empty = [{name: measured.empty[name] for name in order} for order in orders]
+    arms = dict(zip(ARMS, (measured.learning, frozen, empty), strict=True))
+    size = len(orders[0])
     bounds = [round(size * place / parts) for place in range(parts + 1)]
     rows = [
         {"from": start + 1, "to": end}
-        | {arm: fmean(one for order in marks[arm] for one in order[start:end]) for arm in ARMS}
+        | {
+            arm: fmean(one for o in marks for one in _part(o, start, end))
+            for arm, marks in arms.items()
+        }
         for start, end in pairwise(bounds)
         if end > start
     ]
     return {
         "problems": size,
-        "orders": len(marks[ARMS[0]]),
+        "orders": len(orders),
         "parts": rows,
-        "accuracy": {arm: fmean(one for order in marks[arm] for one in order) for arm in ARMS},
+        "accuracy": {
+            arm: fmean(one for o in marks for one in o.values()) for arm, marks in arms.items()
+        },
         "gains": {
-            arm: {"all": _gain(marks, arm, 0), "last_half": _gain(marks, arm, size // 2)}
+            arm: {
+                "all": _gain(measured.learning, arms[arm], 0),
+                "last_half": _gain(measured.learning, arms[arm], size // 2),
+                "by_order": [
+                    fmean(a.values()) - fmean(b.values())
+                    for a, b in zip(measured.learning, arms[arm], strict=True)
+                ],
+            }
             for arm in ARMS[1:]
         },
     }
 
 
-def _gain(marks: Marks, arm: str, start: int) -> list[float]:
-    first = [one for order in marks[arm] for one in order[start:]]
-    second = [one for order in marks[ARMS[0]] for one in order[start:]]
-    return list(paired_bootstrap(first, second, seed=0))
+def _part(marks: Marks, start: int, end: int) -> list[float]:
+    return list(marks.values())[start:end]
 
 
-def _in_order(plan: Plan, records: Sequence[Record]) -> list[float]:
-    solved = {record.id: float(record.correct is True) for record in records}
-    return [solved[problem.id] for problem in plan.problems]
+def _gain(learning: Sequence[Marks], other: Sequence[Marks], start: int) -> list[float]:
+    """Return what learning gains over another arm from a place in the orders on."""
+    gains = defaultdict[str, list[float]](list)
+    for first, second in zip(other, learning, strict=True):
+        for name in list(second)[start:]:
+            gains[name].append(second[name] - first[name])
+    means = [fmean(values) for values in gains.values()]
+    return list(paired_bootstrap([0.0] * len(means), means, seed=0))
 
 
 def _print(figures: dict[str, Any]) -> None:
@@ -162,9 +203,10 @@ def _print(figures: dict[str, Any]) -> None:
     output.print_table(table)
     output.print_text(f"{figures['problems']} problems in {figures['orders']} orders")
     for arm, gains in figures["gains"].items():
-        for what, gain in gains.items():
-            mean, low, high = (100 * value for value in gain)
-            where = "in all" if what == "all" else "in the last half"
+        for what, where in (("all", "in all"), ("last_half", "in the last half")):
+            mean, low, high = (100 * value for value in gains[what])
             output.print_text(
                 f"learning over {arm}, {where}: {mean:+.1f} [{low:+.1f}, {high:+.1f}] points"
             )
+        by_order = ", ".join(f"{100 * gain:+.1f}" for gain in gains["by_order"])
+        output.print_text(f"learning over {arm}, order by order: {by_order} points")

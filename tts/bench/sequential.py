@@ -14,15 +14,15 @@ from typing import Annotated
 import typer
 
 from tts.bench.crossover_figures import Measured, Point, compare, runs_curve, table_of
-from tts.bench.engines import runtime_of
+from tts.bench.engines import load_finished, runtime_of
 from tts.console import flags, output
 from tts.console.progress import watch
 from tts.engine.spec import EngineSpec
-from tts.errors import InputError, OutageError
+from tts.errors import InputError
 from tts.evals.independent_samples import powers_of_two
 from tts.evals.laws.series import series_of_run
 from tts.evals.records import Record
-from tts.evals.run_store import StoredRun, load_run, log_of
+from tts.evals.run_store import StoredRun, log_of
 from tts.evaluation import Scope, plan_all, run_plans
 from tts.operators.force import force
 from tts.presets.load import Preset, load_preset
@@ -160,13 +160,7 @@ class _Bench:
         """
         plans = plan_all([self.benchmark], preset, self.scope, self.runtime.parts)
         (done,) = await run_plans(self.runtime, plans=plans, out=self.out, logs=logs, watch=watch)
-        run = load_run(Path(done.out))
-        if not run.is_finished:
-            raise OutageError(
-                f"{run.folder}: {run.planned - len(run.records)} problems lack samples; the same "
-                "command tries them again"
-            )
-        return run
+        return load_finished(Path(done.out))
 
 
 def _thinking_for(limit: int) -> Preset:

@@ -1,6 +1,7 @@
 """Search over presets and their parameters at one cost a problem."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,8 +9,10 @@ import typer
 
 from tts.cli._engine import EngineFlags, with_engine
 from tts.cli._preset_text import preset_lines
+from tts.cli._repeats import print_repeats
 from tts.console import flags, output
 from tts.console.progress import watch
+from tts.errors import InputError
 from tts.evals.compare import compare
 from tts.evals.run_store import load_run
 from tts.evals.units import amount, parse_unit
@@ -18,6 +21,7 @@ from tts.parts import plugins
 from tts.session.runtime import Runtime
 from tts.storage.sealed_lines import check_place, write_text
 from tts.tuning.propose import Optimiser
+from tts.tuning.repeats import Repeat, Repeats
 from tts.tuning.space import Space, load_space
 from tts.tuning.trial import Trial
 from tts.tuning.tune import Found, Search, check_optimiser
@@ -95,6 +99,19 @@ def search_command(
         Path, typer.Option("--preset", help="The preset file to write.", metavar="FILE")
     ] = Path("found.yaml"),
     seed: flags.SeedFlag = 0,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            "--seeds",
+            min=1,
+            help="Search and test so often, from as many seeds, and say what the choices are worth "
+            "on average.",
+        ),
+    ] = 1,
+    against: Annotated[
+        Optimiser | None,
+        typer.Option("--against", help="Let this optimiser search with the same seeds, too."),
+    ] = None,
     out: flags.OutFlag = Path("runs/search"),
     *,
     engine: EngineFlags,
@@ -107,6 +124,9 @@ def search_command(
 
     Example: tts search chain --space space.yaml --cost 1000 --trials 24 --test 200
     """
+    is_repeated = seeds > 1 or against is not None
+    if is_repeated and test is None:
+        raise InputError("--seeds and --against compare choices on test problems: add --test N")
     scope = Scope.of(
         data=data,
         map=flags.to_map(columns),
@@ -116,8 +136,20 @@ def search_command(
     )
     check_place(preset)
     known = load_space(space)
-    check_optimiser(optimiser, known)
+    optimisers = list(dict.fromkeys(filter(None, (optimiser, against))))
+    for name in optimisers:
+        check_optimiser(name, known)
     search = Search(engine.runtime(), benchmark, scope, cost, out, parse_unit(unit), watch)
+    if is_repeated and test is not None:
+        repeats = Repeats(search, known, trials, test, most_tokens, _tell)
+        done = output.run_async(
+            _repeat(repeats, optimisers, range(seed, seed + seeds)),
+            if_interrupted="interrupted; the same command goes on",
+        )
+        print_repeats(done, search.unit)
+        best = max((one.found.best for one in done[optimiser]), key=lambda trial: trial.merit)
+        _write(preset, best)
+        return
     options: dict[str, Any] = {
         "trials": trials,
         "optimiser": optimiser,
@@ -130,9 +162,7 @@ def search_command(
         if_interrupted="interrupted; the same command goes on",
     )
     _print(found, known)
-    write_text(preset, "\n".join(preset_lines(found.best.point.load())) + "\n")
-    output.print_text(f"choice {found.best.point}")
-    output.print_text(f"preset {preset}")
+    _write(preset, found.best)
     if tests:
         _print_test(tests, search.unit)
     else:
@@ -140,6 +170,13 @@ def search_command(
         words += ["--data", str(data)] if data is not None else []
         words += [word for pair in columns or () for word in ("--map", pair)]
         output.print_text(f"use    {shlex.join([*words, *engine.to_arguments()])}")
+
+
+async def _repeat(
+    repeats: Repeats, optimisers: Sequence[Optimiser], seeds: Sequence[int]
+) -> dict[Optimiser, list[Repeat]]:
+    async with repeats.search.runtime:
+        return await repeats.run(optimisers, seeds)
 
 
 async def _run(
@@ -152,6 +189,12 @@ async def _run(
             return found, []
         points = dict.fromkeys((found.unchanged.point, found.best.point))
         return found, await search.test(points, "test", test)
+
+
+def _write(preset: Path, best: Trial) -> None:
+    write_text(preset, "\n".join(preset_lines(best.point.load())) + "\n")
+    output.print_text(f"choice {best.point}")
+    output.print_text(f"preset {preset}")
 
 
 def _tell(trial: Trial) -> None:

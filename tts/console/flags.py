@@ -71,6 +71,14 @@ EngineArgFlag = Annotated[
     list[str] | None,
     typer.Option("--engine-arg", help="An option of its engine.", metavar="KEY=VALUE"),
 ]
+EngineForFlag = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--engine-for",
+        help="Another engine, by the name that a preset asks it by. Repeat it for more.",
+        metavar="NAME=SPEC",
+    ),
+]
 PoolFlag = Annotated[
     list[str] | None,
     typer.Option(

@@ -104,7 +104,7 @@ class LanguageProposer:
         self._waiting.append(point)
 
     def _prompt(self, request: str) -> str:
-        offered = json.dumps(self._space.choices, indent=1)
+        offered = json.dumps(self._space.searched, indent=1)
         shown = dict.fromkeys([*self._guidelines[:1], *self._guidelines[-2:]])
         said = "\n\n".join(f"Earlier guideline: {text}" for text in shown)
         results = "\n".join(self._results)
@@ -136,11 +136,11 @@ def parse_proposals(text: str) -> list[Any]:
 def mend(proposal: Any, space: Space, draw: random.Random) -> tuple[Point, bool] | None:
     """Return the point that a proposal means, and whether it had to be changed; None for none."""
     preset = proposal.get("preset") if isinstance(proposal, dict) else None
-    if not isinstance(preset, str) or preset not in space.choices:
+    if not isinstance(preset, str) or preset not in space.searched:
         return None
     given = proposal.get("values")
     given = given if isinstance(given, dict) else {}
-    offered = space.choices[preset]
+    offered = space.searched[preset]
     chosen = {path: _nearest(given.get(path), values, draw) for path, values in offered.items()}
     return Point(preset, tuple(chosen.items())), given != chosen
 

@@ -82,9 +82,9 @@ class OptunaProposer:
             self._study.tell(asked, score)
 
     def _point(self, trial: Any) -> Point:
-        preset = trial.suggest_categorical(_PRESET, list(self._space.choices))
+        preset = trial.suggest_categorical(_PRESET, list(self._space.searched))
         chosen = []
-        for path, values in self._space.choices[preset].items():
+        for path, values in self._space.searched[preset].items():
             texts = [json.dumps(value) for value in values]
             text = trial.suggest_categorical(f"{preset}/{path}", texts)
             chosen.append((path, json.loads(text)))
@@ -93,6 +93,6 @@ class OptunaProposer:
 
 def random_point(space: Space, draw: random.Random) -> Point:
     """Return a point of a space: a preset, and then each of its values, evenly drawn."""
-    preset = draw.choice(list(space.choices))
-    values = [(path, draw.choice(values)) for path, values in space.choices[preset].items()]
+    preset = draw.choice(list(space.searched))
+    values = [(path, draw.choice(values)) for path, values in space.searched[preset].items()]
     return Point(preset, tuple(values))

@@ -75,7 +75,12 @@ class Space:
     @property
     def size(self) -> int:
         """Different points; presets with their own values are not counted."""
-        return sum(math.prod(map(len, choices.values())) for choices in self.choices.values())
+        return sum(math.prod(map(len, values.values())) for values in self.searched.values())
+
+    @property
+    def searched(self) -> Mapping[str, Mapping[str, tuple[Any, ...]]]:
+        """The choices of presets that have any; the others run as they are, and only so."""
+        return {preset: values for preset, values in self.choices.items() if values}
 
     def unchanged(self) -> list[Point]:
         """Return every preset with its own values."""

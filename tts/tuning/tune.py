@@ -114,14 +114,14 @@ class Search:
                 optimiser does not fit the space.
             EngineError: A model cannot be loaded, or an engine died; what was finished is kept.
         """
-        sizes = self._sizes()
+        parts = self._parts(space)
         check_optimiser(optimiser, space)
         asker = Asker.of(self.runtime, self.out, seed)
         proposer = self._proposer(space, optimiser, seed, asker)
         edges = self._edges(space) + ([asker.preset] if optimiser == "llm" else [])
         self.runtime.check(edges)
         async with self.runtime.serving([preset.pipeline for preset in edges]) as core:
-            unchanged = [await self._try(core, one, sizes[-1], tell) for one in space.unchanged()]
+            unchanged = [await self._try(core, one, parts[-1], tell) for one in space.unchanged()]
             for trial in unchanged:
                 proposer.tell(trial, self._score(trial))
             tried: list[Trial] = []
@@ -129,13 +129,13 @@ class Search:
                 point = await proposer.propose()
                 if point is None:
                     break
-                tried.append(await self._try(core, point, sizes[0], tell))
+                tried.append(await self._try(core, point, parts[0], tell))
                 proposer.tell(tried[-1], self._score(tried[-1]))
             finalists = self._within(tried)
-            for size in sizes[1:]:
+            for part in parts[1:]:
                 kept = _better_half(finalists)
                 finalists = self._within(
-                    [await self._try(core, trial.point, size, tell) for trial in kept]
+                    [await self._try(core, trial.point, part, tell) for trial in kept]
                 )
         best = self._best(unchanged, finalists)
         ranked = sorted(finalists, key=lambda trial: trial.merit, reverse=True)
@@ -179,7 +179,11 @@ class Search:
         limit = f"{amount(self.cost)} {self.unit}"
         return LanguageProposer(space, seed, ask=ask, limit=limit)
 
-    def _sizes(self) -> list[int]:
+    def _parts(self, space: Space) -> list[Scope]:
+        """Return the problems of each rung; those of the last decide.
+
+        What graphs are drawn from is learned on the first ones, so that these decide nothing.
+        """
         limit = self.scope.limit
         if self.scope.split == "test":
             raise InputError(
@@ -188,7 +192,10 @@ class Search:
             )
         if limit is None or limit < _LEAST_PROBLEMS:
             raise InputError(f"a search needs --limit, of {_LEAST_PROBLEMS} problems or more")
-        return [-(-limit // part) for part in _RUNGS]
+        sizes = [-(-limit // part) for part in _RUNGS]
+        first = sizes[0] if space.models is not None else 0
+        rungs = [replace(self.scope, skip=first, limit=size - first) for size in sizes[1:]]
+        return [replace(self.scope, limit=sizes[0]), *rungs]
 
     def _score(self, trial: Trial) -> float:
         return trial.summary.accuracy if self._within([trial]) else TOO_DEAR
@@ -215,9 +222,9 @@ class Search:
         return most_tokens is not None and self.spent >= most_tokens
 
     async def _try(
-        self, core: Core, point: Point, size: int, tell: Callable[[Trial], None]
+        self, core: Core, point: Point, scope: Scope, tell: Callable[[Trial], None]
     ) -> Trial:
-        summary = await self._evaluate(core, point, replace(self.scope, limit=size))
+        summary = await self._evaluate(core, point, scope)
         if summary.cost.of(self.unit) is None:
             raise InputError(f"{self.unit} a problem are not known: {why_unknown(self.unit)}")
         trial = Trial(point, summary, self.unit)
