@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,11 @@ presets:
     n: [2, 4]
     sampling.temperature: [0.2, 0.7, 1.2]
 """
+
+
+def read_problems(run: Path) -> list[dict[str, Any]]:
+    """Return what a run says of its problems, a mapping for each."""
+    return [json.loads(line) for line in (run / "problems.jsonl").read_text().splitlines()]
 
 
 def script(ask: Ask) -> Line:
@@ -97,6 +103,31 @@ def test_a_search_that_is_begun_anew_goes_on(tts: Tts, asked: list[ScriptedEngin
     further = search(tts, "--trials", "7", "--test", "8")
     assert "tried  7 of 9 points" in further.out
     assert "test   self_consistency: " in further.out and "paired, of the choice" in further.out
+
+
+def test_searches_from_several_seeds_are_tested_side_by_side(
+    tts: Tts, asked: list[ScriptedEngine]
+) -> None:
+    more = ("--trials", "4", "--seeds", "2", "--against", "random")
+    refused = search(tts, *more)
+    assert refused.code == 2 and "add --test N" in refused.err and not asked
+    done = search(tts, *more, "--test", "8", "--cost", "30")
+    assert done.code == 0, done.err
+    for name in ("tpe over the best preset", "random over the best preset", "tpe over random"):
+        assert f"gain   {name}: " in done.out
+    assert "note   2 seeds, the same 8 test problems" in done.out
+    assert len([line for line in done.out.splitlines() if "note   random, search" in line]) == 2
+    assert {folder.name for folder in Path("runs/search").iterdir()} == {"seed-0", "seed-1"}
+    assert Path("found.yaml").exists() and len(asked) == 1
+    again = search(tts, *more, "--test", "8", "--cost", "30")
+    assert again.out == done.out
+    assert [engine.requests for engine in asked[1:]] == [[]]
+
+
+def test_a_preset_without_values_runs_as_it_is_alone(tts: Tts, asked: list[ScriptedEngine]) -> None:
+    Path("space.yaml").write_text("presets: {single: , self_consistency: {n: [2, 4]}}")
+    done = search(tts, "--trials", "9")
+    assert "tried  2 of 2 points and 2 presets as they are" in done.out, done.err
 
 
 def test_what_costs_too_much_is_out(tts: Tts, asked: list[ScriptedEngine]) -> None:
@@ -228,6 +259,11 @@ def test_graphs_of_models_are_searched(
     assert "likeliest edges: " in done.out
     assert "choice runs/search/graphs/graph-" in done.out and "100.0%" in done.out
     assert "engine: big" in Path("found.yaml").read_text()
+    # Learned on the first eight problems, compared on the other 24.
+    counts = {len(read_problems(run)) for run in Path("runs/search").glob("file-*")}
+    assert counts == {8, 16 - 8, 32 - 8}
+    best = max(Path("runs/search").glob("file-graph-*"), key=lambda run: len(read_problems(run)))
+    assert {row["problem"] for row in read_problems(best)} == {f"s{i}" for i in range(8, 32)}
     assert search(tts, *more).out == done.out
     options = ("--data", "sums.jsonl", "--preset", "found.yaml", "--limit", "8", "--json")
     evaluated = tts("eval", "file", *options, "--engine-for", "big=bundled:draft")

@@ -6,9 +6,10 @@ import pytest
 
 from tests.support.scripts import in_order, says
 from tests.support.solving import solve
-from tts.engine.scripted import ScriptedEngine
+from tts.engine.scripted import ALL, ScriptedEngine
 from tts.errors import CapabilityError, InputError
 from tts.operators.delegate import delegate
+from tts.operators.fuse import fuse
 from tts.operators.sample import sample
 from tts.operators.vote import vote
 from tts.parts import catalog
@@ -67,3 +68,16 @@ def test_a_missing_engine_is_refused_before_a_sample() -> None:
     assert not engine.requests
     with pytest.raises(InputError, match="unknown strategy 'nothing'"):
         cascade(then="nothing")
+
+
+def test_a_body_without_an_engine_asks_the_runs_own() -> None:
+    """So that a search may try the own model in the place of another."""
+    own, other = ScriptedEngine(says(7)), ScriptedEngine(says(12))
+    body = sample(n=2) >> vote()
+    result = solve(own, delegate(body=body, engine=""), engines={"other": other})
+    assert result.answer is not None and result.answer.text == "7"
+    assert (len(own.requests), len(other.requests)) == (1, 0)
+    mute = ScriptedEngine(says(7), capabilities=replace(ALL, own_prompts=False))
+    fused = sample(n=2) >> fuse()
+    with pytest.raises(CapabilityError, match="which ScriptedEngine"):
+        solve(mute, delegate(body=fused, engine=""), engines={"other": other})

@@ -23,18 +23,22 @@ class Delegate(OperatorModel):
     bodies = ("body",)
 
     body: SourceBody = Field(description="pipeline that asks the other engine")
-    engine: str = Field(min_length=1, description="name of the other engine in the run")
+    engine: str = Field(
+        description="name of the other engine in the run; the one asked so far if empty"
+    )
 
     @property
     def spec(self) -> Spec:
         """What the body gives; its needs are the other engine's to meet."""
         inner = body_spec([self.body])
+        if not self.engine:
+            return replace(inner, accepts=None)
         engines = tuple(dict.fromkeys((self.engine, *inner.engines)))
         return replace(inner, accepts=None, needs=frozenset(), model="", engines=engines)
 
     async def run(self, context: Context, inputs: Sequence[Inlet], outlet: Outlet) -> None:
         """Run the body; closing the outlet closes it."""
-        branch = context.branch(self.body, name=self.engine, engine=self.engine)
+        branch = context.branch(self.body, name=self.engine or "own", engine=self.engine)
         branch.finish()
         async for trajectory in branch.results:
             outlet.send(trajectory)
