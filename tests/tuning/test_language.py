@@ -107,7 +107,8 @@ def test_the_model_is_shown_the_space_the_limit_and_all_that_was_tried() -> None
     # The one that it proposes is new in the first round alone; four and five are drawn.
     assert len(set(points)) == 6
     assert proposer.notes == [
-        "2 rounds: 1 proposals as the model made them, 0 mended, 7 replaced by random ones"
+        "2 rounds: 1 proposals as the model made them, 0 mended; replaced by random ones: 1 known "
+        "before, 6 unreadable or missing"
     ]
 
 

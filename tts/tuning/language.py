@@ -39,8 +39,8 @@ class LanguageProposer:
     """Asks a model for a batch of points at a time.
 
     A value that is not offered is taken for the nearest one that is (numbers), or drawn; so are
-    values that are missing. What cannot be read, is known already or names no preset of the space
-    is replaced by a random point. Both are counted.
+    values that are missing. What cannot be read or names no preset of the space, and what is known
+    already, is replaced by a random point. All are counted.
 
     Args:
         space: What may be tried.
@@ -56,14 +56,15 @@ class LanguageProposer:
         self._guidelines: list[str] = []
         self._tried: set[Point] = set()
         self._waiting: list[Point] = []
-        self._rounds = self._read = self._mended = self._replaced = 0
+        self._rounds = self._read = self._mended = self._known = self._unread = 0
 
     @property
     def notes(self) -> list[str]:
         """How many proposals were usable."""
         return [
             f"{self._rounds} rounds: {self._read} proposals as the model made them, {self._mended} "
-            f"mended, {self._replaced} replaced by random ones"
+            f"mended; replaced by random ones: {self._known} known before, {self._unread} "
+            "unreadable or missing"
         ]
 
     async def propose(self) -> Point | None:
@@ -94,12 +95,13 @@ class LanguageProposer:
             self._mended += changed
             self._read += not changed
         else:
+            self._known += mended is not None
+            self._unread += mended is None
             drawn = (random_point(self._space, self._draw) for _ in range(MAX_REPEATS))
             found = next((one for one in drawn if one not in self._tried), None)
             if found is None:
                 return
             point = found
-            self._replaced += 1
         self._tried.add(point)
         self._waiting.append(point)
 

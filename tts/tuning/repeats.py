@@ -22,7 +22,7 @@ from tts.types.figures import Interval
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Standing:
     """A preset on the test problems.
 
     Attributes:
@@ -50,8 +50,8 @@ class Repeat:
     """
 
     found: Found
-    unchanged: Tested
-    choice: Tested
+    unchanged: Standing
+    choice: Standing
 
 
 class Worth(NamedTuple):
@@ -131,21 +131,21 @@ class Repeats:
         )
         points = (found.unchanged.point, found.best.point)
         runs = await search.test(dict.fromkeys(points), "test", self.test)
-        tested = [
-            Tested(_correct(load_run(Path(run.out)).records), run.cost.of(search.unit) or 0.0)
+        standings = [
+            Standing(_correct(load_run(Path(run.out)).records), run.cost.of(search.unit) or 0.0)
             for run in runs
         ]
-        return Repeat(found, tested[0], tested[-1])
+        return Repeat(found, standings[0], standings[-1])
 
 
-def worth(tested: Sequence[Tested], changed: int = 0) -> Worth:
+def worth(standings: Sequence[Standing], changed: int = 0) -> Worth:
     """Return what presets are worth, one for each seed."""
-    accuracies = [one.accuracy for one in tested]
-    cost = fmean(one.cost for one in tested)
+    accuracies = [one.accuracy for one in standings]
+    cost = fmean(one.cost for one in standings)
     return Worth(fmean(accuracies), bootstrap_interval(accuracies, seed=0), cost, changed)
 
 
-def gain(first: Sequence[Tested], second: Sequence[Tested]) -> Gain:
+def gain(first: Sequence[Standing], second: Sequence[Standing]) -> Gain:
     """Return what the second presets gain over the first, pair by pair of one seed's.
 
     Raises:
