@@ -4,7 +4,8 @@ Successive halving (Jamieson and Talwalkar 2016, arXiv:1502.07943): every trial 
 the problems, the better half of them half of the problems, and the better half of those all. All
 trials share their seeds, and a sample that an earlier one drew is not drawn again, so that a trial
 costs what is new in it. Who costs more than the limit, a problem on average, is out. The choice is
-the finalist with the highest lower bound of its accuracy; the test split is not looked at.
+the finalist with the highest lower bound of its accuracy; the test split is not looked at. In a
+space of graphs the first quarter, on which these are learned, counts no more from then on.
 """
 
 from collections.abc import Callable, Iterable, Sequence
