@@ -40,6 +40,34 @@ def test_what_cannot_be_read_teaches_nothing(text: str) -> None:
     assert parse_concepts(text) == []
 
 
+def test_sentences_with_colons_are_read() -> None:
+    """YAML takes each of these colons for a mapping's, and reads nothing of the list."""
+    text = """```yaml
+- name: Total cost
+  kind: routine
+  description: The rule is: price times number,
+    then add up
+  parameters:
+    - price: float
+  cues:
+    - Words such as "each": they tell a price per piece
+    - "how much" is asked
+  notes: [multiply first]
+- name: Rates
+  description: speed: distance over time
+```"""
+    first, second = parse_concepts(text)
+    assert first == Concept(
+        "Total cost",
+        "routine",
+        "The rule is: price times number, then add up",
+        ("price: float",),
+        ('Words such as "each": they tell a price per piece', '"how much" is asked'),
+        ("multiply first",),
+    )
+    assert (second.name, second.description) == ("Rates", "speed: distance over time")
+
+
 def test_it_is_shown_with_its_cues_and_notes() -> None:
     (concept,) = parse_concepts(WRITTEN)
     assert str(concept) == (

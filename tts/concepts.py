@@ -6,6 +6,7 @@ parameters, a description, cues that it is of use, and notes on how. Entries of 
 the first description and kind stay, cues, notes and parameters are united.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +17,8 @@ import yaml
 from tts.storage.bounded_yaml import compose, construct
 
 _FENCE = re.compile(r"```(?:ya?ml)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
+_LEAD = re.compile(r"^(\s*(?:-\s+)?(?:(?:name|kind|description|parameters|cues|notes):(?:\s+|$))?)")
+_AS_IT_IS = re.compile(r"\".*\"|'.*'|\[.*\]|\{.*\}")
 _KINDS = ("structure", "routine")
 _MOST_CHARS = 400  # of a description, cue or note; the rest is left out
 
@@ -84,16 +87,41 @@ def merge(concepts: Iterable[Concept]) -> list[Concept]:
 
 
 def parse_concepts(text: str) -> list[Concept]:
-    """Return the concepts of a model's YAML list; what cannot be read is none."""
+    """Return the concepts of a model's YAML list; what cannot be read is none.
+
+    Where YAML reads nothing, it tries again with every sentence quoted: models write colons into
+    them ("A rule: add").
+    """
     fenced = _FENCE.findall(text)
+    written = fenced[-1] if fenced else text
+    return _read(written) or _read(_quoted(written))
+
+
+def _read(text: str) -> list[Concept]:
     try:
-        node = compose(fenced[-1] if fenced else text)
+        node = compose(text)
         values = None if node is None else construct(node)
     except yaml.YAMLError:
         return []
     entries = values if isinstance(values, list) else [values]
     made = (Concept.of(entry) for entry in entries if isinstance(entry, Mapping))
     return [concept for concept in made if concept is not None]
+
+
+def _quoted(text: str) -> str:
+    """Return YAML in which every plain scalar stands in quotation marks, on one line."""
+    parts: list[tuple[str, str]] = []  # what a line begins with, and its scalar
+    for line in text.splitlines():
+        _, lead, value = _LEAD.split(line, maxsplit=1)
+        if lead.strip() or not parts:
+            parts.append((lead, value))
+        elif value:  # goes on with the line before
+            parts[-1] = parts[-1][0], f"{parts[-1][1]} {value}".strip()
+    return "\n".join(lead + (_as_scalar(value) if value else "") for lead, value in parts)
+
+
+def _as_scalar(value: str) -> str:
+    return value if _AS_IT_IS.fullmatch(value) else json.dumps(value, ensure_ascii=False)
 
 
 def named_in(text: str, concepts: Sequence[Concept], most: int) -> list[Concept]:
