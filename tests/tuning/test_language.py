@@ -31,7 +31,13 @@ FOUR = {"preset": "mixture", "values": {"n": 4, "engine": "big"}}
             {"preset": "c"},
         ]),
         ("no list", []),
+        ('[{"preset": "a", "n": ' + "9" * 5000 + "}]", []),
         ('[{"preset": "a"', []),
+        ('[{"preset": "a"}, {"preset": "b", "val', [{"preset": "a"}]),
+        ('[{"preset": "a"}, {"preset": "b"},]', [{"preset": "a"}, {"preset": "b"}]),
+        ('1. {"n": 2}\n2. {"preset": "a", "values": {"n": 2}}', [
+            {"preset": "a", "values": {"n": 2}},
+        ]),
     ],
 )  # fmt: skip
 def test_the_last_list_of_a_reply_is_read(text: str, found: list[Any]) -> None:
@@ -44,6 +50,8 @@ def test_the_last_list_of_a_reply_is_read(text: str, found: list[Any]) -> None:
         (FOUR, (4, "big"), False),
         ({**FOUR, "values": {"n": 12, "engine": "big"}}, (16, "big"), True),  # 16 is nearer than 4
         ({**FOUR, "values": {"n": 4, "engine": "big", "k": 3}}, (4, "big"), True),
+        ({**FOUR, "values": {"n": "4", "engine": "big"}}, (4, "big"), True),
+        ({"preset": "mixture", "n": 4, "engine": "big"}, (4, "big"), False),
     ],
 )
 def test_values_that_are_not_offered_become_the_nearest(
@@ -58,7 +66,17 @@ def test_what_names_no_preset_means_nothing(proposal: Any) -> None:
     assert mend(proposal, SPACE, random.Random(0)) is None
 
 
-@pytest.mark.parametrize("values", [None, {}, {"engine": "huge"}, {"n": True, "engine": None}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        None,
+        {},
+        {"engine": "huge"},
+        {"n": True, "engine": None},
+        {"n": 10**400},
+        {"n": "[" * 99_999, "engine": "9" * 5000},
+    ],
+)
 def test_missing_values_are_drawn(values: Any) -> None:
     mended = mend({"preset": "mixture", "values": values}, SPACE, random.Random(0))
     assert mended is not None

@@ -14,7 +14,8 @@ before the first proposal are the presets as they are, in place of each part's m
 import json
 import random
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from tts.tuning.propose import MAX_REPEATS, TOO_DEAR, random_point
@@ -22,6 +23,7 @@ from tts.tuning.space import Point, Space
 from tts.tuning.trial import Trial
 
 Ask = Callable[[str, str], Awaitable[str]]  # takes a name for the request, and what is asked
+_HUGE = 1e300  # beyond, differences overflow
 _BATCH = 5  # proposals of one reply
 _INSIGHTS = """\
 What is known of such searches:
@@ -125,14 +127,34 @@ class LanguageProposer:
 
 
 def parse_proposals(text: str) -> list[Any]:
-    """Return the entries of the last JSON list of a reply; none where there is no list."""
+    """Return the entries of the last JSON list of a reply.
+
+    Where no list can be read, since it was cut or has a comma too many, these are all objects of
+    the reply that name a preset.
+    """
     for match in reversed(list(re.finditer(r"\[\s*\{", text))):
         try:
             values, _ = json.JSONDecoder().raw_decode(text[match.start() :])
-        except (json.JSONDecodeError, RecursionError):  # lists within lists
+        except (
+            ValueError,
+            RecursionError,
+        ):  # no JSON, a number of too many digits, lists within lists
             continue
         return list(values)
-    return []
+    return list(_objects(text))
+
+
+def _objects(text: str) -> Iterator[dict[str, Any]]:
+    place = text.find("{")
+    while place >= 0:
+        try:
+            found, end = json.JSONDecoder().raw_decode(text, place)
+        except (ValueError, RecursionError):
+            end = place + 1
+        else:
+            if "preset" in found:
+                yield found
+        place = text.find("{", end)
 
 
 def mend(proposal: Any, space: Space, draw: random.Random) -> tuple[Point, bool] | None:
@@ -140,7 +162,7 @@ def mend(proposal: Any, space: Space, draw: random.Random) -> tuple[Point, bool]
     preset = proposal.get("preset") if isinstance(proposal, dict) else None
     if not isinstance(preset, str) or preset not in space.searched:
         return None
-    given = proposal.get("values")
+    given = proposal.get("values", {path: proposal[path] for path in proposal if path != "preset"})
     given = given if isinstance(given, dict) else {}
     offered = space.searched[preset]
     chosen = {path: _nearest(given.get(path), values, draw) for path, values in offered.items()}
@@ -150,13 +172,16 @@ def mend(proposal: Any, space: Space, draw: random.Random) -> tuple[Point, bool]
 def _nearest(given: Any, values: Sequence[Any], draw: random.Random) -> Any:
     if given in values:
         return values[values.index(given)]
+    if isinstance(given, str):  # a number in quotation marks
+        with suppress(ValueError, RecursionError):
+            return _nearest(json.loads(given), values, draw)
     if _is_number(given) and (numbers := [value for value in values if _is_number(value)]):
         return min(numbers, key=lambda value: abs(value - given))
     return draw.choice(values)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _HUGE
 
 
 def _request(count: int) -> str:
