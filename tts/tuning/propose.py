@@ -43,7 +43,8 @@ class Proposer(Protocol):
 class OptunaProposer:
     """The tree-structured Parzen estimator (Bergstra et al. 2011) as Optuna has it, or chance.
 
-    The estimator takes a parameter of one preset for another than that of the next.
+    Optuna draws the first ten points by chance in any case: up to there the two are one. The
+    estimator takes a parameter of one preset for another than that of the next.
 
     Args:
         space: What may be tried.
