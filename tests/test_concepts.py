@@ -41,31 +41,43 @@ def test_what_cannot_be_read_teaches_nothing(text: str) -> None:
 
 
 def test_sentences_with_colons_are_read() -> None:
-    """YAML takes each of these colons for a mapping's, and reads nothing of the list."""
+    """YAML takes these colons for a mapping's, and reads nothing of the list."""
+    # Qwen2.5-Coder-1.5B wrote this of a problem of GSM8K.
     text = """```yaml
-- name: Total cost
+- name: Converting Time Units
   kind: routine
-  description: The rule is: price times number,
-    then add up
-  parameters:
-    - price: float
+  description: This example teaches how to convert minutes to hours.
+  parameters: n: int
   cues:
-    - Words such as "each": they tell a price per piece
-    - "how much" is asked
-  notes: [multiply first]
-- name: Rates
-  description: speed: distance over time
+    - Example: Convert 30 minutes to hours.
+    - Output: 0.5 hours
+  notes:
+    - This skill is essential for time-related calculations in many fields.
 ```"""
-    first, second = parse_concepts(text)
-    assert first == Concept(
-        "Total cost",
+    (concept,) = parse_concepts(text)
+    assert concept == Concept(
+        "Converting Time Units",
         "routine",
-        "The rule is: price times number, then add up",
-        ("price: float",),
-        ('Words such as "each": they tell a price per piece', '"how much" is asked'),
-        ("multiply first",),
+        "This example teaches how to convert minutes to hours.",
+        ("n: int",),
+        ("Example: Convert 30 minutes to hours.", "Output: 0.5 hours"),
+        ("This skill is essential for time-related calculations in many fields.",),
     )
-    assert (second.name, second.description) == ("Rates", "speed: distance over time")
+
+
+def test_a_sentence_may_go_on_in_the_next_line_and_hold_quotation_marks() -> None:
+    text = """- name: Rates
+  description: The rule is: speed is
+    distance over time, in "km per h": über alles
+  cues:
+    - "how far" is asked: multiply
+  notes: [divide first]"""
+    (concept,) = parse_concepts(text)
+    assert (
+        concept.description == 'The rule is: speed is distance over time, in "km per h": über alles'
+    )
+    assert concept.cues == ('"how far" is asked: multiply',)
+    assert concept.notes == ("divide first",)
 
 
 def test_it_is_shown_with_its_cues_and_notes() -> None:

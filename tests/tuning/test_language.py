@@ -52,6 +52,8 @@ def test_the_last_list_of_a_reply_is_read(text: str, found: list[Any]) -> None:
         ({**FOUR, "values": {"n": 4, "engine": "big", "k": 3}}, (4, "big"), True),
         ({**FOUR, "values": {"n": "4", "engine": "big"}}, (4, "big"), True),
         ({"preset": "mixture", "n": 4, "engine": "big"}, (4, "big"), False),
+        # As Qwen2.5-Coder-1.5B writes them, in the form in which values are offered.
+        ({**FOUR, "values": {"n": [3, 6], "engine": ["big"]}}, (4, "big"), True),
     ],
 )
 def test_values_that_are_not_offered_become_the_nearest(
@@ -119,6 +121,7 @@ def test_the_model_is_shown_the_space_the_limit_and_all_that_was_tried() -> None
     first, _, last = (text for _, text in asked)
     assert points[0] == Point("mixture", (("n", 4), ("engine", "big")))
     assert '"preset": "single", "values": {}, "accuracy": 0.25' in first
+    assert 'such as {"preset": "mixture", "values": {"n": 1, "engine": "small"}}' in first
     assert '"tokens a problem": 77' in first and "900 tokens" in first and '"big"' in first
     assert last.count("(too dear)") == 5
     assert "Earlier guideline: " in last and "said in guidelines 1" in last

@@ -136,7 +136,9 @@ def search_command(
     )
     check_place(preset)
     known = load_space(space)
-    optimisers = list(dict.fromkeys(filter(None, (optimiser, against))))
+    optimisers = [optimiser]
+    if against is not None and against != optimiser:
+        optimisers.append(against)
     for name in optimisers:
         check_optimiser(name, known)
     search = Search(engine.runtime(), benchmark, scope, cost, out, parse_unit(unit), watch)

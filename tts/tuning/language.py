@@ -85,7 +85,8 @@ class LanguageProposer:
             asked = self._prompt(_GUIDELINES)
             self._guidelines.append((await self._ask(f"guidelines {number}", asked)).strip())
         count = min(_BATCH, self._space.size - len(self._tried))
-        reply = await self._ask(f"proposals {number}", self._prompt(_request(count)))
+        request = _request(count, self._space)
+        reply = await self._ask(f"proposals {number}", self._prompt(request))
         proposals = parse_proposals(reply)[:count]
         for proposal in [*proposals, *[None] * (count - len(proposals))]:
             self._take(proposal)
@@ -170,6 +171,8 @@ def mend(proposal: Any, space: Space, draw: random.Random) -> tuple[Point, bool]
 
 
 def _nearest(given: Any, values: Sequence[Any], draw: random.Random) -> Any:
+    while isinstance(given, list) and given:  # several, as the space has them: the first is meant
+        given = given[0]
     if given in values:
         return values[values.index(given)]
     if isinstance(given, str):  # a number in quotation marks
@@ -184,10 +187,14 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _HUGE
 
 
-def _request(count: int) -> str:
+def _request(count: int, space: Space) -> str:
+    preset, offered = next(iter(space.searched.items()))
+    values = {path: values[0] for path, values in offered.items()}
+    example = json.dumps({"preset": preset, "values": values})
     return (
         f"Propose {count} further configurations, none of which was tried, the best guess first. "
-        'End with a JSON list of objects {"preset": NAME, "values": {PARAMETER: VALUE, ...}}.'
+        "End with a JSON list of objects with a preset and one value, not a list, for each of its "
+        f"parameters, such as {example}."
     )
 
 
