@@ -26,7 +26,7 @@ def print_repeats(repeats: Mapping[Optimiser, Sequence[Repeat]], unit: Unit) -> 
     for name, found in repeats.items():
         changed = sum(one.found.best is not one.found.unchanged for one in found)
         _row(table, name, worth([one.choice for one in found], changed))
-    _row(table, "nobody: the best preset as it is", worth(unchanged))
+    _row(table, "no optimiser", worth(unchanged))
     output.print_table(table)
     output.print_text()
     seeds, problems = len(unchanged), len(unchanged[0].correct)
