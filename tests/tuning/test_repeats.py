@@ -20,7 +20,7 @@ def test_a_gain_has_an_interval_over_seeds_and_one_over_problems() -> None:
     # Problem d alone is gained, by either seed: seeds agree, problems do not.
     found = gain([standing("1100"), standing("0110")], [standing("1101"), standing("0111")])
     assert found.by_seed == (0.25, 0.25, 0.25)
-    assert tuple(found.by_problem) == (0.25, 0.0, pytest.approx(0.75))
+    assert list(found.by_problem) == pytest.approx([0.25, 0.0, 0.75])
     # One seed gains two problems and the other loses two: problems agree, seeds do not.
     found = gain([standing("00"), standing("11")], [standing("11"), standing("00")])
     assert found.by_seed == (0.0, -1.0, 1.0)
