@@ -19,10 +19,9 @@ import typer
 from rich.table import Table
 
 from tts.bench.engines import runtime_of
-from tts.bench.facts import Asked
+from tts.bench.facts import Asked, ascending
 from tts.console import flags, output, tables
 from tts.console.progress import watch
-from tts.errors import InputError
 from tts.evals.metrics import Difference, Interval, paired_bootstrap, wilson_interval
 from tts.evals.run_store import StoredRun, load_run, read_events
 from tts.evals.runner import Plan
@@ -109,7 +108,7 @@ def recall(
 
     Example: tts bench recall --model FOLDER --problems 40
     """
-    wanted = _hops(hops)
+    wanted = ascending("--hops", hops, "1,2")
     limits = {"branching": branching, "expansions": expansions, "solutions": solutions}
     bench = _Bench(model, engine_args, problems, limits, tokens, seed, out)
     work = bench.run(wanted)
@@ -162,6 +161,10 @@ def _grade(problem: Problem, answer: Answer) -> Grade:
     return Grade(answer.canonical == problem.reference)
 
 
+def _retrieve(store: Path) -> Retrieve:
+    return Retrieve(file=str(store), least=0.0)  # the nearest, however far
+
+
 @dataclass(frozen=True, slots=True)
 class _Bench:
     """All runs of the benchmark."""
@@ -185,8 +188,8 @@ class _Bench:
                 plans = [self._plan(name, preset, asked) for name, preset in presets.items()]
                 done = await run_plans(runtime, plans=plans, out=self.out, watch=watch)
                 runs = [load_run(Path(summary.out)) for summary in done]
-                shown = self._retrieve(store)
-                found.append(figures(count, asked, dict(zip(presets, runs, strict=True)), shown))
+                by_name = dict(zip(presets, runs, strict=True))
+                found.append(figures(count, asked, by_name, _retrieve(store)))
         return found
 
     def _write(self, asked: Sequence[Asked], hops: int) -> Path:
@@ -197,9 +200,6 @@ class _Bench:
         file = self.out / f"facts-{hops}-{self.problems}-{self.seed}.txt"
         file.write_text("\n".join(facts) + "\n", encoding="utf-8")
         return file
-
-    def _retrieve(self, store: Path) -> Retrieve:
-        return Retrieve(file=str(store), least=0.0)  # the nearest, however far
 
     def _presets(self, store: Path) -> dict[str, Preset]:
         sampling = Sampling(temperature=0.7, top_p=0.95, max_tokens=self.tokens)
@@ -215,7 +215,7 @@ class _Bench:
         before = Preset(
             _BEFORE,
             "One sample behind passages that are like the problem.",
-            Pipeline.of(self._retrieve(store)) >> follow(),
+            Pipeline.of(_retrieve(store)) >> follow(),
             sampling,
             Budget(),
             {"sampling": asdict(sampling)},
@@ -251,23 +251,21 @@ def figures(
         before: What looks facts up before a solution is written.
     """
     right = {name: _right(run, asked) for name, run in runs.items()}
-    return Cell(
-        hops,
-        tuple(
+    arms = []
+    for name, run in runs.items():
+        gain = paired_bootstrap(right[_WITHOUT], right[name], seed=0)
+        arms.append(
             Arm(
                 name=name,
                 found=fmean(_found(run, asked, before)),
                 accuracy=fmean(right[name]),
                 interval=wilson_interval(sum(right[name]), len(asked)),
-                gain=None
-                if name == _WITHOUT
-                else paired_bootstrap(right[_WITHOUT], right[name], seed=0),
+                gain=None if name == _WITHOUT else gain,
                 tokens=fmean(record.usage.generated_tokens or 0 for record in run.records),
                 read=fmean(record.usage.prompt_tokens or 0 for record in run.records),
             )
-            for name, run in runs.items()
-        ),
-    )
+        )
+    return Cell(hops, tuple(arms))
 
 
 def _right(run: StoredRun, asked: Sequence[Asked]) -> list[float]:
@@ -288,16 +286,6 @@ def _found(run: StoredRun, asked: Sequence[Asked], before: Retrieve) -> Iterator
                 before.store.nearest(statement, least=before.least, most=before.passages)
             )
         yield all(fact in text for fact in one.facts)
-
-
-def _hops(text: str) -> list[int]:
-    try:
-        found = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"--hops {text}: write whole numbers, such as 1,2") from None
-    if found != sorted(set(found)) or found[0] < 1:
-        raise InputError(f"--hops {text}: write numbers from 1 on, ascending")
-    return found
 
 
 def _table(cell: Cell) -> Table:
