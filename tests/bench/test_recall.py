@@ -72,7 +72,8 @@ def test_no_two_problems_share_a_fact() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hops", "message"), [("1,x", "write whole numbers"), ("2,1", "from 1 on, ascending")]
+    ("hops", "message"),
+    [("1,x", "whole numbers"), ("2,1", "from 1 on, ascending"), ("1,5", "at most 4 facts")],
 )
 def test_hops_that_cannot_be_are_named(
     bench: Callable[..., Outcome], hops: str, message: str

@@ -9,7 +9,7 @@ can only be found while the solution is written.
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -22,6 +22,7 @@ from tts.bench.engines import runtime_of
 from tts.bench.facts import Asked, ascending
 from tts.console import flags, output, tables
 from tts.console.progress import watch
+from tts.errors import InputError
 from tts.evals.metrics import Difference, Interval, paired_bootstrap, wilson_interval
 from tts.evals.run_store import StoredRun, load_run, read_events
 from tts.evals.runner import Plan
@@ -38,13 +39,7 @@ _LOOK_UP = (
     "the paragraph after it is the note on that good, where there is one. Write the final answer "
     "as \\boxed{number}."
 )
-_SHOWN = PromptExample(
-    "Tom buys 3 of the good selomin. How many coins does he pay?",
-    "The good selomin.\n\nNote: The good selomin costs as much as the good hujoran.\n\n"
-    "The good hujoran.\n\nNote: The good hujoran costs 6 coins.\n\n"
-    "3 of the good selomin cost 3 * 6 = 18 coins. \\boxed{18}",
-)
-_PROMPT = PromptOptions(instruction=_LOOK_UP, examples=(_SHOWN,))
+_SHOWN = ("selomin", "hujoran", "wakelan", "cyrofin")  # goods of the example, none of a problem
 _BEFORE, _WITHOUT = "retrieved", "uct"
 
 
@@ -102,13 +97,16 @@ def recall(
 ) -> None:
     """Measure when a memory helps a tree search: on problems that need facts nobody can know.
 
-    One sample, one sample with passages that are like the problem before it, MCTS by UCT without a
-    memory, and with one, by UCT (CoAT) and by PUCT. A step is worth how likely its tokens were to
-    the model. Every way is a run in a folder of its own; the same command goes on where it was.
+    One sample behind passages that are like the problem, and MCTS whose steps name what they need:
+    by UCT without a memory, and with one by UCT (CoAT) and by PUCT. A step is worth how likely its
+    tokens were to the model. Every way is a run in a folder of its own; the same command goes on
+    where it was.
 
     Example: tts bench recall --model FOLDER --problems 40
     """
     wanted = ascending("--hops", hops, "1,2")
+    if wanted[-1] > len(_SHOWN):
+        raise InputError(f"--hops {hops}: a problem needs at most {len(_SHOWN)} facts")
     limits = {"branching": branching, "expansions": expansions, "solutions": solutions}
     bench = _Bench(model, engine_args, problems, limits, tokens, seed, out)
     work = bench.run(wanted)
@@ -143,10 +141,21 @@ def make(problems: int, hops: int, seed: int) -> list[Asked]:
             f"Ann buys {bought} of the good {chain[0]}. How many coins does she pay?",
             reference=str(bought * price),
             answer_type="integer",
-            prompt=_PROMPT,
         )
         asked.append(Asked(problem, (*links, f"The good {chain[-1]} costs {price} coins.")))
     return asked
+
+
+def _looking_up(hops: int) -> PromptOptions:
+    """Return how a problem is asked whose facts come as notes while it is solved."""
+    chain = _SHOWN[:hops]
+    links = [f"Note: The good {a} costs as much as the good {b}." for a, b in pairwise(chain)]
+    notes = [*links, f"Note: The good {chain[-1]} costs 6 coins."]
+    steps = [f"The good {one}.\n\n{note}" for one, note in zip(chain, notes, strict=True)]
+    end = f"3 of the good {chain[0]} cost 3 * 6 = 18 coins. \\boxed{{18}}"
+    asked = f"Tom buys 3 of the good {chain[0]}. How many coins does he pay?"
+    shown = PromptExample(asked, "\n\n".join([*steps, end]))
+    return PromptOptions(instruction=_LOOK_UP, examples=(shown,))
 
 
 def _names(count: int, draw: random.Random) -> list[str]:
@@ -185,7 +194,7 @@ class _Bench:
                 asked = make(self.problems, count, self.seed)
                 store = self._write(asked, count)
                 presets = self._presets(store)
-                plans = [self._plan(name, preset, asked) for name, preset in presets.items()]
+                plans = [self._plan(name, preset, asked, count) for name, preset in presets.items()]
                 done = await run_plans(runtime, plans=plans, out=self.out, watch=watch)
                 runs = [load_run(Path(summary.out)) for summary in done]
                 by_name = dict(zip(presets, runs, strict=True))
@@ -204,9 +213,9 @@ class _Bench:
     def _presets(self, store: Path) -> dict[str, Preset]:
         sampling = Sampling(temperature=0.7, top_p=0.95, max_tokens=self.tokens)
         heat = ["sampling.temperature=0.7", "sampling.top_p=0.95"]
-        common = [*heat, f"sampling.max_tokens={self.tokens}"]
         search = [
-            *common,
+            *heat,
+            f"sampling.max_tokens={self.tokens}",
             "verifier=confidence(measure=likelihood)",
             "association_weight=0",  # likelihoods of a step's own tokens say nothing of a memory
             *(f"{name}={value}" for name, value in self.limits.items()),
@@ -221,21 +230,20 @@ class _Bench:
             {"sampling": asdict(sampling)},
         )
         return {
-            "one sample": load_preset("single", common),
             _BEFORE: before,
             _WITHOUT: load_preset("coat", [*search, "memory=null"]),
             "uct memory": load_preset("coat", [*search, memory]),
             "puct memory": load_preset("coat", [*search, memory, "rule=puct"]),
         }
 
-    def _plan(self, name: str, preset: Preset, asked: Sequence[Asked]) -> Plan:
+    def _plan(self, name: str, preset: Preset, asked: Sequence[Asked], hops: int) -> Plan:
         return Plan(
             benchmark="recall",
             problems=tuple(one.problem for one in asked),
             grade=_grade,
-            preset=preset,
+            preset=preset if name == _BEFORE else replace(preset, prompt=_looking_up(hops)),
             seed=self.seed,
-            options={"engine": "vllm", "arm": name},
+            options={"engine": "vllm", "arm": name, "hops": hops},
         )
 
 
