@@ -58,7 +58,7 @@ class Calculator(Tool):
     """Evaluates an expression."""
 
     signature = "calculator(expression: str) -> number"
-    about = 'exact arithmetic, such as calculator("($1 + 3) * 4")'
+    about = "exact arithmetic with numbers alone, no names or units"
 
     async def call(self, context: Context, arguments: Sequence[str], *, task: str) -> Found:
         """Return the value.
