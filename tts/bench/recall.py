@@ -76,7 +76,9 @@ class Cell:
 
 def recall(
     model: flags.EmbeddedModelFlag,
-    problems: Annotated[int, typer.Option("--problems", min=2, help="Problems of each kind.")] = 40,
+    problems: Annotated[
+        int, typer.Option("--problems", min=2, max=10_000, help="Problems of each kind.")
+    ] = 40,
     hops: Annotated[
         str, typer.Option("--hops", help="Facts that a problem needs.", metavar="N,N,...")
     ] = "1,2",
