@@ -23,7 +23,7 @@ from tts.bench.facts import Asked, ascending
 from tts.console import flags, output, tables
 from tts.console.progress import watch
 from tts.errors import InputError
-from tts.evals.metrics import Difference, Interval, paired_bootstrap, wilson_interval
+from tts.evals.metrics import Difference, paired_bootstrap, wilson_interval
 from tts.evals.run_store import StoredRun, load_run, read_events
 from tts.evals.runner import Plan
 from tts.evaluation import run_plans
@@ -32,6 +32,7 @@ from tts.operators.retrieve import Retrieve
 from tts.pipeline import Pipeline
 from tts.presets.load import Preset, load_preset
 from tts.types import Answer, Budget, Grade, Problem, PromptExample, PromptOptions, Sampling
+from tts.types.figures import Interval
 
 _SYLLABLES = [first + vowel for first in "bdfgklmprtvz" for vowel in "aeiou"]
 _LOOK_UP = (
