@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tts.errors import BudgetError, ProblemError
+from tts.errors import BudgetError, InputError, ProblemError
 from tts.evals.run_store import facts_of, find_finished
 from tts.parts.files import files_named, with_digests
 from tts.presets.load import Preset
@@ -32,7 +32,8 @@ class Plan:
         repeats: How often each problem is solved.
         budget: Per problem, in place of the preset's.
         run_budget: For everything together.
-        options: What else decides the figures: the kind of engine (`engine`), the split.
+        options: What else decides the figures: the kind of engine (`engine`: vllm, openai, replay),
+            which must be there, and the split.
         states: Hidden states that its log keeps of samples; None for those that its verifiers read.
             They decide no figure.
         made_of: What decides the outputs of its engines, told before they start, as
@@ -52,9 +53,14 @@ class Plan:
     made_of: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an empty plan, and problems that could not be told apart."""
+        """Refuse an empty plan, problems that could not be told apart, and an unnamed engine."""
         if not self.problems:
             raise ProblemError(f"{self.benchmark}: no problems to solve")
+        if not isinstance(self.options.get("engine"), str):
+            raise InputError(
+                f"{self.benchmark}: the plan's options do not say by what kind of engine it is "
+                'run; add "engine": "vllm", "openai" or "replay" (recorded samples)'
+            )
         seen: set[str] = set()
         for problem in self.problems:
             if problem.id in seen:

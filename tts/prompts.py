@@ -36,6 +36,7 @@ _TASK_BY_TYPE: dict[AnswerType, str] = {
 _SOLVE = "Reason step by step, with a blank line between steps."
 _REVISE = "Check this attempt and write a corrected solution."
 VERIFY = 'Check each step. End with the line "Verdict: correct" or "Verdict: incorrect".'
+WRONG = "This attempt is wrong."  # all that a verifier's verdict tells
 CHECKLIST = (
     "List what a right solution needs and check each attempt against the list. "
     'End with the line "Best: N", N the number of the best attempt.'

@@ -13,7 +13,7 @@ import pytest
 from tests.support.verifiers import ByText
 from tts.console.tables import notes
 from tts.engine.scripted import INFO, Ask, Line, ScriptedEngine
-from tts.errors import BudgetError, CapabilityError, EngineError, ProblemError
+from tts.errors import BudgetError, CapabilityError, EngineError, InputError, ProblemError
 from tts.evals import runner
 from tts.evals.metrics import wilson_interval
 from tts.evals.progress import Progress
@@ -64,6 +64,11 @@ def outcome(record: Record) -> tuple[Any, ...]:
     usage = record.usage
     spent = (usage.prompt_tokens, usage.generated_tokens, usage.calls, usage.wasted_tokens)
     return (record.id, record.repeat, record.answer, record.correct, record.samples, spent)
+
+
+def test_a_plan_that_names_no_engine_is_refused_before_it_runs() -> None:
+    with pytest.raises(InputError, match=r'do not say by what kind of engine .* add "engine"'):
+        plan(options={"split": "test"})
 
 
 class TwoOfThree(ByText):

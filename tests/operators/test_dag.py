@@ -148,6 +148,12 @@ def test_what_goes_wrong_is_a_finding_and_nobody_waits_for_it(line: str, said: s
     assert result.facts.graphs[0].failed == 3
 
 
+def test_an_amount_of_money_is_no_reference() -> None:
+    """Qwen2.5-Coder-1.5B writes them in spite of the rules."""
+    plan = f'1. calculator("$3600.00 / 12")\n2. calculator("$1 + $2.50 * 2")\n3. {END}'
+    assert findings(work(planner(plan), {"name": "calculator"})) == {1: "300", 2: "305"}
+
+
 def test_megabytes_are_clipped_and_a_number_that_is_taken_stays() -> None:
     plan = f'1. wait("print", "")\n1. calculator("1")\n2. {END}'
     engine = ScriptedEngine(planner(plan))

@@ -186,6 +186,16 @@ def test_a_server_is_sent_the_tools_and_its_calls_are_run(make: Any, owner: str)
     planned, *others = server.bodies
     assert [tool["function"]["name"] for tool in planned["tools"]] == ["calculator", "solve"]
     assert planned["tool_choice"] == "required"
+    # A turn of its own, in the protocol's form: in the tool's description a small model took the
+    # example for its plan.
+    asking, calling, *given, last = planned["messages"]
+    assert "Calls are numbered" in asking["content"] and "12 boxes" in asking["content"]
+    sums = [json.loads(call["function"]["arguments"]) for call in calling["tool_calls"]]
+    assert [one["expression"] for one in sums[2:]] == ["($1 + $2) / 3", "$1 + $2 - $3"]
+    assert [turn["content"] for turn in given] == ["96", "63", "53", "106"]
+    assert [turn["tool_call_id"] for turn in given] == [c["id"] for c in calling["tool_calls"]]
+    assert last["role"] == "user" and "12 boxes" not in last["content"]
+    assert "$1" not in json.dumps(planned["tools"])
     joined = others[-1]
     assert "tools" not in joined and 'calculator("$1 + 7")\nObservation: 19' in str(
         joined["messages"][-1]["content"]

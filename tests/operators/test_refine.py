@@ -1,6 +1,8 @@
 """Refinement chains: what is shown, what is sent, what it costs."""
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -8,12 +10,14 @@ from pydantic import ValidationError
 from tests.support.results import answers, by_id, noted, prompts_of
 from tests.support.scripts import boxed
 from tests.support.solving import solve
-from tts.engine.scripted import Ask, Line, ScriptedEngine
+from tests.support.verifiers import ByText
+from tts import prompts
+from tts.engine.scripted import Ask, Line, Script, ScriptedEngine
 from tts.errors import CapabilityError
 from tts.operators.refine import Refine, refine
 from tts.operators.sample import sample
 from tts.operators.vote import vote
-from tts.types import Budget, Sampling
+from tts.types import Budget, Result, Sampling
 
 
 def count_up(ask: Ask) -> Line:
@@ -168,6 +172,53 @@ def test_the_budget_ends_chains_where_they_are() -> None:
     assert (result.usage.generated_tokens or 0) <= tokens
     assert result.answer is not None and result.answer.text == "3"
     assert "is spent" in result.reason
+
+
+def told_by(rule: Callable[[str], float], **options: Any) -> tuple[Result, list[str]]:
+    """Revise by the verdicts of a rule on texts; returns the result, and what was asked."""
+    engine = ScriptedEngine(count_up)
+    pipeline = sample(n=1) >> refine(mode="verdict", verifier="rule", rounds=4, **options)
+    return solve(engine, pipeline, verifiers={"rule": ByText(rule)}), prompts_of(engine)
+
+
+def test_an_attempt_is_told_only_that_it_is_wrong_until_the_verifier_takes_it() -> None:
+    result, asked = told_by(lambda text: 1.0 if "{3}" in text else 0.2, memory=4)
+    assert result.answer is not None and result.answer.text == "3"
+    first, second, third = asked  # 1 and 2 are wrong, 3 is right
+    assert "Attempt" not in first and second.count("This attempt is wrong.") == 1
+    assert "Check 1:\nThis attempt is wrong." in third and "boxed{3}" not in third
+    assert "0.2" not in third, "a score is not told"
+
+
+def test_a_verdict_hangs_on_the_score_and_one_that_fails_ends_the_chain() -> None:
+    def fails(text: str) -> float:
+        raise RuntimeError("no score")
+
+    assert len(told_by(lambda text: 0.4, at_least=0.4)[1]) == 1
+    never, asked = told_by(lambda text: 0.4)
+    assert len(asked) == 5 and never.answer is not None and never.answer.text == "5"
+    assert len(told_by(fails)[1]) == 1
+    with pytest.raises(ValidationError, match="modes report and verdict need a verifier"):
+        Refine(mode="verdict")
+
+
+def test_a_self_check_compares_only_what_differs() -> None:
+    """The preset self_check: 12 at once; 12 or 13 after a thought; 13 is chosen where asked."""
+
+    def line(thought: int) -> Script:
+        def say(ask: Ask) -> Line:
+            if "Choose the best" in ask.prompt:
+                return Line(boxed(13))
+            skips = ask.request.prompt.thought == prompts.NO_THINKING
+            return Line(boxed(12 if skips else thought))
+
+        return say
+
+    for thought, calls in ((12, 2), (13, 3)):
+        engine = ScriptedEngine(line(thought))
+        result = solve(engine, "self_check")
+        assert result.answer is not None and result.answer.text == str(thought)
+        assert result.usage.calls == calls
 
 
 def test_an_engine_that_is_not_there_is_refused_before_a_sample() -> None:

@@ -7,13 +7,13 @@ import pytest
 
 from tests.support.results import noted, prompts_of
 from tests.support.scripts import boxed
-from tests.support.solving import solve
+from tests.support.solving import SAMPLING, solve
 from tts.allocation.conformal import PERPLEXITY, Conformal
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import CapabilityError, ParameterError
 from tts.protocols import Capabilities
 from tts.strategies import atts
-from tts.types import Budget, ModelInfo, Result
+from tts.types import Budget, ModelInfo, Result, Sampling
 
 SURE, UNSURE, BAD = "fine. ", "hmmm. ", "ouch. "
 PERPLEXITIES = {SURE: 1.2, UNSURE: 2.0, BAD: 9.0}
@@ -41,14 +41,18 @@ def engine(name: str, *chunks: str) -> ScriptedEngine:
 
 
 def work(
-    tmp_path: Path, drafts: ScriptedEngine, target: ScriptedEngine, **values: object
+    tmp_path: Path,
+    drafts: ScriptedEngine,
+    target: ScriptedEngine,
+    sampling: Sampling = SAMPLING,
+    **values: object,
 ) -> Result:
     path = tmp_path / "scores.json"
     KNOWN.save(path)
     pipeline = atts(
         **{"draft": "draft", "calibration": str(path), "n": 1, "chunk_tokens": 6, **values}
     )
-    return solve(target, pipeline, engines={"draft": drafts})
+    return solve(target, pipeline, engines={"draft": drafts}, sampling=sampling)
 
 
 def test_the_target_takes_over_what_it_finds_unlikely(tmp_path: Path) -> None:
@@ -69,6 +73,26 @@ def test_the_target_takes_over_what_it_finds_unlikely(tmp_path: Path) -> None:
     # Read by the target: what was before each chunk and the chunk, prompt included.
     head = len(prompts_of(target)[0]) - len(f"{SURE}{BAD}")
     assert result.usage.scored_tokens == 4 * head + 6 + 12 + 24 + 30
+
+
+@pytest.mark.parametrize(
+    ("on_reject", "limit", "text"),
+    [
+        ("append", 15, f"{SURE}{BAD}wel"),  # the last one is cut at what is left
+        ("append", 12, f"{SURE}{BAD}"),
+        ("replace", 12, f"{SURE}well! "),
+        ("replace", 14, f"{SURE}well! hm"),
+    ],
+)
+def test_an_attempt_ends_at_its_limit_whoever_writes(
+    tmp_path: Path, on_reject: str, limit: int, text: str
+) -> None:
+    drafts, target = engine("small", SURE, BAD, UNSURE), engine("big", "", "well! ", "well! ")
+    sampling = Sampling(max_tokens=limit)
+    result = work(tmp_path, drafts, target, on_reject=on_reject, sampling=sampling)
+    assert [t.text for t in result.samples] == [text]
+    sizes = [request.sampling.max_tokens for request in (*drafts.requests, *target.requests)]
+    assert max(sizes) <= 6 and all(size > 0 for size in sizes)
 
 
 def test_a_rejected_chunk_may_be_replaced(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def facts(
 
     Example: tts bench facts --model FOLDER --problems 40
     """
-    wanted = _sizes(sizes)
+    wanted = ascending("--sizes", sizes, "1,128,256")
     asked, world = make(problems, max(wanted), seed)
 
     async def run() -> list[Row]:
@@ -92,6 +92,21 @@ def facts(
     output.print_table(_table(rows, problems))
     words = ("--model", model, "--problems", problems, "--seed", seed)
     output.print_again("tts", "bench", "facts", *words)
+
+
+def ascending(option: str, text: str, example: str) -> list[int]:
+    """Return the numbers that an option holds, as typed.
+
+    Raises:
+        InputError: They are no whole numbers from 1 on, ascending.
+    """
+    try:
+        found = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option} {text}: write whole numbers, such as {example}") from None
+    if found != sorted(set(found)) or found[0] < 1:
+        raise InputError(f"{option} {text}: write numbers from 1 on, ascending")
+    return found
 
 
 def make(problems: int, goods: int, seed: int) -> tuple[list[Asked], list[str]]:
@@ -157,16 +172,6 @@ async def measure(
 
 def _fact(name: str, price: int) -> str:
     return f"The good {name} costs {price} coins."
-
-
-def _sizes(text: str) -> list[int]:
-    try:
-        found = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"--sizes {text}: write whole numbers, such as 1,128,256") from None
-    if found != sorted(set(found)) or found[0] < 1:
-        raise InputError(f"--sizes {text}: write numbers from 1 on, ascending")
-    return found
 
 
 def _table(rows: Sequence[Row], problems: int) -> Table:

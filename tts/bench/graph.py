@@ -42,18 +42,18 @@ def graph(
     """Measure what working a graph off takes beyond its longest chain of tasks.
 
     Each task needs up to three earlier ones and waits for 0.1 to 2 seconds of a clock that waits
-    for nobody: that gives the makespan. The same graphs without any waiting, by the real clock,
-    give what a task costs by itself. The plan is there at once.
+    for nobody: that gives the makespan. The same graphs without any waiting give the processor
+    time that a task costs by itself. The plan is there at once.
 
     Example: tts bench graph --graphs 50 --tasks 100
     """
     draw = random.Random(seed)
     plans = [_plan(tasks, draw) for _ in range(graphs)]
     found = [run_at_once(_work(plan, tasks)) for plan in plans]
-    begin = time.perf_counter()
+    begin = time.process_time()
     for plan in plans:
         asyncio.run(_work(plan.replace("wait(", "skip("), tasks))
-    own = (time.perf_counter() - begin) / (graphs * tasks)
+    own = (time.process_time() - begin) / (graphs * tasks)
     worst = max(one.seconds / one.critical_seconds for one in found)
     width = sum(one.width for one in found) / graphs
     if as_json:
@@ -63,7 +63,7 @@ def graph(
     output.print_text(f"{graphs} graphs of {tasks} tasks, seed {seed}")
     output.print_text(f"makespan over longest chain, at worst  {worst:.3f}")
     output.print_text(f"tasks that ran at once, on average     {width:.1f}")
-    output.print_text(f"own time of a task                     {own * 1e3:.2f} ms")
+    output.print_text(f"own processor time of a task           {own * 1e3:.2f} ms")
 
 
 class _Skip(_Wait):

@@ -15,7 +15,13 @@ from typing import Any
 
 from tts import graph_prompts, prompts
 from tts.errors import CapabilityError, innermost, survivable
-from tts.operators._native_calls import has_calls, plan_fields, read_calls, review_fields
+from tts.operators._native_calls import (
+    has_calls,
+    plan_fields,
+    plan_prompt,
+    read_calls,
+    review_fields,
+)
 from tts.operators._plainly import without_thinking
 from tts.operators._task_graph import (
     END_OF_PLAN,
@@ -179,7 +185,7 @@ class GraphRun:
     async def _tasks(self, done: str, thought: str) -> AsyncIterator[Task]:
         """Yield a plan's tasks as they come."""
         problem, tools, first = self.context.problem, self.settings.tools, self.graph.next_number
-        prompt = graph_prompts.call_tasks(problem, first=first, done=done, thought=thought)
+        prompt = plan_prompt(problem, tools, first=first, done=done, thought=thought)
         said = await self._calls(prompt, plan_fields(tools), "calls")
         if said is not None:
             for one in read_calls(said, tools, first=first):

@@ -7,17 +7,68 @@ or takes the place of one that waits, or drops one; `keep` changes nothing.
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from tts.answers.exact import tool_calls
+from tts.graph_prompts import EXAMPLE, EXAMPLE_VALUES, example_calls, replanned
 from tts.operators._task_graph import JOIN, Task, needs_of
-from tts.prompts import without_thought
+from tts.prompts import plan, without_thought
 from tts.tools.base import Tool
+from tts.types import Message, Problem, Prompt, PromptExample
 
+_CALL = """\
+Call the tools that together solve the problem, all of them in one reply, with the utmost \
+parallelism. Do not solve it yourself.
+Rules:
+- Calls are numbered in their order, from 1 on.
+- $k in an argument stands for what call k has found; only calls before may be used.
+- Tools see nothing but their arguments: say there all that they have to know.
+- Calls that can run at once must not refer to each other.
+- Write amounts of money in words, not with $."""
+_CALL_AGAIN = (
+    "Call the tools that together solve this problem, by the same rules, all in one reply."
+)
 _INSTEAD = "in_place_of"
 _DROP, _KEEP = "drop_task", "keep_all"
 RESERVED = frozenset({JOIN, _DROP, _KEEP})  # names that no tool may have
 _TASK_NUMBER = {"type": "integer", "description": "number of a task that is waiting"}
+
+
+def plan_prompt(
+    problem: Problem, tools: Mapping[str, Tool], *, first: int, done: str, thought: str
+) -> Prompt:
+    """Ask for a plan as calls of the tools that the engine itself shows to the model.
+
+    The example's calls, and what they give, are turns of the protocol, as the model knows them.
+
+    Args:
+        problem: What is to be solved.
+        tools: By the name that plans call them.
+        first: Number of the first call.
+        done: The plan before it with what it has found; empty for none.
+        thought: Why that was not enough.
+    """
+    notes = replanned(first=first, done=done, thought=thought)
+    if problem.is_raw:
+        return plan(problem, _CALL, notes)
+    prompt = plan(problem, _CALL, notes, PromptExample(EXAMPLE, ""), again=_CALL_AGAIN)
+    *before, _, last = prompt.messages
+    return replace(prompt, messages=(*before, *_called(tools), last))
+
+
+def _called(tools: Mapping[str, Tool]) -> Iterator[Message]:
+    """Yield the turns of an example's calls."""
+    called, arguments = example_calls(tools)
+    named = next(iter(tools[called].inputs), "argument")
+    ids = [f"call_{number}" for number in range(1, len(arguments) + 1)]
+    calls = [
+        {"id": name, "type": "function", "function": {"name": called, "arguments": {named: given}}}
+        for name, given in zip(ids, arguments, strict=True)
+    ]
+    yield Message("assistant", "", json.dumps({"tool_calls": calls}))
+    for name, value in zip(ids, EXAMPLE_VALUES, strict=True):
+        yield Message("tool", value, json.dumps({"tool_call_id": name}))
 
 
 def plan_fields(tools: Mapping[str, Tool]) -> dict[str, Any]:

@@ -18,7 +18,8 @@ END_OF_PLAN = "<END_OF_PLAN>"
 JOIN = "join"
 _LINE = re.compile(r"\s*(\d{1,6})[.)]\s*(\w+)\s*\((.*)\)\s*(?:#.*)?", re.DOTALL)
 _DROP = re.compile(r"\s*drop\s+\$?(\d{1,6})\W*", re.IGNORECASE)
-_REFERENCE = re.compile(r"\$\{(\d{1,6})\}|\$(\d{1,6})")
+# "$3600.00" is an amount of money, whatever the planner was told.
+_REFERENCE = re.compile(r"\$\{(\d{1,6})\}|\$(\d{1,6})(?!\d|\.\d)")
 _QUOTED_OR_REFERENCE = re.compile(
     r'"(?:\\.|[^"\\])*"|' + r"'(?:\\.|[^'\\])*'|" + r"\$\{\d{1,6}\}|\$\d{1,6}"
 )

@@ -29,7 +29,8 @@ class DraftChunks(OperatorModel):
 
     The target, which is the run's own engine, reads each chunk. Where it is so unlikely that its
     conformal p-value is at most `alpha`, the target writes a chunk: after it, or in its place. A
-    chunk that has no likelihood is rejected. Without a `calibration` every chunk is accepted.
+    chunk that has no likelihood is rejected. Without a `calibration` every chunk is accepted. A
+    trajectory ends at its answer, after `turns` chunks, or at the sampling's `max_tokens` in all.
     """
 
     n: int = Field(16, ge=1, description="trajectories that are drawn")
@@ -117,6 +118,8 @@ class _Attempt:
         drafting: Chunks that may be drafted at once.
         targeting: Chunks that the target may read or write at once.
         index: Among the trajectories.
+        text: So far.
+        left: Tokens that it may still grow by.
         perplexities: Of the drafted chunks, for the target.
         is_lost: Nothing more can be had.
     """
@@ -128,41 +131,52 @@ class _Attempt:
     targeting: asyncio.Semaphore
     index: int
     text: str = ""
+    left: int = field(init=False)
     usage: Usage = field(default_factory=Usage)
     perplexities: list[float] = field(default_factory=list)
     last: Completion | None = None
     is_lost: bool = False
 
+    def __post_init__(self) -> None:
+        """Begin with nothing written."""
+        self.left = self.target.sampling.max_tokens
+
     async def run(self, outlet: Outlet) -> None:
         """Write turn by turn until there is an answer, then send it."""
         for turn in range(self.settings.turns):
             async with self.drafting:
-                drafted = await self._write(self.drafts, self.text, f"draft {turn}")
+                drafted = await self._write(self.drafts, self.text, f"draft {turn}", self.left)
             if drafted is None or not drafted.text:
                 break
             async with self.targeting:
                 score = await self._perplexity(drafted.text)
-                before, self.text = self.text, self.text + drafted.text
+                before, room = self.text, self.left
+                self._add(drafted)
                 if self.is_lost:
                     break
-                if self._is_rejected(turn, score):
-                    is_kept = self.settings.on_reject == "append"
-                    start = self.text if is_kept else before
-                    written = await self._write(self.target, start, f"target {turn}")
-                    self.text = start + (written.text if written else drafted.text * (not is_kept))
+                is_kept = self.settings.on_reject == "append"
+                if self._is_rejected(turn, score) and (self.left > 0 or not is_kept):
+                    start, left = (self.text, self.left) if is_kept else (before, room)
+                    written = await self._write(self.target, start, f"target {turn}", left)
                     if written is None:
                         break
-            if self._has_ended():
+                    self.text, self.left = start, left
+                    self._add(written)
+            if self._has_ended() or self.left < 1:
                 break
         if self.last is not None:
             outlet.send(self._trajectory(self.last))
 
-    async def _write(self, context: Context, start: str, label: str) -> Completion | None:
-        """Return the next chunk; None where nothing more can be had."""
-        sampling = replace(
-            context.sampling,
-            max_tokens=min(self.settings.chunk_tokens, context.sampling.max_tokens),
-        )
+    def _add(self, chunk: Completion) -> None:
+        self.text += chunk.text
+        self.left -= chunk.usage.generated_tokens or len(chunk.token_ids)
+
+    async def _write(
+        self, context: Context, start: str, label: str, left: int
+    ) -> Completion | None:
+        """Return the next chunk, of `left` tokens at most; None where nothing more can be had."""
+        limit = min(self.settings.chunk_tokens, left)
+        sampling = replace(context.sampling, max_tokens=limit)
         prompt = self._prompt(start)
         seed = self.target.seed(f"{self.index}/{label}")
         drawn = await ask(context, prompt, seed=seed, sampling=sampling)

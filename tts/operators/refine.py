@@ -3,7 +3,8 @@
 Sources: Snell et al. 2024, arXiv:2408.03314 (revision chains that see the last attempts); Madaan et
 al. 2023, "Self-Refine", arXiv:2303.17651 (critique, then revision, until the critique accepts);
 Olausson et al. 2023, "Is Self-Repair a Silver Bullet for Code Generation?", arXiv:2306.09896
-(revision in view of what the tests of a program say).
+(revision in view of what the tests of a program say); Balachandran et al. 2025, "Inference-Time
+Scaling for Complex Tasks", arXiv:2504.00294 (revision told only that a verifier rejects).
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from tts.protocols import Context, Inlet, Outlet, Spec
 from tts.trajectories import ask, to_trajectory
 from tts.types import Score, Trajectory, Usage
 
-Mode = Literal["revise", "critique", "report"]
+Mode = Literal["revise", "critique", "report", "verdict"]
 Emit = Literal["last", "all"]
 CRITIQUE = "critique"  # name of the score that a critique's verdict becomes
 
@@ -32,7 +33,9 @@ class Refine(OperatorModel):
     check of the last attempt is asked for first. Thoughts are not shown. A check that accepts the
     attempt ends the chain; one without a readable verdict accepts nothing and is reported. In mode
     `report` the check is what a verifier such as `execution` finds wrong, and a chain ends where it
-    finds nothing or cannot tell; every attempt, the last one too, is sent with its score.
+    finds nothing or cannot tell; every attempt, the last one too, is sent with its score. So it is
+    in mode `verdict`, where the check says no more than that the attempt is wrong, which it is if
+    its score is below `at_least`.
 
     With `emit: last` the chain sends its last attempt that has an answer; with `all`, every attempt
     as soon as it is there, the first included. An attempt carries the cost of the check before it.
@@ -41,9 +44,13 @@ class Refine(OperatorModel):
     """
 
     mode: Mode = Field(
-        "revise", description="revise at once, or after a check by a model or by a verifier"
+        "revise",
+        description="revise at once, or after a check by a model (critique) or by a verifier",
     )
-    verifier: str = Field("", description="verifier whose report is the check, in mode report")
+    verifier: str = Field(
+        "", description="verifier that is the check, by its report or its score (verdict)"
+    )
+    at_least: float = Field(0.5, description="score of an attempt that mode verdict takes as right")
     rounds: int = Field(1, ge=1, le=256, description="most revisions of a trajectory")
     memory: int = Field(1, ge=1, le=64, description="last attempts that a revision is shown")
     accept: bool = Field(
@@ -57,8 +64,10 @@ class Refine(OperatorModel):
     def _check(self) -> Self:
         if self.mode != "critique" and self.checker:
             raise ValueError("only mode critique asks a checker, so that checker belongs to it")
-        if (self.mode == "report") != bool(self.verifier):
-            raise ValueError("mode report needs a verifier, and no other mode takes one")
+        if (self.mode in ("report", "verdict")) != bool(self.verifier):
+            raise ValueError(
+                "the modes report and verdict need a verifier, and no other mode takes one"
+            )
         return self
 
     @property
@@ -89,7 +98,7 @@ class _Chain:
     """One trajectory and its revisions.
 
     Attributes:
-        scorer: Of mode report.
+        scorer: Of the modes that ask a verifier.
         attempts: Oldest first.
         said: What checks said of them, as far as they were checked.
         checks: Cost of the critiques.
@@ -159,7 +168,11 @@ class _Chain:
         """Return what is wrong with an attempt; None when nothing is or nobody can tell."""
         if self.scorer is None:
             return await self._critique(attempt, shown)
-        return attempt.scores[self.settings.verifier].report or None
+        score = attempt.scores[self.settings.verifier]
+        if self.settings.mode == "report":
+            return score.report or None
+        value = score.probability_or_value
+        return prompts.WRONG if value is not None and value < self.settings.at_least else None
 
     async def _critique(self, attempt: Trajectory, shown: str) -> str | None:
         """Return a check of an attempt; None when it accepts it or cannot be had."""

@@ -7,6 +7,7 @@ thousand digits are refused before they are computed.
 import ast
 import math
 import operator
+import re
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -46,6 +47,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 _SIGNS = str.maketrans(
     {"^": "**", "\N{MULTIPLICATION SIGN}": "*", "\N{DIVISION SIGN}": "/", "\N{MINUS SIGN}": "-"}
 )
+_MONEY = re.compile(r"\$(?=\d+\.\d)")
 _CONSTANTS = {"pi": math.pi, "e": math.e}
 _Number = Fraction | float
 
@@ -58,7 +60,7 @@ class Calculator(Tool):
     """Evaluates an expression."""
 
     signature = "calculator(expression: str) -> number"
-    about = 'exact arithmetic, such as calculator("($1 + 3) * 4")'
+    about = "exact arithmetic with numbers alone, no names or units"
 
     async def call(self, context: Context, arguments: Sequence[str], *, task: str) -> Found:
         """Return the value.
@@ -78,7 +80,7 @@ def build(config: Config) -> Calculator:
 def evaluate(expression: str) -> str:
     """Return the value of an expression: an integer, a finite decimal, else a fraction "1/3".
 
-    `^` is a power.
+    `^` is a power, and an amount of money such as $3.50 a number.
 
     Raises:
         ValueError: It is no arithmetic, is too large, or divides by zero.
@@ -86,7 +88,7 @@ def evaluate(expression: str) -> str:
     """
     if len(expression) > _MAX_LENGTH:
         raise ValueError(f"an expression of more than {_MAX_LENGTH:,} characters")
-    text = expression.translate(_SIGNS)
+    text = _MONEY.sub("", expression.translate(_SIGNS))
     try:
         body = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, RecursionError, MemoryError) as error:
