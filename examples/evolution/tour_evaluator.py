@@ -41,8 +41,7 @@ def share(program: Any, seed: int, size: int) -> float:
 def length(cities: Cities, order: list[int]) -> float:
     """Return how long a round trip is."""
     return sum(
-        math.dist(cities[a], cities[b])
-        for a, b in zip(order, order[1:] + order[:1], strict=True)
+        math.dist(cities[a], cities[b]) for a, b in zip(order, order[1:] + order[:1], strict=True)
     )
 
 
