@@ -155,7 +155,7 @@ def test_choosing_by_scores_stands_in_for_voting_where_it_is_asked_for() -> None
     assert by_scores is not None and by_votes is not None
     assert by_scores.accuracy == pytest.approx((2 / 3, 0.0))
     assert by_votes.accuracy == pytest.approx((1 / 3, 0.0))
-    with pytest.raises(InputError, match="'prm' has scored none of its samples.*: 'tests'"):
+    with pytest.raises(InputError, match=r"'prm' has scored none of its samples.*: 'tests'"):
         compare(first, second, by="prm")
     with pytest.raises(InputError, match="verifiers that have: none"):
         compare(second, first, by="prm")
