@@ -136,7 +136,7 @@ def test_the_command_times_a_run_once(tts: Tts, tmp_path: Path) -> None:
     (run,) = (tmp_path / "runs").glob("file-single-*")
     first = tts("efficiency", str(run), "--tests", "1", "--repeats", "1")
     assert first.code == 0 and "eff@1   0.000" in first.out and "Sum/0" in first.err
-    again = tts("efficiency", str(run), "--tests", "1", "--repeats", "1")
+    again = tts("efficiency", str(run), "--tests", "1", "--repeats", "1", "--limit", "1")
     assert again.out == first.out and "Sum/0" not in again.err
     sums = write_sums(tmp_path / "sums.jsonl", 1)
     assert tts("eval", "file", "--data", sums, "--preset", "single", "--out", "other").code == 0

@@ -41,6 +41,10 @@ def efficiency_command(
             metavar="FILE",
         ),
     ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, help="Time only the first problems, so many."),
+    ] = None,
     tests: Annotated[
         int | None,
         typer.Option("--tests", min=1, help="Use only the first tests of each level, so many."),
@@ -64,15 +68,18 @@ def efficiency_command(
     """
     records = [record for record in load_run(run).records if record.samples]
     problems = {p.id: _with_tests(p, tests) for p in _problems(run, data)}
-    problems = {name: problem for name, problem in problems.items() if problem.metadata["levels"]}
-    if not problems:
+    solved = {record.id for record in records}
+    order = [name for name, p in problems.items() if p.metadata["levels"] and name in solved]
+    if not order:
         raise InputError(
             f"{data or run}: no problem of the run has levels of tests to be timed on there; those "
             "of ENAMEL have, whose file is named by --data"
         )
     config = Config(seconds=seconds, parallel=1, unsafe=unsafe_execution)
     how = {"data": data and str(data), "tests": tests, "repeats": repeats, "seconds": seconds}
-    work = _measure(config, [r for r in records if r.id in problems], problems, run / _FILE, how)
+    places = {name: place for place, name in enumerate(order[:limit])}
+    records = sorted((r for r in records if r.id in places), key=lambda r: places[r.id])
+    work = _measure(config, records, problems, run / _FILE, how)
     measured = output.run_async(work, if_interrupted="interrupted; the same command goes on")
     output.print_lines(_lines(measured))
 
