@@ -21,12 +21,7 @@ from numpy.typing import NDArray
 
 from tts.allocation.curves import interpolate_accuracy, interpolate_cost
 from tts.errors import InputError
-from tts.evals.independent_samples import (
-    best_at,
-    fewest_samples,
-    maj_at,
-    powers_of_two,
-)
+from tts.evals.independent_samples import best_at, fewest_samples, maj_at, powers_of_two
 from tts.evals.metrics import (
     Difference,
     bootstrap_interval,
@@ -284,7 +279,8 @@ def voting_curve(
         shared: Ids of the problems, in order.
         unit: Of the costs. What the run spent is shared out over its samples by their tokens; one
             after the other, k samples that are drawn at once take the tokens of the longest.
-        by: Choose the sample that this verifier has scored highest, instead of voting.
+        by: Choose the sample that this verifier has scored highest, instead of voting. Scores that
+            hang on all samples, as those by agreement do, flatter fewer of them.
 
     Raises:
         NothingAtEqualCost: A rule decided how many samples there are, a problem has fewer than two,
