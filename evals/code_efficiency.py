@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tts.evals.metrics import largest_of_k
+from tts.evals.records import Record
 from tts.types import Problem
 from tts.verifiers._timing import Stopwatch, Timing
 
@@ -77,6 +78,19 @@ def eff_at_k(efficiencies: Sequence[float], k: int) -> float:
         ValueError: `k` is not in 1 to the number of samples.
     """
     return largest_of_k(efficiencies, k)
+
+
+def answer_efficiency(record: Record, efficiencies: Sequence[float]) -> float:
+    """Return the efficiency of the program that is a record's answer; 0 where it has none.
+
+    Args:
+        record: Of a problem.
+        efficiencies: Of its samples.
+    """
+    for sample, value in zip(record.samples, efficiencies, strict=True):
+        if sample.answer is not None and sample.answer == record.answer:
+            return value
+    return 0.0
 
 
 async def efficiencies(

@@ -1,10 +1,11 @@
 """Two runs side by side: paired differences, at what each spent and at equal cost.
 
-At equal cost, the first run stands for voting over its samples: maj@k at k times the mean cost of a
-sample is a curve, straight between its points in the logarithm of the cost. It is read at what the
-second run spent (accuracy at the same cost) and at what it reached (cost of the same accuracy), and
-never continued beyond its ends. There is no curve where a rule decided how many samples the first
-run has: those that are left after an early stop are no fair draw.
+At equal cost, the first run stands for voting over its samples, or for choosing among them by a
+verifier's scores: maj@k at k times the mean cost of a sample is a curve, straight between its
+points in the logarithm of the cost. It is read at what the second run spent (accuracy at the same
+cost) and at what it reached (cost of the same accuracy), and never continued beyond its ends. There
+is no curve where a rule decided how many samples the first run has: those that are left after an
+early stop are no fair draw.
 """
 
 import math
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from tts.allocation.curves import interpolate_accuracy, interpolate_cost
 from tts.errors import InputError
-from tts.evals.independent_samples import fewest_samples, maj_at, powers_of_two
+from tts.evals.independent_samples import best_at, fewest_samples, maj_at, powers_of_two
 from tts.evals.metrics import (
     Difference,
     bootstrap_interval,
@@ -41,7 +42,7 @@ _PARALLEL: Collection[Unit] = ("seconds", "joules")  # k samples at once do not 
 
 @dataclass(frozen=True, slots=True)
 class EqualCost:
-    """The second run against voting over the first run's samples.
+    """The second run against voting over the first run's samples, or choosing among them.
 
     Attributes:
         cost: What the second run spent on a problem.
@@ -104,7 +105,9 @@ class Curve(NamedTuple):
     accuracy: NDArray[np.float64]
 
 
-def compare(first: StoredRun, second: StoredRun, *, unit: Unit | None = None) -> Comparison:
+def compare(
+    first: StoredRun, second: StoredRun, *, unit: Unit | None = None, by: str | None = None
+) -> Comparison:
     """Return how the second run differs from the first on the problems that both finished.
 
     Of a run that is not finished, only the problems and repeats are taken that the other has too.
@@ -113,14 +116,15 @@ def compare(first: StoredRun, second: StoredRun, *, unit: Unit | None = None) ->
         first: A run.
         second: Another of the same benchmark.
         unit: Of the costs; generated tokens if None, eFLOPs where the models differ.
+        by: At equal cost, choose the first run's sample that this verifier has scored highest,
+            instead of voting.
 
     Raises:
         InputError: The runs are of different benchmarks, share no problem, or their problems of
-            the same ids are not the same.
+            the same ids are not the same; or `by` has scored nothing of the first run.
     """
-    _check_comparable(first, second)
     notes = _notes(first, second)
-    pair = _common(first, second)
+    pair = common_problems(first, second)
     before, after = (accuracy_by_problem(run.records) for run in pair)
     shared = list(before)
     if not shared:
@@ -131,9 +135,11 @@ def compare(first: StoredRun, second: StoredRun, *, unit: Unit | None = None) ->
         for part, whole in zip(pair, (first, second), strict=True)
     ]
     chosen = unit or choose_unit(costs, models_differ=models_differ(pair))
+    if by is not None:
+        _check_scored(pair[0], by)
     equal, reason = None, ""
     try:
-        equal = _equal_cost(*pair, shared, chosen)
+        equal = _equal_cost(*pair, shared, chosen, by)
     except NothingAtEqualCost as why:
         reason = str(why)
     return Comparison(
@@ -157,12 +163,26 @@ def models_differ(runs: Iterable[StoredRun]) -> bool:
     return len({repr([run.config.get(key) for key in keys]) for run in runs}) > 1
 
 
-def _common(first: StoredRun, second: StoredRun) -> tuple[StoredRun, StoredRun]:
+def _check_scored(run: StoredRun, verifier: str) -> None:
+    names = {name for record in run.records for s in record.samples for name in s.scores}
+    if verifier not in names:
+        known = ", ".join(repr(name) for name in sorted(names)) or "none"
+        raise InputError(
+            f"{run.folder}: {verifier!r} has scored none of its samples; verifiers that have: "
+            f"{known}"
+        )
+
+
+def common_problems(first: StoredRun, second: StoredRun) -> tuple[StoredRun, StoredRun]:
     """Return both runs with the records of the problems that both have, in the first's order.
 
     Where one is not finished, repeats too have to be in both: of most problems it has the first
     ones alone.
+
+    Raises:
+        InputError: As of `compare`.
     """
+    _check_comparable(first, second)
     are_finished = first.is_finished and second.is_finished
 
     def key(record: Record) -> tuple[str, int]:
@@ -220,17 +240,18 @@ def unfinished_note(run: StoredRun) -> str:
 
 
 def _equal_cost(
-    first: StoredRun, second: StoredRun, shared: Sequence[str], unit: Unit
+    first: StoredRun, second: StoredRun, shared: Sequence[str], unit: Unit, by: str | None
 ) -> EqualCost:
-    curve = voting_curve(first, shared, unit)
+    curve = voting_curve(first, shared, unit, by=by)
     spent = _cost_by_problem(second, shared, unit)
     if spent is None:
         raise NothingAtEqualCost(f"the second run's {unit} are not known: {why_unknown(unit)}")
     cost = float(spent.mean())
     if not curve.costs[0] <= cost <= curve.costs[-1]:
         raise NothingAtEqualCost(
-            f"the second run spent {amount(cost)} {unit} a problem; voting over the first run's "
-            f"samples is known from {amount(curve.costs[0])} to {amount(curve.costs[-1])}"
+            f"the second run spent {amount(cost)} {unit} a problem; "
+            f"{'voting over' if by is None else 'choosing among'} the first run's samples is known "
+            f"from {amount(curve.costs[0])} to {amount(curve.costs[-1])}"
         )
     after = accuracy_by_problem(second.records)
     reached = np.array([after[problem_id] for problem_id in shared])
@@ -248,7 +269,9 @@ def _equal_cost(
     )
 
 
-def voting_curve(run: StoredRun, shared: Sequence[str], unit: Unit) -> Curve:
+def voting_curve(
+    run: StoredRun, shared: Sequence[str], unit: Unit, *, by: str | None = None
+) -> Curve:
     """Return voting over 1, 2, 4, ... of a run's samples, at what those cost on average.
 
     Args:
@@ -256,6 +279,8 @@ def voting_curve(run: StoredRun, shared: Sequence[str], unit: Unit) -> Curve:
         shared: Ids of the problems, in order.
         unit: Of the costs. What the run spent is shared out over its samples by their tokens; one
             after the other, k samples that are drawn at once take the tokens of the longest.
+        by: Choose the sample that this verifier has scored highest, instead of voting. Scores that
+            hang on all samples, as those by agreement do, flatter fewer of them.
 
     Raises:
         NothingAtEqualCost: A rule decided how many samples there are, a problem has fewer than two,
@@ -265,7 +290,8 @@ def voting_curve(run: StoredRun, shared: Sequence[str], unit: Unit) -> Curve:
         raise NothingAtEqualCost(
             f"{unit} of samples that are drawn at once do not add up; choose another unit"
         )
-    by_problem = _by_problem(run, shared)
+    groups = records_by_problem(run)
+    by_problem = [groups[problem_id] for problem_id in shared]
     records = [record for group in by_problem for record in group]
     if any(record.is_cut for record in records):
         raise NothingAtEqualCost(
@@ -281,7 +307,11 @@ def voting_curve(run: StoredRun, shared: Sequence[str], unit: Unit) -> Curve:
     # Where a further sample costs nothing, more of them are the better bargain.
     afterwards = [*costs[1:], math.inf]
     kept = [(k, c) for k, c, after in zip(sizes, costs, afterwards, strict=True) if c < after]
-    accuracy = [[fmean(maj_at(r, k) for r in group) for group in by_problem] for k, _ in kept]
+
+    def chosen(record: Record, k: int) -> float:
+        return maj_at(record, k) if by is None else best_at(record, by, k)
+
+    accuracy = [[fmean(chosen(r, k) for r in group) for group in by_problem] for k, _ in kept]
     return Curve([k for k, _ in kept], [c for _, c in kept], np.array(accuracy))
 
 
@@ -336,11 +366,12 @@ def _ratio_interval(
     return Interval(float(low), float(high))
 
 
-def _by_problem(run: StoredRun, shared: Sequence[str]) -> list[list[Record]]:
-    groups: Mapping[str, list[Record]] = defaultdict(list)
+def records_by_problem(run: StoredRun) -> Mapping[str, list[Record]]:
+    """Return each problem's records, a repeat after the other."""
+    groups: dict[str, list[Record]] = defaultdict(list)
     for record in run.records:
         groups[record.id].append(record)
-    return [groups[problem_id] for problem_id in shared]
+    return groups
 
 
 def _costs(records: Iterable[Record], run: StoredRun) -> Iterable[Cost]:
@@ -352,6 +383,7 @@ def _cost_by_problem(
     run: StoredRun, shared: Sequence[str], unit: Unit
 ) -> NDArray[np.float64] | None:
     """Return the mean cost of each problem's repeats; None where one is not known."""
-    means = [mean_cost(_costs(group, run)).of(unit) for group in _by_problem(run, shared)]
+    groups = records_by_problem(run)
+    means = [mean_cost(_costs(groups[name], run)).of(unit) for name in shared]
     known = [value for value in means if value is not None]
     return np.array(known) if len(known) == len(means) else None

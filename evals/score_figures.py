@@ -54,12 +54,17 @@ class ScoredSamples:
     @property
     def pass_at_1(self) -> float:
         """Share of right samples, mean over problems."""
-        return float(np.mean([self.is_right[of].mean() for of in self.of_each]))
+        return float(self.ones.mean())
 
     @property
     def pass_at_n(self) -> float:
         """Share of problems with a right sample."""
         return float(np.mean([self.is_right[of].any() for of in self.of_each]))
+
+    @property
+    def ones(self) -> Floats:
+        """The share of each problem's samples that is right: what one of them is worth."""
+        return np.array([self.is_right[of].mean() for of in self.of_each])
 
     def votes(self, weights: Floats) -> Floats:
         """Return, for each problem, the chance that a vote's winner is right, by lot among equals.
@@ -99,7 +104,7 @@ class Choice:
 
     Attributes:
         accuracy: Mean over problems; ties count their share.
-        gain: Over the plain vote.
+        gain: Over the plain vote, or over one sample.
         low: Of the gain's 95 % interval, by paired bootstrap over problems.
         high: The same.
     """
@@ -111,11 +116,11 @@ class Choice:
 
 
 def choice(chosen: Floats, plain: Floats, *, seed: int = 0) -> Choice:
-    """Compare what was chosen with the plain vote.
+    """Compare what was chosen with the plain vote, or with one sample.
 
     Args:
         chosen: Accuracy on each problem.
-        plain: The plain vote's.
+        plain: The other's.
         seed: Of the bootstrap.
     """
     gain = paired_bootstrap(plain.tolist(), chosen.tolist(), seed=seed)
@@ -223,13 +228,16 @@ class ScoreFigures:
     best: Choice
 
 
-def score_figures(samples: ScoredSamples, scores: Floats, *, seed: int = 0) -> ScoreFigures:
+def score_figures(
+    samples: ScoredSamples, scores: Floats, *, plain: Floats | None = None, seed: int = 0
+) -> ScoreFigures:
     """Measure scores.
 
     Args:
         samples: S of them.
         scores: [S], higher is better; NaN where there is none, which neither votes nor is chosen,
             and is left out of the rest.
+        plain: Accuracy on each problem that choices are compared with; the plain vote's if None.
         seed: Of the bootstraps.
 
     Raises:
@@ -241,7 +249,8 @@ def score_figures(samples: ScoredSamples, scores: Floats, *, seed: int = 0) -> S
     values, right = scores[there], samples.is_right[there]
     groups = groups_of(samples.problem[there])
     interval = _within_interval(values, right, groups, seed)
-    plain = samples.votes(np.ones(len(scores)))
+    if plain is None:
+        plain = samples.votes(np.ones(len(scores)))
     is_chance = bool(values.min() >= 0 and values.max() <= 1)
     weighted = choice(samples.votes(scores), plain, seed=seed) if values.min() >= 0 else None
     return ScoreFigures(

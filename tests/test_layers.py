@@ -132,7 +132,7 @@ MAY: dict[str, Room] = {
         "allocation answers bench.servers buffered_stream console costs engine errors evals"
         " evals.calibration evals.laws evaluation kernels operators parts pipeline presets"
         " prompts protocols runtime search seeds session storage strategies tasks tools types"
-        " voting",
+        " verifiers._sandbox voting",
     ),
     "tts.cli": Room(
         "allocation bench budget bundled console costs engine errors evals evals.benchmarks"

@@ -26,6 +26,7 @@ from tts.parts.parameters import Parameters
 from tts.protocols import Context, VerifierSpec
 from tts.types import GenerationRequest, Score, Trajectory
 from tts.verifiers._base import EngineName
+from tts.verifiers._sandbox.plain import UNREADABLE, parse
 from tts.verifiers.written_tests import executor_of
 
 _MAX_SHOWN_CHARS = 8_192  # of what a test says; as in the source
@@ -141,8 +142,8 @@ def finalists(trajectories: Sequence[Trajectory], by: str, keep: int) -> list[Tr
 
 def _can_be_run(test: str) -> bool:
     try:
-        return any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(test)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return any(isinstance(node, ast.Assert) for node in ast.walk(parse(test)))
+    except UNREADABLE:
         return False
 
 

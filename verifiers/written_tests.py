@@ -36,6 +36,7 @@ from tts.protocols import Context, VerifierSpec
 from tts.types import GenerationRequest, Problem, Score, Trajectory
 from tts.verifiers._agreement import Row, agreement, splitting, votes
 from tts.verifiers._base import EngineName
+from tts.verifiers._sandbox.plain import UNREADABLE, parse
 from tts.verifiers.execution import Execution
 
 _FENCE = "```"
@@ -218,8 +219,8 @@ def read_tests(text: str, function: str = "") -> list[str]:
 
 def _is_test(line: str) -> bool:
     try:
-        (statement,) = ast.parse(line).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        (statement,) = parse(line).body
+    except UNREADABLE:
         return False
     return isinstance(statement, ast.Assert)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tts.allocation.efficiency import Split, split_cost
 from tts.allocation.laws import Verified, best_num_samples, verified_accuracy
-from tts.evals.independent_samples import common_verifiers, maj_at, powers_of_two
+from tts.evals.independent_samples import answered, common_verifiers, maj_at, powers_of_two
 from tts.evals.laws.series import Series
 from tts.evals.records import Record
 from tts.seeds import derive_seed
@@ -41,15 +41,24 @@ class Ceiling:
 
 
 def ceilings(records: Sequence[Record], accept_at: float = ACCEPT_AT) -> tuple[Ceiling, ...]:
-    """Return the ceiling of each verifier, over the problems whose samples it scored in [0, 1].
+    """Return the ceiling of each verifier, over the problems whose samples it scored.
+
+    One with a score outside [0, 1] on any problem, such as tests passed times attempts that agree,
+    has no share at which it accepts, and is left out.
 
     Args:
         records: Problems with their samples.
         accept_at: A sample passes whose score is this or more.
     """
+    outside = {
+        name
+        for sample in answered(records)
+        for name, score in sample.scores.items()
+        if not 0.0 <= score <= 1.0
+    }
     by_verifier: dict[str, list[Record]] = {}
     for record in records:
-        for name in common_verifiers([record]):
+        for name in set(common_verifiers([record])) - outside:
             by_verifier.setdefault(name, []).append(record)
     return tuple(_ceiling(known, name, accept_at) for name, known in sorted(by_verifier.items()))
 

@@ -20,8 +20,18 @@ def test_scores_of_a_run_are_measured(
     (folder,) = (tmp_path / "runs").iterdir()
     assert run(["scores", str(folder)]) == 0
     printed = capsys.readouterr().out
-    assert "2 problems, 6 samples; one sample 33.3%, any 100.0%, plain vote 0.0%" in printed
-    assert "vote weighted by recorded" in printed and "best by fewest tokens" in printed
+    assert (
+        "2 problems, 6 samples; one sample 33.3% [33.3%, 33.3%], any 100.0%, plain vote" in printed
+    )
+    assert (
+        "to the vote" in printed
+        and "vote weighted by recorded" in printed
+        and "best by fewest tokens" in printed
+    )
+    assert run(["scores", str(folder), "--to", "one"]) == 0
+    printed = capsys.readouterr().out
+    # The best of a is right, of b wrong: 1/2, one sample of three is right each.
+    assert "to one sample" in printed and "+16.7%" in printed and "weighted by" not in printed
     assert run(["scores", str(folder), "--json"]) == 0
     (measured,) = json.loads(capsys.readouterr().out)["runs"]
     assert measured["scores"]["recorded"]["auroc_within"] == 0.5

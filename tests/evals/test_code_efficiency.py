@@ -3,14 +3,17 @@
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.evals.test_report import record
 from tests.support.commands import Outcome, write_sums
 from tests.support.sandboxes import open_sandbox
+from tts.cli.efficiency import _answers
 from tts.evals.benchmarks._code_rows import code_row
-from tts.evals.code_efficiency import eff_at_k, efficiencies, efficiency
+from tts.evals.code_efficiency import answer_efficiency, eff_at_k, efficiencies, efficiency
 from tts.types import Problem
 from tts.verifiers._sandbox.sandbox import Limits
 from tts.verifiers._timing import Stopwatch, Timing, hodges_lehmann
@@ -31,6 +34,24 @@ def test_one_slow_run_does_not_move_a_time() -> None:
     assert hodges_lehmann([1, 2, 9]) == 3.5
     assert hodges_lehmann([1, 1, 1, 1, 9]) == 1
     assert hodges_lehmann([4]) == 4
+
+
+def test_of_a_record_the_answers_program_counts() -> None:
+    known = replace(record("p", "arr"), answer="r")
+    assert answer_efficiency(known, [0.0, 0.5, 0.5]) == 0.5
+    assert answer_efficiency(replace(known, answer="a"), [0.0, 0.5, 0.5]) == 0.0
+    assert answer_efficiency(replace(known, answer=None), [0.3, 0.5, 0.5]) == 0.0
+
+
+def test_what_was_chosen_is_compared_with_a_right_one_at_random() -> None:
+    # Of p the answer is the faster of two right ones; q's answer is wrong.
+    fast = replace(record("p", "rr"), answer="r1")
+    samples = (fast.samples[0], replace(fast.samples[1], answer="r1"))
+    first, second = replace(fast, samples=samples), record("q", "aar")
+    lines = list(_answers([(first, [0.4, 0.8]), (second, [0.0, 0.0, 0.6])]))
+    assert lines[0].startswith("answer  0.400 [")
+    assert lines[1].startswith("  where it is right, 1 problems: 0.800, a right sample at random ")
+    assert lines[1].endswith("0.600: +0.200 [+0.200, +0.200]")
 
 
 REFERENCES = [[0.001], [0.01, 0.02], [0.05, 0.04]]  # T = 2 * 0.05
@@ -69,7 +90,7 @@ ROW = {
     "entry_point": "total",
     "reference_solution": "    return sum(i for i in range(n + 1))\n",
     "input_generator": "def generate_input(size, lid, cid):\n    return size + cid,\n",
-    "input_levels": "10 20000 60000 100000",
+    "input_levels": "10 100000 300000 500000",
     "checker": "def __check(input, answer, output):\n    return answer == output\n",
 }
 FORMULA = "def total(n):\n    return n * (n + 1) // 2\n"
@@ -115,7 +136,7 @@ def test_the_command_times_a_run_once(tts: Tts, tmp_path: Path) -> None:
     (run,) = (tmp_path / "runs").glob("file-single-*")
     first = tts("efficiency", str(run), "--tests", "1", "--repeats", "1")
     assert first.code == 0 and "eff@1   0.000" in first.out and "Sum/0" in first.err
-    again = tts("efficiency", str(run), "--tests", "1", "--repeats", "1")
+    again = tts("efficiency", str(run), "--tests", "1", "--repeats", "1", "--limit", "1")
     assert again.out == first.out and "Sum/0" not in again.err
     sums = write_sums(tmp_path / "sums.jsonl", 1)
     assert tts("eval", "file", "--data", sums, "--preset", "single", "--out", "other").code == 0

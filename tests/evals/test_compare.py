@@ -139,3 +139,23 @@ def test_what_else_differs_is_noted() -> None:
         "other model: m and n",
         "graded by other versions of math-verify: 0.8 and 0.9",
     )
+
+
+def scored(problem_id: str, marks: str, values: tuple[float, ...]) -> Any:
+    plain = record(problem_id, marks)
+    pairs = zip(plain.samples, values, strict=True)
+    return replace(plain, samples=tuple(replace(s, scores={"tests": v}) for s, v in pairs))
+
+
+def test_choosing_by_scores_stands_in_for_voting_where_it_is_asked_for() -> None:
+    # The right one of aar scores highest: best of 1 = 1/3, of 2 = 2/3, of 3 = 1; the vote has a.
+    first = stored(scored("p", "aar", (0.0, 0.5, 1.0)))
+    second = stored(spending("p", "a", 20))
+    by_scores, by_votes = (compare(first, second, by=by).equal_cost for by in ("tests", None))
+    assert by_scores is not None and by_votes is not None
+    assert by_scores.accuracy == pytest.approx((2 / 3, 0.0))
+    assert by_votes.accuracy == pytest.approx((1 / 3, 0.0))
+    with pytest.raises(InputError, match=r"'prm' has scored none of its samples.*: 'tests'"):
+        compare(first, second, by="prm")
+    with pytest.raises(InputError, match="verifiers that have: none"):
+        compare(second, first, by="prm")

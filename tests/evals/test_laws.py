@@ -88,6 +88,16 @@ def test_a_verifier_caps_what_resampling_reaches() -> None:
     assert ceiling.best_n == 0
 
 
+def test_what_scores_beyond_one_somewhere_accepts_at_no_share() -> None:
+    # Counts of tests and attempts that agree: of q all are 0, which alone would look like shares.
+    counted = [
+        record("p", "rrab" * 2, (12.0, 12.0, 2.0, 0.0) * 2),
+        record("q", "a" * 8, (0.0,) * 8),
+    ]
+    laws = laws_of(counted)
+    assert laws is not None and laws.ceilings == ()
+
+
 def test_revisions_are_no_further_samples() -> None:
     plain = [record("p", "rrabrrab"), record("q", "abcdabcd")]
     revised = [record("p", "rrabrrab", revisions="rrrr"), record("q", "abcdabcd", revisions="r")]

@@ -1,5 +1,6 @@
 """Sandboxes that wait for code: they are kept, replaced and ended, and nothing stays in them."""
 
+import ast
 import asyncio
 import os
 
@@ -71,6 +72,23 @@ def test_equal_tests_are_run_once() -> None:
         return outcomes
 
     assert [(o.is_run, o.is_late) for o in asyncio.run(main())] == [(True, True)] * 3
+
+
+def test_source_is_read_again_where_python_errs_about_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = [SystemError("AST constructor recursion depth mismatch (before=45, after=99)")] * 3
+    parse = ast.parse
+
+    def err(source: str) -> ast.Module:
+        if errors:
+            raise errors.pop()
+        return parse(source)
+
+    monkeypatch.setattr(ast, "parse", err)
+    assert is_plain(OTHER) and not errors
+    errors += [SystemError()] * 50
+    assert not is_plain(OTHER)  # it then has processes of its own
+    errors.clear()
+    assert not is_plain("assert f(")
 
 
 def test_what_waits_ends_with_its_pool() -> None:

@@ -19,6 +19,7 @@ COMMANDS = (
     "long_steps",
     "memory",
     "ordering",
+    "programs",
     "recall",
     "remote",
     "runtime",

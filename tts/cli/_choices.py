@@ -8,14 +8,17 @@ from tts.console import output
 from tts.evals.score_figures import Choice
 
 
-def choice_table(choices: Iterable[tuple[str, Choice]], *, vote: float | None = None) -> Table:
-    """Return the accuracy of each choice and its gain over the plain vote.
+def choice_table(
+    choices: Iterable[tuple[str, Choice]], *, vote: float | None = None, to: str = "the vote"
+) -> Table:
+    """Return the accuracy of each choice and its gain over the plain vote, or over something else.
 
     Args:
         choices: With their names.
         vote: The plain vote's own accuracy, for a row of its own.
+        to: What the gains are over.
     """
-    numbers = ("accuracy", "to the vote", "95 % interval")
+    numbers = ("accuracy", f"to {to}", "95 % interval")
     table: Table = output.new_table("choice", *numbers, right=numbers)
     if vote is not None:
         output.add_row(table, "plain vote", f"{vote:.1%}", "", "")

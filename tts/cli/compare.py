@@ -13,6 +13,7 @@ from tts.cli._runs import load_runs
 from tts.console import flags, output, tables
 from tts.errors import InputError
 from tts.evals.compare import Comparison, EqualCost, compare
+from tts.evals.mixed_votes import Mixed, mixed_votes
 from tts.evals.units import amount, parse_unit
 from tts.types.figures import SCHEMA
 
@@ -26,6 +27,21 @@ def compare_command(
         typer.Argument(help="Run folders; the others are compared with the first.", metavar="RUN"),
     ],
     unit: flags.UnitFlag = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            help="At equal cost, choose the first run's sample that this verifier has scored "
+            "highest, such as execution, instead of voting over them.",
+            metavar="VERIFIER",
+        ),
+    ] = None,
+    mix: Annotated[
+        bool,
+        typer.Option(
+            "--mix", help="Vote over as many samples of the first run as of another, too."
+        ),
+    ] = False,
     as_json: flags.JsonFlag = False,
 ) -> None:
     """Compare runs of one benchmark with the first of them.
@@ -39,9 +55,16 @@ def compare_command(
     if len(stored) < 2:
         raise InputError("name at least two runs to compare")
     first, *others = stored
-    comparisons = [compare(first, other, unit=asked) for other in others]
+    comparisons = [compare(first, other, unit=asked, by=by) for other in others]
+    mixed = [
+        mixed_votes(first, other, comparison.unit) if mix else []
+        for other, comparison in zip(others, comparisons, strict=True)
+    ]
     if as_json:
-        found = [asdict(comparison) for comparison in comparisons]
+        found = [
+            asdict(comparison) | ({"mixed": [asdict(vote) for vote in votes]} if mix else {})
+            for comparison, votes in zip(comparisons, mixed, strict=True)
+        ]
         output.print_json({"schema": SCHEMA, "comparisons": found})
         return
     output.print_text(f"against {first.folder}")
@@ -49,8 +72,12 @@ def compare_command(
     prefix = f"{first.config['benchmark']}-"
     names = {str(run.folder): run.folder.name.removeprefix(prefix) for run in stored}
     output.print_table(_table(comparisons, names))
-    for comparison in comparisons:
-        output.print_lines(_lines(names[comparison.second], comparison))
+    for comparison, votes in zip(comparisons, mixed, strict=True):
+        name = names[comparison.second]
+        output.print_lines(_lines(name, comparison, by))
+        if votes:
+            output.print_text(f"votes over samples of both, {name}; differences at equal cost")
+            output.print_table(_mixed(votes, comparison.unit))
     output.print_lines(law_lines((names[str(run.folder)], run.records) for run in stored))
 
 
@@ -72,7 +99,7 @@ def _table(comparisons: Sequence[Comparison], names: Mapping[str, str]) -> Table
     return table
 
 
-def _lines(name: str, comparison: Comparison) -> Iterator[str]:
+def _lines(name: str, comparison: Comparison, by: str | None) -> Iterator[str]:
     """Say what the runs cost, what voting over the first gives at equal cost, what else differs."""
     unit = comparison.unit
     before, after = (amount(value) for value in comparison.cost)
@@ -84,14 +111,15 @@ def _lines(name: str, comparison: Comparison) -> Iterator[str]:
     if comparison.equal_cost is None:
         yield f"equal cost, {name}: {comparison.reason}"
     else:
-        yield from _equal_cost(name, comparison.equal_cost, unit)
+        yield from _equal_cost(name, comparison.equal_cost, unit, by)
 
 
-def _equal_cost(name: str, equal: EqualCost, unit: str) -> Iterator[str]:
+def _equal_cost(name: str, equal: EqualCost, unit: str, by: str | None) -> Iterator[str]:
     before, after = equal.accuracy
+    how = "voting over" if by is None else f"{by} choosing among"
     yield f"equal cost, {name}: at {amount(equal.cost)} {unit} a problem"
     yield (
-        f"  {after:.1%} against {before:.1%} by voting over the first run's samples: "
+        f"  {after:.1%} against {before:.1%} by {how} the first run's samples: "
         f"{tables.gain(equal.difference)}"
     )
     if equal.ratio is None:
@@ -100,6 +128,17 @@ def _equal_cost(name: str, equal: EqualCost, unit: str) -> Iterator[str]:
     low, high = equal.ratio_interval
     same = f"{amount(equal.cost_of_same_accuracy)} {unit}"
     yield f"  which need {same} for {after:.1%}: x{equal.ratio:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _mixed(votes: Sequence[Mixed], unit: str) -> Table:
+    numbers = ("accuracy", "95 % interval", unit, "to the first's alone", "to the other's")
+    table = output.new_table("samples", *numbers, right=numbers)
+    for vote in votes:
+        low, high = vote.interval
+        gains = ("" if over is None else tables.gain(over) for over in vote.over)
+        cells = (f"{vote.accuracy:.1%}", f"{low:.1%}-{high:.1%}", amount(vote.cost), *gains)
+        output.add_row(table, f"{vote.each} + {vote.each}", *cells)
+    return table
 
 
 def _ratio(before: float | None, after: float | None) -> str:

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated, Any
 
 import typer
@@ -11,8 +12,8 @@ import typer
 from tts.console import output
 from tts.errors import InputError
 from tts.evals.benchmarks import file
-from tts.evals.code_efficiency import eff_at_k, efficiencies, levels_of
-from tts.evals.metrics import bootstrap_interval, pass_at_k
+from tts.evals.code_efficiency import answer_efficiency, eff_at_k, efficiencies, levels_of
+from tts.evals.metrics import bootstrap_interval, paired_bootstrap, pass_at_k
 from tts.evals.records import Record
 from tts.evals.run_store import load_run, read_statements
 from tts.storage.sealed_lines import LineWriter, encode_line, read_lines
@@ -40,6 +41,10 @@ def efficiency_command(
             metavar="FILE",
         ),
     ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, help="Time only the first problems, so many."),
+    ] = None,
     tests: Annotated[
         int | None,
         typer.Option("--tests", min=1, help="Use only the first tests of each level, so many."),
@@ -54,21 +59,27 @@ def efficiency_command(
 ) -> None:
     """Time the right programs of a run on inputs that cost something, and print eff@k.
 
+    Of the program that the preset chose for a problem it prints the efficiency too, beside that of
+    a right one at random: what choosing the fastest (verifier `fastest`) gains.
+
     The same command again goes on where it was interrupted. Nothing else should run meanwhile.
 
     Example: tts efficiency runs/humaneval-best_of_n-0123456789 --data enamel.csv --tests 2
     """
     records = [record for record in load_run(run).records if record.samples]
     problems = {p.id: _with_tests(p, tests) for p in _problems(run, data)}
-    problems = {name: problem for name, problem in problems.items() if problem.metadata["levels"]}
-    if not problems:
+    solved = {record.id for record in records}
+    order = [name for name, p in problems.items() if p.metadata["levels"] and name in solved]
+    if not order:
         raise InputError(
             f"{data or run}: no problem of the run has levels of tests to be timed on there; those "
             "of ENAMEL have, whose file is named by --data"
         )
     config = Config(seconds=seconds, parallel=1, unsafe=unsafe_execution)
     how = {"data": data and str(data), "tests": tests, "repeats": repeats, "seconds": seconds}
-    work = _measure(config, [r for r in records if r.id in problems], problems, run / _FILE, how)
+    places = {name: place for place, name in enumerate(order[:limit])}
+    records = sorted((r for r in records if r.id in places), key=lambda r: places[r.id])
+    work = _measure(config, records, problems, run / _FILE, how)
     measured = output.run_async(work, if_interrupted="interrupted; the same command goes on")
     output.print_lines(_lines(measured))
 
@@ -148,7 +159,27 @@ def _lines(measured: _Measured) -> Iterator[str]:
             f"pass@{k} {sum(passed) / len(passed):.1%}"
         )
         k *= 2
+    yield from _answers(timed)
     yield (
         f"{len(timed)} problems, {len(measured) - len(timed)} left out, whose published solutions "
         "cannot be timed"
     )
+
+
+def _answers(timed: Sequence[tuple[Record, Sequence[float]]]) -> Iterator[str]:
+    """Say how fast the programs are that the preset chose, beside others that are right."""
+    chosen = [answer_efficiency(record, found) for record, found in timed]
+    low, high = bootstrap_interval(chosen, seed=0)
+    yield f"answer  {sum(chosen) / len(chosen):.3f} [{low:.3f}, {high:.3f}]"
+    pairs = [
+        (fmean(value for value, s in zip(found, record.samples, strict=True) if s.correct), value)
+        for (record, found), value in zip(timed, chosen, strict=True)
+        if record.correct
+    ]
+    if pairs:
+        others, answers = zip(*pairs, strict=True)
+        gain, low, high = paired_bootstrap(others, answers, seed=0)
+        yield (
+            f"  where it is right, {len(pairs)} problems: {fmean(answers):.3f}, a right sample at "
+            f"random {fmean(others):.3f}: {gain:+.3f} [{low:+.3f}, {high:+.3f}]"
+        )

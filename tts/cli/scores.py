@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import typer
@@ -15,6 +15,7 @@ from tts.cli._runs import load_runs, unique_names
 from tts.console import flags, output
 from tts.errors import InputError
 from tts.evals.compare import unfinished_note
+from tts.evals.metrics import bootstrap_interval
 from tts.evals.run_store import StoredRun
 from tts.evals.score_figures import (
     Choice,
@@ -26,6 +27,7 @@ from tts.evals.score_figures import (
 )
 from tts.types.figures import SCHEMA
 
+Baseline = Literal["vote", "one"]
 _SHORTEST = "fewest tokens"
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -51,6 +53,14 @@ def scores(
         list[Path],
         typer.Argument(help="Run folders whose samples have scores.", metavar="RUN"),
     ],
+    to: Annotated[
+        Baseline,
+        typer.Option(
+            "--to",
+            help="What choices are compared with: a plain vote, or one sample, as for programs, "
+            "which seldom are equal.",
+        ),
+    ] = "vote",
     seed: Annotated[int, typer.Option("--seed", help="Draw intervals by this seed.")] = 0,
     as_json: flags.JsonFlag = False,
 ) -> None:
@@ -64,15 +74,15 @@ def scores(
     """
     stored = load_runs(runs)
     names = unique_names(stored)
-    measured = [_measure(run, name, seed) for run, name in zip(stored, names, strict=True)]
+    measured = [_measure(run, name, to, seed) for run, name in zip(stored, names, strict=True)]
     if as_json:
         output.print_json({"schema": SCHEMA, "runs": [_to_json(one) for one in measured]})
         return
     for one in measured:
-        _print(one)
+        _print(one, to)
 
 
-def _measure(run: StoredRun, name: str, seed: int) -> _Measured:
+def _measure(run: StoredRun, name: str, to: Baseline, seed: int) -> _Measured:
     if note := unfinished_note(run):
         output.print_note(f"note: {note}")
     records = [r for r in run.records if r.correct is not None and r.independent_samples]
@@ -84,15 +94,16 @@ def _measure(run: StoredRun, name: str, seed: int) -> _Measured:
             "weighted_vote (with --reuse RUN, the samples of a run)"
         )
     samples = ScoredSamples.of_records(records)
+    plain = samples.ones if to == "one" else None
     figures, progress = {}, {}
     for verifier in verifiers:
         values = np.array([s.scores.get(verifier, np.nan) for s in all_samples], np.float64)
-        figures[verifier] = score_figures(samples, values, seed=seed)
+        figures[verifier] = score_figures(samples, values, plain=plain, seed=seed)
         steps = [sample.step_scores.get(verifier) for sample in all_samples]
         if any(steps):
             progress[verifier] = progress_of_steps(samples, steps)
     if not np.isnan(samples.tokens).all():
-        figures[_SHORTEST] = score_figures(samples, -samples.tokens, seed=seed)
+        figures[_SHORTEST] = score_figures(samples, -samples.tokens, plain=plain, seed=seed)
     return _Measured(name, samples, figures, progress)
 
 
@@ -125,14 +136,17 @@ def _facts(samples: ScoredSamples) -> dict[str, float]:
     }
 
 
-def _print(one: _Measured) -> None:
+def _print(one: _Measured, to: Baseline) -> None:
     facts = _facts(one.samples)
+    low, high = bootstrap_interval(one.samples.ones.tolist(), seed=0)
     output.print_text(
         f"{one.name}: {facts['problems']:,} problems, {facts['samples']:,} samples; one sample "
-        f"{facts['pass_at_1']:.1%}, any {facts['pass_at_n']:.1%}, plain vote {facts['vote']:.1%}"
+        f"{facts['pass_at_1']:.1%} [{low:.1%}, {high:.1%}], any {facts['pass_at_n']:.1%}, plain "
+        f"vote {facts['vote']:.1%}"
     )
     output.print_table(_quality(one.figures))
-    output.print_table(choice_table(_chosen(one.figures)))
+    against = {"vote": "the vote", "one": "one sample"}[to]
+    output.print_table(choice_table(_chosen(one.figures, to), to=against))
     if one.progress:
         output.print_table(_progress(one.progress))
 
@@ -151,9 +165,9 @@ def _error(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def _chosen(figures: dict[str, ScoreFigures]) -> Iterator[tuple[str, Choice]]:
+def _chosen(figures: dict[str, ScoreFigures], to: Baseline) -> Iterator[tuple[str, Choice]]:
     for name, of in figures.items():
-        if of.weighted_vote is not None:
+        if to == "vote" and of.weighted_vote is not None:
             yield f"vote weighted by {name}", of.weighted_vote
         yield f"best by {name}", of.best
 

@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import contextlib
 
 # Built-in functions that change nothing; a name that is not built in is the code's, and what is
 # called of that happens in the code's process.
@@ -19,6 +20,27 @@ _NODES = (
 )
 
 
+# What `parse` raises.
+UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError, SystemError)
+_TRIES = 20
+
+
+def parse(source: str) -> ast.Module:
+    """Return the tree of Python source.
+
+    Where another thread parses at the same time, Python 3.11 may say of source without a fault "AST
+    constructor recursion depth mismatch" (github.com/python/cpython/issues/106905); it is read
+    again then.
+
+    Raises:
+        UNREADABLE: It cannot be read.
+    """
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(SystemError):
+            return ast.parse(source)
+    return ast.parse(source)
+
+
 def is_plain(test: str) -> bool:
     """Return whether a test is an assertion of calls by name, literals and operators alone.
 
@@ -26,9 +48,8 @@ def is_plain(test: str) -> bool:
     same interpreter finds that as it was.
     """
     try:
-        tree = ast.parse(test)
-        nodes = list(ast.walk(tree))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        nodes = list(ast.walk(parse(test)))
+    except UNREADABLE:
         return False
     return all(isinstance(node, _NODES) and _is_harmless(node) for node in nodes)
 
