@@ -30,7 +30,7 @@ from tts.evals.metrics import (
 )
 from tts.evals.records import Record
 from tts.evals.report import accuracy_by_problem
-from tts.evals.run_store import StoredRun
+from tts.evals.stored_run import StoredRun
 from tts.evals.units import amount, choose_unit, cost_of, mean_cost, why_unknown
 from tts.types.figures import Cost, Interval, Unit, is_replay
 

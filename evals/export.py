@@ -12,7 +12,7 @@ from tts.errors import InputError, optional_import
 from tts.evals.pool_export import Texts
 from tts.evals.records import Record, Sample
 from tts.evals.report import summary_of
-from tts.evals.run_store import StoredRun, read_statements
+from tts.evals.stored_run import StoredRun, read_statements
 from tts.storage.sealed_lines import cannot_write, read_json
 
 _TABLES = (".csv", ".parquet")

@@ -14,7 +14,7 @@ from tts.errors import InputError
 from tts.evals.compare import Curve, common_problems, records_by_problem, voting_curve
 from tts.evals.metrics import Difference, bootstrap_interval, paired_bootstrap
 from tts.evals.records import Record
-from tts.evals.run_store import StoredRun, read_statements
+from tts.evals.stored_run import StoredRun, read_statements
 from tts.types import AnswerType
 from tts.types.figures import Interval, Unit
 

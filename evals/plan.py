@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tts.errors import BudgetError, InputError, ProblemError
-from tts.evals.run_store import facts_of, find_finished
+from tts.evals.stored_run import facts_of, find_finished
 from tts.parts.files import files_named, with_digests
 from tts.presets.load import Preset
 from tts.protocols import Engine, EngineFacts, Verifier

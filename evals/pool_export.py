@@ -10,7 +10,7 @@ from typing import Any
 
 from tts.errors import InputError
 from tts.evals.records import Record, Sample
-from tts.evals.run_store import StoredRun, load_run, log_of, read_statements
+from tts.evals.stored_run import StoredRun, load_run, log_of, read_statements
 from tts.runtime.log_file import read_completions
 from tts.storage.json_bytes import encode_json
 from tts.storage.sealed_lines import cannot_write

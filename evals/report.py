@@ -11,7 +11,7 @@ from tts.errors import InputError
 from tts.evals.independent_samples import fewest_samples, maj_at, pass_at, powers_of_two
 from tts.evals.metrics import bootstrap_interval, wilson_interval
 from tts.evals.records import Record
-from tts.evals.run_store import StoredRun
+from tts.evals.stored_run import StoredRun
 from tts.evals.units import cost_of, mean_cost
 from tts.types import sum_usage
 from tts.types.figures import Interval, KVBytes, Summary, Tokens, is_replay

@@ -25,7 +25,7 @@ from tts.errors import InputError
 from tts.evals.independent_samples import answer_classes
 from tts.evals.metrics import Difference, paired_bootstrap
 from tts.evals.records import Record
-from tts.evals.run_store import StoredRun, read_statements
+from tts.evals.stored_run import StoredRun, read_statements
 from tts.evals.units import cost_of, why_unknown
 from tts.types.figures import Unit, is_replay
 from tts.types.statement import statement_key

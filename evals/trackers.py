@@ -16,7 +16,7 @@ from typing import Any
 from tts.errors import InputError, optional_import
 from tts.evals.export import sample_rows, write_csv
 from tts.evals.report import summary_of
-from tts.evals.run_store import StoredRun
+from tts.evals.stored_run import StoredRun
 
 _MOST_LETTERS = 500  # of a parameter, in MLflow
 

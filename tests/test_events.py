@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PRODUCT = ("tts", "strategies", "verifiers", "evals")
 # Those that read a recorded trace as such: its file, a timeline of completions, a count of lines.
 READERS = {
-    "evals/run_store.py": "the reader of trace.jsonl",
+    "evals/stored_run.py": "the reader of trace.jsonl",
     "tts/bench/runtime_run.py": "when completions arrived",
     "tts/server/answers.py": "hands it on to a client who asks for it",
     "tts/viewer/outcome.py": "shows a recorded trace",

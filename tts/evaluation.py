@@ -16,8 +16,8 @@ from tts.evals.calibration.held_out import check_apart
 from tts.evals.calibration.share import with_share
 from tts.evals.plan import known_engines
 from tts.evals.progress import Watch, unwatched
-from tts.evals.run_store import log_of
 from tts.evals.runner import Plan, evaluate_all
+from tts.evals.stored_run import log_of
 from tts.parts.build import build_part, content_of, parameters_of, reads_file
 from tts.pipeline import Pipeline
 from tts.presets.load import Preset

@@ -28,7 +28,7 @@ from tts.evals.calibration.samples import (
 from tts.evals.independent_samples import answered, common_verifiers, missing_scores
 from tts.evals.metrics import bootstrap_interval
 from tts.evals.records import Record
-from tts.evals.run_store import StoredRun
+from tts.evals.stored_run import StoredRun
 from tts.evals.units import why_unknown
 from tts.types.figures import LATENCIES, Counted, is_replay
 

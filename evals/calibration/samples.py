@@ -11,7 +11,7 @@ from tts.errors import InputError
 from tts.evals.calibration.choices import Tried
 from tts.evals.independent_samples import answer_classes, right_classes, shares
 from tts.evals.records import Record
-from tts.evals.run_store import StoredRun
+from tts.evals.stored_run import StoredRun
 from tts.evals.units import cost_of, why_unknown
 from tts.types.figures import LATENCIES, Counted
 

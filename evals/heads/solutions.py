@@ -9,7 +9,7 @@ from typing import Any, cast
 from tts.answers.checker import AnswerChecker
 from tts.errors import InputError
 from tts.evals.pool_export import Texts
-from tts.evals.run_store import StoredRun, load_run, read_statements
+from tts.evals.stored_run import StoredRun, load_run, read_statements
 from tts.types import AnswerType, Problem, States
 
 

@@ -22,7 +22,7 @@ from tts.evals.laws.series import Series
 from tts.evals.laws.verification import ACCEPT_AT, Ceiling, Splits, ceilings, splits_of
 from tts.evals.metrics import worst_of_k
 from tts.evals.records import Record, Sample
-from tts.evals.run_store import StoredRun
+from tts.evals.stored_run import StoredRun
 
 SUCCESSES = 3  # at which PassUntil stops
 _FEWEST = 3  # groups of samples that a level of ARISE needs

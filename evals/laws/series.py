@@ -9,7 +9,7 @@ from tts.costs.flops import SparseReading
 from tts.errors import InputError
 from tts.evals.independent_samples import common_verifiers, fewest_samples
 from tts.evals.records import Record
-from tts.evals.run_store import StoredRun, read_statements
+from tts.evals.stored_run import StoredRun, read_statements
 from tts.parts.build import configure_part
 from tts.parts.catalog import parse_verifier
 from tts.types import ModelInfo

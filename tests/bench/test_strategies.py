@@ -34,7 +34,7 @@ from tts.bench.strategies_figures import (
 from tts.cli.main import run as run_command
 from tts.engine.scripted import Ask, Line
 from tts.evals.metrics import Difference
-from tts.evals.run_store import StoredRun
+from tts.evals.stored_run import StoredRun
 from tts.operators.sample import sample
 from tts.pipeline import Pipeline
 from tts.types import Usage

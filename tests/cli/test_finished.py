@@ -18,7 +18,7 @@ from tts.engine.scripted import ScriptedEngine
 from tts.engine.spec import EngineSpec
 from tts.engine.vllm import VLLMEngine
 from tts.errors import EngineError
-from tts.evals.run_store import load_run
+from tts.evals.stored_run import load_run
 from tts.runtime.log_file import read_completions
 
 Tts = Callable[..., Outcome]

@@ -7,7 +7,7 @@ import pytest
 from tests.evals.test_runner import outcome, plan, records, run
 from tests.support.logs import cut_log, num_completions
 from tts.engine.scripted import Ask, Line, ScriptedEngine
-from tts.evals.run_store import GENERATIONS, MEMORY
+from tts.evals.stored_run import GENERATIONS, MEMORY
 from tts.prompts import WRITE_CONCEPTS
 
 

@@ -9,7 +9,7 @@ from tests.evals.test_runner import PROBLEMS, plan, records, run, script
 from tts.console.tables import notes
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import OutageError
-from tts.evals.run_store import load_run
+from tts.evals.stored_run import load_run
 
 
 class Server(ScriptedEngine):

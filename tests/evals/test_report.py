@@ -13,7 +13,7 @@ from tts.evals.compare import compare
 from tts.evals.plot import Band, plot_accuracy, save_plot
 from tts.evals.records import Record, Sample
 from tts.evals.report import summarise
-from tts.evals.run_store import StoredRun
+from tts.evals.stored_run import StoredRun
 from tts.types import Usage
 from tts.types.figures import KVBytes, Summary
 

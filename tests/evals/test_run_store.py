@@ -15,7 +15,8 @@ from tts.engine.scripted import ALL, INFO
 from tts.errors import StoreError
 from tts.evals.records import Record, Sample
 from tts.evals.run_names import folder_name
-from tts.evals.run_store import RunStore, load_run, log_of, read_events
+from tts.evals.run_store import RunStore
+from tts.evals.stored_run import load_run, log_of, read_events
 from tts.protocols import EngineFacts
 from tts.storage.sealed_lines import decode_line, encode_line, read_lines
 from tts.types import Completion, Event, Message, Problem, Usage

@@ -18,8 +18,8 @@ from tts.evals import runner
 from tts.evals.metrics import wilson_interval
 from tts.evals.progress import Progress
 from tts.evals.records import Record
-from tts.evals.run_store import GENERATIONS, load_run
 from tts.evals.runner import Plan, _max_problems, evaluate, evaluate_all
+from tts.evals.stored_run import GENERATIONS, load_run
 from tts.presets.load import load_preset
 from tts.protocols import Capabilities, Context
 from tts.types import Answer, Budget, Grade, Problem, Score, Trajectory

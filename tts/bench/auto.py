@@ -35,8 +35,8 @@ from tts.engine.vllm import VLLMEngine
 from tts.errors import InputError
 from tts.evals.calibration.calibrate import calibrate
 from tts.evals.records import Record
-from tts.evals.run_store import load_run, log_of, read_events
 from tts.evals.runner import Plan, evaluate
+from tts.evals.stored_run import load_run, log_of, read_events
 from tts.parts.build import build_part
 from tts.presets.load import Preset, load_preset
 from tts.protocols import Verifier

@@ -18,8 +18,8 @@ from tts.console import flags, output
 from tts.engine.running import POLICY_MEMORY
 from tts.engine.vllm import VLLMEngine
 from tts.evals.laws.series import Series, series_of_run
-from tts.evals.run_store import load_run
 from tts.evals.runner import Plan, evaluate
+from tts.evals.stored_run import load_run
 from tts.parts.build import build_part
 from tts.presets.load import Preset, load_preset
 from tts.types import Problem

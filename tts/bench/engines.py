@@ -8,7 +8,7 @@ from tts.console import flags
 from tts.engine.running import REWARD_MEMORY
 from tts.engine.vllm import VLLMEngine
 from tts.errors import OutageError
-from tts.evals.run_store import StoredRun, load_run
+from tts.evals.stored_run import StoredRun, load_run
 from tts.presets.yaml_file import parse_value
 from tts.session.runtime import Runtime
 from tts.session.verifiers import reward_model

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tts.engine.scripted import Ask, Line, ScriptedEngine
-from tts.evals.run_store import GENERATIONS, load_run
 from tts.evals.runner import Plan, evaluate
+from tts.evals.stored_run import GENERATIONS, load_run
 from tts.presets.load import load_preset
 from tts.types import Answer, Grade, Problem
 

@@ -19,8 +19,8 @@ from tts.bench.virtual_time import run_at_once
 from tts.engine.scripted import Ask, Line, ScriptedEngine
 from tts.errors import TTSError
 from tts.evals.records import Record
-from tts.evals.run_store import GENERATIONS, load_run
 from tts.evals.runner import Plan, evaluate
+from tts.evals.stored_run import GENERATIONS, load_run
 from tts.operators.tree_search import TreeSearch
 from tts.parts.build import default_model, load_verifier
 from tts.parts.catalog import preset_files

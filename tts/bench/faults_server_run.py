@@ -11,8 +11,8 @@ from tts.bench.servers.forms import KINDS, Kind, befall, count_pieces
 from tts.bench.servers.misbehaving import Asked, Reply, Server
 from tts.engine.openai import OpenAIEngine
 from tts.errors import TTSError
-from tts.evals.run_store import load_run
 from tts.evals.runner import Plan, evaluate
+from tts.evals.stored_run import load_run
 from tts.presets.load import load_preset
 from tts.types import Budget, Grade, Problem
 from tts.types.figures import Summary

@@ -14,8 +14,8 @@ from tts.bench.engines import load_finished, runtime_of
 from tts.console import flags, output
 from tts.console.progress import watch
 from tts.evals.metrics import paired_bootstrap
-from tts.evals.run_store import MEMORY, log_of
 from tts.evals.runner import Plan
+from tts.evals.stored_run import MEMORY, log_of
 from tts.evaluation import Scope, plan_all, run_plans
 from tts.presets.load import load_preset
 from tts.session.runtime import DEFAULT_MODEL, Runtime

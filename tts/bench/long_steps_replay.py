@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tts.errors import InputError
-from tts.evals.run_store import read_events
+from tts.evals.stored_run import read_events
 from tts.protocols import Context, VerifierSpec
 from tts.search.events import Decided
 from tts.search.policy import Decision, SearchPolicy

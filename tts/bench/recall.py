@@ -24,8 +24,8 @@ from tts.console import flags, output, tables
 from tts.console.progress import watch
 from tts.errors import InputError
 from tts.evals.metrics import Difference, paired_bootstrap, wilson_interval
-from tts.evals.run_store import StoredRun, load_run, read_events
 from tts.evals.runner import Plan
+from tts.evals.stored_run import StoredRun, load_run, read_events
 from tts.evaluation import run_plans
 from tts.operators.follow import follow
 from tts.operators.retrieve import Retrieve

@@ -22,7 +22,7 @@ from tts.errors import InputError
 from tts.evals.independent_samples import powers_of_two
 from tts.evals.laws.series import series_of_run
 from tts.evals.records import Record
-from tts.evals.run_store import StoredRun, log_of
+from tts.evals.stored_run import StoredRun, log_of
 from tts.evaluation import Scope, plan_all, run_plans
 from tts.operators.force import force
 from tts.presets.load import Preset, load_preset

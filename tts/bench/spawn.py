@@ -17,8 +17,8 @@ from tts.bench.engines import runtime_of
 from tts.bench.spawn_figures import Arm, Measured, arm_of, measure
 from tts.console import flags, output, tables
 from tts.console.progress import watch
-from tts.evals.run_store import load_run
 from tts.evals.runner import Plan
+from tts.evals.stored_run import load_run
 from tts.evaluation import run_plans
 from tts.parts.build import build_part
 from tts.presets.load import load_preset

@@ -34,8 +34,8 @@ from tts.engine.running import POLICY_MEMORY
 from tts.engine.vllm import VLLMEngine
 from tts.errors import InputError
 from tts.evals.environment import cpu_model, gpus
-from tts.evals.run_store import StoredRun, load_run
 from tts.evals.runner import Plan, evaluate
+from tts.evals.stored_run import StoredRun, load_run
 from tts.parts.build import build_part
 from tts.protocols import Engine
 from tts.runtime.job import Job

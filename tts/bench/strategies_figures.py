@@ -18,7 +18,7 @@ from pydantic import Field
 from tts.evals.compare import NothingAtEqualCost, compare, voting_curve
 from tts.evals.metrics import Difference, bootstrap_interval
 from tts.evals.report import accuracy_by_problem, summary_of
-from tts.evals.run_store import StoredRun
+from tts.evals.stored_run import StoredRun
 from tts.operators.base import OperatorModel
 from tts.operators.sample import sample
 from tts.operators.vote import vote

@@ -16,7 +16,7 @@ import numpy as np
 
 from tts.evals.metrics import Difference, paired_bootstrap
 from tts.evals.report import accuracy_by_problem
-from tts.evals.run_store import load_run
+from tts.evals.stored_run import load_run
 from tts.types import SearchFigures
 
 _SEED = 0

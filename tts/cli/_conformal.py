@@ -6,7 +6,7 @@ from pathlib import Path
 from tts.allocation.conformal import PERPLEXITY, Conformal
 from tts.console import output
 from tts.errors import InputError
-from tts.evals.run_store import StoredRun
+from tts.evals.stored_run import StoredRun
 
 
 def save_conformal(runs: Sequence[StoredRun], path: Path) -> None:

@@ -8,7 +8,7 @@ from tts.errors import InputError
 from tts.evals.benchmarks.pool import series_of_pools
 from tts.evals.compare import unfinished_note
 from tts.evals.laws.series import Series, series_of_run
-from tts.evals.run_store import StoredRun, load_run
+from tts.evals.stored_run import StoredRun, load_run
 
 
 def load_runs(paths: Sequence[Path]) -> list[StoredRun]:

@@ -19,8 +19,8 @@ from tts.evals.calibration.held_out import check_held_out
 from tts.evals.calibration.samples import labelled_scores
 from tts.evals.calibration.share import how_to_share
 from tts.evals.environment import versions
-from tts.evals.run_store import StoredRun, load_run
 from tts.evals.runner import Plan
+from tts.evals.stored_run import StoredRun, load_run
 from tts.evals.units import amount, parse_counted
 from tts.evaluation import POOL, Scope, plan_all, run_plans
 from tts.session.runtime import DEFAULT_PRESET, Runtime

@@ -15,7 +15,7 @@ from tts.evals.benchmarks import file
 from tts.evals.code_efficiency import answer_efficiency, eff_at_k, efficiencies, levels_of
 from tts.evals.metrics import bootstrap_interval, paired_bootstrap, pass_at_k
 from tts.evals.records import Record
-from tts.evals.run_store import load_run, read_statements
+from tts.evals.stored_run import load_run, read_statements
 from tts.storage.sealed_lines import LineWriter, encode_line, read_lines
 from tts.types import Problem
 from tts.verifiers._timing import Stopwatch

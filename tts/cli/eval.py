@@ -18,8 +18,8 @@ from tts.console import flags, output, tables
 from tts.console.progress import watch
 from tts.engine.spec import mask_login
 from tts.errors import InputError, MissingExtraError
-from tts.evals.run_store import load_run, log_of
 from tts.evals.runner import Plan
+from tts.evals.stored_run import load_run, log_of
 from tts.evals.units import choose_unit
 from tts.evaluation import Scope, run_plans
 from tts.parts import plugins

@@ -12,7 +12,7 @@ from tts.console import flags, output
 from tts.errors import InputError
 from tts.evals.compare import models_differ, voting_band
 from tts.evals.report import summary_of
-from tts.evals.run_store import StoredRun
+from tts.evals.stored_run import StoredRun
 from tts.evals.units import choose_unit, parse_unit
 from tts.types.figures import Unit
 

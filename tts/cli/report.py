@@ -16,7 +16,7 @@ from tts.evals.choices import chosen_rows
 from tts.evals.compare import models_differ
 from tts.evals.laws.coverage import laws_of
 from tts.evals.report import summary_of
-from tts.evals.run_store import StoredRun
+from tts.evals.stored_run import StoredRun
 from tts.evals.units import choose_unit, parse_unit
 from tts.types.figures import SCHEMA
 

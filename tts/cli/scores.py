@@ -16,7 +16,6 @@ from tts.console import flags, output
 from tts.errors import InputError
 from tts.evals.compare import unfinished_note
 from tts.evals.metrics import bootstrap_interval
-from tts.evals.run_store import StoredRun
 from tts.evals.score_figures import (
     Choice,
     Progress,
@@ -25,6 +24,7 @@ from tts.evals.score_figures import (
     progress_of_steps,
     score_figures,
 )
+from tts.evals.stored_run import StoredRun
 from tts.types.figures import SCHEMA
 
 Baseline = Literal["vote", "one"]

@@ -14,7 +14,7 @@ from tts.console import flags, output
 from tts.console.progress import watch
 from tts.errors import InputError
 from tts.evals.compare import compare
-from tts.evals.run_store import load_run
+from tts.evals.stored_run import load_run
 from tts.evals.units import amount, parse_unit
 from tts.evaluation import Scope
 from tts.parts import plugins

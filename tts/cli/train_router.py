@@ -21,7 +21,7 @@ from tts.evals.compare import models_differ
 from tts.evals.laws.ranking import results_of
 from tts.evals.metrics import Difference
 from tts.evals.routing import Trained, Tried, train_router, tried_by, tried_in
-from tts.evals.run_store import StoredRun
+from tts.evals.stored_run import StoredRun
 from tts.evals.units import amount, parse_unit
 from tts.storage.sealed_lines import check_place
 from tts.types.figures import SCHEMA, Unit

@@ -19,9 +19,9 @@ from tts.evals.heads import examples as learn
 from tts.evals.heads.measure import Figures
 from tts.evals.heads.recorded_states import recorded_states
 from tts.evals.heads.solutions import Solution, read_solutions, taught
-from tts.evals.run_store import StoredRun, load_run
 from tts.evals.runner import Plan
 from tts.evals.score_figures import Choice
+from tts.evals.stored_run import StoredRun, load_run
 from tts.evaluation import Scope, plan_all, run_plans
 from tts.heads.head import FILE
 from tts.heads.read import check_layers, default_layers

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from tts.evals.metrics import Difference, bootstrap_interval, paired_bootstrap
 from tts.evals.records import Record
-from tts.evals.run_store import load_run
+from tts.evals.stored_run import load_run
 from tts.tuning.propose import Optimiser
 from tts.tuning.space import Space
 from tts.tuning.trial import Trial

@@ -15,7 +15,7 @@ from pathlib import Path
 from tts.errors import InputError
 from tts.evals.calibration.held_out import check_held_out
 from tts.evals.progress import Watch, unwatched
-from tts.evals.run_store import log_of
+from tts.evals.stored_run import log_of
 from tts.evals.units import amount, why_unknown
 from tts.evaluation import Scope, plan_all, run_on
 from tts.presets.load import Preset

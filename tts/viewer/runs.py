@@ -8,7 +8,7 @@ from typing import Any
 from tts.errors import InputError, StoreError, TTSError
 from tts.evals.records import Record
 from tts.evals.report import summary_of
-from tts.evals.run_store import StoredRun, load_run, parts_of, read_statements
+from tts.evals.stored_run import StoredRun, load_run, parts_of, read_statements
 from tts.evals.units import cost_of
 from tts.storage.sealed_lines import read_json
 from tts.types.card import shorten

@@ -10,7 +10,7 @@ import pytest
 from tts.errors import InputError
 from tts.evals.calibration.calibrate import calibrate
 from tts.evals.records import Record, Sample
-from tts.evals.run_store import StoredRun
+from tts.evals.stored_run import StoredRun
 from tts.types import Usage
 from tts.types.figures import Counted
 
