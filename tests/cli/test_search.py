@@ -220,6 +220,16 @@ def test_a_model_proposes_what_is_tried(
     assert not any(engine.requests for _, engine in proposers[2:])
 
 
+def test_chance_searches_beside_a_model_of_its_own(
+    tts: Tts, proposers: list[tuple[str, ScriptedEngine]]
+) -> None:
+    more = ("--optimiser", "llm", "--engine-for", "optimiser=bundled:draft")
+    repeats = ("--against", "random", "--seeds", "2", "--test", "8")
+    done = search(tts, "--trials", "3", *more, *repeats)
+    assert done.code == 0, done.err
+    assert "gain   llm over random: " in done.out
+
+
 def test_without_an_engine_of_that_name_the_runs_own_proposes(
     tts: Tts, proposers: list[tuple[str, ScriptedEngine]]
 ) -> None:

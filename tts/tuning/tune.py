@@ -119,9 +119,10 @@ class Search:
         check_optimiser(optimiser, space)
         asker = Asker.of(self.runtime, self.out, seed)
         proposer = self._proposer(space, optimiser, seed, asker)
-        edges = self._edges(space) + ([asker.preset] if optimiser == "llm" else [])
-        self.runtime.check(edges)
-        async with self.runtime.serving([preset.pipeline for preset in edges]) as core:
+        edges, asking = self._edges(space), [asker.preset]
+        self.runtime.check([*edges, *asking])  # whom another optimiser asks may be there unasked
+        served = [*edges, *asking] if optimiser == "llm" else edges
+        async with self.runtime.serving([preset.pipeline for preset in served]) as core:
             unchanged = [await self._try(core, one, parts[-1], tell) for one in space.unchanged()]
             for trial in unchanged:
                 proposer.tell(trial, self._score(trial))
