@@ -210,7 +210,8 @@ def search(page: Any, query: str) -> list[str]:
     return [path.lstrip("/") for path in shown[:10]]
 
 
-# Nothing is ever changed for the third list and the fifth, so that each new page may move one of its answers.
+# Nothing is ever changed for the third list and the fifth, so that each new page may move one of
+# their answers.
 @pytest.mark.parametrize(
     ("questions", "most_missed"),
     list(zip(LISTS, (3, 3, 5, 3, 5), strict=True)),
