@@ -106,7 +106,7 @@ function attempts(view, page, chosenClass, pickNode) {
     if (sort !== "drawn") list.sort(([a], [b]) => (sort === "tokens" ? (b.tokens ?? 0) - (a.tokens ?? 0) : (b.scores?.[sort] ?? -Infinity) - (a.scores?.[sort] ?? -Infinity)));
     all.hidden = only === undefined;
     put(holder, list.map(([attempt, i], place) => {
-      const card = attemptCard(attempt, i, { open: wanted === null ? place === 0 : i === wanted, raw, code, pickNode, shade });
+      const card = attemptCard(attempt, i, { open: wanted === null || only !== undefined ? place === 0 : i === wanted, raw, code, pickNode, shade });
       card.addEventListener("toggle", () => { if (card.open) page.keep({ attempt: String(i) }); });
       return card;
     }));
