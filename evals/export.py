@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tts.errors import InputError, optional_import
-from tts.evals.pool_export import Texts
 from tts.evals.records import Record, Sample
 from tts.evals.report import summary_of
+from tts.evals.sample_texts import SampleTexts
 from tts.evals.stored_run import StoredRun, read_statements
 from tts.storage.sealed_lines import cannot_write, read_json
 
@@ -29,7 +29,7 @@ def export_runs(runs: Sequence[StoredRun], path: Path, *, texts: bool = False) -
     Args:
         runs: What is written.
         path: The file.
-        texts: Write the samples' texts too, as a log does; one of several completions has none.
+        texts: Write the samples' texts too, as a log does.
 
     Raises:
         InputError: The ending is another, or several runs are to be one log.
@@ -56,9 +56,9 @@ def sample_rows(run: StoredRun, *, texts: bool) -> Iterator[dict[str, Any]]:
 
     Args:
         run: Of which.
-        texts: With the samples' texts; one of several completions has none.
+        texts: With the samples' texts.
     """
-    said = Texts(run.folder, ()) if texts else None
+    said = SampleTexts(run.folder) if texts else None
     stated = {line["problem"]: line for line in read_statements(run.folder)}
     config = run.config
     common = {key: config[key] for key in ("benchmark", "preset", "model", "seed")}
@@ -82,7 +82,7 @@ def sample_rows(run: StoredRun, *, texts: bool) -> Iterator[dict[str, Any]]:
                 "tokens": sample.tokens,
                 "is_independent": sample.is_independent,
                 **{f"score_{name}": value for name, value in sample.scores.items()},
-                **({} if said is None else {"text": said.of(record, sample).get("text")}),
+                **({} if said is None else {"text": said.of(record, sample)}),
             }
 
 
@@ -115,7 +115,7 @@ def _write_log(runs: Sequence[StoredRun], path: Path) -> int:
         log, model = import_module("inspect_ai.log"), import_module("inspect_ai.model")
         scoring = import_module("inspect_ai.scorer")
     stated = {line["problem"]: line for line in read_statements(run.folder)}
-    texts = Texts(run.folder, ())
+    texts = SampleTexts(run.folder)
     samples = [
         _log_sample(run, record, stated.get(record.id, {}), texts, log, model, scoring)
         for record in run.records
@@ -161,21 +161,21 @@ def _log_sample(
     run: StoredRun,
     record: Record,
     stated: Mapping[str, Any],
-    texts: Texts,
+    texts: SampleTexts,
     log: Any,
     model: Any,
     scoring: Any,
 ) -> Any:
     usage = record.usage
     asked = [model.ChatMessageUser(content=stated.get("statement") or "")]
-    said = [texts.of(record, sample).get("text", "") for sample in record.samples]
+    said = [texts.of(record, sample) or "" for sample in record.samples]
     choices = [
         model.ChatCompletionChoice(message=model.ChatMessageAssistant(content=text))
         for text in said
     ]
     chosen = _chosen(record)
     written = said[record.samples.index(chosen)] if chosen is not None else ""
-    answer = written or record.answer or ""  # a sample of several completions has no one text
+    answer = written or record.answer or ""
     tokens = model.ModelUsage(
         input_tokens=usage.prompt_tokens or 0,
         output_tokens=usage.generated_tokens or 0,

@@ -126,7 +126,7 @@ MAY: dict[str, Room] = {
         "answers budget errors operators parts presets protocols runtime session types version",
     ),
     "tts.console": Room("errors evals types"),
-    "tts.viewer": Room("answers bundled errors evals prompts storage tasks types"),
+    "tts.viewer": Room("answers bundled errors evals parts prompts storage tasks types"),
     "tts.bench.servers": Room("bundled errors"),
     "tts.bench": Room(
         "allocation answers bench.servers buffered_stream console costs engine errors evals"

@@ -137,11 +137,59 @@ def test_what_a_model_wrote_is_text_and_mathematics(page: Any, address: str, vot
     assert "<b>bold</b>" in thought.inner_text()
 
 
+def test_long_answers_and_many_scores_stay_on_a_telephone(
+    page: Any, address: str, voted: Path
+) -> None:
+    def lengthen(route: Any) -> None:
+        response = route.fetch()
+        view = response.json()
+        for number, answer in enumerate(view["answers"]):
+            answer |= {"answer": "12+34=46, " * 20, "score": 10.0 - number}
+        view["chosen_by"] = "tests"
+        view["attempts"][0]["steps"] = [{"text": "", "score": 1.0}] * 40
+        view["attempts"][0]["scores"] = {"tests": 24.0}
+        view["attempts"][1]["scores"] = {"tests": 6.0}
+        route.fulfill(response=response, json=view)
+
+    page.route("**/api/problem?**", lengthen)
+    page.goto(f"{address}#/run/{quote(voted.name)}/s0/0")
+    page.get_by_text("Answers by their best tests").wait_for()
+    assert page.locator(".strip .score").count() == 40
+    # What is no share of one is coloured between the least and the best.
+    pills = page.locator("summary .score")
+    assert [pills.nth(i).get_attribute("class") for i in (0, 1)] == [
+        "score score-9",
+        "score score-0",
+    ]
+    card = page.locator("section.card", has=page.locator("table.votes"))
+    inner = "all => all.map(one => one.getBoundingClientRect().right)"
+    assert max(card.locator("table.votes *").evaluate_all(inner)) <= 390
+
+
+def test_nothing_is_seen_twice_beside_mathematics_on_lines_of_its_own(
+    page: Any, address: str, voted: Path
+) -> None:
+    page.goto(f"{address}#/run/{quote(voted.name)}/s0/0")
+    page.locator(".attempt").first.wait_for()
+    text = "We add:\n\n\\[1 + 1\\]\n\n**So \\(x = 2\\)**:\n\n```python\nx = 2\n```\n\nDone."
+    texts = page.evaluate(
+        """async (text) => {
+            const { written } = await import("./text.js");
+            const made = written(text);
+            return [...made.childNodes].filter(one => one.nodeType === 3).map(one => one.data)
+                .concat(made.querySelector("strong .katex") ? ["mathematics in bold"] : []);
+        }""",
+        text,
+    )
+    assert texts == ["We add:", "", ":", "Done.", "mathematics in bold"]
+
+
 @pytest.mark.parametrize(
     ("tab", "held"),
     [
         ("timeline", "rect.call.finished"),
         ("pipeline", "rect.node"),
+        ("pipeline", "td:text-is('stop_at')"),
         ("prompt", "pre.code"),
         ("events", "table td"),
     ],
@@ -172,6 +220,15 @@ def test_a_tree_is_replayed_and_its_nodes_are_read(page: Any, address: str, sear
     assert "From the prompt to here" in page.locator(".tree-detail").inner_text()
     page.keyboard.press("ArrowRight")
     assert page.locator(".tree-detail .steps li").count() == 2
+
+
+def test_a_prompt_leads_to_the_attempts_that_were_written_to_it(
+    page: Any, address: str, voted: Path
+) -> None:
+    page.goto(f"{address}#/run/{quote(voted.name)}/s0/0?tab=prompt")
+    page.get_by_role("button", name="#2").click()
+    page.locator("#attempt-2[open]").wait_for()
+    assert "attempt=2" in page.url
 
 
 def test_two_runs_stand_side_by_side(page: Any, address: str, voted: Path) -> None:

@@ -15,8 +15,9 @@ from tts.cli.main import run as tts
 from tts.engine.scripted import Ask, Line
 from tts.errors import InputError, StoreError
 from tts.storage.sealed_lines import decode_line, encode_line
-from tts.viewer.outcome import answers_of, is_weighted, why
+from tts.viewer.outcome import answers_of, chosen_by, is_weighted, why
 from tts.viewer.page import build_page
+from tts.viewer.parameters import parameters_of_nodes
 from tts.viewer.problem import problem_view
 from tts.viewer.prompts import prompts_of, said
 from tts.viewer.runs import Library, OpenRun, named_run
@@ -75,8 +76,9 @@ def test_a_problem_says_why_a_vote_went_wrong(voted: Path) -> None:
 def test_a_tie_says_what_decided_it() -> None:
     def one(answer: str | None, count: int, *, chosen: bool = False) -> dict[str, Any]:
         correct = answer == "7"
-        return {"answer": answer, "count": count, "correct": correct, "weight": None} | {
-            "chosen": chosen
+        return {"answer": answer, "count": count, "correct": correct, "chosen": chosen} | {
+            "weight": None,
+            "score": None,
         }
 
     record = {"answer": "3", "correct": False, "error": "", "facts": {"aborted": 0}}
@@ -102,6 +104,58 @@ def test_a_prompt_is_kept_as_it_was_sent(voted: Path) -> None:
     (prompt,) = prompts_of(opened(voted), "s0", 0)
     assert prompt["node"] == "sample" and "What is 0 plus 2?" in said(prompt)
     assert [turn["role"] for turn in prompt["messages"]] == ["user"]
+
+
+def test_what_is_written_to_a_prompt_is_an_attempt_or_has_its_text(
+    voted: Path, searched: Path
+) -> None:
+    (prompt,) = prompts_of(opened(voted), "s0", 0)
+    assert sorted(one["attempt"] for one in prompt["written"]) == [0, 1, 2, 3]
+    assert not any("text" in one for one in prompt["written"])
+    run = opened(searched)
+    problem = next(iter(run.statements))
+    (search,) = problem_view(run, problem, 0)["searches"]
+    written = [one for each in prompts_of(run, problem, 0) for one in each["written"]]
+    said = sorted(one["text"].strip() for one in written)
+    assert said == sorted(node["text"].strip() for node in search["nodes"][1:])
+
+
+def test_a_choice_by_score_is_shown_by_score() -> None:
+    def one(answer: str, score: float | None, *, correct: bool) -> dict[str, Any]:
+        scores = {} if score is None else {"prm": score}
+        return {"answer": answer, "answer_class": answer, "correct": correct, "scores": scores}
+
+    attempts = [
+        one("7", 0.25, correct=True),
+        one("3", None, correct=False),
+        one("3", 0.5, correct=False),
+        one("7", 0.125, correct=True),
+        one("9", None, correct=False),
+    ]
+    found = answers_of(attempts, [], "3", "prm")
+    assert [(a["answer"], a["first"], a["count"], a["score"]) for a in found] == [
+        ("3", 1, 2, 0.5),
+        ("7", 0, 2, 0.25),
+        ("9", 4, 1, None),
+    ]
+    events = [{"kind": "select", "by": "rule"}, {"kind": "select", "by": "prm"}]
+    assert chosen_by(events) == "prm" and chosen_by([]) is None
+    record = {"answer": "3", "correct": False, "error": "", "facts": {"aborted": 0}}
+    view = {"record": record, "stops": [], "votes": [], "attempts": attempts, "answers": found}
+    assert why({**view, "chosen_by": "prm"})[1] == (
+        "A right answer had 2 of 5 samples, score 0.25: it was there and lost."
+    )
+
+
+def test_parameters_are_those_that_were_set_and_the_defaults_of_the_others() -> None:
+    search = {"operator": "tree_search", "policy": {"name": "rebase", "balance": 0.5}}
+    gone = {"operator": "no_such_operator", "from": "search", "n": 3}
+    told = parameters_of_nodes({"search": search, "gone": gone})
+    rows = {row["name"]: (row["value"], row["is_set"]) for row in told["search"]}
+    assert rows["policy"] == ("rebase", True) and rows["policy.balance"] == (0.5, True)
+    assert rows["policy.width"] == (16, False) and rows["verifier"] == ("prm", False)
+    assert all(row["meaning"] for row in told["search"])
+    assert told["gone"] == [{"name": "n", "value": 3, "is_set": True, "meaning": ""}]
 
 
 def test_a_search_has_its_tree_and_the_moments_in_which_it_grew(searched: Path) -> None:
@@ -146,6 +200,9 @@ def test_an_attempt_of_several_completions_shows_all_that_they_wrote(tmp_path: P
     whole = attempt["thought"] + attempt["text"]
     assert "one and one." in whole and "Bob" in whole and whole.endswith("\\boxed{2}")
     assert attempt["answer"] == "2"
+    written = [one for each in prompts_of(run, "s0", 0) for one in each["written"]]
+    assert len(written) > 1 and all("text" in one for one in written)
+    assert any("one and one." in one["text"] for one in written)
 
 
 def test_the_trace_holds_no_text_that_one_completion_holds(voted: Path, searched: Path) -> None:

@@ -105,6 +105,10 @@ def _print(run: OpenRun, view: Mapping[str, Any], *, full: bool) -> None:
     for prompt in prompts_of(run, view["problem"], view["repeat"]) if full else ():
         output.print_text(f"\nprompt of {prompt['node']}")
         output.print_text(said(prompt))
+        for one in prompt["written"]:
+            if "text" in one:  # the others are attempts, which stand above
+                output.print_text(f"\nwritten to it, seed {one['seed']}")
+                output.print_text(one["text"])
 
 
 def _votes(view: Mapping[str, Any]) -> Table:

@@ -7,6 +7,7 @@ from typing import Any
 from tts.errors import InputError
 from tts.evals.choices import chosen_rows
 from tts.evals.units import LABELS
+from tts.viewer.parameters import parameters_of_nodes
 from tts.viewer.problem import problem_view
 from tts.viewer.prompts import prompts_of
 from tts.viewer.runs import Library
@@ -35,8 +36,14 @@ def problem(library: Library, query: Query) -> dict[str, Any]:
     return problem_view(library.run(query.get("run", "")), *_place(query))
 
 
+def parameters(library: Library, query: Query) -> dict[str, Any]:
+    """Return what the nodes of a run's pipeline were set to."""
+    found = library.run(query.get("run", ""))
+    return {"parameters": parameters_of_nodes(found.pipeline)}
+
+
 def prompts(library: Library, query: Query) -> dict[str, Any]:
-    """Return the prompts of one problem."""
+    """Return the prompts of one problem, and what was written to them."""
     return {"prompts": prompts_of(library.run(query.get("run", "")), *_place(query))}
 
 
@@ -44,6 +51,7 @@ ANSWERS: Mapping[str, Callable[[Library, Query], dict[str, Any]]] = {
     "runs": runs,
     "run": run,
     "problem": problem,
+    "parameters": parameters,
     "prompts": prompts,
 }
 

@@ -1,5 +1,6 @@
 """Why a problem got the answer that it has: what the attempts said, and how they were counted."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -7,7 +8,10 @@ Values = Mapping[str, Any]
 
 
 def answers_of(
-    attempts: Sequence[Values], votes: Sequence[Values], chosen: str | None
+    attempts: Sequence[Values],
+    votes: Sequence[Values],
+    chosen: str | None,
+    by: str | None = None,
 ) -> list[dict[str, Any]]:
     """Return the classes of equal answers, the heaviest and most frequent first.
 
@@ -15,15 +19,17 @@ def answers_of(
         attempts: Of the problem.
         votes: Its counts of votes, in order; the last one says what each answer weighed.
         chosen: The answer that the problem got.
+        by: The score by which it was chosen, where nobody voted.
 
     Returns:
         Of each class its `key` (an attempt's class; None without an answer), an `answer`, the
-        `count` of its attempts, whether it is `correct`, its `weight` (None where nobody voted)
-        and whether it was `chosen`.
+        number of its `first` attempt, the `count` of its attempts, whether it is `correct`, its
+        `weight` (None where nobody voted), its best `score` (None where none chose) and whether it
+        was `chosen`.
     """
     found: dict[Any, dict[str, Any]] = {}
     forms: dict[Any, set[str]] = {}
-    for attempt in attempts:
+    for number, attempt in enumerate(attempts):
         answer = attempt.get("answer")
         key = None if answer is None else attempt.get("answer_class", answer)
         one = found.setdefault(
@@ -31,12 +37,17 @@ def answers_of(
             {
                 "key": key,
                 "answer": answer,
+                "first": number,
                 "count": 0,
                 "correct": attempt.get("correct"),
                 "weight": None,
+                "score": None,
             },
         )
         one["count"] += 1
+        score = None if by is None else attempt.get("scores", {}).get(by)
+        if score is not None:
+            one["score"] = score if one["score"] is None else max(score, one["score"])
         if answer is not None:
             forms.setdefault(key, set()).add(answer)
     weights = votes[-1]["votes"] if votes else {}
@@ -47,7 +58,17 @@ def answers_of(
                 break
     for key, one in found.items():
         one["chosen"] = chosen is not None and chosen in forms.get(key, ())
-    return sorted(found.values(), key=lambda one: (-(one["weight"] or -1.0), -one["count"]))
+    return sorted(found.values(), key=_place)
+
+
+def chosen_by(events: Sequence[Values]) -> str | None:
+    """Return the score by which one of the attempts was chosen at last; None where none was."""
+    return next((event.get("by") for event in reversed(events) if event["kind"] == "select"), None)
+
+
+def _place(one: Values) -> tuple[float, float, int]:
+    score = one["score"]
+    return -(one["weight"] or -1.0), math.inf if score is None else -score, -one["count"]
 
 
 def is_weighted(answers: Sequence[Values]) -> bool:
@@ -90,7 +111,7 @@ def _chosen(view: Values) -> str:
     chosen = next((one for one in answers if one["chosen"]), None)
     if chosen is not None and view["votes"]:
         return f"Chosen with {_much(chosen, answers, total)}{_tie(chosen, answers)}."
-    by = next((e.get("by") for e in view["events"] if e["kind"] == "select"), None)
+    by = view["chosen_by"]
     score = next(
         (a["scores"].get(by) for a in view["attempts"] if a.get("answer") == record["answer"]), None
     )
@@ -130,4 +151,5 @@ def _others(record: Values, answers: Sequence[Values], total: int) -> Iterator[s
 def _much(one: Values, answers: Sequence[Values], total: int) -> str:
     weighs = one["weight"] is not None and is_weighted(answers)
     weight = f", weight {one['weight']:.3g}" if weighs else ""
-    return f"{one['count']} of {total} samples{weight}"
+    score = "" if one["score"] is None else f", score {one['score']:.3g}"
+    return f"{one['count']} of {total} samples{weight}{score}"

@@ -71,6 +71,7 @@ def _addresses(library: Library) -> Iterator[tuple[str, dict[str, str]]]:
     runs = [run for run in library.runs().values() if not run.row()["fault"]]
     for run in runs:
         yield "run", {"run": run.name}
+        yield "parameters", {"run": run.name}
     for run in runs:
         for row in run.problems():
             place = {"run": run.name, "problem": row["id"], "repeat": str(row["repeat"])}

@@ -7,9 +7,10 @@ from typing import Any
 from tts.answers.thoughts import solution_of
 from tts.errors import InputError
 from tts.evals.records import Record, Sample
+from tts.evals.sample_texts import leaf_of, path_to
 from tts.prompts import solution_part
 from tts.tasks.splits import split_solution
-from tts.viewer.outcome import answers_of, is_weighted, why
+from tts.viewer.outcome import answers_of, chosen_by, is_weighted, why
 from tts.viewer.runs import OpenRun
 
 Lines = Sequence[Mapping[str, Any]]
@@ -27,10 +28,10 @@ def problem_view(run: OpenRun, problem: str, repeat: int) -> dict[str, Any]:
 
     Returns:
         `statement` and what else was stated; `record`, what came of it (None while it runs);
-        `attempts`, with texts, scores and steps; `answers`, classes of equal ones, and `why` this
-        one was chosen, in sentences; `votes` and `stops`; `calls`, each request with
-        its times; `searches`, each with its tree and how it grew; `nodes`, what each node of the
-        pipeline read and sent; `events`, the whole trace.
+        `attempts`, with texts, scores and steps; `answers`, classes of equal ones, `why` this one
+        was chosen, in sentences, and `chosen_by` which score, where nobody voted; `votes` and
+        `stops`; `calls`, each request with its times; `searches`, each with its tree and how it
+        grew; `nodes`, what each node of the pipeline read and sent; `events`, the whole trace.
 
     Raises:
         InputError: The run has no such problem or repeat.
@@ -48,7 +49,8 @@ def problem_view(run: OpenRun, problem: str, repeat: int) -> dict[str, Any]:
     searches = _searches(events)
     attempts = list(_attempts(record, log, events, searches))
     votes = _of_kind(events, "vote")
-    answers = answers_of(attempts, votes, None if record is None else record.answer)
+    by = None if votes else chosen_by(events)
+    answers = answers_of(attempts, votes, None if record is None else record.answer, by)
     view = {
         "run": run.name,
         **stated,
@@ -58,6 +60,7 @@ def problem_view(run: OpenRun, problem: str, repeat: int) -> dict[str, Any]:
         "attempts": attempts,
         "answers": answers,
         "is_weighted": is_weighted(answers),
+        "chosen_by": by,
         "votes": votes,
         "stops": _of_kind(events, "stopped"),
         "calls": _timed(_calls(log), events),
@@ -102,7 +105,7 @@ def _attempts(
     for sample in record.samples:
         lines = texts.get((sample.node, sample.seed), [])
         said = {**asdict(sample), **_text(lines, wholes.get(sample.id))}
-        if (path := paths.get(sample.id.split("*")[0])) is not None:
+        if (path := paths.get(leaf_of(sample))) is not None:
             said |= {"steps": path, "text": "", "thought": ""}
         else:
             said |= _step_scores(said, sample, judged)
@@ -149,17 +152,14 @@ def _step_scores(
 def _paths(events: Lines, searches: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Return the steps from the root of each tree node, by the id of the trajectory it ends."""
     trees = {search["node"]: search["nodes"] for search in searches}
-    found = {}
-    for event in events:
-        if event["kind"] != "step" or event["node"] not in trees:
-            continue
-        nodes, index, steps = trees[event["node"]], int(event["tree_node"]), []
-        while index > 0:
-            node = nodes[index]
-            steps.append({"text": node["text"], "score": node["reward"], "tree_node": index})
-            index = node["parent"]
-        found[event["id"]] = steps[::-1]
-    return found
+    return {
+        event["id"]: [
+            {"text": node["text"], "score": node["reward"], "tree_node": node["index"]}
+            for node in path_to(trees[event["node"]], int(event["tree_node"]))
+        ]
+        for event in events
+        if event["kind"] == "step" and event["node"] in trees
+    }
 
 
 def _searches(events: Lines) -> list[dict[str, Any]]:

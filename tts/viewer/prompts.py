@@ -1,4 +1,4 @@
-"""The prompts of a problem as the model read them, special tokens included."""
+"""The prompts of a problem as the model read them, special tokens included, and what it wrote."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tts.bundled import PREFIX, resolve
+from tts.viewer.problem import problem_view
 from tts.viewer.runs import OpenRun
 
 
@@ -16,7 +17,9 @@ def prompts_of(run: OpenRun, problem: str, repeat: int) -> list[dict[str, Any]]:
     Each has its `key`, the `node` that asked, the number of `tokens` where that is known, what was
     sent to the engine (`messages` with the `beginning` of the answer, or `text`) where it was not
     token ids, and `exact`, the text that the model read, where the run has its token ids, one model
-    alone was sampled, and its tokenizer lies on this machine.
+    alone was sampled, and its tokenizer lies on this machine. `written` are its completions: of
+    each the `seed`, the `tokens`, the `finish_reason`, and the `text`, or in its place the number
+    of the `attempt` that it is.
     """
     run.log.refresh()
     found: dict[str, dict[str, Any]] = {}
@@ -24,17 +27,40 @@ def prompts_of(run: OpenRun, problem: str, repeat: int) -> list[dict[str, Any]]:
     # Lines do not say which engine read them.
     is_alone = not set(config.get("samplers", ())) - {""}
     tokenizer = _tokenizer(str(config["model"])) if is_alone else None
-    for line in run.log.lines((problem, repeat)):
+    lines = run.log.lines((problem, repeat))
+    attempts = _attempts(run, problem, repeat)
+    for line in lines:
+        if line["kind"] not in ("sent", "completion"):
+            continue
         key = line.get("key", "")
+        prompt = found.setdefault(key, {"key": key, "node": line["node"], "written": []})
         if line["kind"] == "sent":
-            prompt = found.setdefault(key, {"key": key, "node": line["node"]})
             prompt |= line.get("prompt", {})
-        ids = line.get("prompt_token_ids")
-        if ids and (prompt := found.setdefault(key, {"key": key, "node": line["node"]})):
+            continue
+        if ids := line.get("prompt_token_ids"):
             prompt["tokens"] = len(ids)
             if tokenizer is not None and "exact" not in prompt:
                 prompt["exact"] = tokenizer.decode(ids, skip_special_tokens=False)
+        prompt["written"].append(_written(line, attempts))
     return list(found.values())
+
+
+def _attempts(run: OpenRun, problem: str, repeat: int) -> dict[tuple[str, int, str], int]:
+    """Return the numbers of the attempts that are one completion, by node, seed and text."""
+    view = problem_view(run, problem, repeat)
+    return {
+        (attempt["node"], attempt["seed"], attempt["thought"] + attempt["text"]): number
+        for number, attempt in enumerate(view["attempts"])
+    }
+
+
+def _written(
+    line: Mapping[str, Any], attempts: Mapping[tuple[str, int, str], int]
+) -> dict[str, Any]:
+    number = attempts.get((line["node"], line["seed"], line["text"]))
+    said = {"text": line["text"]} if number is None else {"attempt": number}
+    tokens, reason = line["usage"]["generated_tokens"], line.get("finish_reason")
+    return {"seed": line["seed"], "tokens": tokens, "finish_reason": reason, **said}
 
 
 @lru_cache(maxsize=4)

@@ -1,6 +1,7 @@
 // The graph that solved the problem, with how many trajectories went over each edge.
 
-import { h, s } from "./dom.js";
+import { ask } from "./api.js";
+import { h, put, s } from "./dom.js";
 
 const BOX = 190, GAP = 90, ROW = 74;
 
@@ -39,5 +40,21 @@ export function pipeline(view) {
           s("text", { x: x + 10, y: y + 20, class: "name" }, name.slice(0, 24)), s("text", { x: x + 10, y: y + 38, class: "dim" }, `${operator}${how && how !== "end" ? ` · ${how}` : ""}`));
       }),
       out.map((name) => [s("path", { class: "edge", d: `M${place[name].x + BOX} ${place[name].y + 24}h28` }), s("text", { x: place[name].x + BOX + 34, y: place[name].y + 28 }, view.nodes[name]?.sent === undefined ? "out" : `${view.nodes[name].sent} out`)]))),
-    h("dl", { class: "parameters" }, names.map((name) => { const { operator, from, ...rest } = graph[name]; return [h("dt", {}, name), h("dd", {}, Object.entries(rest).map(([key, value]) => h("code", {}, `${key}: ${JSON.stringify(value)}`)))]; })));
+    parameters(view.run, names));
+}
+
+// What each node was set to, and below it what it has by default.
+function parameters(run, names) {
+  const place = h("div", {}, h("p", { class: "dim" }, "Reading…"));
+  ask("parameters", { run }).then(({ parameters: told }) => {
+    put(place, names.map((name) => h("section", {}, h("h3", {}, name),
+      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Parameters of ${name}` }, h("table", { class: "plain" },
+        h("thead", {}, h("tr", {}, ["parameter", "value", "meaning"].map((head) => h("th", { scope: "col" }, head)))),
+        h("tbody", {}, [...told[name]].sort((a, b) => b.is_set - a.is_set).map((one) => h("tr", {},
+          h("td", { class: "nowrap" }, one.name),
+          h("td", {}, h("code", { class: one.is_set ? null : "dim" }, typeof one.value === "string" ? JSON.stringify(one.value).slice(1, -1) : JSON.stringify(one.value)), one.is_set ? "" : h("span", { class: "dim small" }, " default")),
+          h("td", { class: "dim small" }, one.meaning)))))))),
+      h("p", { class: "dim small" }, "Defaults are those of the version that shows this page."));
+  }, (error) => put(place, h("p", { class: "fault" }, error.message)));
+  return place;
 }

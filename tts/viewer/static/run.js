@@ -119,5 +119,5 @@ function chosen(rows) {
         number(String(row.problems)), number(percent(row.first)), number(percent(row.accuracy)), number(points(row)), number(amount(row.tokens))))))));
 }
 
-const ks = (figures) => Object.entries(figures).map(([k, value]) => `${k}: ${percent(value)}`).join("  ");
+const ks = (figures) => Object.entries(figures).map(([k, value]) => `${k}: ${percent(value)}`).join(", ");
 export const share = (part, whole) => h("span", { class: "share", title: `${part} of ${whole}` }, `${part}/${whole}`, h("meter", { min: 0, max: 1, value: part / whole, "aria-label": `${part} of ${whole}` }));

@@ -17,18 +17,25 @@ function math(source, displayMode) {
   return place;
 }
 
+// Blank lines beside what stands on lines of its own anyway would be seen twice.
+const before = (text) => text.replace(/(?:\n[^\S\n]*)+$/, "");
+const after = (text) => text.replace(/^(?:[^\S\n]*\n)+/, "");
+
 function prose(text) {
   const parts = [];
-  let end = 0;
+  let end = 0, trim = (part) => part;
   for (const found of text.matchAll(MATH)) {
     const [whole, dollars, brackets, round, dollar, boxed, code, bold] = found;
-    parts.push(text.slice(end, found.index));
+    const isBlock = dollars !== undefined || brackets !== undefined;
+    const part = trim(text.slice(end, found.index));
+    parts.push(isBlock ? before(part) : part);
     if (code !== undefined) parts.push(h("code", {}, code));
-    else if (bold !== undefined) parts.push(h("strong", {}, bold));
-    else parts.push(math(dollars ?? brackets ?? round ?? dollar ?? boxed, dollars !== undefined || brackets !== undefined));
+    else if (bold !== undefined) parts.push(h("strong", {}, prose(bold)));
+    else parts.push(math(dollars ?? brackets ?? round ?? dollar ?? boxed, isBlock));
     end = found.index + whole.length;
+    trim = isBlock ? after : (rest) => rest;
   }
-  return [...parts, text.slice(end)];
+  return [...parts, trim(text.slice(end))];
 }
 
 // One line: an answer, or a step in a list.
@@ -41,10 +48,11 @@ export function written(text, { raw = false } = {}) {
   const parts = [];
   let end = 0;
   for (const found of text.matchAll(FENCE)) {
-    parts.push(prose(text.slice(end, found.index)), code(found[2], found[1]));
+    const part = text.slice(end, found.index);
+    parts.push(prose(before(end ? after(part) : part)), code(found[2], found[1]));
     end = found.index + found[0].length;
   }
-  return h("div", { class: "written" }, parts, prose(text.slice(end)));
+  return h("div", { class: "written" }, parts, prose(end ? after(text.slice(end)) : text));
 }
 
 export const code = (text, language = "") => h("pre", { class: "code", tabindex: "0", "aria-label": language ? `code in ${language}` : "code" }, h("code", {}, text));

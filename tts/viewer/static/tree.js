@@ -177,7 +177,7 @@ export function searchTree(search, picked) {
 function kvChart(moments) {
   const points = moments.map((moment, i) => ({ i, ...moment })).filter((moment) => moment.before !== undefined && moment.before !== null);
   if (points.length < 2) return { element: null, cursor() {} };
-  const W = 900, H = 120, most = Math.max(...points.map((point) => point.before), 1), last = moments.length - 1;
+  const W = matchMedia("(max-width: 46rem)").matches ? 420 : 900, H = 120, most = Math.max(...points.map((point) => point.before), 1), last = moments.length - 1;
   const x = (i) => 40 + ((W - 50) * i) / last, y = (value) => H - 20 - ((H - 32) * value) / most;
   const line = (key) => points.map((point, n) => `${n ? "L" : "M"}${x(point.i).toFixed(1)} ${y(point[key]).toFixed(1)}`).join("");
   const now = s("line", { class: "now", y1: 8, y2: H - 20 });
