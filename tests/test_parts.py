@@ -225,6 +225,7 @@ FULL: Mapping[str, tuple[Pipeline, ...]] = {
         ),
         refine(memory=3),
         refine(mode="report", verifier="execution"),
+        refine(mode="verdict", verifier="rule", at_least=0.9),
     ),
     "retrieve": (retrieve(file=__file__, passages=2, least=0.5),),
     "route": (route(when=SURE, then=refine(), otherwise=DRAWN),),

@@ -158,6 +158,7 @@ def test_scores_of_drafts_are_kept_and_used(
     scores = Conformal.load(Path("scores.json"))
     assert [len(turn) for turn in scores.turns] == [32] * 4
     assert (scores.draft, scores.target) == ("scripted", "scripted")
+    assert (scores.drawn["temperature"], scores.drawn["chunk_tokens"]) == (0.8, 8)
 
 
 # Slow enough to be hit in the middle; every chunk has a perplexity of its own.

@@ -1,6 +1,7 @@
 """Drafts and a target that takes over: who writes what, by hand-made likelihoods."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,17 @@ def test_attempts_end_with_their_answer_and_vote(tmp_path: Path) -> None:
     assert result.answer is not None and result.answer.support.voters == 8
     assert len(noted(result, "verify")) == 8, "one turn each"
     assert "the calibration is of drafts by small, and these are by scripted" in result.reason
+
+
+def test_chunks_that_are_drawn_otherwise_than_those_of_the_calibration_are_told(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "scores.json"
+    replace(KNOWN, drawn={"temperature": 0.25, "chunk_tokens": 6}).save(path)
+    pipeline = atts(draft="draft", calibration=str(path), n=1, chunk_tokens=6)
+    engines = {"draft": engine("small", SURE)}
+    result = solve(engine("big"), pipeline, engines=engines, sampling=SAMPLING)
+    assert "the calibration is of chunks drawn with temperature 0.25: of others" in result.reason
 
 
 def test_without_a_calibration_every_chunk_is_accepted_and_that_is_said() -> None:

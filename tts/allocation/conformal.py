@@ -9,13 +9,14 @@ first ones. So scores are kept turn by turn; turns that few attempts have reache
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from tts.errors import InputError
 from tts.storage.sealed_lines import read_json, write_json
+from tts.types import Sampling
 
 PERPLEXITY = "perplexity"  # name of the score that holds those of an attempt's chunks
 _FEWEST = 20  # scores of a turn that has an array of its own
@@ -30,21 +31,32 @@ class Conformal:
         draft: Name of the model that wrote the chunks.
         target: Name of the model that scored them.
         mean_turns: Of an attempt.
+        drawn: How the chunks were drawn, by the names that presets have for it; what is not there
+            is not known.
     """
 
     turns: tuple[tuple[float, ...], ...]
     draft: str
     target: str
     mean_turns: float
+    drawn: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def fit(cls, attempts: Sequence[Sequence[float]], *, draft: str, target: str) -> Self:
+    def fit(
+        cls,
+        attempts: Sequence[Sequence[float]],
+        *,
+        draft: str,
+        target: str,
+        drawn: Mapping[str, float] | None = None,
+    ) -> Self:
         """Return what is kept of attempts.
 
         Args:
             attempts: Scores of each one's chunks, turn by turn.
             draft: Name of the model that wrote them.
             target: Name of the model that scored them.
+            drawn: How they were drawn.
 
         Raises:
             InputError: There are too few to say anything.
@@ -63,7 +75,8 @@ class Conformal:
         if not kept:
             raise InputError(f"{len(rest)} scored chunks are too few; {_FEWEST} are the least")
         mean = sum(map(len, attempts)) / len(attempts)
-        return cls(tuple(tuple(sorted(scores)) for scores in kept), draft, target, mean)
+        turns = tuple(tuple(sorted(scores)) for scores in kept)
+        return cls(turns, draft, target, mean, dict(drawn or {}))
 
     def p_value(self, turn: int, score: float) -> float:
         """Return the share of scores that are no smaller, the new one among them.
@@ -99,6 +112,12 @@ class Conformal:
             return cls(**{**values, "turns": _arrays(values["turns"])})
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path}: holds no scores of drafts: {error}") from error
+
+
+def drawn(sampling: Sampling, chunk_tokens: int) -> dict[str, float]:
+    """Return what decides how likely a chunk is, by the names that presets have for it."""
+    named = {name: getattr(sampling, name) for name in ("temperature", "top_p", "top_k", "min_p")}
+    return {**named, "chunk_tokens": chunk_tokens}
 
 
 def _arrays(values: Any) -> tuple[tuple[float, ...], ...]:

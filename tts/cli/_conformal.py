@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tts.allocation.conformal import PERPLEXITY, Conformal
+from tts.allocation.conformal import PERPLEXITY, Conformal, drawn
 from tts.console import output
 from tts.errors import InputError
 from tts.evals.stored_run import StoredRun
+from tts.presets.load import Preset
 
 
-def save_conformal(runs: Sequence[StoredRun], path: Path) -> None:
+def save_conformal(runs: Sequence[StoredRun], preset: Preset, path: Path) -> None:
     """Keep how likely the target of runs, their own engine, finds each chunk of the drafts.
 
     Args:
         runs: Of a preset that accepts every chunk.
+        preset: It.
         path: The file to write.
 
     Raises:
@@ -27,7 +29,10 @@ def save_conformal(runs: Sequence[StoredRun], path: Path) -> None:
         raise InputError("nothing was drafted: the preset must be atts, or draft chunks as it does")
     drafting = next(iter(runs[0].config.get("samplers", ())), "")
     draft, target = runs[0].models[drafting], runs[0].models[""]
-    fitted = Conformal.fit(attempts, draft=draft, target=target)
+    operators = (node.operator for _, node in preset.pipeline)
+    sizes = {size for one in operators if (size := getattr(one, "chunk_tokens", None))}
+    how = drawn(preset.sampling, *sizes) if len(sizes) == 1 else {}
+    fitted = Conformal.fit(attempts, draft=draft, target=target, drawn=how)
     fitted.save(path)
     for turn, values in enumerate(fitted.turns, start=1):
         later = " and later" if turn == len(fitted.turns) else ""

@@ -117,7 +117,7 @@ def calibrate_command(
     )
     stored = [load_run(folder) for folder in folders]
     if conformal is not None:
-        save_conformal(stored, conformal)
+        save_conformal(stored, plans[0].preset, conformal)
         return
     keys = sorted({statement_key(problem.statement) for plan in plans for problem in plan.problems})
     fitted = calibrate(stored, unit=counted, seed=seed, provenance={"versions": versions()})

@@ -14,7 +14,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from tts import prompts
-from tts.allocation.conformal import PERPLEXITY, Conformal
+from tts.allocation.conformal import PERPLEXITY, Conformal, drawn
 from tts.answers.exact import find_answer
 from tts.errors import BudgetError, ContextError, InputError
 from tts.operators.base import OperatorModel, node
@@ -100,6 +100,15 @@ class DraftChunks(OperatorModel):
             context.warn(
                 f"the calibration is of drafts by {calibration.draft}, and these are by "
                 f"{drafts.engine.info.name}"
+            )
+        now = drawn(context.sampling, self.chunk_tokens)
+        then = {} if calibration is None else calibration.drawn
+        if other := [
+            f"{name} {then[name]:g}" for name in now if then.get(name, now[name]) != now[name]
+        ]:
+            context.warn(
+                f"the calibration is of chunks drawn with {', '.join(other)}: of others more or "
+                "fewer than alpha are rejected"
             )
         slots = asyncio.Semaphore(self.draft_parallel), asyncio.Semaphore(self.target_parallel)
         async with asyncio.TaskGroup() as group:
