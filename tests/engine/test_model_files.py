@@ -216,6 +216,8 @@ def test_what_an_engine_runs_with_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["qwen2.5-coder-0.5b", "smollm2-135m"])
 def test_real_models_are_whole_and_damage_to_them_is_seen(name: str, tmp_path: Path) -> None:
     real = Path(str(REAL)) / name
+    if not real.is_dir():
+        pytest.skip(f"TTS_MODEL_DIR has no {name}")
     files = look(real)
     assert files.dtype == "bfloat16" and files.chat_template()
     assert (files.context_tokens or 0) >= 8192 and (files.kv_bytes(2) or 0) > 10_000
