@@ -104,6 +104,12 @@ class Curve(NamedTuple):
     costs: list[float]
     accuracy: NDArray[np.float64]
 
+    def at(self, cost: float) -> list[float] | None:
+        """Return the accuracy on each problem at a cost; None where it is not known."""
+        if not self.costs[0] <= cost <= self.costs[-1]:
+            return None
+        return [interpolate_accuracy(self.costs, column, cost) for column in self.accuracy.T]
+
 
 def compare(
     first: StoredRun, second: StoredRun, *, unit: Unit | None = None, by: str | None = None
@@ -247,7 +253,8 @@ def _equal_cost(
     if spent is None:
         raise NothingAtEqualCost(f"the second run's {unit} are not known: {why_unknown(unit)}")
     cost = float(spent.mean())
-    if not curve.costs[0] <= cost <= curve.costs[-1]:
+    at_cost = curve.at(cost)
+    if at_cost is None:
         raise NothingAtEqualCost(
             f"the second run spent {amount(cost)} {unit} a problem; "
             f"{'voting over' if by is None else 'choosing among'} the first run's samples is known "
@@ -255,7 +262,6 @@ def _equal_cost(
         )
     after = accuracy_by_problem(second.records)
     reached = np.array([after[problem_id] for problem_id in shared])
-    at_cost = [interpolate_accuracy(curve.costs, column, cost) for column in curve.accuracy.T]
     same = interpolate_cost(
         curve.costs, curve.accuracy.mean(axis=1).tolist(), float(reached.mean())
     )

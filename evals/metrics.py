@@ -200,11 +200,26 @@ def paired_bootstrap(
     """
     if len(first) != len(second):
         raise ValueError(f"{len(first)} and {len(second)} values cannot be paired")
-    values = np.subtract(second, first, dtype=np.float64)
+    values = np.subtract(second, first, dtype=np.float64).tolist()
+    return mean_difference(values, seed=seed, confidence=confidence, num_resamples=num_resamples)
+
+
+def mean_difference(
+    differences: Sequence[float],
+    *,
+    seed: int,
+    confidence: float = 0.95,
+    num_resamples: int = 10_000,
+) -> Difference:
+    """Return the mean of differences that were taken pair by pair, with its bootstrap interval.
+
+    Raises:
+        ValueError: There are none.
+    """
     interval = bootstrap_interval(
-        values.tolist(), seed=seed, confidence=confidence, num_resamples=num_resamples
+        differences, seed=seed, confidence=confidence, num_resamples=num_resamples
     )
-    return Difference(float(values.mean()), *interval)
+    return Difference(float(np.mean(differences)), *interval)
 
 
 def _check_k(name: str, k: int, num_samples: int) -> None:

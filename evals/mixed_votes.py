@@ -8,7 +8,6 @@ from statistics import fmean
 
 import numpy as np
 
-from tts.allocation.curves import interpolate_accuracy
 from tts.answers.groups import AnswerChecker, Groups
 from tts.errors import InputError
 from tts.evals.compare import Curve, common_problems, records_by_problem, voting_curve
@@ -142,7 +141,5 @@ async def _ballot(groups: Groups, records: Sequence[Record]) -> Ballot:
 
 
 def _over(curve: Curve, shares: Sequence[float], cost: float) -> Difference | None:
-    if not curve.costs[0] <= cost <= curve.costs[-1]:
-        return None
-    alone = [interpolate_accuracy(curve.costs, column, cost) for column in curve.accuracy.T]
-    return paired_bootstrap(alone, shares, seed=_SEED)
+    alone = curve.at(cost)
+    return None if alone is None else paired_bootstrap(alone, shares, seed=_SEED)

@@ -228,6 +228,8 @@ def test_chance_searches_beside_a_model_of_its_own(
     done = search(tts, "--trials", "3", *more, *repeats)
     assert done.code == 0, done.err
     assert "gain   llm over random: " in done.out
+    alone = search(tts, "--optimiser", "random", *more[2:])
+    assert alone.code == 2 and "engine 'optimiser': nothing asks" in alone.err
 
 
 def test_without_an_engine_of_that_name_the_runs_own_proposes(

@@ -28,9 +28,8 @@ def runtime_of(
         InputError: One is not of this form, or there is no such option or model.
     """
     given = flags.to_pairs("--engine-arg", engine_args, "KEY=VALUE, such as cpu_threads=1")
-    named = flags.to_pairs("--engine-for", engine_for, "NAME=SPEC, such as draft=bundled:draft")
     args = {key: parse_value(text) for key, text in given.items()}
-    return Runtime(model, engine_args=args, engines=named)
+    return Runtime(model, engine_args=args, engines=flags.to_engines(engine_for))
 
 
 def load_finished(folder: Path) -> StoredRun:

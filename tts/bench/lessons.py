@@ -13,7 +13,8 @@ import typer
 from tts.bench.engines import load_finished, runtime_of
 from tts.console import flags, output
 from tts.console.progress import watch
-from tts.evals.metrics import paired_bootstrap
+from tts.evals.metrics import mean_difference
+from tts.evals.report import accuracy_by_problem
 from tts.evals.runner import Plan
 from tts.evals.stored_run import MEMORY, log_of
 from tts.evaluation import Scope, plan_all, run_plans
@@ -127,8 +128,7 @@ class _Bench:
     ) -> tuple[dict[str, float], Path]:
         (done,) = await run_plans(self.runtime, plans=plans, out=self.out, logs=logs, watch=watch)
         folder = Path(done.out)
-        records = load_finished(folder).records
-        return {record.id: float(record.correct is True) for record in records}, folder
+        return accuracy_by_problem(load_finished(folder).records), folder
 
 
 def figures_of(measured: Measured, parts: int) -> dict[str, Any]:
@@ -190,8 +190,7 @@ def _gain(learning: Sequence[Marks], other: Sequence[Marks], start: int) -> list
     for first, second in zip(other, learning, strict=True):
         for name in list(second)[start:]:
             gains[name].append(second[name] - first[name])
-    means = [fmean(values) for values in gains.values()]
-    return list(paired_bootstrap([0.0] * len(means), means, seed=0))
+    return list(mean_difference([fmean(values) for values in gains.values()], seed=0))
 
 
 def _print(figures: dict[str, Any]) -> None:

@@ -18,14 +18,15 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from tts.bench.engines import runtime_of
+from tts.bench.engines import load_finished, runtime_of
 from tts.bench.facts import Asked, ascending
 from tts.console import flags, output, tables
 from tts.console.progress import watch
 from tts.errors import InputError
 from tts.evals.metrics import Difference, paired_bootstrap, wilson_interval
+from tts.evals.report import accuracy_by_problem
 from tts.evals.runner import Plan
-from tts.evals.stored_run import StoredRun, load_run, read_events
+from tts.evals.stored_run import StoredRun, read_events
 from tts.evaluation import run_plans
 from tts.operators.follow import follow
 from tts.operators.retrieve import Retrieve
@@ -199,7 +200,7 @@ class _Bench:
                 presets = self._presets(store)
                 plans = [self._plan(name, preset, asked, count) for name, preset in presets.items()]
                 done = await run_plans(runtime, plans=plans, out=self.out, watch=watch)
-                runs = [load_run(Path(summary.out)) for summary in done]
+                runs = [load_finished(Path(summary.out)) for summary in done]
                 by_name = dict(zip(presets, runs, strict=True))
                 found.append(figures(count, asked, by_name, _retrieve(store)))
         return found
@@ -215,10 +216,10 @@ class _Bench:
 
     def _presets(self, store: Path) -> dict[str, Preset]:
         sampling = Sampling(temperature=0.7, top_p=0.95, max_tokens=self.tokens)
-        heat = ["sampling.temperature=0.7", "sampling.top_p=0.95"]
         search = [
-            *heat,
-            f"sampling.max_tokens={self.tokens}",
+            f"sampling.temperature={sampling.temperature}",
+            f"sampling.top_p={sampling.top_p}",
+            f"sampling.max_tokens={sampling.max_tokens}",
             "verifier=confidence(measure=likelihood)",
             "association_weight=0",  # likelihoods of a step's own tokens say nothing of a memory
             *(f"{name}={value}" for name, value in self.limits.items()),
@@ -280,8 +281,8 @@ def figures(
 
 
 def _right(run: StoredRun, asked: Sequence[Asked]) -> list[float]:
-    correct = {record.id: bool(record.correct) for record in run.records}
-    return [float(correct[one.problem.id]) for one in asked]
+    correct = accuracy_by_problem(run.records)
+    return [correct[one.problem.id] for one in asked]
 
 
 def _found(run: StoredRun, asked: Sequence[Asked], before: Retrieve) -> Iterator[bool]:

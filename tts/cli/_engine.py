@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tts.console.flags import to_pairs
+from tts.console.flags import EngineForFlag, to_engines, to_pairs
 from tts.engine.spec import mask_login
 from tts.presets.yaml_file import parse_value
 from tts.session.runtime import DEFAULT_MODEL, Runtime
@@ -43,15 +43,7 @@ class EngineFlags:
             "price_in and the like. NAME.KEY=VALUE sets one of another engine. Repeat it for more.",
         ),
     ] = None
-    engine_for: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--engine-for",
-            metavar="NAME=SPEC",
-            help="Say what another engine is, by the name that a preset asks it by. MODEL?pooling "
-            "is a model that embeds texts. Repeat it for more.",
-        ),
-    ] = None
+    engine_for: EngineForFlag = None
     verifier: Annotated[
         list[str] | None,
         typer.Option(
@@ -102,12 +94,11 @@ class EngineFlags:
                 "--engine-arg", self.engine_arg, "KEY=VALUE, such as seed=1"
             ).items()
         }
-        named = to_pairs("--engine-for", self.engine_for, "NAME=SPEC, such as draft=bundled:draft")
         models = to_pairs("--verifier", self.verifier, "NAME=MODEL, such as prm=bundled:prm")
         return Runtime(
             self.model,
             engine_args=args,
-            engines=named,
+            engines=to_engines(self.engine_for),
             models=models,
             run_budget=run_budget,
             max_problems=max_problems,

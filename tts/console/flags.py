@@ -75,8 +75,9 @@ EngineForFlag = Annotated[
     list[str] | None,
     typer.Option(
         "--engine-for",
-        help="Another engine, by the name that a preset asks it by. Repeat it for more.",
         metavar="NAME=SPEC",
+        help="Say what another engine is, by the name that a preset asks it by. MODEL?pooling "
+        "is a model that embeds texts. Repeat it for more.",
     ),
 ]
 PoolFlag = Annotated[
@@ -127,6 +128,15 @@ def to_pairs(flag: str, entries: Iterable[str] | None, form: str) -> dict[str, s
             raise InputError(f"{flag} {entry}: {name!r} is {read[name]} already")
         read[name] = value
     return read
+
+
+def to_engines(entries: Iterable[str] | None) -> dict[str, str]:
+    """Return the engines of `--engine-for` by name.
+
+    Raises:
+        InputError: As of `to_pairs`.
+    """
+    return to_pairs("--engine-for", entries, "NAME=SPEC, such as draft=bundled:draft")
 
 
 def to_map(entries: Iterable[str] | None) -> dict[str, str]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
-from tts.evals.metrics import Difference, bootstrap_interval, paired_bootstrap
-from tts.evals.records import Record
+from tts.evals.metrics import Difference, bootstrap_interval, mean_difference
+from tts.evals.report import accuracy_by_problem
 from tts.evals.stored_run import load_run
 from tts.tuning.propose import Optimiser
 from tts.tuning.space import Space
@@ -114,10 +114,12 @@ class Repeats:
         repeats: dict[Optimiser, list[Repeat]] = {name: [] for name in optimisers}
         for seed in seeds:
             for name in optimisers:
-                repeats[name].append(await self._repeat(name, seed))
+                repeats[name].append(await self._repeat(name, seed, optimisers))
         return repeats
 
-    async def _repeat(self, optimiser: Optimiser, seed: int) -> Repeat:
+    async def _repeat(
+        self, optimiser: Optimiser, seed: int, optimisers: Sequence[Optimiser]
+    ) -> Repeat:
         scope = replace(self.search.scope, seed=seed)
         out = self.search.out / f"seed-{seed}"
         search = replace(self.search, scope=scope, out=out)
@@ -127,12 +129,16 @@ class Repeats:
             optimiser=optimiser,
             most_tokens=self.most_tokens,
             seed=seed,
+            beside=optimisers,
             tell=self.tell,
         )
         points = (found.unchanged.point, found.best.point)
         runs = await search.test(dict.fromkeys(points), "test", self.test)
         standings = [
-            Standing(_correct(load_run(Path(run.out)).records), run.cost.of(search.unit) or 0.0)
+            Standing(
+                accuracy_by_problem(load_run(Path(run.out)).records),
+                run.cost.of(search.unit) or 0.0,
+            )
             for run in runs
         ]
         return Repeat(found, standings[0], standings[-1])
@@ -156,12 +162,4 @@ def gain(first: Sequence[Standing], second: Sequence[Standing]) -> Gain:
     differences = [{name: b.correct[name] - a.correct[name] for name in ids} for a, b in pairs]
     by_seed = [fmean(one.values()) for one in differences]
     by_problem = [fmean(one[name] for one in differences) for name in ids]
-    return Gain(_over_nothing(by_seed), _over_nothing(by_problem))
-
-
-def _over_nothing(values: Sequence[float]) -> Difference:
-    return paired_bootstrap([0.0] * len(values), values, seed=0)
-
-
-def _correct(records: Sequence[Record]) -> dict[str, float]:
-    return {record.id: float(record.correct is True) for record in records}
+    return Gain(mean_difference(by_seed, seed=0), mean_difference(by_problem, seed=0))

@@ -8,7 +8,7 @@ the finalist with the highest lower bound of its accuracy; the test split is not
 space of graphs the first quarter, on which these are learned, counts no more from then on.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -97,6 +97,7 @@ class Search:
         optimiser: Optimiser = "tpe",
         most_tokens: int | None = None,
         seed: int = 0,
+        beside: Collection[Optimiser] = (),
         tell: Callable[[Trial], None] = lambda _: None,
     ) -> Found:
         """Search.
@@ -107,6 +108,7 @@ class Search:
             optimiser: Who proposes them.
             most_tokens: No further trial begins once so many tokens were generated.
             seed: Of the optimiser; `llm` asks the engine `optimiser` of the run, or else its own.
+            beside: Optimisers that search with the same engines; whom they ask is there unasked.
             tell: Called after every run of a trial.
 
         Raises:
@@ -119,9 +121,10 @@ class Search:
         check_optimiser(optimiser, space)
         asker = Asker.of(self.runtime, self.out, seed)
         proposer = self._proposer(space, optimiser, seed, asker)
-        edges, asking = self._edges(space), [asker.preset]
-        self.runtime.check([*edges, *asking])  # whom another optimiser asks may be there unasked
-        served = [*edges, *asking] if optimiser == "llm" else edges
+        edges = self._edges(space)
+        asking = [*edges, asker.preset]
+        self.runtime.check(asking if "llm" in (optimiser, *beside) else edges)
+        served = asking if optimiser == "llm" else edges
         async with self.runtime.serving([preset.pipeline for preset in served]) as core:
             unchanged = [await self._try(core, one, parts[-1], tell) for one in space.unchanged()]
             for trial in unchanged:
